@@ -1,0 +1,71 @@
+"""Every expected trouble of xbnet: one line that says where, what was expected, what came, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class XbnetError(Exception):
+    """Base of all errors that xbnet raises on purpose; the command line prints it as one line."""
+
+
+class ShapeError(XbnetError, ValueError):
+    """An array has the wrong shape."""
+
+
+class BackendError(XbnetError, RuntimeError):
+    """An array library is missing, or none of its devices answers."""
+
+
+class DataError(XbnetError, ValueError):
+    """A file or an array of data can't be used."""
+
+
+class ConfigError(XbnetError, ValueError):
+    """A name, a value or a combination of settings makes no sense."""
+
+
+class DivergenceError(XbnetError, ArithmeticError):
+    """The training loss became NaN or infinite."""
+
+
+def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int | tuple[int, ...]) -> None:
+    """Raise `ShapeError` unless `array` has the axes given, in order.
+
+    Parameters
+    ----------
+    where
+        The public name of the caller, e.g. ``"Network.forward"``.
+    name
+        The argument's name in that caller.
+    array
+        Anything with a `shape`.
+    hint
+        What the user may have done, e.g. ``"was a feature column dropped?"``.
+    **axes
+        The legend's letter of each axis and the size it must have; a tuple lists the sizes allowed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> expect_shape("Network.forward", "x", np.zeros((4, 32, 7)), R=4, B=32, I=8)
+    Traceback (most recent call last):
+        ...
+    xbnet.errors.ShapeError: Network.forward: expected x (R=4, B=32, I=8), got (4, 32, 7)
+    """
+    shape = tuple(array.shape)
+    allowed = [size if isinstance(size, tuple) else (size,) for size in axes.values()]
+    if len(shape) == len(allowed) and all(n in sizes for n, sizes in zip(shape, allowed, strict=True)):
+        return
+    wanted = ", ".join(f"{k}={' or '.join(map(str, v))}" for k, v in zip(axes, allowed, strict=True))
+    raise ShapeError(f"{where}: expected {name} ({wanted}), got {shape}" + (f"; {hint}" if hint else ""))
+
+
+def unknown_name(where: str, kind: str, name: object, known: Iterable[str]) -> ConfigError:
+    """The error for a name that is not in a table, with the nearest one that is."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return ConfigError(f"{where}: unknown {kind} {name!r}; {hint}known are {', '.join(known)}")
