@@ -1,0 +1,205 @@
+"""What a data set must satisfy; each failure is one `DataError` line that begins with its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError
+
+Array = npt.NDArray[Any]
+
+#: The parts of a data set, by field name, as a sentence says them.
+PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
+
+_BLOCK = 1 << 20  # values looked at in one go, so that a check or a mean never doubles the memory
+
+
+def check_parts(
+    where: str, inputs: dict[str, Array], targets: dict[str, Array], classes: tuple[str, ...] | None
+) -> tuple[dict[str, Array], dict[str, Array], tuple[str, ...] | None]:
+    """Check and return x and y of each part in their final types, and the names of the classes.
+
+    Parameters
+    ----------
+    where
+        Name or path of the data set.
+    inputs, targets
+        ``x`` and ``y`` by part, with the keys of `PART_NAMES`; ``"train"`` must be there.
+    classes
+        Names of the classes, if they are known; None is returned for a regression only.
+    """
+    inputs = {field: check_inputs(f"{where}: {PART_NAMES[field]}", x) for field, x in inputs.items()}
+    n_inputs = inputs["train"].shape[1]
+    for field, x in inputs.items():
+        y = targets[field]
+        if x.shape[1] != n_inputs:
+            raise DataError(
+                f"{where}: {PART_NAMES[field]} x expected (N, I={n_inputs}) as in training, got {x.shape}; "
+                "was a feature column dropped or added?"
+            )
+        if y.ndim not in (1, 2) or len(y) != len(x):
+            raise DataError(
+                f"{where}: {PART_NAMES[field]} y expected (N={len(x)},) or (N={len(x)}, O) to match x, "
+                f"got {y.shape}; x and y must hold the same samples"
+            )
+    targets, classes = _check_targets(where, targets, classes)
+    return inputs, targets, classes
+
+
+def check_inputs(where: str, x: Array) -> Array:
+    """Inputs as a floating (N, I) array of finite values with N, I >= 1."""
+    if x.ndim != 2:
+        raise DataError(f"{where} x expected (N, I), got {x.shape}; make each sample one row")
+    if len(x) == 0:
+        raise DataError(f"{where} x expected at least one sample, got {x.shape}")
+    if x.shape[1] == 0:
+        raise DataError(f"{where} x expected at least one input, got {x.shape}")
+    if x.dtype.kind not in "biuf":
+        raise DataError(f"{where} x expected numbers, got dtype {x.dtype}; encode text as numbers first")
+    x = x.astype(_floating(x.dtype), copy=False)
+    check_finite(f"{where} x", x)
+    return x
+
+
+def check_finite(what: str, array: Array) -> None:
+    """Name the first value of a 2-D `array` that is NaN or infinite, by row and column from 0."""
+    start = 0
+    for rows in row_blocks(array):
+        finite = np.isfinite(rows)
+        if not finite.all():
+            row, column = np.unravel_index(int(np.argmin(finite)), finite.shape)
+            raise DataError(
+                f"{what} expected finite values, got {rows[row, column]} at row {start + row}, "
+                f"column {column} (counted from 0); remove or fill such samples"
+            )
+        start += len(rows)
+
+
+def _check_targets(
+    where: str, targets: dict[str, Array], classes: tuple[str, ...] | None
+) -> tuple[dict[str, Array], tuple[str, ...] | None]:
+    """Targets of all parts in their final type, and the names of the classes (None for a regression)."""
+    first = targets["train"]
+    for field, y in targets.items():
+        if y.dtype.kind not in "biufUS":
+            raise DataError(
+                f"{where}: {PART_NAMES[field]} y expected labels or numbers, got dtype {y.dtype}; "
+                "make it an array of integers, strings or floats"
+            )
+        if y.shape[1:] != first.shape[1:] or (y.dtype.kind in "US") != (first.dtype.kind in "US"):
+            raise DataError(
+                f"{where}: {PART_NAMES[field]} y expected rows {first.shape[1:]} of {first.dtype} "
+                f"as in training, got {y.shape[1:]} {y.dtype}"
+            )
+    if classes is not None:
+        classes = tuple(str(name) for name in classes)
+    if first.ndim == 1 and (first.dtype.kind != "f" or classes is not None):
+        return _labels(where, targets, classes)
+    if first.dtype.kind in "US":
+        raise DataError(f"{where}: y expected one string label per sample, got shape {first.shape}")
+    if first.shape[1:] == (0,):
+        raise DataError(f"{where}: y expected at least one column, got {first.shape}")
+    if first.dtype.kind != "f" or classes is not None:
+        return _multilabel(where, targets, classes)
+    floats = {}
+    for field, y in targets.items():
+        floats[field] = (y if y.ndim == 2 else y[:, None]).astype(_floating(y.dtype), copy=False)
+        check_finite(f"{where}: {PART_NAMES[field]} y", floats[field])
+    return floats, None
+
+
+def _labels(
+    where: str, targets: dict[str, Array], classes: tuple[str, ...] | None
+) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """Labels as int64 in 0..C-1, every class of which occurs in training."""
+    if targets["train"].dtype.kind in "US":
+        if classes is None:
+            classes = tuple(np.unique(targets["train"].astype(str)).tolist())
+        number = {name: i for i, name in enumerate(classes)}
+        coded = {}
+        for field, y in targets.items():
+            names, inverse = np.unique(y.astype(str), return_inverse=True)
+            strange = sorted(set(names.tolist()) - number.keys())
+            if strange:
+                raise DataError(
+                    f"{where}: {PART_NAMES[field]} y holds the class {strange[0]!r}, which never occurs in "
+                    "training; move samples of it to training, or drop them"
+                )
+            coded[field] = np.array([number[name] for name in names.tolist()], np.int64)[inverse]
+        targets = coded
+    n_classes = len(classes) if classes is not None else 1 + max(int(y.max()) for y in targets.values())
+    for field, y in targets.items():
+        wrong = (y < 0) | (y >= n_classes) | (y != np.trunc(y))
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise DataError(
+                f"{where}: {PART_NAMES[field]} y expected labels 0..{n_classes - 1}, got {y[row]} "
+                f"at row {row} (counted from 0)"
+            )
+    labels = {field: y.astype(np.int64, copy=False) for field, y in targets.items()}
+    # Before anything of size C is made: a stray label of 2**60 must not ask for that much memory.
+    present = np.unique(labels["train"])
+    if len(present) < n_classes:
+        gaps = np.flatnonzero(present != np.arange(len(present)))
+        missing = int(gaps[0]) if len(gaps) else len(present)
+        _refuse_missing(where, missing, n_classes, classes, labels)
+    if n_classes < 2:
+        raise DataError(f"{where}: expected at least two classes, got one; there is nothing to tell apart")
+    return labels, classes if classes is not None else tuple(map(str, range(n_classes)))
+
+
+def _multilabel(
+    where: str, targets: dict[str, Array], classes: tuple[str, ...] | None
+) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """Targets (N, C) of 0 and 1 as floats, every class of which occurs in training."""
+    floats = {}
+    n_classes = targets["train"].shape[1]
+    if classes is not None and len(classes) != n_classes:
+        raise DataError(f"{where}: y expected a column for each of {len(classes)} classes, got {n_classes}")
+    for field, y in targets.items():
+        wrong = (y != 0) & (y != 1)
+        if wrong.any():
+            row, column = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+            raise DataError(
+                f"{where}: {PART_NAMES[field]} y expected 0 or 1 per class, got {y[row, column]} "
+                f"at row {row}, column {column} (counted from 0); "
+                "integer y (N, C) is multi-label, a regression wants floats"
+            )
+        floats[field] = y.astype(_floating(y.dtype), copy=False)
+    missing = np.flatnonzero(~targets["train"].any(axis=0))
+    if len(missing):
+        _refuse_missing(where, int(missing[0]), n_classes, classes, targets)
+    return floats, classes if classes is not None else tuple(map(str, range(n_classes)))
+
+
+def _refuse_missing(
+    where: str, missing: int, n_classes: int, classes: tuple[str, ...] | None, targets: dict[str, Array]
+) -> None:
+    """Raise for a class without a training sample, naming the part in which it does occur."""
+    name = repr(classes[missing]) if classes is not None else str(missing)
+    for field, y in targets.items():
+        count = int((y == missing).sum() if y.ndim == 1 else y[:, missing].sum())
+        if count:
+            raise DataError(
+                f"{where}: class {name} occurs {count} times in {PART_NAMES[field]} but never in training; "
+                "move samples of it to training, or drop them"
+            )
+    raise DataError(
+        f"{where}: class {name} of {n_classes} never occurs in training; add samples of it, or drop the class"
+    )
+
+
+def _floating(dtype: np.dtype) -> np.dtype:
+    """The native floating type for `dtype`: its own, or float32 for integers and booleans."""
+    return dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float32)
+
+
+def row_blocks(x: Array) -> Iterator[Array]:
+    """Views of consecutive rows of `x`, each of about a million values."""
+    step = max(1, _BLOCK // max(1, x.shape[1]))
+    for start in range(0, len(x), step):
+        yield x[start : start + step]

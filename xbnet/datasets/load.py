@@ -1,0 +1,96 @@
+"""`load_dataset`: a data set by name or by path."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError, unknown_name
+from .dataset import Dataset
+from .splits import split
+
+#: Data sets that xbnet ships, and can generate.
+NAMES = ("gmm", "peaks", "swissroll")
+
+
+def load_dataset(
+    name: str | os.PathLike[str],
+    *,
+    standardize: bool = False,
+    val: float | int | None = None,
+    test: float | int | None = None,
+    rng: np.random.Generator | int = 0,
+) -> Dataset:
+    """Load a data set by name, or from a file.
+
+    Parameters
+    ----------
+    name
+        ``"swissroll"``, ``"peaks"`` or ``"gmm"``; or the path of a `.mat` file. A name wins over a file of
+        the same name: write ``./gmm`` for the file.
+    standardize
+        z-score every input by its mean and standard deviation over the training part, after splitting.
+    val, test
+        Samples to split off from the training part for validation and test, as a fraction of it in (0, 1)
+        or a count; stratified by class. The parts that the data set brings are left alone, so a data set
+        with a training and a validation part and ``test=0.2`` trains on 80 % of the former; asking for a
+        part that it brings is an error.
+    rng
+        Seed or generator of the split.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    DataError
+        If a file is missing or can't be used.
+    ConfigError
+        If the name is neither known nor a path, or `val` or `test` make no sense.
+
+    Examples
+    --------
+    >>> data = load_dataset("gmm", test=0.2)
+    >>> len(data.train), len(data.val), len(data.test)
+    (20000, 6250, 5000)
+    """
+    data = _find(name)
+    if val is not None or test is not None:
+        data = split(data, val, test, rng=rng)
+    return data.standardized() if standardize else data
+
+
+def _find(name: str | os.PathLike[str]) -> Dataset:
+    """The data set as it is stored."""
+    from .formats import read_file
+
+    if name in NAMES:
+        return replace(_shipped(str(name)), name=str(name))
+    path = Path(name).expanduser()
+    if path.exists():
+        return read_file(path)
+    if path.suffix or path.name != str(name):
+        known = ", ".join(NAMES)
+        raise DataError(
+            f"load_dataset: no file {str(name)!r} (looked from {Path.cwd()}); "
+            f"expected a path, or one of the names {known}"
+        )
+    error = unknown_name("load_dataset", "data set", name, NAMES)
+    raise type(error)(f"{error}; there is no file of that name either")
+
+
+def _shipped(name: str) -> Dataset:
+    """A shipped data set from its file: in the wheel or beside the package; generated where there is none."""
+    from .formats.mat import read_mat
+    from .synthetic import GENERATORS
+
+    package = Path(__file__).parents[1]
+    for folder in (package / "data", package.parent / "data"):
+        path = folder / f"{name}.mat"
+        if path.is_file():
+            return read_mat(path)
+    return GENERATORS[name]()
