@@ -14,6 +14,7 @@ import numpy as np
 
 from .errors import ConfigError, unknown_name
 from .replicas import replica_values, select_values
+from .settings import check_keys, number, parse_settings
 
 
 class Optimizer:
@@ -230,19 +231,26 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 
 def get_optimizer(optimizer: str | Optimizer, **hyper: Any) -> Optimizer:
-    """The optimizer of that name; an `Optimizer` is returned as it is.
+    """The optimizer of ``NAME`` or ``NAME:key=value,key=value``; an `Optimizer` is returned as it is.
+
+    Parameters
+    ----------
+    optimizer
+        E.g. "adam" or "adam:beta2=0.99,eps=1e-6".
+    **hyper
+        Further hyper-parameters, by name.
 
     Raises
     ------
     ConfigError
-        An unknown name, or a hyper-parameter that the rule has not.
+        An unknown name, a hyper-parameter that the rule has not, or a value that is no number or out of range.
     """
     if isinstance(optimizer, Optimizer):
         return optimizer
-    if optimizer not in OPTIMIZERS:
-        raise unknown_name("optimizer", "optimizer", optimizer, OPTIMIZERS)
-    made = OPTIMIZERS[optimizer]()
-    for key in hyper:
-        if key not in made.hyper:
-            raise unknown_name(f"optimizer {optimizer!r}", "hyper-parameter", key, made.hyper)
-    return OPTIMIZERS[optimizer](**hyper)
+    name, settings = parse_settings("optimizer", optimizer)
+    if name not in OPTIMIZERS:
+        raise unknown_name("optimizer", "optimizer", name, OPTIMIZERS)
+    where = f"optimizer {name!r}"
+    hyper = {key: number(where, key, text) for key, text in settings.items()} | hyper
+    check_keys(where, hyper, OPTIMIZERS[name]().hyper)
+    return OPTIMIZERS[name](**hyper)

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ConfigError, unknown_name
+from .errors import unknown_name
 from .replicas import select_values
+from .settings import check_keys, number, parse_settings
 
 
 @dataclass
@@ -158,20 +159,14 @@ def get_schedule(schedule: str | Schedule | None) -> Schedule:
     """
     if isinstance(schedule, Schedule):
         return schedule
-    name, _, arguments = (schedule or "constant").partition(":")
+    name, settings = parse_settings("schedule", schedule or "constant")
     if name not in SCHEDULES:
         raise unknown_name("schedule", "schedule", name, SCHEDULES)
     kind = SCHEDULES[name]
-    known = [f.name for f in fields(kind)]
-    values: dict[str, Any] = {}
-    for item in filter(None, arguments.split(",")):
-        key, _, text = item.partition("=")
-        if key not in known:
-            raise unknown_name(f"schedule {name!r}", "parameter", key, known)
-        try:
-            values[key] = get_schedule(text) if key == "then" else float(text)
-        except ValueError as error:
-            if isinstance(error, ConfigError):
-                raise
-            raise ConfigError(f"schedule {name!r}: expected {key}=NUMBER, got {item!r}") from None
-    return kind(**values)
+    check_keys(f"schedule {name!r}", settings, (f.name for f in fields(kind)))
+    return kind(
+        **{
+            key: get_schedule(text) if key == "then" else number(f"schedule {name!r}", key, text)
+            for key, text in settings.items()
+        }
+    )

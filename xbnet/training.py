@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -393,6 +393,3 @@ def evaluate(network: Network, loss: str | Loss, x: Any, y: Any, sample_weight: 
     part = Resident(network.backend, network.dtype, data.train.x, data.train.y, sample_weight)
     values = evaluate_resident(network, bound, part)
     return dict(zip(("loss", "accuracy"), values, strict=True))
-
-
-__all__: Sequence[str] = ["Trainer", "evaluate", "fit"]
