@@ -140,9 +140,7 @@ class Dataset:
             object.__setattr__(self, field, Part(inputs[field], targets[field]))
         object.__setattr__(self, "classes", classes)
         if self.image_shape is not None and math.prod(self.image_shape) != self.n_inputs:
-            raise DataError(
-                f"{self.name}: image_shape {self.image_shape} expected C * H * W = I = {self.n_inputs}"
-            )
+            raise DataError(f"{self.name}: image_shape {self.image_shape} expected C * H * W = I = {self.n_inputs}")
 
     def parts(self) -> Iterator[tuple[str, Part]]:
         """The parts that are there, each with its field name: ``("train", ...)`` first."""

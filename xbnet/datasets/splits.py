@@ -62,9 +62,7 @@ def split(
         counts[field] = _count(f"{data.name}: {field}", size, total)
     if sum(counts.values()) >= total:
         asked = " and ".join(f"{count} for {PART_NAMES[field]}" for field, count in counts.items())
-        raise DataError(
-            f"{data.name}: expected samples left to train on, got {asked} of {total}; ask for fewer"
-        )
+        raise DataError(f"{data.name}: expected samples left to train on, got {asked} of {total}; ask for fewer")
     train, off = data.train, {"val": data.val, "test": data.test}
     for field, count in counts.items():
         labels = train.y if data.task == "classification" else None

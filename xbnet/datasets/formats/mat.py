@@ -71,9 +71,7 @@ def read_mat(path: str | os.PathLike[str]) -> Dataset:
     val = None
     if "Yv" in variables or "Cv" in variables:
         val = _part(path, variables, "Yv", "Cv")
-    n_classes = [
-        0 if v is None or v.array is None else len(v.array) for v in map(variables.get, ("Ct", "Cv"))
-    ]
+    n_classes = [0 if v is None or v.array is None else len(v.array) for v in map(variables.get, ("Ct", "Cv"))]
     if val is not None and n_classes[0] != n_classes[1]:
         raise DataError(
             f"{path}: Cv: expected (C={n_classes[0]}, N) as in Ct, got {n_classes[1]} rows; "
@@ -161,9 +159,7 @@ def _matrix(path: Path, variables: dict[str, _Variable], name: str) -> Array:
             "convert it in MATLAB with double(full(...))"
         )
     if variable.array.ndim != 2:
-        raise DataError(
-            f"{path}: {name}: expected a matrix with a column per sample, got {variable.array.shape}"
-        )
+        raise DataError(f"{path}: {name}: expected a matrix with a column per sample, got {variable.array.shape}")
     return variable.array
 
 
@@ -173,16 +169,13 @@ def _read_variables(path: Path) -> list[_Variable]:
     # A 7.3 file is HDF5 behind a MATLAB header of 512 bytes.
     if what in ("a MATLAB 7.3 file", "an HDF5 file"):
         raise DataError(
-            f"{path}: expected {_EXPECTED}, got a MATLAB 7.3 file (HDF5); save it again in MATLAB with "
-            "save(..., '-v7')"
+            f"{path}: expected {_EXPECTED}, got a MATLAB 7.3 file (HDF5); save it again in MATLAB with save(..., '-v7')"
         )
     if what != "a MATLAB 5 file":
         raise DataError(f"{path}: expected {_EXPECTED}, got what looks like {what}")
     content = path.read_bytes()
     if len(content) < _HEADER:
-        raise DataError(
-            f"{path}: expected a header of {_HEADER} bytes, got {len(content)}; it was cut off: {_AGAIN}"
-        )
+        raise DataError(f"{path}: expected a header of {_HEADER} bytes, got {len(content)}; it was cut off: {_AGAIN}")
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None:
         raise DataError(f"{path}: expected the byte order mark IM or MI, got {content[126:128]!r}; {_AGAIN}")

@@ -1,0 +1,97 @@
+"""What a training run leaves behind: one record per epoch, each figure per replica."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .files import write_text
+
+PER_REPLICA = (
+    "lr",
+    "train_loss",
+    "train_cost",
+    "train_accuracy",
+    "val_loss",
+    "val_cost",
+    "val_accuracy",
+    "grad_norm",
+)
+"""Figures of an epoch that are (R,). Losses are means over examples while training went on; `cost` adds the penalty
+at the epoch's end; `grad_norm` is that of the epoch's last step, before clipping."""
+
+
+class History:
+    """Records of the epochs of one run.
+
+    Attributes
+    ----------
+    replicas
+        R.
+    records
+        One dict per epoch: "epoch" (from 1), "seconds", "samples_per_second" (of all replicas together), and the
+        figures of `PER_REPLICA` as float64 (R,); NaN where there is no such figure or the replica had left.
+    status
+        Per replica: "finished" (ran all epochs), "stopped" (patience was over, or a callback said so) or "diverged".
+    best_epoch
+        (R,) integers: the epoch with the best monitored figure, 0 before the first.
+    """
+
+    def __init__(self, replicas: int):
+        self.replicas = replicas
+        self.records: list[dict[str, Any]] = []
+        self.status = ["running"] * replicas
+        self.best_epoch = np.zeros(replicas, dtype=int)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """All epochs of one figure: (E,) for one replica and for whole-run figures, else (E, R)."""
+        values = np.asarray([record[name] for record in self.records])
+        return values[:, 0] if values.ndim == 2 and self.replicas == 1 else values
+
+    def at_best(self, name: str) -> np.ndarray:
+        """A figure at each replica's best epoch, (R,)."""
+        found = np.full(self.replicas, np.nan)
+        for r, epoch in enumerate(self.best_epoch):
+            if epoch:
+                found[r] = self.records[epoch - 1][name][r]
+        return found
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent in all epochs."""
+        return float(sum(record["seconds"] for record in self.records))
+
+    def lines(self) -> Iterator[str]:
+        """JSON Lines, one per epoch; numbers for one replica, lists for a stack, null for NaN."""
+        for record in self.records:
+            yield json.dumps({key: plain(value, self.replicas) for key, value in record.items()})
+
+    def to_jsonl(self, path: str | Path) -> None:
+        """Write `lines` to a file, in one piece."""
+        write_text(path, "".join(line + "\n" for line in self.lines()))
+
+    def plot(self, log: bool = False) -> Any:
+        """A matplotlib figure of loss and accuracy by epoch; see `plots.learning_curves`."""
+        from .plots import learning_curves
+
+        return learning_curves(self, log=log)
+
+    def __repr__(self) -> str:
+        return f"History({len(self)} epochs, {self.replicas} replicas, {self.seconds:.1f} s)"
+
+
+def plain(value: Any, replicas: int = 1) -> Any:
+    """A value as JSON has it: arrays as lists (a single replica's as a number), NaN and infinity as None."""
+    if isinstance(value, np.ndarray):
+        items = [plain(v) for v in value.tolist()]
+        return items[0] if replicas == 1 and len(items) == 1 else items
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,104 @@
+"""What a layer is, and how to write one of your own."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..backend import Backend
+from ..errors import ConfigError
+from ..parameters import ParameterSpec
+
+BATCH = "B"
+"""Stands for the number of rows in a buffer's shape."""
+
+Shape = tuple[int | str, ...]
+
+
+class Layer:
+    """A function y = f(x) of rows, with parameters, written out forward and backward.
+
+    A layer states what it needs (`parameters`, `state`, `buffers`, `scratch`); the network that takes it in makes
+    a copy, allocates all of it once, and sets one attribute per name: a parameter ``W`` appears as ``self.W
+    (R, I, O)``, a view into theta, and its gradient as ``self.dW``; a buffer ``y`` of shape ``(BATCH, O)`` as
+    ``self.y (R, B, O)``. `self.xp` is the array namespace, `self.linalg` the backend's products. A layer
+    allocates nothing while it runs, and knows neither the loss nor the optimizer.
+
+    To write your own, derive from `Layer`, give `forward` and `backward`, and state what they use. Attributes
+    set in `__init__` under the names of its arguments are what `config` saves.
+    """
+
+    n_inputs: int
+    n_outputs: int
+    backend: Backend
+    xp: Any
+    linalg: Any
+    dtype: Any
+
+    if TYPE_CHECKING:  # parameters, buffers, scratch and hyper arrays are set by the network
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def build(self, n_inputs: int) -> None:
+        """Fix I = `n_inputs` and O; a layer that changes the width sets `self.n_outputs` itself."""
+        self.n_inputs = self.n_outputs = n_inputs
+
+    def parameters(self) -> tuple[ParameterSpec, ...]:
+        """The trained blocks."""
+        return ()
+
+    def state(self) -> tuple[ParameterSpec, ...]:
+        """Blocks that are kept with the parameters but not trained, such as running statistics."""
+        return ()
+
+    def buffers(self) -> dict[str, Shape]:
+        """Arrays that live from forward to backward: name -> shape without R."""
+        return {}
+
+    def scratch(self) -> dict[str, Shape]:
+        """Arrays that hold nothing between two calls; all layers share their memory."""
+        return {}
+
+    def hyper(self) -> dict[str, Any]:
+        """Settings that are a number or one value per replica: name -> value; appear as (R, 1, 1)."""
+        return {}
+
+    def bind(self, streams: list[np.random.Generator]) -> None:
+        """Take the generators for masks, one per replica."""
+
+    def select(self, index: np.ndarray) -> Layer:
+        """A copy for the replicas `index`; overridden where a setting is one value per replica."""
+        return copy.copy(self)
+
+    def forward(self, x: Any, training: bool) -> Any:
+        """X (R or 1, B, I) -> y (R, B, O), a buffer of this layer. Reads x again in `backward`."""
+        raise NotImplementedError(f"{type(self).__name__}.forward")
+
+    def backward(self, dy: Any, dx: Any | None) -> None:
+        """Gradient dy (R, B, O) -> dx (R, B, I), overwritten; None: not wanted.
+
+        Overwrites the gradients of the parameters; may overwrite `dy`.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.backward")
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that make this layer anew."""
+        return {}
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items() if v is not None)
+        return f"{type(self).__name__}({arguments})"
+
+
+def name_of(thing: Any) -> Any:
+    """What stands for an activation in `config`: its name."""
+    return getattr(thing, "name", thing)
+
+
+def check_width(where: str, n: Any) -> int:
+    """A number of units, checked."""
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ConfigError(f"{where}: expected a whole number of units >= 1, got {n!r}")
+    return int(n)

@@ -1,0 +1,82 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..activations import Activation, get_activation
+from ..initializers import Initializer, get_initializer
+from ..parameters import ParameterSpec
+from .base import BATCH, Layer, Shape, check_width, name_of
+
+
+class Linear(Layer):
+    """y = s(x W + b).
+
+    With z = x W + b and dz = dy * s'(z)::
+
+        dW = x^T dz        db = sum of dz over the batch        dx = dz W^T
+
+    Parameters
+    ----------
+    n_outputs
+        O >= 1.
+    activation
+        s: a name, an `Activation`, or None for the identity.
+    initializer
+        Of W (I, O); by default what suits the activation (Glorot, or He for the relu family). b starts at 0.
+    """
+
+    def __init__(
+        self,
+        n_outputs: int,
+        activation: str | Activation | None = None,
+        *,
+        initializer: str | Initializer | None = None,
+    ):
+        self.n_outputs = check_width("Linear", n_outputs)
+        self.activation = None if activation in (None, "identity") else get_activation(activation)
+        self.initializer = initializer
+        default = self.activation.initializer if self.activation else "glorot"
+        self._draw = get_initializer(initializer or default)
+
+    def build(self, n_inputs: int) -> None:
+        self.n_inputs = n_inputs
+
+    def parameters(self) -> tuple[ParameterSpec, ...]:
+        return (
+            ParameterSpec("W", (self.n_inputs, self.n_outputs), self._draw, is_weight=True),
+            ParameterSpec("b", (1, self.n_outputs)),
+        )
+
+    def buffers(self) -> dict[str, Shape]:
+        shape = (BATCH, self.n_outputs)
+        return {"z": shape, "y": shape} if self.activation else {"y": shape}
+
+    def scratch(self) -> dict[str, Shape]:
+        shape = (BATCH, self.n_outputs)
+        return {"work0": shape, "work1": shape} if self.activation else {}
+
+    def forward(self, x: Any, training: bool) -> Any:
+        self.x = x
+        z = self.z if self.activation else self.y
+        self.linalg.bmm(x, self.W, z)
+        self.xp.add(z, self.b, out=z)
+        if self.activation:
+            self.activation.forward(self.xp, z, self.y, (self.work0, self.work1))
+        return self.y
+
+    def backward(self, dy: Any, dx: Any | None) -> None:
+        if self.activation:
+            self.activation.backward(self.xp, dy, self.z, self.y, (self.work0, self.work1))
+        self.linalg.bmm_tn(self.x, dy, self.dW)
+        self.linalg.batch_sum(dy, self.db)
+        if dx is not None:
+            self.linalg.bmm_nt(dy, self.W, dx)
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "n_outputs": self.n_outputs,
+            "activation": name_of(self.activation),
+            "initializer": self.initializer,
+        }

@@ -1,0 +1,124 @@
+"""The residual block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..activations import Activation, get_activation
+from ..initializers import Initializer, get_initializer
+from ..parameters import ParameterSpec
+from .base import BATCH, Layer, Shape, check_width, name_of
+
+
+class Residual(Layer):
+    """y = x + s(x W1 + b) W2, optionally with an activation at the block's beginning or end.
+
+    With ``u = begin(x)``, ``h = s(u W1 + b)``, ``v = x + h W2`` and ``y = end(v)``::
+
+        dv = dy * end'(v)      dW2 = h^T dv          dz = (dv W2^T) * s'(z)
+        dW1 = u^T dz           db = sum of dz        dx = dv + (dz W1^T) * begin'(x)
+
+    `end` is the block of He et al. (2016a), `begin` the pre-activation block of He et al. (2016b), in which the
+    path from x to y stays free.
+
+    Parameters
+    ----------
+    activation
+        s: a name or an `Activation`.
+    n_hidden
+        H, the width inside the block; by default the width of x.
+    begin, end
+        Activation on the branch's input, or on the block's output.
+    initializer
+        Of W1 (I, H) and W2 (H, I); by default W1's follows the activation and W2's is Glorot.
+    """
+
+    def __init__(
+        self,
+        activation: str | Activation = "tanh",
+        *,
+        n_hidden: int | None = None,
+        begin: str | Activation | None = None,
+        end: str | Activation | None = None,
+        initializer: str | Initializer | None = None,
+    ):
+        self.activation = get_activation(activation)
+        self.n_hidden = None if n_hidden is None else check_width("Residual", n_hidden)
+        self.begin = None if begin is None else get_activation(begin)
+        self.end = None if end is None else get_activation(end)
+        self.initializer = initializer
+
+    def build(self, n_inputs: int) -> None:
+        super().build(n_inputs)
+        self.H = self.n_hidden or n_inputs
+
+    def parameters(self) -> tuple[ParameterSpec, ...]:
+        draw1 = get_initializer(self.initializer or self.activation.initializer)
+        draw2 = get_initializer(self.initializer or "glorot")
+        return (
+            ParameterSpec("W1", (self.n_inputs, self.H), draw1, is_weight=True),
+            ParameterSpec("b", (1, self.H)),
+            ParameterSpec("W2", (self.H, self.n_inputs), draw2, is_weight=True),
+        )
+
+    def buffers(self) -> dict[str, Shape]:
+        outer, inner = (BATCH, self.n_inputs), (BATCH, self.H)
+        names: dict[str, Shape] = {"z": inner, "h": inner, "v": outer}
+        if self.begin:
+            names["u"] = outer
+        if self.end:
+            names["y"] = outer
+        return names
+
+    def scratch(self) -> dict[str, Shape]:
+        outer, inner = (BATCH, self.n_inputs), (BATCH, self.H)
+        return {"work0": inner, "work1": inner, "outer0": outer, "outer1": outer, "dz": inner}
+
+    def forward(self, x: Any, training: bool) -> Any:
+        xp, linalg = self.xp, self.linalg
+        self.x = u = x
+        if self.begin:
+            u = self._apply_begin(self.begin, x)
+        self.source = u
+        linalg.bmm(u, self.W1, self.z)
+        xp.add(self.z, self.b, out=self.z)
+        self.activation.forward(xp, self.z, self.h, (self.work0, self.work1))
+        linalg.bmm(self.h, self.W2, self.v)
+        xp.add(self.v, x, out=self.v)
+        if not self.end:
+            return self.v
+        self.end.forward(xp, self.v, self.y, (self.outer0, self.outer1))
+        return self.y
+
+    def _apply_begin(self, begin: Activation, x: Any) -> Any:
+        """begin(x), in the first rows of `u` where all replicas share x."""
+        shared = slice(0, x.shape[0])
+        u = self.u[shared]
+        begin.forward(self.xp, x, u, (self.outer0[shared], self.outer1[shared]))
+        return u
+
+    def backward(self, dy: Any, dx: Any | None) -> None:
+        xp, linalg = self.xp, self.linalg
+        if self.end:
+            self.end.backward(xp, dy, self.v, self.y, (self.outer0, self.outer1))
+        linalg.bmm_tn(self.h, dy, self.dW2)
+        linalg.bmm_nt(dy, self.W2, self.dz)
+        self.activation.backward(xp, self.dz, self.z, self.h, (self.work0, self.work1))
+        linalg.bmm_tn(self.source, self.dz, self.dW1)
+        linalg.batch_sum(self.dz, self.db)
+        if dx is None:
+            return
+        linalg.bmm_nt(self.dz, self.W1, dx)
+        if self.begin:
+            x, u = xp.broadcast_to(self.x, dx.shape), xp.broadcast_to(self.source, dx.shape)
+            self.begin.backward(xp, dx, x, u, (self.outer0, self.outer1))
+        xp.add(dx, dy, out=dx)
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "activation": name_of(self.activation),
+            "n_hidden": self.n_hidden,
+            "begin": name_of(self.begin),
+            "end": name_of(self.end),
+            "initializer": self.initializer,
+        }

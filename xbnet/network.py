@@ -1,0 +1,324 @@
+"""A stack of R networks: ordered layers over one theta, with buffers that are allocated once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .backend import Backend, get_backend
+from .errors import ConfigError, ShapeError, XbnetError, expect_shape
+from .layers import BATCH, Layer
+from .links import LINKS
+from .parameters import block_slices, carve, layout
+from .replicas import replica_seeds, replica_values, stream
+from .workspace import Workspace
+
+CHUNK_ELEMENTS = 1 << 18
+"""How many numbers a buffer holds at most when many rows are predicted: about what a CPU's caches like."""
+
+
+class Network:
+    """R networks of the same shape, trained and run as one.
+
+    Parameters
+    ----------
+    layers
+        In order. They are copied: one list may serve several networks.
+    n_inputs
+        I >= 1.
+    replicas
+        R >= 1.
+    backend
+        A name or a `Backend`.
+    dtype
+        "float32" or "float64".
+    rng
+        Seeds of the initial weights and dropout masks, see `replica_seeds`.
+
+    Attributes
+    ----------
+    theta, grad
+        (R, P), never rebound: row i is all that replica i learns, and its gradient. Weights come first, see
+        `parameters.layout`.
+    state
+        (R, S): what is kept but not trained (running statistics).
+    specs, state_specs
+        The blocks of a row of theta and of state, named "LAYER.NAME".
+    parameters, gradients
+        Block name -> view (R, ...) into theta or grad.
+    link
+        What turns the last layer's output into predictions: "softmax", "sigmoid" or "identity"; `fit` sets it from
+        the loss.
+
+    Raises
+    ------
+    ConfigError
+        No layers, or impossible sizes, dtype or seeds.
+    BackendError
+        See `get_backend`.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        n_inputs: int,
+        *,
+        replicas: int = 1,
+        backend: str | Backend = "numpy",
+        dtype: Any = "float32",
+        rng: Any = None,
+    ):
+        self.n_inputs, self.replicas = _positive("n_inputs", n_inputs), _positive("replicas", replicas)
+        self.backend = get_backend(backend)
+        self.dtype = _float_type(dtype)
+        self.seeds = replica_seeds(rng, self.replicas)
+        self.link = "softmax"
+        self.layers = _copied(layers)
+        self.streams = [stream(seed, "dropout") for seed in self.seeds]
+        self.n_outputs = self._build()
+        self._allocate()
+        self._initialize()
+
+    # -- construction ----------------------------------------------------------------------------------------------
+
+    def _build(self) -> int:
+        """Fix every layer's sizes, and collect the blocks of theta and state."""
+        width, specs, state_specs = self.n_inputs, [], []
+        for k, layer in enumerate(self.layers):
+            layer.build(width)
+            width = layer.n_outputs
+            specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.parameters()]
+            state_specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.state()]
+        self.specs, self.state_specs = layout(specs), tuple(state_specs)
+        return width
+
+    def _allocate(self) -> None:
+        xp, R = self.backend.xp, self.replicas
+        self.n_parameters = sum(spec.size for spec in self.specs)
+        self.n_weights = sum(spec.size for spec in self.specs if spec.is_weight)
+        self._theta = xp.zeros((R, self.n_parameters), dtype=self.dtype)
+        self._grad = xp.zeros((R, self.n_parameters), dtype=self.dtype)
+        self._state = xp.zeros((R, sum(spec.size for spec in self.state_specs)), dtype=self.dtype)
+        self.parameters = carve(self._theta, self.specs)
+        self.gradients = carve(self._grad, self.specs)
+        self.statistics = carve(self._state, self.state_specs)
+        self._activations = Workspace(xp, self.dtype, R)
+        self._gradients = Workspace(xp, self.dtype, R)
+        self._batch = self._backward_batch = -1
+        self._ready = False
+        for k, layer in enumerate(self.layers):
+            layer.backend, layer.xp, layer.linalg = self.backend, xp, self.backend.linalg
+            layer.dtype = self.dtype
+            for spec in layer.parameters():
+                setattr(layer, spec.name, self.parameters[f"{k}.{spec.name}"])
+                setattr(layer, "d" + spec.name, self.gradients[f"{k}.{spec.name}"])
+            for spec in layer.state():
+                setattr(layer, spec.name, self.statistics[f"{k}.{spec.name}"])
+            for name, value in layer.hyper().items():
+                setattr(layer, name, self.per_replica(f"{type(layer).__name__}.{name}", value)[:, :, None])
+            layer.bind(self.streams)
+
+    def _initialize(self) -> None:
+        """Draw the blocks in layer order, each replica from its own stream."""
+        theta = np.zeros(self._theta.shape, self.dtype)
+        state = np.zeros(self._state.shape, self.dtype)
+        slices, state_slices = block_slices(self.specs), block_slices(self.state_specs)
+        in_layer_order = sorted(self.specs, key=lambda spec: int(spec.name.split(".")[0]))
+        for r, seed in enumerate(self.seeds):
+            rng = stream(seed, "init")
+            for spec in in_layer_order:
+                theta[r, slices[spec.name]] = spec.initializer(rng, spec.shape).ravel()
+            for spec in self.state_specs:
+                state[r, state_slices[spec.name]] = spec.initializer(rng, spec.shape).ravel()
+        self._theta[...] = self.backend.asarray(theta)
+        self._state[...] = self.backend.asarray(state)
+
+    def per_replica(self, where: str, value: Any) -> Any:
+        """A number, or one per replica, as a device column (R, 1) of the network's dtype."""
+        return self.backend.asarray(replica_values(where, value, self.replicas)[:, None], self.dtype)
+
+    # -- views -----------------------------------------------------------------------------------------------------
+
+    @property
+    def theta(self) -> Any:
+        """(R, P)."""
+        return self._theta
+
+    @property
+    def grad(self) -> Any:
+        """(R, P), overwritten by `backward`."""
+        return self._grad
+
+    @property
+    def state(self) -> Any:
+        """(R, S)."""
+        return self._state
+
+    def _use(self, B: int) -> None:
+        """Point every layer at its buffers for batches of B rows; all layers share their scratch memory."""
+        shapes = {}
+        for k, layer in enumerate(self.layers):
+            for name, shape in layer.buffers().items():
+                shapes[k, name] = (f"{k}.{name}", _fill(shape, B))
+            for i, (name, shape) in enumerate(layer.scratch().items()):
+                shapes[k, name] = (f"scratch{i}", _fill(shape, B))
+        for (k, name), array in self._activations.carve(shapes).items():
+            setattr(self.layers[k], name, array)
+        self._batch, self._ready = B, False
+
+    def _use_backward(self) -> None:
+        """Gradients between the layers, for the last forward's batch: two pieces of memory, used in turn."""
+        widths = [self.n_inputs] + [layer.n_outputs for layer in self.layers]
+        shapes = {i: (f"d{i % 2}", (self._batch, width)) for i, width in enumerate(widths)}
+        self._between = list(self._gradients.carve(shapes).values())
+        self._backward_batch = self._batch
+
+    @property
+    def output_gradient(self) -> Any:
+        """Dlogits (R, B, C) of the last forward's batch: what the loss writes and `backward` reads."""
+        if self._backward_batch != self._batch:
+            self._use_backward()
+        return self._between[-1]
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def forward(self, x: Any, *, training: bool = False) -> Any:
+        """X (R or 1, B, I) of this backend and dtype -> logits (R, B, C), overwritten by the next forward.
+
+        Raises
+        ------
+        ShapeError
+            x has another shape.
+        """
+        shape = x.shape
+        if len(shape) != 3 or shape[2] != self.n_inputs or shape[0] not in (1, self.replicas):
+            expect_shape(
+                "Network.forward",
+                "x",
+                x,
+                "was a feature column dropped?",
+                R=(1, self.replicas) if self.replicas > 1 else 1,
+                B=shape[1] if len(shape) == 3 else 1,
+                I=self.n_inputs,
+            )
+        if x.dtype != self.dtype:
+            raise ShapeError(
+                f"Network.forward: expected x of dtype {self.dtype}, got {x.dtype}; "
+                "convert it with network.backend.asarray(x, network.dtype)"
+            )
+        if shape[1] != self._batch:
+            self._use(shape[1])
+        for layer in self.layers:
+            x = layer.forward(x, training)
+        self._ready = training
+        return x
+
+    def backward(self, dlogits: Any = None, dx: Any = None) -> None:
+        """Overwrite `grad` by the gradient, given dlogits (R, B, C), by default `output_gradient`.
+
+        Parameters
+        ----------
+        dlogits
+            Gradient by the last layer's output; overwritten.
+        dx
+            (R, B, I), overwritten by the gradient by x; None: not wanted.
+
+        Raises
+        ------
+        XbnetError
+            There was no ``forward(x, training=True)`` before.
+        """
+        if not self._ready:
+            raise XbnetError("Network.backward: expected forward(x, training=True) before it; call that first")
+        dy = self.output_gradient if dlogits is None else dlogits
+        for k in range(len(self.layers) - 1, 0, -1):
+            self.layers[k].backward(dy, self._between[k])
+            dy = self._between[k]
+        self.layers[0].backward(dy, dx)
+
+    # -- for users: host rows in, host predictions out ---------------------------------------------------------------
+
+    def rows_at_once(self) -> int:
+        """How many rows `predict` and evaluations take per forward pass."""
+        width = max([self.n_inputs] + [layer.n_outputs for layer in self.layers])
+        return max(64, CHUNK_ELEMENTS // (self.replicas * width))
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """Host x (N, I) -> the link's values on the host: (N, C) for one replica, (R, N, C) for a stack."""
+        x = np.asarray(x)
+        expect_shape("Network.predict", "x", x, N=x.shape[0] if x.ndim else 1, I=self.n_inputs)
+        out = np.empty((self.replicas, len(x), self.n_outputs), self.dtype)
+        step, (link, _) = self.rows_at_once(), LINKS[self.link]
+        for start in range(0, len(x), step):
+            part = self.backend.asarray(x[start : start + step], self.dtype)
+            logits = self.backend.to_host(self.forward(part[None]))
+            out[:, start : start + step] = link(logits)
+        return out[0] if self.replicas == 1 else out
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Host x (N, I) -> labels (N,) or (R, N); for the sigmoid link 0/1 (..., C), for identity the values."""
+        return LINKS[self.link][1](self.predict_proba(x))
+
+    # -- stacks ------------------------------------------------------------------------------------------------------
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> Network:
+        """A new network of the replicas `rows`, with their weights, statistics and dropout streams."""
+        index = np.asarray(rows, dtype=int)
+        twin = copy.copy(self)
+        twin.layers = [layer.select(index) for layer in self.layers]
+        twin.replicas, twin.seeds = len(index), tuple(self.seeds[i] for i in index)
+        twin.streams = [self.streams[i] for i in index]
+        twin._allocate()
+        where = self.backend.asarray(index)
+        twin.theta[...] = self.theta[where]
+        twin.state[...] = self.state[where]
+        return twin
+
+    def describe(self) -> str:
+        """A table: layer, output width, parameters."""
+        lines = [f"{'layer':<44}{'outputs':>9}{'parameters':>12}"]
+        for layer in self.layers:
+            count = sum(spec.size for spec in layer.parameters())
+            lines.append(f"{layer!r:<44}{layer.n_outputs:>9}{count:>12,}")
+        lines.append(f"{'total':<44}{'':>9}{self.n_parameters:>12,}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return (
+            f"Network({self.layers!r}, n_inputs={self.n_inputs}, replicas={self.replicas}, "
+            f"backend={self.backend.name!r}, dtype={self.dtype.name!r})"
+        )
+
+
+def _positive(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ConfigError(f"Network: expected {name} to be a whole number >= 1, got {value!r}")
+    return int(value)
+
+
+def _float_type(dtype: Any) -> np.dtype:
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in (np.dtype("float32"), np.dtype("float64")):
+        raise ConfigError(f"Network: expected dtype 'float32' or 'float64', got {dtype!r}")
+    return found
+
+
+def _copied(layers: Sequence[Layer]) -> list[Layer]:
+    layers = list(layers)
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise ConfigError(f"Network: expected layers such as xbnet.Linear(10), got {layer!r}")
+    if not layers:
+        raise ConfigError("Network: expected at least one layer, got none")
+    return [copy.copy(layer) for layer in layers]
+
+
+def _fill(shape: tuple[int | str, ...], B: int) -> tuple[int, ...]:
+    return tuple(B if size == BATCH else int(size) for size in shape)

@@ -1,0 +1,79 @@
+"""What belongs to one replica: its seed, its random streams, its value of a setting. All on the host.
+
+Replica i of a stack draws from its own stream, which does not depend on how many others there are; so a
+member of a stack and the same network trained alone see the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import ConfigError
+
+PURPOSES = {"init": 0, "shuffle": 1, "dropout": 2, "split": 3, "verify": 4}
+
+
+def replica_seeds(rng: Any, replicas: int) -> tuple[np.random.SeedSequence, ...]:
+    """One seed per replica.
+
+    Parameters
+    ----------
+    rng
+        None (fresh entropy), an integer >= 0, a `SeedSequence` or a `Generator`, from which replica i takes the
+        i-th child; or a sequence of R of these, taken as the replicas' own seeds.
+    replicas
+        R.
+
+    Examples
+    --------
+    Replica 2 of a stack, alone: ``rng=[replica_seeds(0, 3)[2]]``.
+    """
+    if isinstance(rng, Sequence) and not isinstance(rng, str):
+        if len(rng) != replicas:
+            raise ConfigError(f"rng: expected {replicas} seeds, one per replica, got {len(rng)}")
+        return tuple(_seed(one) for one in rng)
+    parent = _seed(rng)
+    return tuple(np.random.SeedSequence(parent.entropy, spawn_key=(*parent.spawn_key, i)) for i in range(replicas))
+
+
+def _seed(rng: Any) -> np.random.SeedSequence:
+    if isinstance(rng, np.random.SeedSequence):
+        return rng
+    if isinstance(rng, np.random.Generator):
+        return np.random.SeedSequence(int(rng.integers(2**63)))
+    if rng is None or (isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0):
+        return np.random.SeedSequence(rng if rng is None else int(rng))
+    raise ConfigError(f"rng: expected an integer >= 0, a SeedSequence, a Generator or None, got {rng!r}")
+
+
+def stream(seed: np.random.SeedSequence, purpose: str) -> np.random.Generator:
+    """The generator of one replica for one purpose: "init", "shuffle", "dropout", "split" or "verify"."""
+    key = (*seed.spawn_key, PURPOSES[purpose])
+    return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=key))
+
+
+def same_seed(seeds: Sequence[np.random.SeedSequence]) -> bool:
+    """Whether all replicas share one seed, so that one order of the data serves them all."""
+    first = seeds[0]
+    return all((s.entropy, s.spawn_key) == (first.entropy, first.spawn_key) for s in seeds)
+
+
+def replica_values(where: str, value: Any, replicas: int) -> np.ndarray:
+    """A number, or a sequence of R, as float64 (R,)."""
+    try:
+        values = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{where}: expected a number or one per replica, got {value!r}") from None
+    if values.ndim == 0:
+        return np.full(replicas, float(values))
+    if values.shape != (replicas,):
+        raise ConfigError(f"{where}: expected a number or one per replica (R={replicas}), got shape {values.shape}")
+    return values
+
+
+def select_values(value: Any, index: np.ndarray) -> Any:
+    """The replicas `index` of a setting that is a number or one value per replica."""
+    return value if np.ndim(value) == 0 else np.asarray(value)[index]

@@ -1,0 +1,172 @@
+"""Learning-rate schedules: a factor on each replica's learning rate, as a function of the epoch.
+
+Epochs count from 0 and may be fractional: at step s of n in epoch k the argument is ``k + s / n``. Every parameter
+is a number, or one per replica; the factors are (S,) or (S, R).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from .errors import unknown_name
+from .replicas import select_values
+from .settings import check_keys, number, parse_settings
+
+
+@dataclass
+class Schedule:
+    """Factor 1 throughout ("constant")."""
+
+    def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
+        """Factors at `epochs` (S, 1) of a run of `total` epochs: broadcastable to (S, R)."""
+        return np.ones_like(epochs)
+
+    def update(self, metric: np.ndarray) -> None:
+        """Take note of an epoch's monitored loss (R,)."""
+
+    def select(self, index: np.ndarray) -> Schedule:
+        """For the replicas `index`."""
+        return replace(self, **{f.name: select_values(getattr(self, f.name), index) for f in fields(self) if f.init})
+
+
+@dataclass
+class Step(Schedule):
+    """gamma^floor(epoch / every)."""
+
+    every: Any = 30
+    gamma: Any = 0.1
+
+    def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
+        return np.asarray(self.gamma, float) ** np.floor(epochs / self.every)
+
+
+@dataclass
+class Exponential(Schedule):
+    """gamma^floor(epoch)."""
+
+    gamma: Any = 0.95
+
+    def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
+        return np.asarray(self.gamma, float) ** np.floor(epochs)
+
+
+@dataclass
+class InverseTime(Schedule):
+    """1 / (1 + rate * epoch)."""
+
+    rate: Any = 0.1
+
+    def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
+        return 1 / (1 + np.asarray(self.rate) * epochs)
+
+
+@dataclass
+class Cosine(Schedule):
+    """From 1 to `final` along half a cosine (Loshchilov & Hutter 2017, equation 5, without restarts)."""
+
+    final: Any = 0.0
+
+    def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
+        share = np.clip(epochs / max(1, total), 0, 1)
+        return self.final + (1 - np.asarray(self.final)) * 0.5 * (1 + np.cos(np.pi * share))
+
+
+@dataclass
+class Triangular(Schedule):
+    """Up from `low` to 1 in `half_cycle` epochs and down again, for ever (Smith 2017, section 3.1)."""
+
+    half_cycle: Any = 5
+    low: Any = 0.1
+
+    def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
+        phase = np.abs((epochs / self.half_cycle) % 2 - 1)  # 1 -> 0 -> 1
+        return self.low + (1 - np.asarray(self.low)) * (1 - phase)
+
+
+@dataclass
+class Warmup(Schedule):
+    """From 0 to 1 linearly within `epochs`, times the schedule `then`."""
+
+    epochs: Any = 5
+    then: Schedule | None = None
+
+    def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
+        ramp = np.clip((epochs + 1e-3) / self.epochs, 0, 1)
+        return ramp if self.then is None else ramp * self.then.factors(epochs, total)
+
+    def update(self, metric: np.ndarray) -> None:
+        if self.then is not None:
+            self.then.update(metric)
+
+    def select(self, index: np.ndarray) -> Schedule:
+        then = None if self.then is None else self.then.select(index)
+        return Warmup(select_values(self.epochs, index), then)
+
+
+@dataclass
+class Plateau(Schedule):
+    """Times `factor` whenever the monitored loss has not fallen for `patience` epochs, per replica."""
+
+    factor: Any = 0.1
+    patience: Any = 10
+
+    def __post_init__(self) -> None:
+        self.scale: Any = 1.0
+        self.best: Any = np.inf
+        self.waited: Any = 0
+
+    def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
+        return np.ones_like(epochs) * self.scale
+
+    def update(self, metric: np.ndarray) -> None:
+        better = metric < self.best
+        self.best = np.where(better, metric, self.best)
+        self.waited = np.where(better, 0, np.asarray(self.waited) + 1)
+        due = self.waited > np.asarray(self.patience)
+        self.scale = np.where(due, np.asarray(self.scale) * self.factor, self.scale)
+        self.waited = np.where(due, 0, self.waited)
+
+    def select(self, index: np.ndarray) -> Schedule:
+        twin = Plateau(select_values(self.factor, index), select_values(self.patience, index))
+        twin.scale, twin.best, twin.waited = (select_values(v, index) for v in (self.scale, self.best, self.waited))
+        return twin
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    "constant": Schedule,
+    "step": Step,
+    "exponential": Exponential,
+    "inverse_time": InverseTime,
+    "cosine": Cosine,
+    "triangular": Triangular,
+    "warmup": Warmup,
+    "plateau": Plateau,
+}
+
+
+def get_schedule(schedule: str | Schedule | None) -> Schedule:
+    """The schedule of ``NAME`` or ``NAME:key=value,key=value``; a `Schedule` is returned as it is.
+
+    ``warmup`` takes ``then=NAME`` for what follows, e.g. ``warmup:epochs=3,then=cosine``.
+
+    Raises
+    ------
+    ConfigError
+        An unknown name or key, or a value that is no number.
+    """
+    if isinstance(schedule, Schedule):
+        return schedule
+    name, settings = parse_settings("schedule", schedule or "constant")
+    if name not in SCHEDULES:
+        raise unknown_name("schedule", "schedule", name, SCHEDULES)
+    kind = SCHEDULES[name]
+    check_keys(f"schedule {name!r}", settings, (f.name for f in fields(kind)))
+    return kind(
+        **{
+            key: get_schedule(text) if key == "then" else number(f"schedule {name!r}", key, text)
+            for key, text in settings.items()
+        }
+    )

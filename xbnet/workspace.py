@@ -1,0 +1,54 @@
+"""Memory that is allocated once and carved into arrays for each batch size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Workspace:
+    """Flat arrays, one per slot, from which arrays (R, ...) are cut; a set of shapes seen before costs nothing.
+
+    Parameters
+    ----------
+    xp, dtype
+        Array namespace and type.
+    replicas
+        R, put in front of every shape.
+    """
+
+    def __init__(self, xp: Any, dtype: Any, replicas: int):
+        self.xp, self.dtype, self.replicas = xp, dtype, replicas
+        self._flat: dict[str, Any] = {}
+        self._carved: dict[tuple, dict] = {}
+
+    def carve(self, shapes: Mapping[Key, tuple[str, tuple[int, ...]]]) -> dict[Key, Any]:
+        """Key -> (slot, shape) to key -> contiguous array (R, *shape) in that slot's memory.
+
+        Keys that name the same slot share memory. A slot that has to grow is allocated anew, and what was carved
+        from it before keeps the old memory until the holder carves again.
+        """
+        seen = tuple(shapes.items())
+        if seen not in self._carved:
+            self._reserve(shapes)
+            self._carved[seen] = {
+                key: self._flat[slot][: self.replicas * math.prod(shape)].reshape(self.replicas, *shape)
+                for key, (slot, shape) in shapes.items()
+            }
+        return self._carved[seen]
+
+    def _reserve(self, shapes: Mapping[Key, tuple[str, tuple[int, ...]]]) -> None:
+        needed: dict[str, int] = {}
+        for slot, shape in shapes.values():
+            needed[slot] = max(needed.get(slot, 0), self.replicas * math.prod(shape))
+        for slot, size in needed.items():
+            if slot not in self._flat or self._flat[slot].shape[0] < size:
+                self._carved.clear()  # lets go of the old memory
+                self._flat[slot] = self.xp.zeros(size, dtype=self.dtype)
+
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(flat.nbytes for flat in self._flat.values())
