@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from .activations import Activation
 from .backend import Backend, get_backend
+from .checkpoint import Model, load, load_model, save
 from .datasets import Dataset, Part, load_dataset
 from .errors import BackendError, ConfigError, DataError, DivergenceError, ShapeError, XbnetError
 from .history import History
@@ -46,6 +47,7 @@ __all__ = [
     "Linear",
     "Loss",
     "MeanSquaredError",
+    "Model",
     "Momentum",
     "Nesterov",
     "Network",
@@ -60,6 +62,9 @@ __all__ = [
     "evaluate",
     "fit",
     "get_backend",
+    "load",
     "load_dataset",
+    "load_model",
     "replica_seeds",
+    "save",
 ]

@@ -28,8 +28,8 @@ from .linalg import Linalg, numpy_linalg, plain_linalg
 
 INSTALL = {
     "numpy": "pip install numpy",
-    "cupy": "pip install 'xbnet[cuda12x]' (or 'xbnet[cuda13x]' for a CUDA 13 driver)",
-    "dpnp": "pip install 'xbnet[sycl]'",
+    "cupy": "pip install 'cupy-cuda12x[ctk]' (or 'cupy-cuda13x[ctk]' for a CUDA 13 driver)",
+    "dpnp": "pip install dpnp",
 }
 
 

@@ -10,6 +10,9 @@ from typing import Any
 class XbnetError(Exception):
     """Base of all errors that xbnet raises on purpose; the command line prints it as one line."""
 
+    exit_code = 2
+    """The command's exit code: 2 for wrong usage or bad input, 1 for a failure while running."""
+
 
 class ShapeError(XbnetError, ValueError):
     """An array has the wrong shape."""
@@ -28,7 +31,10 @@ class ConfigError(XbnetError, ValueError):
 
 
 class DivergenceError(XbnetError, ArithmeticError):
-    """The training loss became NaN or infinite."""
+    """The training loss became NaN or infinite; `history` holds the epochs until then."""
+
+    exit_code = 1
+    history: Any = None
 
 
 def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int | tuple[int, ...]) -> None:
@@ -66,6 +72,6 @@ def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int 
 def unknown_name(where: str, kind: str, name: object, known: Iterable[str]) -> ConfigError:
     """The error for a name that is not in a table, with the nearest one that is."""
     known = sorted(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return ConfigError(f"{where}: unknown {kind} {name!r}; {hint}known are {', '.join(known)}")

@@ -14,33 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 
-class Constants:
-    """Read-only helper arrays (ones, row offsets), made once per size and shared by everyone."""
+class Made(dict):
+    """Read-only helper arrays, each made when it is first asked for: ``made[arguments]`` is ``make(*arguments)``."""
 
-    def __init__(self, xp: Any):
-        self.xp = xp
-        self._made: dict[tuple, Any] = {}
+    def __init__(self, make: Callable[..., Any]):
+        super().__init__()
+        self.make = make
 
-    def ones_row(self, n: int, dtype: Any) -> Any:
-        """Ones (1, 1, n)."""
-        key = ("row", n, dtype)
-        if key not in self._made:
-            self._made[key] = self.xp.ones((1, 1, n), dtype=dtype)
-        return self._made[key]
-
-    def ones_column(self, n: int, dtype: Any) -> Any:
-        """Ones (1, n, 1)."""
-        key = ("column", n, dtype)
-        if key not in self._made:
-            self._made[key] = self.xp.ones((1, n, 1), dtype=dtype)
-        return self._made[key]
-
-    def row_offsets(self, R: int, B: int, C: int) -> Any:
-        """Where each row of a flattened (R, B, C) array begins, (R, B)."""
-        key = ("offsets", R, B, C)
-        if key not in self._made:
-            self._made[key] = (self.xp.arange(R * B) * C).reshape(R, B)
-        return self._made[key]
+    def __missing__(self, arguments: tuple) -> Any:
+        self[arguments] = self.make(*arguments)
+        return self[arguments]
 
 
 @dataclass(frozen=True)
@@ -62,8 +45,10 @@ def plain_linalg(xp: Any) -> Linalg:
     Sums over the narrow last axis and over the batch are products with a vector of ones: a narrow
     reduction costs NumPy a call per row, the product one call in all.
     """
-    constants = Constants(xp)
     matmul = xp.matmul
+    ones_row = Made(lambda n, dtype: xp.ones((1, 1, n), dtype=dtype))
+    ones_column = Made(lambda n, dtype: xp.ones((1, n, 1), dtype=dtype))
+    row_starts = Made(lambda R, B, C: (xp.arange(R * B) * C).reshape(R, B))  # in a flattened (R, B, C) array
 
     def bmm(a: Any, b: Any, out: Any) -> Any:
         """A (R, M, K), b (R, K, N) -> out (R, M, N)."""
@@ -79,21 +64,20 @@ def plain_linalg(xp: Any) -> Linalg:
 
     def row_sum(x: Any, out: Any) -> Any:
         """X (R, B, C) -> out (R, B, 1), summed over the last axis."""
-        return matmul(x, constants.ones_column(x.shape[2], x.dtype), out=out)
+        return matmul(x, ones_column[x.shape[2], x.dtype], out=out)
 
     def batch_sum(x: Any, out: Any) -> Any:
         """X (R, B, C) -> out (R, 1, C), summed over the batch."""
-        return matmul(constants.ones_row(x.shape[1], x.dtype), x, out=out)
+        return matmul(ones_row[x.shape[1], x.dtype], x, out=out)
 
     def row_max(x: Any, out: Any, index: Any, work: Any) -> Any:
         """X (R, B, C) -> out (R, B, 1), the largest of each row, and index (R, B), the first place it is at.
 
         `x` and `out` are contiguous; `work` (R, B) is overwritten and holds integers like `index`.
         """
-        R, B, C = x.shape
         xp.argmax(x, axis=2, out=index)
-        xp.add(index, constants.row_offsets(R, B, C), out=work)
-        gather(x.reshape(-1), work, out=out.reshape(R, B))
+        xp.add(index, row_starts[x.shape], out=work)
+        gather(x.reshape(-1), work, out=out.reshape(index.shape))
         return out
 
     def gather(x: Any, index: Any, out: Any) -> Any:
@@ -106,17 +90,16 @@ def plain_linalg(xp: Any) -> Linalg:
 def numpy_linalg(np: Any) -> Linalg:
     """The same for NumPy, by the array methods that skip its Python wrappers."""
     plain = plain_linalg(np)
-    constants = Constants(np)
+    row_starts = Made(lambda R, B, C: (np.arange(R * B) * C).reshape(R, B))
 
     def gather(x: Any, index: Any, out: Any) -> Any:
         # mode="clip" spares NumPy a buffer; the indices are in range by contract.
         return x.take(index, axis=0, out=out, mode="clip")
 
     def row_max(x: Any, out: Any, index: Any, work: Any) -> Any:
-        R, B, C = x.shape
         x.argmax(axis=2, out=index)
-        np.add(index, constants.row_offsets(R, B, C), out=work)
-        x.reshape(-1).take(work, out=out.reshape(R, B), mode="clip")
+        np.add(index, row_starts[x.shape], out=work)
+        x.reshape(-1).take(work, out=out.reshape(index.shape), mode="clip")
         return out
 
     return Linalg(plain.bmm, plain.bmm_tn, plain.bmm_nt, plain.row_sum, plain.batch_sum, row_max, gather)

@@ -13,7 +13,7 @@ Labels are integers (R or 1, B), or targets (R or 1, B, C) of the network's dtyp
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,24 @@ class Loss:
     name = ""
     links: dict[str, str]
     """Task -> the network's link, see `links.LINKS`."""
+    _batch = -1
+
+    # Set by `bind`:
+    task: str
+    link: str
+    xp: Any
+    linalg: Any
+    replicas: int
+    n_outputs: int
+    _floats: Workspace
+    _integers: Workspace
+    _flags: Workspace
+    _eye: Any
+    _class_weight: Any
+
+    if TYPE_CHECKING:  # arrays are set by `_use`
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, *, class_weight: Any = None):
         self.class_weight = None if class_weight is None else np.asarray(class_weight, dtype=float)
@@ -76,6 +94,8 @@ class Loss:
 
     def _use(self, B: int) -> None:
         """Arrays for batches of B rows."""
+        if not hasattr(self, "replicas"):
+            raise ConfigError(f"{self.name}: expected a loss that is bound to a network; call loss.bind(network) first")
         R, C = self.replicas, self.n_outputs
         rows, column = (B, C), (B, 1)
         floats = {"targets": rows, "e": rows, "work0": rows, "work1": rows, "m": column, "s": column, "picked": column}
@@ -107,8 +127,6 @@ class Loss:
         sample_weight
             (R or 1, B), >= 0.
         """
-        if not hasattr(self, "replicas"):
-            raise ConfigError(f"{self.name}: expected a loss that is bound to a network; call loss.bind(network) first")
         if logits.shape[1] != self._batch:
             self._use(logits.shape[1])
         self._weigh(labels, sample_weight)

@@ -267,7 +267,7 @@ class Network:
 
     # -- stacks ------------------------------------------------------------------------------------------------------
 
-    def select(self, rows: Sequence[int]) -> Network:
+    def select(self, rows: Sequence[int] | np.ndarray) -> Network:
         """A new network of the replicas `rows`, with their weights, statistics and dropout streams."""
         index = np.asarray(rows, dtype=int)
         twin = copy.copy(self)

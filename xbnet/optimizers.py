@@ -14,6 +14,10 @@ import numpy as np
 
 from .errors import ConfigError, unknown_name
 from .replicas import replica_values, select_values
+from .settings import check_keys, number, parse_settings
+
+STEPS_AHEAD = 64
+"""How far `step` plans where nobody else has planned."""
 
 
 class Optimizer:
@@ -34,7 +38,15 @@ class Optimizer:
     name = ""
     slots: tuple[str, ...] = ()
 
-    def __init__(self, lr: Any, **hyper: Any):
+    # Set by `bind`:
+    network: Any
+    xp: Any
+    values: dict[str, np.ndarray]  # hyper-parameters (R,)
+    state: dict[str, Any]  # slot -> (R, P)
+    work: Any  # (R, P)
+    steps: int
+
+    def __init__(self, lr: Any = 0.1, **hyper: Any):
         self.hyper = {"lr": lr, **hyper}
         for key, value in self.hyper.items():
             values = np.asarray(value, dtype=float)
@@ -77,7 +89,7 @@ class Optimizer:
     def step(self) -> None:
         """Update theta by grad. Without a plan, with the learning rate given at the start."""
         if self._next == len(self._columns):
-            self.plan(self.values["lr"][None])
+            self.plan(np.broadcast_to(self.values["lr"], (STEPS_AHEAD, self.network.replicas)))
         self.update(self.network.theta, self.network.grad, *self._columns[self._next])
         self._next += 1
         self.steps += 1
@@ -102,7 +114,7 @@ class SGD(Optimizer):
     def __init__(self, lr: Any = 0.1):
         super().__init__(lr)
 
-    def update(self, theta: Any, grad: Any, lr: Any) -> None:  # type: ignore[override]
+    def update(self, theta: Any, grad: Any, lr: Any) -> None:
         self.xp.multiply(grad, lr, out=self.work)
         self.xp.subtract(theta, self.work, out=theta)
 
@@ -119,7 +131,7 @@ class Momentum(Optimizer):
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         return lr, self.values["momentum"]
 
-    def update(self, theta: Any, grad: Any, lr: Any, momentum: Any) -> None:  # type: ignore[override]
+    def update(self, theta: Any, grad: Any, lr: Any, momentum: Any) -> None:
         xp, v = self.xp, self.state["velocity"]
         xp.multiply(v, momentum, out=v)
         xp.add(v, grad, out=v)
@@ -154,7 +166,7 @@ class RMSProp(Optimizer):
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         return lr, self.values["decay"], 1 - self.values["decay"], self.values["eps"]
 
-    def update(self, theta: Any, grad: Any, lr: Any, decay: Any, rest: Any, eps: Any) -> None:  # type: ignore[override]
+    def update(self, theta: Any, grad: Any, lr: Any, decay: Any, rest: Any, eps: Any) -> None:
         xp, s, work = self.xp, self.state["square"], self.work
         xp.multiply(s, decay, out=s)
         xp.multiply(grad, grad, out=work)
@@ -187,7 +199,7 @@ class Adam(Optimizer):
         root = np.sqrt(1 - beta2**t)
         return lr * root / (1 - beta1**t), beta1, 1 - beta1, beta2, 1 - beta2, self.values["eps"] * root
 
-    def update(  # type: ignore[override]
+    def update(
         self, theta: Any, grad: Any, length: Any, beta1: Any, rest1: Any, beta2: Any, rest2: Any, eps: Any
     ) -> None:
         xp, m, s, work = self.xp, self.state["mean"], self.state["square"], self.work
@@ -218,7 +230,7 @@ class AdamW(Adam):
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         return 1 - lr * self.values["weight_decay"], *super().coefficients(lr, t)
 
-    def update(self, theta: Any, grad: Any, shrink: Any, *adam: Any) -> None:  # type: ignore[override]
+    def update(self, theta: Any, grad: Any, shrink: Any, *adam: Any) -> None:
         weights = theta[:, : self.network.n_weights]
         self.xp.multiply(weights, shrink, out=weights)
         super().update(theta, grad, *adam)
@@ -230,19 +242,26 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 
 def get_optimizer(optimizer: str | Optimizer, **hyper: Any) -> Optimizer:
-    """The optimizer of that name; an `Optimizer` is returned as it is.
+    """The optimizer of ``NAME`` or ``NAME:key=value,key=value``; an `Optimizer` is returned as it is.
+
+    Parameters
+    ----------
+    optimizer
+        E.g. "adam" or "adam:beta2=0.99,eps=1e-6".
+    **hyper
+        Further hyper-parameters, by name.
 
     Raises
     ------
     ConfigError
-        An unknown name, or a hyper-parameter that the rule has not.
+        An unknown name, a hyper-parameter that the rule has not, or a value that is no number or out of range.
     """
     if isinstance(optimizer, Optimizer):
         return optimizer
-    if optimizer not in OPTIMIZERS:
-        raise unknown_name("optimizer", "optimizer", optimizer, OPTIMIZERS)
-    made = OPTIMIZERS[optimizer]()
-    for key in hyper:
-        if key not in made.hyper:
-            raise unknown_name(f"optimizer {optimizer!r}", "hyper-parameter", key, made.hyper)
-    return OPTIMIZERS[optimizer](**hyper)
+    name, settings = parse_settings("optimizer", optimizer)
+    if name not in OPTIMIZERS:
+        raise unknown_name("optimizer", "optimizer", name, OPTIMIZERS)
+    where = f"optimizer {name!r}"
+    hyper = {key: number(where, key, text) for key, text in settings.items()} | hyper
+    check_keys(where, hyper, OPTIMIZERS[name]().hyper)
+    return OPTIMIZERS[name](**hyper)

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ConfigError, unknown_name
+from .errors import unknown_name
 from .replicas import select_values
+from .settings import check_keys, number, parse_settings
 
 
 @dataclass
@@ -25,6 +26,13 @@ class Schedule:
 
     def update(self, metric: np.ndarray) -> None:
         """Take note of an epoch's monitored loss (R,)."""
+
+    def state(self) -> dict[str, Any]:
+        """What `update` has gathered: name -> number, or one per replica."""
+        return {}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take over a `state`, given as float64 arrays."""
 
     def select(self, index: np.ndarray) -> Schedule:
         """For the replicas `index`."""
@@ -100,6 +108,13 @@ class Warmup(Schedule):
         if self.then is not None:
             self.then.update(metric)
 
+    def state(self) -> dict[str, Any]:
+        return {} if self.then is None else self.then.state()
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        if self.then is not None:
+            self.then.restore(state)
+
     def select(self, index: np.ndarray) -> Schedule:
         then = None if self.then is None else self.then.select(index)
         return Warmup(select_values(self.epochs, index), then)
@@ -127,6 +142,12 @@ class Plateau(Schedule):
         due = self.waited > np.asarray(self.patience)
         self.scale = np.where(due, np.asarray(self.scale) * self.factor, self.scale)
         self.waited = np.where(due, 0, self.waited)
+
+    def state(self) -> dict[str, Any]:
+        return {"scale": self.scale, "best": self.best, "waited": self.waited}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        self.scale, self.best, self.waited = state["scale"], state["best"], state["waited"].astype(int)
 
     def select(self, index: np.ndarray) -> Schedule:
         twin = Plateau(select_values(self.factor, index), select_values(self.patience, index))
@@ -158,20 +179,14 @@ def get_schedule(schedule: str | Schedule | None) -> Schedule:
     """
     if isinstance(schedule, Schedule):
         return schedule
-    name, _, arguments = (schedule or "constant").partition(":")
+    name, settings = parse_settings("schedule", schedule or "constant")
     if name not in SCHEDULES:
         raise unknown_name("schedule", "schedule", name, SCHEDULES)
     kind = SCHEDULES[name]
-    known = [f.name for f in fields(kind)]
-    values: dict[str, Any] = {}
-    for item in filter(None, arguments.split(",")):
-        key, _, text = item.partition("=")
-        if key not in known:
-            raise unknown_name(f"schedule {name!r}", "parameter", key, known)
-        try:
-            values[key] = get_schedule(text) if key == "then" else float(text)
-        except ValueError as error:
-            if isinstance(error, ConfigError):
-                raise
-            raise ConfigError(f"schedule {name!r}: expected {key}=NUMBER, got {item!r}") from None
-    return kind(**values)
+    check_keys(f"schedule {name!r}", settings, (f.name for f in fields(kind)))
+    return kind(
+        **{
+            key: get_schedule(text) if key == "then" else number(f"schedule {name!r}", key, text)
+            for key, text in settings.items()
+        }
+    )

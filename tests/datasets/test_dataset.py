@@ -107,8 +107,7 @@ def test_not_finite_is_found_behind_the_first_block():
         (
             X,
             Y.astype(object),
-            "training y expected labels or numbers, got dtype object; make it an array of integers, "
-            "strings or floats",
+            "training y expected labels or numbers, got dtype object; make it an array of integers, strings or floats",
         ),
         (X, Y - 1, "training y expected labels 0..1, got -1 at row 0 (counted from 0)"),
         (X, Y * 2, "class 1 of 5 never occurs in training; add samples of it, or drop the class"),
@@ -143,8 +142,7 @@ def test_bad_training_part(x, y, line):
         (Part(X[:0], Y[:0]), "test x expected at least one sample, got (0, 2)"),
         (
             Part(X, [0, 1, 2, 3, 3, 3]),
-            "class 3 occurs 3 times in test but never in training; "
-            "move samples of it to training, or drop them",
+            "class 3 occurs 3 times in test but never in training; move samples of it to training, or drop them",
         ),
         (Part(X, np.zeros((6, 1))), "test y expected rows () of int64 as in training, got (1,) float64"),
         (
@@ -181,9 +179,7 @@ def test_bad_classes():
 
 def test_image_shape_must_match_the_inputs():
     assert Dataset("mine", Part(X, Y), image_shape=(1, 1, 2)).image_shape == (1, 1, 2)
-    refused(
-        "mine: image_shape (3, 1, 1) expected C * H * W = I = 2", "mine", Part(X, Y), image_shape=(3, 1, 1)
-    )
+    refused("mine: image_shape (3, 1, 1) expected C * H * W = I = 2", "mine", Part(X, Y), image_shape=(3, 1, 1))
 
 
 @given(

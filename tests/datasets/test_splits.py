@@ -122,8 +122,7 @@ def test_impossible_sizes(sizes, error, line):
 def test_too_few_samples_of_a_class():
     data = Dataset("mine", Part(np.zeros((7, 1)), [0, 0, 0, 0, 0, 0, 1]))
     line = (
-        "mine: val: expected at least 2 samples of each class, got 1 of class 1; it can't be on both sides "
-        "of a split"
+        "mine: val: expected at least 2 samples of each class, got 1 of class 1; it can't be on both sides of a split"
     )
     with pytest.raises(DataError, match=re.escape(line) + r"\Z"):
         split(data, val=0.5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,10 @@ class Layer:
     xp: Any
     linalg: Any
     dtype: Any
+
+    if TYPE_CHECKING:  # parameters, buffers, scratch and hyper arrays are set by the network
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def build(self, n_inputs: int) -> None:
         """Fix I = `n_inputs` and O; a layer that changes the width sets `self.n_outputs` itself."""

@@ -78,7 +78,7 @@ class Residual(Layer):
         xp, linalg = self.xp, self.linalg
         self.x = u = x
         if self.begin:
-            u = self._begin(x)
+            u = self._apply_begin(self.begin, x)
         self.source = u
         linalg.bmm(u, self.W1, self.z)
         xp.add(self.z, self.b, out=self.z)
@@ -90,11 +90,11 @@ class Residual(Layer):
         self.end.forward(xp, self.v, self.y, (self.outer0, self.outer1))
         return self.y
 
-    def _begin(self, x: Any) -> Any:
+    def _apply_begin(self, begin: Activation, x: Any) -> Any:
         """begin(x), in the first rows of `u` where all replicas share x."""
         shared = slice(0, x.shape[0])
         u = self.u[shared]
-        self.begin.forward(self.xp, x, u, (self.outer0[shared], self.outer1[shared]))
+        begin.forward(self.xp, x, u, (self.outer0[shared], self.outer1[shared]))
         return u
 
     def backward(self, dy: Any, dx: Any | None) -> None:

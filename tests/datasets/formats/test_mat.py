@@ -90,13 +90,9 @@ def test_writing_is_atomic_and_repeatable(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mat", "b.mat"]
     assert read_mat(tmp_path / "a.mat").train.y.tolist() == [0, 1, 0, 1]
     (tmp_path / "folder").mkdir()
-    with pytest.raises(
-        DataError, match=r"folder: can't be written \(Is a directory\); choose another folder\Z"
-    ):
+    with pytest.raises(DataError, match=r"folder: can't be written \(Is a directory\); choose another folder\Z"):
         write_mat(tmp_path / "folder", data)
-    with pytest.raises(
-        DataError, match=r"a.mat: can't be written \(No such file or directory\); choose another"
-    ):
+    with pytest.raises(DataError, match=r"a.mat: can't be written \(No such file or directory\); choose another"):
         write_mat(tmp_path / "nowhere" / "a.mat", data)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mat", "b.mat", "folder"]
     line = r"^write_mat: expected a classification, got a regression; the layout is one-hot\Z"
@@ -168,9 +164,7 @@ def test_damaged(save):
     content = bytearray(path.read_bytes())
     content[160] ^= 0xFF
     path.write_bytes(content)
-    with pytest.raises(
-        DataError, match=r": the variable at byte 128 is damaged: it can't be decompressed \(.*\); "
-    ):
+    with pytest.raises(DataError, match=r": the variable at byte 128 is damaged: it can't be decompressed \(.*\); "):
         read_mat(path)
     content[126:128] = b"??"
     path.write_bytes(content)
@@ -231,8 +225,7 @@ def test_not_finite(save, name, bad):
     y[2, 4] = bad
     refused(
         save(**{name: y}),
-        f"{name}: expected finite values, got {bad} at row 2, column 4 (counted from 0); "
-        "remove or fill such samples",
+        f"{name}: expected finite values, got {bad} at row 2, column 4 (counted from 0); remove or fill such samples",
     )
 
 
@@ -241,8 +234,7 @@ def test_class_that_never_occurs_in_training(save):
     c[:, c[3] == 1] = np.eye(4)[:, :1]
     refused(
         save(Ct=c),
-        "class '3' occurs 1 times in validation but never in training; move samples of it to training, "
-        "or drop them",
+        "class '3' occurs 1 times in validation but never in training; move samples of it to training, or drop them",
     )
     refused(
         save(Ct=c, Yv=None, Cv=None),

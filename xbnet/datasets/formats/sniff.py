@@ -46,7 +46,7 @@ def looks_like(head: bytes) -> str:
     if not any(head):
         return f"{len(head)} zero bytes"
     try:
-        text = head.decode("utf-8")
+        text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         # A head may end in the middle of a character; anything earlier is not text.
         text = head[: error.start].decode("utf-8") if error.start > len(head) - 4 else "\x00"

@@ -1,0 +1,1 @@
+"""Benchmarks: the asv suite, and comparisons with other libraries. Public interface only."""

@@ -1,0 +1,67 @@
+"""The command `xbnet VERB`, also `python -m xbnet VERB`: one module per verb.
+
+Results go to stdout, progress and logs to stderr. Exit codes: 0 done, 1 failed while running, 2 wrong usage or bad
+input, 130 interrupted. A user's mistake is one line on stderr, never a traceback.
+
+A verb's module has `add_arguments(parser)` and `run(args) -> exit code`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from ..errors import XbnetError
+from .parser import Parser, expand_config
+
+VERBS = {
+    "train": "train a network on a data set",
+    "info": "what is installed and which devices answer",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with the arguments `argv`, by default the process's; the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        parser = build_parser(argv[0] if argv else None)
+        args = parser.parse_args(expand_config(argv, parser))
+        if args.version:
+            return _print_version()
+        if args.verb is None:
+            parser.print_help(sys.stderr)
+            return 2
+        return importlib.import_module(f".{args.verb}", __name__).run(args)
+    except XbnetError as error:
+        return _complain(error, error.exit_code)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except BrokenPipeError:  # the reader of stdout has gone, as in `xbnet info | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def build_parser(verb: str | None = None) -> Parser:
+    """The parser. Only the module of `verb` is imported, so that help comes quickly."""
+    parser = Parser(prog="xbnet", description="Neural networks for vectors, stacked by design, on NumPy, CuPy or dpnp.")
+    parser.add_argument("--version", action="store_true", help="print the version and stop")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
+    for name, summary in VERBS.items():
+        child = verbs.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if name == verb:
+            importlib.import_module(f".{name}", __name__).add_arguments(child)
+    return parser
+
+
+def _print_version() -> int:
+    from .. import __version__
+
+    print(f"xbnet {__version__}")
+    return 0
+
+
+def _complain(error: object, code: int) -> int:
+    print(f"xbnet: {error}", file=sys.stderr)
+    return code

@@ -1,0 +1,197 @@
+"""Flags that several verbs share, and what they make: data, layers, loss, settings of `fit`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from ..activations import ACTIVATIONS
+from ..datasets import Dataset, load_dataset
+from ..errors import ConfigError
+from ..layers import BatchNorm, Dropout, Layer, Linear, Residual
+from ..losses import LOSSES, BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from ..optimizers import OPTIMIZERS, Optimizer, get_optimizer
+from ..schedules import SCHEDULES
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which data."""
+    group = parser.add_argument_group("data")
+    group.add_argument("--data", default="gmm", metavar="NAME|FILE", help="gmm, peaks, swissroll, or a file")
+    group.add_argument("--standardize", action="store_true", help="z-score the inputs by the training part")
+    group.add_argument("--val", type=share, metavar="SHARE", help="validation part to split off: fraction or count")
+    group.add_argument("--test", type=share, metavar="SHARE", help="test part to split off: fraction or count")
+
+
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which network, on which device."""
+    group = parser.add_argument_group("network")
+    group.add_argument("--hidden", type=widths, default=(10, 7), metavar="N,N,..", help="hidden widths, or none")
+    group.add_argument("--residual", type=count, default=0, metavar="N", help="residual blocks after the hidden layers")
+    group.add_argument("--activation", default="tanh", metavar="NAME", help=", ".join(ACTIVATIONS))
+    group.add_argument("--batch-norm", action="store_true", help="batch normalization after each hidden layer")
+    group.add_argument("--dropout", type=float, default=0.0, metavar="RATE", help="dropout after each hidden layer")
+    group.add_argument("--init", metavar="NAME", help="glorot, he, zeros, normal:STD, uniform:A; by the activation")
+    group.add_argument("--replicas", type=positive, default=1, metavar="R", help="networks with seeds of their own")
+    group.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
+    group.add_argument("--dtype", default="float32", metavar="TYPE", help="float32, float64")
+    group.add_argument("--seed", type=count, default=0, metavar="N", help="of weights, order, dropout and splits")
+
+
+def add_loss_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which cost."""
+    group = parser.add_argument_group("cost")
+    group.add_argument("--loss", metavar="NAME", help=f"{', '.join(LOSSES)}; by default what suits the targets")
+    group.add_argument("--class-weight", metavar="W,W,..", help="one weight per class, or balanced")
+    group.add_argument("--label-smoothing", type=float, default=0.0, metavar="E", help="in [0, 1)")
+    group.add_argument("--l2", type=float, default=0.0, metavar="X", help="times the sum of squared weights")
+    group.add_argument("--l1", type=float, default=0.0, metavar="X", help="times the sum of absolute weights")
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """How to train."""
+    group = parser.add_argument_group("training")
+    group.add_argument(
+        "--optimizer", default="sgd", metavar="NAME", help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99"
+    )
+    group.add_argument("--lr", type=float, metavar="X", help="learning rate; by default 0.1 for sgd, 0.001 for adam")
+    group.add_argument(
+        "--schedule", default="constant", metavar="NAME", help=f"{', '.join(SCHEDULES)}; settings as step:every=20"
+    )
+    group.add_argument("--clip-norm", type=float, metavar="X", help="largest norm of the gradient")
+    group.add_argument("--batch-size", type=batch_size, default=64, metavar="N|full", help="rows per step")
+    group.add_argument("--epochs", type=positive, default=100, metavar="N", help="passes over the training part")
+    group.add_argument("--patience", type=positive, metavar="N", help="stop after N epochs without a better figure")
+    group.add_argument("--monitor", metavar="FIGURE", help="e.g. val_loss (the default), val_accuracy")
+
+
+def data_from(args: argparse.Namespace) -> Dataset:
+    """The data set that the flags name."""
+    return load_dataset(args.data, standardize=args.standardize, val=args.val, test=args.test, rng=args.seed)
+
+
+def layers_from(args: argparse.Namespace, n_inputs: int, n_outputs: int) -> list[Layer]:
+    """The layers that the flags describe."""
+    layers: list[Layer] = []
+
+    def extras() -> None:
+        if args.batch_norm:
+            layers.append(BatchNorm())
+        if args.dropout:
+            layers.append(Dropout(args.dropout))
+
+    for width in args.hidden:
+        layers.append(Linear(width, args.activation, initializer=args.init))
+        extras()
+    for _ in range(args.residual):
+        layers.append(Residual(args.activation, initializer=args.init))
+        extras()
+    if not layers and (args.batch_norm or args.dropout):
+        raise ConfigError("--dropout and --batch-norm need hidden layers; give --hidden or --residual")
+    return [*layers, Linear(n_outputs, initializer=args.init)]
+
+
+def loss_from(args: argparse.Namespace, data: Dataset) -> Loss:
+    """The loss that the flags name, or the one that suits the targets."""
+    defaults = {"classification": "cross_entropy", "multilabel": "binary_cross_entropy", "regression": "mse"}
+    name = args.loss or defaults[data.task]
+    weight = class_weight_from(args.class_weight, data)
+    if name == SoftmaxCrossEntropy.name:
+        return SoftmaxCrossEntropy(class_weight=weight, label_smoothing=args.label_smoothing)
+    if args.label_smoothing:
+        raise ConfigError(f"--label-smoothing works with --loss {SoftmaxCrossEntropy.name}, got --loss {name}")
+    for kind in (BinaryCrossEntropy, MeanSquaredError):
+        if name == kind.name:
+            return kind(class_weight=weight)
+    from ..losses import get_loss
+
+    return get_loss(name)  # raises, with the nearest name
+
+
+def class_weight_from(text: str | None, data: Dataset) -> np.ndarray | None:
+    """Weights (C,) of the flag; "balanced" is N / (C * count of the class), as in scikit-learn."""
+    if text is None:
+        return None
+    if data.task != "classification":
+        raise ConfigError(f"--class-weight needs classes, but {data.name} is for {data.task}")
+    if text == "balanced":
+        counts = np.bincount(data.train.y, minlength=data.n_outputs)
+        return len(data.train.y) / (len(counts) * np.maximum(counts, 1))
+    try:
+        weights = np.array([float(word) for word in text.split(",")])
+    except ValueError:
+        raise ConfigError(f"--class-weight: expected numbers like 1,2.5,1 or balanced, got {text!r}") from None
+    if len(weights) != data.n_outputs:
+        raise ConfigError(f"--class-weight: expected {data.n_outputs} weights, one per class, got {len(weights)}")
+    return weights
+
+
+def optimizer_from(args: argparse.Namespace) -> Optimizer:
+    """The optimizer that the flags name."""
+    return get_optimizer(args.optimizer, **({} if args.lr is None else {"lr": args.lr}))
+
+
+def fit_settings_from(args: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of `fit`."""
+    return {
+        "epochs": args.epochs,
+        "batch_size": args.batch_size,
+        "schedule": args.schedule,
+        "l2": args.l2,
+        "l1": args.l1,
+        "clip_norm": args.clip_norm,
+        "patience": args.patience,
+        "monitor": args.monitor,
+    }
+
+
+# -- types of flags: argparse turns the ArgumentTypeError into one line that names the flag ----------------------------
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """``10,7`` -> (10, 7); ``none`` or nothing -> ()."""
+    if text.strip().lower() in ("", "none", "0"):
+        return ()
+    try:
+        found = tuple(int(word) for word in text.split(","))
+    except ValueError:
+        found = (0,)
+    if min(found) < 1:
+        raise argparse.ArgumentTypeError(f"expected whole numbers >= 1 like 10,7, or none, got {text!r}")
+    return found
+
+
+def count(text: str) -> int:
+    """A whole number >= 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number >= 0, got {text!r}")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A whole number >= 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number >= 1, got {text!r}")
+    return int(text)
+
+
+def batch_size(text: str) -> int | None:
+    """A whole number >= 1, or ``full`` -> None."""
+    if text == "full":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number >= 1 or full, got {text!r}")
+    return int(text)
+
+
+def share(text: str) -> float | int:
+    """``0.2`` -> a fraction in (0, 1); ``1000`` -> a count."""
+    try:
+        value = int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        value = 0
+    if not (isinstance(value, int) and value >= 1) and not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a fraction in (0, 1) or a count >= 1, got {text!r}")
+    return value

@@ -1,0 +1,108 @@
+"""An argparse parser whose complaints are one line, and whose flags can stand in a TOML file."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..errors import ConfigError, DataError, unknown_name
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises `ConfigError` instead of printing a page of usage; knows near misses of its flags."""
+
+    def __init__(self, **settings: Any):
+        settings.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        super().__init__(allow_abbrev=False, **settings)
+
+    def flags(self) -> dict[str, argparse.Action]:
+        """Long flag without its dashes -> action."""
+        return {
+            option[2:]: action
+            for action in self._actions
+            for option in action.option_strings
+            if option.startswith("--") and option != "--help"
+        }
+
+    def child(self, verb: str) -> Parser:
+        """The parser of a verb."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction) and verb in action.choices:
+                return action.choices[verb]
+        raise unknown_name("xbnet", "verb", verb, self.verbs())
+
+    def verbs(self) -> list[str]:
+        """All verbs."""
+        return [v for a in self._actions if isinstance(a, argparse._SubParsersAction) for v in a.choices]
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, with the nearest flag named for one that does not exist."""
+        found, rest = self.parse_known_args(args, namespace)
+        if not rest:
+            return found
+        verb = getattr(found, "verb", None)
+        parser = self.child(verb) if verb else self
+        near = difflib.get_close_matches(rest[0].split("=")[0], [f"--{f}" for f in parser.flags()], n=1)
+        hint = f"did you mean {near[0]}?" if near else f"see `{parser.prog} --help`"
+        raise ConfigError(f"{parser.prog}: unknown argument {rest[0]!r}; {hint}")
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print."""
+        if "invalid choice" in message and "VERB" in message:
+            raise unknown_name("xbnet", "verb", message.split("'")[1], self.verbs())
+        raise ConfigError(f"{self.prog}: {message}; see `{self.prog} --help`")
+
+
+def expand_config(argv: list[str], parser: Parser) -> list[str]:
+    """Put the flags of ``--config FILE.toml`` in front of the others, which therefore win.
+
+    Raises
+    ------
+    DataError
+        The file is missing or no TOML.
+    ConfigError
+        A key that is no flag of the verb.
+    """
+    path = None
+    for i, word in enumerate(argv):
+        if word == "--config" and i + 1 < len(argv):
+            path = argv[i + 1]
+        elif word.startswith("--config="):
+            path = word.partition("=")[2]
+    if path is None or not argv:
+        return argv
+    flags = parser.child(argv[0]).flags()
+    words: list[str] = []
+    for key, value in _read(path).items():
+        name = key.replace("_", "-")
+        if name not in flags or name == "config":
+            raise unknown_name(path, "key", key, [flag for flag in flags if flag != "config"])
+        words += _as_words(path, name, value, flags[name])
+    return [argv[0], *words, *argv[1:]]
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"--config {path}: can't be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"--config {path}: is no TOML file ({error})") from None
+
+
+def _as_words(path: str, name: str, value: Any, action: argparse.Action) -> list[str]:
+    """One key of the file as command-line words."""
+    if isinstance(value, bool):
+        if action.nargs != 0:
+            raise ConfigError(f"{path}: expected {name} to have a value, got {str(value).lower()}")
+        return [f"--{name}"] if value else []
+    if action.nargs == 0:
+        raise ConfigError(f"{path}: expected {name} to be true or false, got {value!r}")
+    if isinstance(value, list):
+        value = ",".join(map(str, value))
+    if not isinstance(value, (str, int, float)):
+        raise ConfigError(f"{path}: expected {name} to be a number, a text or a list, got {value!r}")
+    return [f"--{name}={value}"]

@@ -1,0 +1,140 @@
+"""`xbnet train`: train a network on a data set, and tell how good it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..datasets import Dataset
+from ..files import make_folder, write_text
+from ..history import History, plain
+from ..losses import Loss
+from ..network import Network
+from ..training import evaluate, fit
+from . import arguments as flags
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    flags.add_data_arguments(parser)
+    flags.add_network_arguments(parser)
+    flags.add_loss_arguments(parser)
+    flags.add_training_arguments(parser)
+    group = parser.add_argument_group("output")
+    group.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
+    group.add_argument("--out", metavar="DIR", help="keep config, history, model and pictures there")
+    group.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    group.add_argument("--quiet", action="store_true", help="no progress bar, no table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and report."""
+    folder = make_folder(args.out) if args.out else None
+    data = flags.data_from(args)
+    loss, optimizer = flags.loss_from(args, data), flags.optimizer_from(args)
+    network = Network(
+        flags.layers_from(args, data.n_inputs, data.n_outputs),
+        data.n_inputs,
+        replicas=args.replicas,
+        backend=args.backend,
+        dtype=args.dtype,
+        rng=args.seed,
+    )
+    progress = False if args.quiet else None
+    history = fit(network, loss, optimizer, data, progress=progress, **flags.fit_settings_from(args))
+    result = summarize(args, network, loss, data, history)
+    if folder is not None:
+        keep(folder, args, network, data, history, result)
+    if not args.quiet:
+        print_table(network, result)
+        if folder is not None:
+            print(f"kept in {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
+    if args.json:
+        print(json.dumps(result))
+    return 0
+
+
+def summarize(
+    args: argparse.Namespace, network: Network, loss: Loss, data: Dataset, history: History
+) -> dict[str, Any]:
+    """The result as JSON has it: numbers for one network, lists for a stack.
+
+    Losses and accuracies are those of the weights that the network ends with, over whole parts, when not training.
+    """
+    R, n, epochs = network.replicas, len(data.train.x), len(history)
+    batch_size = min(args.batch_size or n, n)
+    result: dict[str, Any] = {
+        "backend": network.backend.name,
+        "device": network.backend.device,
+        "dtype": network.dtype.name,
+        "dataset": data.name,
+        "replicas": R,
+        "parameters": network.n_parameters,
+        "epochs": epochs,
+        "steps": epochs * -(-n // batch_size),
+        "batch_size": batch_size,
+        "seconds": history.seconds,
+        "samples_per_second": float(np.median(history["samples_per_second"])),
+    }
+    for name in ("train", "val", "test"):
+        part = getattr(data, name)
+        figures = {} if part is None else evaluate(network, loss, part.x, part.y)
+        if part is not None or name == "val":
+            for key in ("loss", "accuracy"):
+                result[f"{name}_{key}"] = plain(figures.get(key, np.full(R, np.nan)), R)
+    result["best_epoch"] = plain(history.best_epoch, R)
+    result["best_val_accuracy"] = plain(history.at_best("val_accuracy"), R)
+    result["status"] = history.status[0] if R == 1 else history.status
+    return result
+
+
+def print_table(network: Network, result: dict[str, Any]) -> None:
+    """The network and the result, for people."""
+    print(network.describe())
+    print()
+    print(
+        f"{result['dataset']}: {result['epochs']} epochs, {result['steps']:,} steps of {result['batch_size']} rows "
+        f"in {result['seconds']:.2f} s on {result['backend']} ({result['device']}, {result['dtype']}), "
+        f"{result['samples_per_second']:,.0f} samples/s"
+    )
+    print(f"{'part':<12}{'loss':>12}{'accuracy':>12}")
+    for name in ("train", "val", "test"):
+        losses, accuracies = (np.atleast_1d(result.get(f"{name}_{key}", [])) for key in ("loss", "accuracy"))
+        for r, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True)):
+            if loss is not None:
+                label = name if len(losses) == 1 else f"{name}[{r}]"
+                print(f"{label:<12}{loss:>12.5f}{'' if accuracy is None else f'{accuracy:.2%}':>12}")
+
+
+def keep(
+    folder: Path, args: argparse.Namespace, network: Network, data: Dataset, history: History, result: dict[str, Any]
+) -> None:
+    """Write what a later reader needs to `folder`."""
+    from ..checkpoint import save
+    from ..plots import decision_regions, learning_curves, save_figure
+
+    write_text(folder / "config.toml", config_text(args))
+    write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
+    history.to_jsonl(folder / "history.jsonl")
+    save(network, folder / "model.safetensors", classes=data.classes, preparation=data.preparation)
+    save_figure(learning_curves(history), folder / "curves.png")
+    if data.n_inputs == 2 and data.task == "classification":
+        part = data.val or data.train
+        save_figure(decision_regions(network, part.x, part.y, classes=data.classes), folder / "regions.png")
+
+
+def config_text(args: argparse.Namespace) -> str:
+    """The flags as a TOML file that `--config` takes."""
+    lines = []
+    for key, value in sorted(vars(args).items()):
+        if key in ("verb", "version", "config", "out", "json", "quiet") or value is None:
+            continue
+        value = ",".join(map(str, value)) or "none" if isinstance(value, tuple) else value
+        lines.append(f"{key.replace('_', '-')} = {json.dumps(value)}")
+    if args.batch_size is None:
+        lines.append('batch-size = "full"')
+    return "\n".join(lines) + "\n"
