@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .batches import Resident, Shuffled
+from .batches import InOrder, Resident, Shuffled
 from .checks import check_data, check_fit
 from .errors import DivergenceError
 from .history import PER_REPLICA, History
 from .losses import Loss, get_loss
-from .network import Network
+from .network import EVALUATION_ROWS, Network
 from .optimizers import Optimizer, get_optimizer
 from .penalties import Penalty
 from .progress import progress_bar
-from .replicas import replica_seeds, replica_values, same_seed, select_values, stream
+from .replicas import replica_seeds, replica_values, select_values, shared_streams
 from .schedules import Schedule, get_schedule
 
 
@@ -116,6 +116,12 @@ class Trainer:
 
     `network` is the user's, with all R replicas; `live` holds those that still train (`rows` says which). At
     first they are the same; when replicas leave, `live` shrinks, and so does the work.
+
+    `fit` says what the arguments mean. Here replicas may also have data of their own:
+
+    train_rows, val_rows
+        Row numbers of ``data.train`` for each replica to train on, and to be validated on, see `Resident.rows`;
+        None: the data set's own parts.
     """
 
     def __init__(
@@ -134,19 +140,37 @@ class Trainer:
         patience: int | None,
         monitor: str | None,
         sample_weight: Any,
+        train_rows: Sequence[np.ndarray] | None = None,
+        val_rows: Sequence[np.ndarray] | None = None,
     ):
-        self.monitor = check_fit(network, loss, data, epochs, batch_size, clip_norm, patience, monitor, sample_weight)
+        self.monitor = check_fit(
+            network,
+            loss,
+            data,
+            epochs,
+            batch_size,
+            clip_norm,
+            patience,
+            monitor,
+            sample_weight,
+            n=len(data.train.x) if train_rows is None else len(train_rows[0]),
+            validated=data.val is not None if train_rows is None else val_rows is not None,
+        )
         backend, dtype, R = network.backend, network.dtype, network.replicas
         self.network, self.epochs, self.patience = network, int(epochs), patience
         self.loss_settings, self.penalty_settings, self.schedule = loss, penalty, schedule
         self.clip_norm = clip_norm
         self.task = data.task
         self.train = Resident(backend, dtype, data.train.x, data.train.y, sample_weight)
-        self.val = None if data.val is None else Resident(backend, dtype, data.val.x, data.val.y)
+        self.val = None
+        if train_rows is not None:
+            self.val = None if val_rows is None else self.train.unweighted().subsets(val_rows)
+            self.train = self.train.subsets(train_rows)
+        elif data.val is not None:
+            self.val = Resident(backend, dtype, data.val.x, data.val.y)
         self.batch_size = min(int(batch_size or self.train.n), self.train.n)
         seeds = network.seeds if rng is None else replica_seeds(rng, R)
-        self.shared_order = same_seed(seeds)
-        self.shuffles = [stream(seed, "shuffle") for seed in seeds]
+        self.shuffles = shared_streams(seeds, "shuffle")
         self.history = History(R)
         self.rows = np.arange(R)
         self.live = network
@@ -164,8 +188,9 @@ class Trainer:
         self.loss = self.loss_settings.bind(live, self.task)
         self.penalty = self.penalty_settings.bind(live)
         self.lr = replica_values("lr", self.optimizer.hyper["lr"], R)
-        streams = self.shuffles[:1] if self.shared_order else self.shuffles
-        self.batches = Shuffled(live.backend, self.train, self.batch_size, streams)
+        self.batches = Shuffled(live.backend, self.train, self.batch_size, self.shuffles)
+        if self.val is not None:
+            self.validation = InOrder(live.backend, self.val, min(self.batch_size, self.val.n))
         self.sums = xp.zeros((self.batches.steps, R, 3, 1), dtype=live.dtype)
         self._norm = xp.zeros((R, 1, 1), dtype=live.dtype)
         self._scale = xp.zeros((R, 1), dtype=live.dtype)
@@ -250,7 +275,7 @@ class Trainer:
             "grad_norm": to_host(self._norm)[:, 0, 0].astype(float),
         }
         if self.val is not None:
-            loss, accuracy = evaluate_resident(self.live, self.loss, self.val)
+            loss, accuracy = evaluate_batches(self.live, self.loss, self.validation)
             figures |= {"val_loss": loss, "val_cost": loss + cost, "val_accuracy": accuracy}
         return figures, sums
 
@@ -301,13 +326,15 @@ class Trainer:
         if len(stay) == 0:
             return
         index = self.live.backend.asarray(stay)
-        self.live = self.live.select(stay)
+        everyone, self.live = self.live, self.live.select(stay)
+        everyone.release()
         self.optimizer = self.optimizer.select(stay, self.live)
         self.loss_settings = self.loss_settings.select(stay)
         self.penalty_settings = self.penalty_settings.select(stay)
         self.schedule = self.schedule.select(stay)
         self.clip_norm = None if self.clip_norm is None else select_values(self.clip_norm, stay)
-        self.shuffles = self.shuffles if self.shared_order else [self.shuffles[i] for i in stay]
+        self.shuffles = [self.shuffles[i] for i in stay]
+        self.train, self.val = self.train.select(stay), None if self.val is None else self.val.select(stay)
         self.best, self.best_seen = self.best[stay], self.best_seen[stay]
         self.kept = self.kept[0][index], self.kept[1][index]
         self._bind()
@@ -357,13 +384,14 @@ def means(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return total[:, 0] / total[:, 2], total[:, 1] / total[:, 2]
 
 
-def evaluate_resident(network: Network, bound: Loss, part: Resident) -> tuple[np.ndarray, np.ndarray]:
-    """Loss and accuracy (R,) of a bound loss on resident data, in chunks, with one host read."""
-    step = network.rows_at_once()
-    starts = range(0, part.n, step)
-    sums = network.backend.xp.zeros((len(starts), network.replicas, 3, 1), dtype=network.dtype)
-    for s, start in enumerate(starts):
-        x, y, w = part.slice(start, min(start + step, part.n))
+def evaluate_batches(network: Network, bound: Loss, batches: InOrder) -> tuple[np.ndarray, np.ndarray]:
+    """Loss and accuracy (R,) of a bound loss, with one host read.
+
+    How samples are cut into batches decides how sums round. So it must not depend on R: `fit` validates in batches
+    of the training's size (which needs no memory beyond the training's), `evaluate` in batches of a fixed size.
+    """
+    sums = network.backend.xp.zeros((batches.steps, network.replicas, 3, 1), dtype=network.dtype)
+    for s, (x, y, w) in enumerate(batches):
         bound(network.forward(x), y, None, w)
         bound.sums(sums[s])
     return means(network.backend.to_host(sums)[..., 0].astype(float))
@@ -391,5 +419,5 @@ def evaluate(network: Network, loss: str | Loss, x: Any, y: Any, sample_weight: 
     data = check_data((x, y))
     bound = get_loss(loss).bind(network, data.task)
     part = Resident(network.backend, network.dtype, data.train.x, data.train.y, sample_weight)
-    values = evaluate_resident(network, bound, part)
+    values = evaluate_batches(network, bound, InOrder(network.backend, part, min(EVALUATION_ROWS, part.n)))
     return dict(zip(("loss", "accuracy"), values, strict=True))
