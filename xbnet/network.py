@@ -236,7 +236,9 @@ class Network:
         """
         if not self._ready:
             raise XbnetError("Network.backward: expected forward(x, training=True) before it; call that first")
-        dy = self.output_gradient if dlogits is None else dlogits
+        dy = self.output_gradient  # asked for in any case: it makes the buffers between the layers fit the batch
+        if dlogits is not None:
+            dy = dlogits
         for k in range(len(self.layers) - 1, 0, -1):
             self.layers[k].backward(dy, self._between[k])
             dy = self._between[k]
