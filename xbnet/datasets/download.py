@@ -148,8 +148,7 @@ def fetch(name: str, *, progress: bool | None = None) -> Path:
                 _unpack(folder / file)
     except OSError as error:
         raise DataError(
-            f"fetch: can't write to {folder} ({error.strerror or error}); "
-            "set XBNET_DATA_DIR to another folder"
+            f"fetch: can't write to {folder} ({error.strerror or error}); set XBNET_DATA_DIR to another folder"
         ) from None
     return folder
 

@@ -85,9 +85,7 @@ def as_targets(where: str, y: Array, task: str | None) -> Array:
     if task == "regression":
         return y.astype(np.promote_types(y.dtype, np.float32)) if y.dtype.kind != "f" else y
     if y.dtype.kind == "f" and not (np.isfinite(y) & (y == np.trunc(y)) & (np.abs(y) < 2**53)).all():
-        raise DataError(
-            f"{where}: expected whole numbers as labels for a classification, got others in the target"
-        )
+        raise DataError(f"{where}: expected whole numbers as labels for a classification, got others in the target")
     return y.astype(np.int64)
 
 
@@ -102,9 +100,7 @@ def _read_archive(path: Path, archive: zipfile.ZipFile, task: str | None) -> Dat
                 raise DataError(f"{path}: expected both {x} and {y}, got only {held}")
             if x in entries:
                 if part in found:
-                    raise DataError(
-                        f"{path}: expected one pair of arrays to {part}, got {found[part][0]} and {x}"
-                    )
+                    raise DataError(f"{path}: expected one pair of arrays to {part}, got {found[part][0]} and {x}")
                 found[part] = (x, y)
     if "train" not in found:
         raise DataError(f"{path}: expected arrays x and y, or x_train and y_train, got only {held}")
@@ -114,12 +110,8 @@ def _read_archive(path: Path, archive: zipfile.ZipFile, task: str | None) -> Dat
         x_array, shapes[part] = _rows(f"{path}: {names[0]}", x_array)
         parts[part] = Part(x_array, as_targets(f"{path}: {names[1]}", y_array, task))
     if len(set(shapes.values())) > 1:
-        raise DataError(
-            f"{path}: expected images of one shape in all parts, got {sorted(map(str, shapes.values()))}"
-        )
-    return Dataset(
-        str(path), parts["train"], parts.get("val"), parts.get("test"), image_shape=shapes["train"]
-    )
+        raise DataError(f"{path}: expected images of one shape in all parts, got {sorted(map(str, shapes.values()))}")
+    return Dataset(str(path), parts["train"], parts.get("val"), parts.get("test"), image_shape=shapes["train"])
 
 
 def _rows(where: str, x: Array) -> tuple[Array, tuple[int, int, int] | None]:
@@ -158,9 +150,7 @@ def _read_array(where: str, stream: IO[bytes], size: int) -> Array:
     dtype, shape, fortran = _read_header(where, stream)
     wanted, got = math.prod(shape) * dtype.itemsize, size - stream.tell()
     if wanted != got:
-        raise DataError(
-            f"{where}: expected {wanted} bytes for {shape} of {dtype}, got {got}; it was cut off: {_AGAIN}"
-        )
+        raise DataError(f"{where}: expected {wanted} bytes for {shape} of {dtype}, got {got}; it was cut off: {_AGAIN}")
     out = np.empty(shape[::-1] if fortran else shape, dtype)
     view = out.reshape(-1).view(np.uint8)
     position = 0
@@ -187,9 +177,7 @@ def _read_header(where: str, stream: IO[bytes]) -> tuple[np.dtype, tuple[int, ..
         shape, fortran, dtype = readers[version](stream)
     except Exception as error:  # the header is text that NumPy parses as Python: any kind may come
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
-        raise DataError(
-            f"{where}: expected an array in NumPy's format, got a damaged header ({reason})"
-        ) from None
+        raise DataError(f"{where}: expected an array in NumPy's format, got a damaged header ({reason})") from None
     if dtype.hasobject or dtype.kind not in "biufU" or not dtype.itemsize:
         raise DataError(f"{where}: expected an array of numbers or text, got {shape} of {dtype}")
     if len(shape) > 5 or not all(n > 0 for n in shape):

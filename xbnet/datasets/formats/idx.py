@@ -58,9 +58,7 @@ def read_idx_folder(folder: Path) -> Dataset:
         parts.append(part)
         shapes.append(shape)
     if shapes[0] != shapes[1]:
-        raise DataError(
-            f"{folder}: expected test images of shape {shapes[0]} as in training, got {shapes[1]}"
-        )
+        raise DataError(f"{folder}: expected test images of shape {shapes[0]} as in training, got {shapes[1]}")
     return Dataset(str(folder), parts[0], test=parts[1], image_shape=shapes[0])
 
 
@@ -123,9 +121,7 @@ def _read_array(path: Path, pixels: bool = False) -> Array:
                 raise DataError(f"{path}: expected an idx file of 1 to 4 axes, got what looks like {what}")
             sizes = stream.read(4 * axes)
             if len(sizes) < 4 * axes:
-                raise DataError(
-                    f"{path}: expected the sizes of {axes} axes, got {len(sizes)} bytes; {_AGAIN}"
-                )
+                raise DataError(f"{path}: expected the sizes of {axes} axes, got {len(sizes)} bytes; {_AGAIN}")
             shape = struct.unpack(f">{axes}I", sizes)
             dtype = np.dtype(_TYPES[code])
             wanted = math.prod(shape) * dtype.itemsize

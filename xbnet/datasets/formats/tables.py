@@ -105,8 +105,7 @@ def _read_rows(path: Path, target: str | None, task: str | None, numeric: bool) 
         for row in filter(None, reader):
             if len(row) != len(names):
                 raise DataError(
-                    f"{path}: line {reader.line_num}: expected {len(names)} values as in the header, "
-                    f"got {len(row)}"
+                    f"{path}: line {reader.line_num}: expected {len(names)} values as in the header, got {len(row)}"
                 )
             label = row.pop(column).strip()
             if label.lower() in _MISSING:
@@ -156,11 +155,7 @@ def _check_target(path: Path, target: str | None, names: list[str]) -> str:
     if not names or any(not name or _is_number(name) for name in names):
         odd = next((name for name in names if not name or _is_number(name)), "")
         raise DataError(f"{path}: expected a header with a name for each column, got {odd!r} among them")
-    double = (
-        next((name for name in names if names.count(name) > 1), None)
-        if len(set(names)) < len(names)
-        else None
-    )
+    double = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
     if double is not None:
         raise DataError(f"{path}: expected a different name for each column, got {double!r} twice")
     if target is None:
@@ -180,9 +175,7 @@ def _check_values(path: Path, names: list[str], row: list[str], line: int) -> No
         raise _not_numbers(path, [name for name, _ in wrong], wrong[0][1], line, "line")
     for name, value in zip(names, row, strict=True):
         if not math.isfinite(float(value)):
-            raise DataError(
-                f"{path}: column {name!r}: expected finite values, got {value.strip()} at line {line}"
-            )
+            raise DataError(f"{path}: column {name!r}: expected finite values, got {value.strip()} at line {line}")
 
 
 def _is_number(text: str) -> bool:
@@ -203,8 +196,7 @@ def _some(names: list[str]) -> str:
 
 def _missing(path: Path, names: list[str], place: int, kind: str) -> DataError:
     return DataError(
-        f"{path}: expected no missing values, got one in {_some(names)} at {kind} {place}; "
-        "fill or remove such rows"
+        f"{path}: expected no missing values, got one in {_some(names)} at {kind} {place}; fill or remove such rows"
     )
 
 
@@ -237,9 +229,7 @@ def _read_arrow(path: Path) -> Any:
                 return file.read()
     except Exception as error:  # Arrow raises a dozen kinds for damaged files
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
-        raise DataError(
-            f"{path}: expected a Parquet table, got a damaged one ({reason}); write it again"
-        ) from None
+        raise DataError(f"{path}: expected a Parquet table, got a damaged one ({reason}); write it again") from None
     raise DataError(
         f"{path}: expected a Parquet table, got one that claims {rows} rows in {size} bytes; write it again"
     )
@@ -253,9 +243,7 @@ def _column(path: Path, name: str, column: Any) -> Array:
     try:
         values = column.to_numpy()
     except Exception as error:  # e.g. text that is not UTF-8
-        raise DataError(
-            f"{path}: column {name!r}: can't be read ({str(error)[:100]}); write it again"
-        ) from None
+        raise DataError(f"{path}: column {name!r}: can't be read ({str(error)[:100]}); write it again") from None
     if values.dtype.kind in "biu":
         return values
     if values.dtype.kind == "f":
@@ -263,12 +251,8 @@ def _column(path: Path, name: str, column: Any) -> Array:
             row = int(np.argmin(np.isfinite(values)))
             if np.isnan(values[row]):
                 raise _missing(path, [name], row, "row")
-            raise DataError(
-                f"{path}: column {name!r}: expected finite values, got {values[row]} at row {row}"
-            )
+            raise DataError(f"{path}: column {name!r}: expected finite values, got {values[row]} at row {row}")
         return values
     if values.dtype.kind == "O" and all(isinstance(value, str) for value in values):
         return values
-    raise DataError(
-        f"{path}: column {name!r}: expected numbers or text, got {str(column.type)[:60]}; convert it"
-    )
+    raise DataError(f"{path}: column {name!r}: expected numbers or text, got {str(column.type)[:60]}; convert it")

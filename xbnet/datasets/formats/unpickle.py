@@ -103,9 +103,7 @@ class _Machine:
     def take(self, size: int) -> memoryview:
         """The next `size` bytes, as a view."""
         if not 0 <= size <= len(self.content) - self.position:
-            raise Refused(
-                f"it is cut off: {size} bytes wanted, {len(self.content) - self.position} are there"
-            )
+            raise Refused(f"it is cut off: {size} bytes wanted, {len(self.content) - self.position} are there")
         self.position += size
         return self.content[self.position - size : self.position]
 
