@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from .optimizers import Optimizer, get_optimizer
 from .penalties import Penalty
 from .progress import progress_bar
 from .replicas import replica_seeds, replica_values, same_seed, select_values, stream
+from .resume import keep_checkpoints
 from .schedules import Schedule, get_schedule
 
 
@@ -39,6 +41,9 @@ def fit(
     sample_weight: Any = None,
     progress: bool | None = None,
     on_epoch: Callable[[dict[str, Any]], Any] | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
 ) -> History:
     """Train every replica of `network` in place.
 
@@ -72,6 +77,14 @@ def fit(
         A bar on stderr; None: where stderr is a terminal.
     on_epoch
         Called with each epoch's record; a truthy answer stops the run.
+    checkpoint
+        A folder for the run's state, see `resume.Checkpoints`: written when the run ends or is interrupted by
+        Ctrl-C, which waits for the end of the epoch.
+    checkpoint_every
+        Write it after so many epochs too.
+    resume
+        Go on from the newest state in the folder, if there is one. The run ends in the same bits as one that was
+        never interrupted.
 
     Returns
     -------
@@ -102,12 +115,16 @@ def fit(
         monitor=monitor,
         sample_weight=sample_weight,
     )
-    with progress_bar(progress, total=epochs, unit="epoch") as bar:
+    with (
+        keep_checkpoints(trainer, checkpoint, checkpoint_every, resume) as after_epoch,
+        progress_bar(progress, total=epochs, unit="epoch") as bar,
+    ):
         while not trainer.done:
             record = trainer.run_epoch()
             bar(record)
             if on_epoch is not None and on_epoch(record):
                 trainer.stop()
+            after_epoch()
     return trainer.finish()
 
 
@@ -134,6 +151,10 @@ class Trainer:
         patience: int | None,
         monitor: str | None,
         sample_weight: Any,
+        val_weight: Any = None,
+        tol: float = 0.0,
+        keep_best: bool | None = None,
+        shuffles: Sequence[Any] | None = None,
     ):
         self.monitor = check_fit(network, loss, data, epochs, batch_size, clip_norm, patience, monitor, sample_weight)
         backend, dtype, R = network.backend, network.dtype, network.replicas
@@ -142,17 +163,18 @@ class Trainer:
         self.clip_norm = clip_norm
         self.task = data.task
         self.train = Resident(backend, dtype, data.train.x, data.train.y, sample_weight)
-        self.val = None if data.val is None else Resident(backend, dtype, data.val.x, data.val.y)
+        self.val = None if data.val is None else Resident(backend, dtype, data.val.x, data.val.y, val_weight)
+        self.tol, self.keep_best = tol, patience is not None if keep_best is None else keep_best
         self.batch_size = min(int(batch_size or self.train.n), self.train.n)
         seeds = network.seeds if rng is None else replica_seeds(rng, R)
-        self.shared_order = same_seed(seeds)
-        self.shuffles = [stream(seed, "shuffle") for seed in seeds]
+        self.shared_order = same_seed(seeds) if shuffles is None else len(shuffles) == 1
+        self.shuffles = [stream(seed, "shuffle") for seed in seeds] if shuffles is None else list(shuffles)
         self.history = History(R)
         self.rows = np.arange(R)
         self.live = network
         self.optimizer = optimizer.bind(network)
         self.best = np.full(R, np.inf)
-        self.best_seen = np.zeros(R, dtype=int)
+        self.waited = np.zeros(R, dtype=int)
         self._bind()
         self.kept = self.live.theta.copy(), self.live.state.copy()
         network.link = self.loss.link
@@ -215,7 +237,7 @@ class Trainer:
             loss.sums(sums[s])
             net.backward()
             if penalty.active:
-                penalty.add_gradient()
+                penalty.add_gradient(loss)
             if self.clip is not None:
                 self._clip()
             elif s == len(sums) - 1:
@@ -262,15 +284,14 @@ class Trainer:
         metric = figures[self.monitor]
         score = np.where(np.isfinite(metric), -metric if self.monitor.endswith("accuracy") else metric, np.inf)
         better = good & (score < self.best)
-        epoch = len(self.history)
+        self.waited = np.where(better & (score <= self.best - self.tol), 0, self.waited + 1)
         self.best[better] = score[better]
-        self.best_seen[better] = epoch
-        self.history.best_epoch[self.rows[better]] = epoch
-        self._keep(better if self.patience is not None else good)
+        self.history.best_epoch[self.rows[better]] = len(self.history)
+        self._keep(better if self.keep_best else good)
         self.schedule.update(np.where(good, score, np.inf))
         stopped = np.zeros(len(good), bool)
         if self.patience is not None:
-            stopped = good & (epoch - self.best_seen >= self.patience)
+            stopped = good & (self.waited >= self.patience)
         for i in np.flatnonzero(~good):
             self.history.status[self.rows[i]] = "diverged"
         for i in np.flatnonzero(stopped):
@@ -296,7 +317,10 @@ class Trainer:
     def _say_goodbye(self, leaving: np.ndarray) -> None:
         """Write the kept weights of the leaving replicas to the user's network, and shrink the stack."""
         self._deliver(leaving, self.kept)
-        stay = np.flatnonzero(~leaving)
+        self.narrow(np.flatnonzero(~leaving))
+
+    def narrow(self, stay: np.ndarray) -> None:
+        """Go on with the live replicas `stay` only."""
         self.rows = self.rows[stay]
         if len(stay) == 0:
             return
@@ -308,7 +332,7 @@ class Trainer:
         self.schedule = self.schedule.select(stay)
         self.clip_norm = None if self.clip_norm is None else select_values(self.clip_norm, stay)
         self.shuffles = self.shuffles if self.shared_order else [self.shuffles[i] for i in stay]
-        self.best, self.best_seen = self.best[stay], self.best_seen[stay]
+        self.best, self.waited = self.best[stay], self.waited[stay]
         self.kept = self.kept[0][index], self.kept[1][index]
         self._bind()
 
@@ -333,9 +357,8 @@ class Trainer:
         for r in self.rows:
             self.history.status[r] = status
         everyone = np.ones(len(self.rows), bool)
-        if len(self.rows) and (self.live is not self.network or self.patience is not None):
-            keep_best = self.patience is not None
-            self._deliver(everyone, self.kept if keep_best else (self.live.theta, self.live.state))
+        if len(self.rows) and (self.live is not self.network or self.keep_best):
+            self._deliver(everyone, self.kept if self.keep_best else (self.live.theta, self.live.state))
         self.rows = self.rows[:0]
 
     def _divergence(self, sums: np.ndarray, lr: np.ndarray) -> DivergenceError:
