@@ -60,7 +60,10 @@ SCHEDULES = {
     "step": lambda: (Step(every=2, gamma=0.1), [1, 1, 1, 0.1, 0.1]),
     "exponential": lambda: (Exponential(gamma=0.5), [1, 1, 0.5, 0.25, 0.125]),
     "inverse_time": lambda: (InverseTime(rate=0.5), [1, 1 / 1.25, 1 / 1.5, 1 / 2, 1 / 2.5]),
-    "cosine": lambda: (Cosine(final=0.2), [1, 0.6 + 0.4 * np.cos(np.pi / 8), 0.6 + 0.4 * 0.5**0.5, 0.6, 0.6 - 0.4 * 0.5**0.5]),
+    "cosine": lambda: (
+        Cosine(final=0.2),
+        [1, 0.6 + 0.4 * np.cos(np.pi / 8), 0.6 + 0.4 * 0.5**0.5, 0.6, 0.6 - 0.4 * 0.5**0.5],
+    ),
     "triangular": lambda: (Triangular(half_cycle=2, low=0.2), [0.2, 0.4, 0.6, 1, 0.6]),
     "warmup": lambda: (Warmup(epochs=2), [0.0005, 0.2505, 0.5005, 1, 1]),
     "plateau": lambda: (Plateau(), [1, 1, 1, 1, 1]),

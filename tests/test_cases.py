@@ -8,7 +8,9 @@ from xbnet import activations, initializers, layers, losses, optimizers, schedul
 
 
 def subclasses(base):
-    return {cls for name in dir(xbnet) if isinstance(cls := getattr(xbnet, name), type) and issubclass(cls, base)} - {base}
+    return {cls for name in dir(xbnet) if isinstance(cls := getattr(xbnet, name), type) and issubclass(cls, base)} - {
+        base
+    }
 
 
 @pytest.mark.parametrize(
@@ -16,7 +18,10 @@ def subclasses(base):
     [
         (cases.OPTIMIZERS, optimizers.OPTIMIZERS),
         (cases.SCHEDULES, schedules.SCHEDULES),
-        ({name.partition(":")[0]: 0 for name in cases.INITIALIZERS}, initializers.INITIALIZERS | initializers.WITH_NUMBER),
+        (
+            {name.partition(":")[0]: 0 for name in cases.INITIALIZERS},
+            initializers.INITIALIZERS | initializers.WITH_NUMBER,
+        ),
         ({name.partition("-")[0]: 0 for name in cases.LOSSES}, losses.LOSSES),
     ],
     ids=["optimizers", "schedules", "initializers", "losses"],

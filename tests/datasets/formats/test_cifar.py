@@ -113,7 +113,9 @@ def test_names_of_classes(tmp_path, batch):
     meta = tmp_path / "batches.meta"
     for content, got in ((samples.cifar_meta("abc"), "a list of 3"), (b"\x80\x02}.", "nothing")):
         meta.write_bytes(content)
-        with pytest.raises(DataError, match=re.escape(f"{meta}: expected 'label_names', a list of 10 names, got {got}")):
+        with pytest.raises(
+            DataError, match=re.escape(f"{meta}: expected 'label_names', a list of 10 names, got {got}")
+        ):
             load_dataset(path)
     meta.write_bytes(b"\x80\x02}U\x0blabel_names](" + b"K\x01" * 10 + b"es.")
     refused_line = "expected 'label_names', a list of 10 names; it is damaged: expected text, got int"
