@@ -73,6 +73,10 @@ class Backend:
         elif self.name == "dpnp":
             self.xp.empty(1).sycl_queue.wait()
 
+    def __reduce__(self) -> Any:
+        """A backend is pickled as its name, and opened anew where it arrives."""
+        return get_backend, (self.name,)
+
     def __repr__(self) -> str:
         return f"Backend({self.name!r}, device={self.device!r})"
 

@@ -151,8 +151,11 @@ def describe_settings(trainer: Any) -> dict[str, Any]:
     }
 
 
-def pack(trainer: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """A trainer's state between two epochs: host tensors, and a description that JSON can hold."""
+def pack(trainer: Any, history: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """A trainer's state between two epochs: host tensors, and a description that JSON can hold.
+
+    Without its `history` where somebody else keeps that.
+    """
     to_host, live = trainer.network.backend.to_host, trainer.live
     arrays = {"theta": trainer.network.theta, "state": trainer.network.state}
     if len(trainer.rows):
@@ -166,9 +169,11 @@ def pack(trainer: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         tensors |= {"best": trainer.best, "waited": trainer.waited.astype(np.int64)}
         schedule = trainer.schedule.state()
         tensors |= {f"schedule.{k}": np.broadcast_to(np.asarray(v, float), n).copy() for k, v in schedule.items()}
-    figures, history = pack_history(trainer.history)
-    return tensors | figures, {
-        "history": history,
+    description: dict[str, Any] = {}
+    if history:
+        figures, description["history"] = pack_history(trainer.history)
+        tensors |= figures
+    return tensors, description | {
         "steps": trainer.optimizer.steps,
         "orders": [generator_state(generator) for generator in trainer.shuffles],
         "streams": [generator_state(generator) for generator in trainer.network.streams],
@@ -206,7 +211,7 @@ class _Plan:
     def __init__(self, trainer: Any, kept: Tensors):
         network, d = trainer.network, kept.description
         self.dtype, R = network.dtype, network.replicas
-        self.history = unpack_history(kept, d["history"], R)
+        self.history = unpack_history(kept, d["history"], R) if "history" in d else trainer.history
         rows = kept.tensor("rows", np.int64, kept.shape("rows"))
         right = rows.ndim == 1 and bool(np.all(np.diff(rows) > 0) and np.all((rows >= 0) & (rows < R)))
         kept.require(right, f"rows are replicas of {R}, in order")
@@ -236,8 +241,7 @@ class _Plan:
 
     def apply(self, trainer: Any) -> None:
         network, backend = trainer.network, trainer.network.backend
-        trainer.history.records[:] = self.history.records
-        trainer.history.status, trainer.history.best_epoch = self.history.status, self.history.best_epoch
+        trainer.history = self.history
         for generator, found in zip(network.streams, self.streams, strict=True):
             set_generator_state(generator, found)
         if len(self.rows) < network.replicas:
