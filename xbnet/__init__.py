@@ -12,6 +12,7 @@ from .backend import Backend, get_backend
 from .checkpoint import Model, load, load_model, save
 from .datasets import Dataset, Part, load_dataset
 from .errors import BackendError, ConfigError, DataError, DivergenceError, ShapeError, XbnetError
+from .evaluation import evaluate
 from .history import History
 from .layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
 from .losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
@@ -19,7 +20,7 @@ from .network import Network
 from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from .parameters import ParameterSpec
 from .replicas import replica_seeds
-from .training import evaluate, fit
+from .training import fit
 
 try:
     __version__ = version("xbnet")

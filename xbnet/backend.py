@@ -147,10 +147,15 @@ def _cupy() -> Backend:
 
 
 def _dpnp() -> Backend:
-    # Intel's OpenCL runtime for CPUs comes with dpnp from PyPI, but its loader has to be told where it is.
-    library = Path(sysconfig.get_path("data"), "lib", "libintelocl.so")
-    if "dpnp" not in sys.modules and library.exists():
-        os.environ.setdefault("OCL_ICD_FILENAMES", str(library))
+    if "dpnp" not in sys.modules:
+        # Intel's OpenCL runtime for CPUs comes with dpnp from PyPI, but its loader has to be told where it is.
+        library = Path(sysconfig.get_path("data"), "lib", "libintelocl.so")
+        if library.exists():
+            os.environ.setdefault("OCL_ICD_FILENAMES", str(library))
+        # After every call dpnp lets go of its arguments in a SYCL host task that takes Python's lock, while oneMKL
+        # on a CPU waits for a host task of its own with that lock held (dpnp#2850). In the small default pool of
+        # threads the two wait for each other for ever, after a few training steps.
+        os.environ.setdefault("SYCL_QUEUE_THREAD_POOL_SIZE", "64")
     dpnp = _import("dpnp")
     try:
         device = dpnp.empty(1).sycl_device

@@ -17,8 +17,9 @@ from .parameters import block_slices, carve, layout
 from .replicas import replica_seeds, replica_values, stream
 from .workspace import Workspace
 
-CHUNK_ELEMENTS = 1 << 18
-"""How many numbers a buffer holds at most when many rows are predicted: about what a CPU's caches like."""
+EVALUATION_ROWS = 256
+"""Rows per forward pass when many are predicted or evaluated. It is fixed because BLAS may round a product of other
+sizes otherwise: so what a network predicts does not depend on how many it is stacked with."""
 
 
 class Network:
@@ -110,6 +111,7 @@ class Network:
         self._activations = Workspace(xp, self.dtype, R)
         self._gradients = Workspace(xp, self.dtype, R)
         self._batch = self._backward_batch = -1
+        self._between: list[Any] = []
         self._ready = False
         for k, layer in enumerate(self.layers):
             layer.backend, layer.xp, layer.linalg = self.backend, xp, self.backend.linalg
@@ -235,7 +237,9 @@ class Network:
         """
         if not self._ready:
             raise XbnetError("Network.backward: expected forward(x, training=True) before it; call that first")
-        dy = self.output_gradient if dlogits is None else dlogits
+        dy = self.output_gradient  # asked for in any case: it makes the buffers between the layers fit the batch
+        if dlogits is not None:
+            dy = dlogits
         for k in range(len(self.layers) - 1, 0, -1):
             self.layers[k].backward(dy, self._between[k])
             dy = self._between[k]
@@ -243,17 +247,12 @@ class Network:
 
     # -- for users: host rows in, host predictions out ---------------------------------------------------------------
 
-    def rows_at_once(self) -> int:
-        """How many rows `predict` and evaluations take per forward pass."""
-        width = max([self.n_inputs] + [layer.n_outputs for layer in self.layers])
-        return max(64, CHUNK_ELEMENTS // (self.replicas * width))
-
     def predict_proba(self, x: Any) -> np.ndarray:
         """Host x (N, I) -> the link's values on the host: (N, C) for one replica, (R, N, C) for a stack."""
         x = np.asarray(x)
         expect_shape("Network.predict", "x", x, N=x.shape[0] if x.ndim else 1, I=self.n_inputs)
         out = np.empty((self.replicas, len(x), self.n_outputs), self.dtype)
-        step, (link, _) = self.rows_at_once(), LINKS[self.link]
+        step, (link, _) = EVALUATION_ROWS, LINKS[self.link]
         for start in range(0, len(x), step):
             part = self.backend.asarray(x[start : start + step], self.dtype)
             logits = self.backend.to_host(self.forward(part[None]))
@@ -278,6 +277,14 @@ class Network:
         twin.theta[...] = self.theta[where]
         twin.state[...] = self.state[where]
         return twin
+
+    def release(self) -> None:
+        """Let go of the buffers; the next forward allocates what it needs."""
+        xp, R = self.backend.xp, self.replicas
+        self._activations, self._gradients = Workspace(xp, self.dtype, R), Workspace(xp, self.dtype, R)
+        self._between, self._backward_batch = [], -1
+        self.forward(xp.zeros((1, 1, self.n_inputs), dtype=self.dtype))  # layers forget what they held
+        self._batch = -1
 
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""

@@ -231,10 +231,9 @@ class _Plan:
         self.waited = kept.tensor("waited", np.int64, (n,)) if n else np.zeros(0, np.int64)
         self.steps = d["steps"]
         kept.require(type(self.steps) is int and 0 <= self.steps < 2**53, "steps is a number of steps")
-        n_orders = 1 if trainer.shared_order else max(1, n)
         self.orders, self.streams = d["orders"], d["streams"]
         kept.require(len(self.streams) == R, "there is a stream of masks per replica")
-        kept.require(n == 0 or len(self.orders) == n_orders, "there is a stream of orders per replica")
+        kept.require(n == 0 or len(self.orders) == n, "there is a stream of orders per replica")
         for generator, found in zip(network.streams, self.streams, strict=True):
             set_generator_state(copy.deepcopy(generator), found)
         for found in self.orders:
