@@ -202,6 +202,13 @@ def test_an_array_of_the_wrong_size():
             unpickle(content)
 
 
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_an_array_that_occurs_twice(protocol):
+    array = np.arange(6)
+    for back in unpickle(pickle.dumps([array, array], protocol)):
+        np.testing.assert_array_equal(back, array)
+
+
 def test_no_byte_of_an_array_is_copied():
     content = samples.cifar_batch()
     array = unpickle(content)["data"]

@@ -152,14 +152,14 @@ def _read_array(where: str, stream: IO[bytes], size: int) -> Array:
     dtype, shape, fortran = _read_header(where, stream)
     wanted, got = math.prod(shape) * dtype.itemsize, size - stream.tell()
     if wanted != got:
-        raise DataError(f"{where}: expected {wanted} bytes for {shape} of {dtype}, got {got}; it was cut off: {_AGAIN}")
+        raise DataError(f"{where}: expected {wanted} bytes for {shape} of {dtype}, got {got}; {_AGAIN}")
     out = np.empty(shape[::-1] if fortran else shape, dtype)
     view = out.reshape(-1).view(np.uint8)
     position = 0
     while position < wanted:
         chunk = stream.read(min(1 << 16, wanted - position))
         if not chunk:
-            raise DataError(f"{where}: expected {wanted} bytes, got {position}; it was cut off: {_AGAIN}")
+            raise DataError(f"{where}: expected {wanted} bytes, got {position}; {_AGAIN}")
         view[position : position + len(chunk)] = np.frombuffer(chunk, np.uint8)
         position += len(chunk)
     if dtype.kind == "U" and (out.reshape(-1).view(dtype.byteorder + "u4") > 0x10FFFF).any():

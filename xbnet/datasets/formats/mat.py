@@ -265,7 +265,7 @@ def _element(body: memoryview, position: int, order: str, what: str) -> tuple[Ar
         start = position + 8
         following = start + size + -size % 8
     if start + size > len(body):
-        raise _Damaged(f"is damaged: its {what} want {size} bytes, {len(body) - start} are there")
+        raise _Damaged(f"is damaged: expected {size} bytes for its {what}, got {len(body) - start}")
     if code not in _NUMBERS:
         raise _Damaged(f"is damaged: its {what} have the unknown type {code}")
     dtype = np.dtype(order + _NUMBERS[code])
