@@ -63,3 +63,16 @@ __all__ = [
     "replica_seeds",
     "save",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The estimators: scikit-learn is imported when they are asked for."""
+    if name in ("XBClassifier", "XBRegressor"):
+        try:
+            from . import estimators
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] != "sklearn":
+                raise
+            raise ImportError(f"xbnet.{name} needs scikit-learn: pip install 'xbnet[sklearn]'") from error
+        return getattr(estimators, name)
+    raise AttributeError(f"module 'xbnet' has no attribute {name!r}")
