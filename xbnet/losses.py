@@ -19,7 +19,7 @@ import numpy as np
 
 from .activations import softplus
 from .errors import ConfigError, expect_shape, unknown_name
-from .replicas import replica_values, select_values
+from .replicas import numbers, replica_values, select_values
 from .workspace import Workspace
 
 
@@ -55,9 +55,18 @@ class Loss:
         def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, *, class_weight: Any = None):
-        self.class_weight = None if class_weight is None else np.asarray(class_weight, dtype=float)
-        if self.class_weight is not None and (self.class_weight.ndim != 1 or not np.all(self.class_weight >= 0)):
-            raise ConfigError(f"{self.name}: expected class_weight (C,) with values >= 0, got {class_weight!r}")
+        self.class_weight = None if class_weight is None else self._check_weights(class_weight)
+
+    def _check_weights(self, class_weight: Any) -> np.ndarray:
+        try:
+            weights = np.asarray(class_weight, dtype=float)
+        except (TypeError, ValueError):
+            weights = np.empty(0)
+        if weights.ndim != 1 or not np.all(np.isfinite(weights) & (weights >= 0)) or not weights.sum() > 0:
+            raise ConfigError(
+                f"{self.name}: expected class_weight (C,) with values >= 0 and one > 0, got {class_weight!r}"
+            )
+        return weights
 
     def bind(self, network: Any, task: str = "classification") -> Any:
         """A copy that serves this network (its backend, dtype, R and C) for one task.
@@ -213,7 +222,7 @@ class SoftmaxCrossEntropy(Loss):
 
     def __init__(self, *, class_weight: Any = None, label_smoothing: Any = 0.0):
         super().__init__(class_weight=class_weight)
-        smoothing = np.asarray(label_smoothing, dtype=float)
+        smoothing = numbers(f"{self.name}.label_smoothing", label_smoothing)
         if not np.all((smoothing >= 0) & (smoothing < 1)):
             raise ConfigError(f"{self.name}: expected label_smoothing in [0, 1), got {label_smoothing!r}")
         self.label_smoothing = label_smoothing
@@ -324,6 +333,6 @@ def get_loss(loss: str | Loss) -> Loss:
     """The loss of that name with its default settings; a `Loss` is returned as it is."""
     if isinstance(loss, Loss):
         return loss
-    if loss not in LOSSES:
+    if not isinstance(loss, str) or loss not in LOSSES:
         raise unknown_name("loss", "loss", loss, LOSSES)
     return LOSSES[loss]()

@@ -97,6 +97,11 @@ def name_of(thing: Any) -> Any:
     return getattr(thing, "name", thing)
 
 
+def is_number(value: Any) -> bool:
+    """Whether a setting is a single number."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
 def check_width(where: str, n: Any) -> int:
     """A number of units, checked."""
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
