@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .activations import softplus
-from .errors import ConfigError, expect_shape, unknown_name
+from .errors import ConfigError, ShapeError, expect_shape, unknown_name
 from .replicas import numbers, replica_values, select_values
 from .workspace import Workspace
 
@@ -35,7 +35,7 @@ class Loss:
     name = ""
     links: dict[str, str]
     """Task -> the network's link, see `links.LINKS`."""
-    _batch = -1
+    _shape: Any = None
 
     # Set by `bind`:
     task: str
@@ -73,11 +73,13 @@ class Loss:
 
         Raises
         ------
-        ConfigError
-            The loss can't serve the task, or class_weight has not C entries.
+        ConfigError, ShapeError
+            The loss can't serve the task, or class_weight is for another one or has not C entries.
         """
         if task not in self.links:
             raise ConfigError(f"{self.name}: can't be used for {task}; it serves {', '.join(self.links)}")
+        if self.class_weight is not None and task != "classification":
+            raise ConfigError(f"{self.name}: class_weight needs integer labels, got {task} targets; use sample_weight")
         bound = copy.copy(self)
         bound.task, bound.link = task, self.links[task]
         bound.xp, bound.linalg = network.backend.xp, network.backend.linalg
@@ -86,11 +88,12 @@ class Loss:
         bound._integers = Workspace(bound.xp, np.dtype(np.intp), bound.replicas)
         bound._flags = Workspace(bound.xp, np.dtype(bool), bound.replicas)
         bound._eye = network.backend.asarray(np.eye(bound.n_outputs), network.dtype)
+        bound._tiny = float(np.finfo(network.dtype).tiny)
         bound._class_weight = None
         if self.class_weight is not None:
             expect_shape(self.name, "class_weight", self.class_weight, C=bound.n_outputs)
             bound._class_weight = network.backend.asarray(self.class_weight, network.dtype)
-        bound._batch = -1
+        bound._shape = None
         bound._prepare(network)
         return bound
 
@@ -101,11 +104,12 @@ class Loss:
     def _prepare(self, network: Any) -> None:
         """Put the loss's own settings on the device."""
 
-    def _use(self, B: int) -> None:
-        """Arrays for batches of B rows."""
+    def _use(self, logits: Any) -> None:
+        """Arrays for logits of this shape."""
         if not hasattr(self, "replicas"):
             raise ConfigError(f"{self.name}: expected a loss that is bound to a network; call loss.bind(network) first")
-        R, C = self.replicas, self.n_outputs
+        expect_shape(self.name, "logits", logits, R=self.replicas, B=None, C=self.n_outputs)
+        R, B, C = logits.shape
         rows, column = (B, C), (B, 1)
         floats = {"targets": rows, "e": rows, "work0": rows, "work1": rows, "m": column, "s": column, "picked": column}
         for name, array in self._floats.carve({n: (n, s) for n, s in floats.items()}).items():
@@ -120,7 +124,9 @@ class Loss:
         self._hits.fill(float("nan"))
         self.report[:, 2].fill(1.0)
         self._ones = self.xp.ones((1, B, 1), dtype=self.report.dtype)
-        self._batch = B
+        self._shape, self._batch = logits.shape, B
+        self._leading = {(1, B), (R, B)}
+        self._label_shapes = self._leading if self.task == "classification" else {(1, B, C), (R, B, C)}
 
     def __call__(self, logits: Any, labels: Any, dlogits: Any = None, sample_weight: Any = None) -> Any:
         """Values (R, B) of a batch; see the module's text.
@@ -136,13 +142,19 @@ class Loss:
         sample_weight
             (R or 1, B), >= 0.
         """
-        if logits.shape[1] != self._batch:
-            self._use(logits.shape[1])
+        if logits.shape != self._shape:
+            self._use(logits)
+        if labels.shape not in self._label_shapes:
+            self._refuse("labels", labels, self._label_shapes)
         self._weigh(labels, sample_weight)
         self._evaluate(logits, labels, dlogits)
         if dlogits is not None:
             self._scale(dlogits)
         return self.values
+
+    def _refuse(self, name: str, array: Any, shapes: set[tuple[int, ...]]) -> None:
+        wanted = " or ".join(map(str, sorted(shapes)))
+        raise ShapeError(f"{self.name}: expected {name} {wanted} for {self.task}, got {tuple(array.shape)}")
 
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         """Write `values`, hits and the per-example gradient."""
@@ -154,6 +166,8 @@ class Loss:
         if not self.weighted:
             self.w = self._ones
             return
+        if sample_weight is not None and sample_weight.shape not in self._leading:
+            self._refuse("sample_weight", sample_weight, self._leading)
         leading = labels.shape[0] if sample_weight is None else max(labels.shape[0], sample_weight.shape[0])
         self.w = self.weights["weights"][:leading]
         flat = self.w.reshape(leading, self._batch)
@@ -174,9 +188,10 @@ class Loss:
             xp.multiply(dlogits, 1 / self._batch, out=dlogits)
             return
         leading = self.w.shape[0]
-        total, fractions = self.s[:leading, :1], self.weights["fractions"][:leading]
+        total, divisor = self.s[:leading, :1], self.m[:leading, :1]
         self.linalg.batch_sum(self.w, total)
-        xp.divide(self.w, total, out=fractions)
+        xp.maximum(total, self._tiny, out=divisor)  # a batch whose weights are all 0 has the gradient 0, not 0 / 0
+        fractions = xp.divide(self.w, divisor, out=self.weights["fractions"][:leading])
         xp.multiply(dlogits, fractions, out=dlogits)
 
     def sums(self, out: Any) -> Any:

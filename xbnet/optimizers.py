@@ -83,10 +83,6 @@ class Optimizer:
 
     def plan(self, lr: np.ndarray) -> None:
         """Set the learning rates (S, R) of the next S steps."""
-        if not hasattr(self, "network"):
-            raise ConfigError(
-                f"{self.name}: expected an optimizer that is bound to a network; call bind(network) first"
-            )
         t = self.steps + 1 + np.arange(len(lr))[:, None]
         tables = [np.broadcast_to(c, lr.shape) for c in self.coefficients(lr, t)]
         network = self.network
@@ -97,6 +93,10 @@ class Optimizer:
     def step(self) -> None:
         """Update theta by grad. Without a plan, with the learning rate given at the start."""
         if self._next == len(self._columns):
+            if not hasattr(self, "network"):
+                raise ConfigError(
+                    f"{self.name}: expected an optimizer that is bound to a network; call bind(network) first"
+                )
             self.plan(np.broadcast_to(self.values["lr"], (STEPS_AHEAD, self.network.replicas)))
         self.update(self.network.theta, self.network.grad, *self._columns[self._next])
         self._next += 1
