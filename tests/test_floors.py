@@ -38,13 +38,12 @@ CORE = [
     "batches",
     "evaluation",
     "linalg",
-    "losses",
     "network",
     "optimizers",
     "penalties",
     "trainer",
     "workspace",
-    *(f"layers/{path.stem}" for path in (PACKAGE / "layers").glob("*.py")),
+    *(f"{folder}/{path.stem}" for folder in ("layers", "losses") for path in (PACKAGE / folder).glob("*.py")),
 ]
 
 
