@@ -19,6 +19,7 @@ from .network import Network
 from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from .parameters import ParameterSpec
 from .replicas import replica_seeds
+from .strategies import Alternating, Layerwise, Strategy, Weighted
 from .training import evaluate, fit
 
 try:
@@ -32,6 +33,7 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "Alternating",
     "Backend",
     "BackendError",
     "BatchNorm",
@@ -44,6 +46,7 @@ __all__ = [
     "History",
     "Layer",
     "LayerNorm",
+    "Layerwise",
     "Linear",
     "Loss",
     "MeanSquaredError",
@@ -58,6 +61,8 @@ __all__ = [
     "Residual",
     "ShapeError",
     "SoftmaxCrossEntropy",
+    "Strategy",
+    "Weighted",
     "XbnetError",
     "evaluate",
     "fit",

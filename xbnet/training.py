@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .augmentation import get_flips
 from .batches import Resident, Shuffled
 from .checks import check_data, check_fit
 from .errors import DivergenceError
@@ -21,6 +23,7 @@ from .progress import progress_bar
 from .replicas import replica_seeds, replica_values, same_seed, select_values, stream
 from .resume import keep_checkpoints
 from .schedules import Schedule, get_schedule
+from .strategies import Strategy, Turn, get_strategy
 
 
 def fit(
@@ -39,6 +42,8 @@ def fit(
     patience: int | None = None,
     monitor: str | None = None,
     sample_weight: Any = None,
+    strategy: str | Strategy = "joint",
+    flip: float = 0.0,
     progress: bool | None = None,
     on_epoch: Callable[[dict[str, Any]], Any] | None = None,
     checkpoint: str | Path | None = None,
@@ -73,6 +78,11 @@ def fit(
         A figure of `History`; by default "val_loss", or "train_loss" without a validation part.
     sample_weight
         (N,), >= 0, for the training part.
+    strategy
+        Which parameters move when, see `get_strategy`.
+    flip
+        Probability in [0, 1] with which an image is mirrored left to right whenever it is trained on; needs the
+        data set's `image_shape`.
     progress
         A bar on stderr; None: where stderr is a terminal.
     on_epoch
@@ -99,22 +109,30 @@ def fit(
         `history` what happened until then. Where only some replicas diverge, they leave the stack, are marked in
         `History.status`, and the others go on.
     """
-    data = check_data(data)
+    data, strategy = check_data(data), get_strategy(strategy)
+    common: dict[str, Any] = {
+        "batch_size": batch_size, "rng": rng, "clip_norm": clip_norm, "sample_weight": sample_weight, "flip": flip,
+    }  # fmt: skip
+
+    def train_stage(grown: Network, strategy: Strategy, epochs: int) -> History:
+        settings = {"schedule": copy.deepcopy(schedule), "l2": l2, "l1": l1, "progress": progress, **common}
+        return fit(grown, loss, optimizer, data, epochs=epochs, strategy=strategy, **settings)
+
+    stages = strategy.prepare(network, train_stage)
     trainer = Trainer(
         network,
         get_loss(loss),
         get_optimizer(optimizer),
         data,
         epochs=epochs,
-        batch_size=batch_size,
-        rng=rng,
         schedule=get_schedule(schedule),
         penalty=Penalty(l2, l1),
-        clip_norm=clip_norm,
         patience=patience,
         monitor=monitor,
-        sample_weight=sample_weight,
+        strategy=strategy,
+        **common,
     )
+    trainer.history.stages = stages
     with (
         keep_checkpoints(trainer, checkpoint, checkpoint_every, resume) as after_epoch,
         progress_bar(progress, total=epochs, unit="epoch") as bar,
@@ -155,6 +173,8 @@ class Trainer:
         tol: float = 0.0,
         keep_best: bool | None = None,
         shuffles: Sequence[Any] | None = None,
+        strategy: Strategy | None = None,
+        flip: float = 0.0,
     ):
         self.monitor = check_fit(network, loss, data, epochs, batch_size, clip_norm, patience, monitor, sample_weight)
         backend, dtype, R = network.backend, network.dtype, network.replicas
@@ -169,6 +189,7 @@ class Trainer:
         seeds = network.seeds if rng is None else replica_seeds(rng, R)
         self.shared_order = same_seed(seeds) if shuffles is None else len(shuffles) == 1
         self.shuffles = [stream(seed, "shuffle") for seed in seeds] if shuffles is None else list(shuffles)
+        self.strategy, self.flips = strategy or Strategy(), get_flips(flip, data)
         self.history = History(R)
         self.rows = np.arange(R)
         self.live = network
@@ -204,9 +225,10 @@ class Trainer:
         """Train one epoch, validate, and let those leave that are finished or diverged."""
         started = time.perf_counter()
         R_live = len(self.rows)
+        turn = self._turn()
         lr = self._plan()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            self._steps()
+            self._steps(turn)
             figures, sums = self._figures(lr)
         seconds = time.perf_counter() - started
         record: dict[str, Any] = {"epoch": len(self.history) + 1}
@@ -220,6 +242,13 @@ class Trainer:
         self._judge(figures, sums, lr)
         return record
 
+    def _turn(self) -> Turn | None:
+        """What the strategy does in the coming epoch."""
+        epoch = len(self.history)
+        if self.strategy.restarts(epoch):
+            self.optimizer = self.optimizer.bind(self.live)
+        return self.strategy.turn(self.live, epoch)
+
     def _plan(self) -> np.ndarray:
         """Learning rates (S, R) of the epoch's steps, handed to the optimizer."""
         S = self.batches.steps
@@ -228,21 +257,26 @@ class Trainer:
         self.optimizer.plan(lr)
         return lr
 
-    def _steps(self) -> None:
+    def _steps(self, turn: Turn | None) -> None:
         """The hot loop."""
+        batches = self.flips.epoch(self.batches) if self.flips else self.batches.epoch()
         net, loss, optimizer, penalty, sums = self.live, self.loss, self.optimizer, self.penalty, self.sums
-        for s, (x, y, w) in enumerate(self.batches.epoch()):
+        for s, (x, y, w) in enumerate(batches):
             logits = net.forward(x, training=True)
             loss(logits, y, net.output_gradient, w)
             loss.sums(sums[s])
             net.backward()
             if penalty.active:
                 penalty.add_gradient(loss)
+            if turn is not None:
+                turn.weigh()
             if self.clip is not None:
                 self._clip()
             elif s == len(sums) - 1:
                 self._gradient_norm()
             optimizer.step()
+            if turn is not None:
+                turn.hold()
 
     def _gradient_norm(self) -> Any:
         """Each replica's norm, (R, 1, 1)."""
