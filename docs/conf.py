@@ -37,6 +37,8 @@ templates_path = ["_templates"]
 autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_inherit_docstrings = False  # what the methods of a kind of layer do is said once, in the base class
+highlight_language = "none"
 maximum_signature_line_length = 88
 numpydoc_show_class_members = False
 default_role = "py:obj"  # `Backend` in a docstring is a link
@@ -55,10 +57,13 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "show_prev_next": True,
+    "show_toc_level": 2,
 }
 
-# -- the API reference: all that `xbnet.__all__` names, by the module it comes from ------------------------------------
+# -- the API reference: all that `xbnet` names, by the module it comes from --------------------------------------------
+
+LATE = ("XBClassifier", "XBRegressor", "XBSoftmax", "StackedSearchCV")
+"""Names that are imported when they are asked for, and can't be without scikit-learn."""
 
 GROUPS = {
     "Networks and training": ("network", "training", "evaluation", "history", "replicas"),
@@ -67,18 +72,27 @@ GROUPS = {
     "Optimizers": ("optimizers",),
     "Data sets": ("datasets",),
     "Files": ("checkpoint", "resume"),
-    "Sweeps": ("sweep", "search"),
-    "scikit-learn": ("estimator", "sklearn"),
+    "Sweeps": ("sweep",),
+    "scikit-learn": ("estimators", "search"),
     "Gradient and Jacobian tests": ("verify",),
     "Backends": ("backend",),
     "Errors": ("errors",),
 }
 
 
+def can_be_had(name: str) -> bool:
+    """Whether `xbnet` has the name in this environment."""
+    try:
+        return hasattr(xbnet, name)
+    except ImportError:
+        return False
+
+
 def api_page() -> str:
     """A table per group; names of modules that no group claims come last, so that none is forgotten."""
     groups: dict[str, list[str]] = {title: [] for title in (*GROUPS, "More")}
-    for name in xbnet.__all__:
+    late = [name for name in LATE if name not in xbnet.__all__ and can_be_had(name)]
+    for name in [*xbnet.__all__, *late]:
         if name == "BATCH":  # a text: it has neither a module nor a docstring of its own
             groups["Layers"].append("layers.base.BATCH")
             continue
@@ -161,8 +175,14 @@ class Pages(TocTree):
         return super().run() if self.content else []
 
 
+def skip(app: object, what: str, name: str, member: object, leave_out: bool, options: object) -> bool | None:
+    """Leave out what scikit-learn adds to its estimators."""
+    return True if (getattr(member, "__module__", None) or "").startswith("sklearn") else None
+
+
 def setup(app: object) -> None:
     """Called by Sphinx."""
+    app.connect("autodoc-skip-member", skip)
     app.add_directive("pages", Pages)
     app.connect("config-inited", write_api_page)
     app.add_directive("flags", Flags)

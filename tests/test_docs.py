@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from test_floors import FLOORS, PACKAGE
 
 from xbnet.activations import ACTIVATIONS
 from xbnet.backend import INSTALL
@@ -179,3 +180,11 @@ def test_links_within_the_repository_lead_somewhere():
             place = target[0] or target[1]
             if "://" not in place:
                 assert (page.parent / place).exists(), f"{page.name}: {place}"
+
+
+def test_architecture_names_modules_that_are_there_on_their_floors():
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
+    named = {name: int(floor) for floor, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert len(named) > 30
+    assert named == {name: i for i, names in enumerate(FLOORS) for name in names if name in named}
+    assert all((PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file() for name in named)
