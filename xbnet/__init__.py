@@ -18,6 +18,7 @@ from .network import Network
 from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from .parameters import ParameterSpec
 from .replicas import replica_seeds
+from .strategies import Alternating, Layerwise, Strategy, Weighted
 from .training import fit
 from .version import __version__ as __version__
 
@@ -27,6 +28,7 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "Alternating",
     "Backend",
     "BackendError",
     "BatchNorm",
@@ -39,6 +41,7 @@ __all__ = [
     "History",
     "Layer",
     "LayerNorm",
+    "Layerwise",
     "Linear",
     "Loss",
     "MeanSquaredError",
@@ -53,6 +56,8 @@ __all__ = [
     "Residual",
     "ShapeError",
     "SoftmaxCrossEntropy",
+    "Strategy",
+    "Weighted",
     "XbnetError",
     "evaluate",
     "fit",
