@@ -70,6 +70,7 @@ GROUPS = {
     "Layers": ("layers", "parameters", "activations"),
     "Losses": ("losses",),
     "Optimizers": ("optimizers",),
+    "Strategies": ("strategies",),
     "Data sets": ("datasets",),
     "Files": ("checkpoint", "resume"),
     "Sweeps": ("sweep",),

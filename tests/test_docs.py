@@ -22,6 +22,7 @@ from xbnet.layers import LAYERS
 from xbnet.losses import LOSSES
 from xbnet.optimizers import OPTIMIZERS
 from xbnet.schedules import SCHEDULES
+from xbnet.strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -138,11 +139,12 @@ def test_readme_opens_with_the_two_commands():
 @pytest.mark.parametrize(
     ("page", "known"),
     [
-        ("README.md", [*ACTIVATIONS, *LAYERS, *LOSSES, *OPTIMIZERS, *SCHEDULES, *INSTALL]),
+        ("README.md", [*ACTIVATIONS, *LAYERS, *LOSSES, *OPTIMIZERS, *SCHEDULES, *STRATEGIES, *INSTALL]),
         ("README.md", NAMES),
         ("docs/layers.md", [*ACTIVATIONS, *LAYERS, *INITIALIZERS, *WITH_NUMBER]),
         ("docs/losses.md", LOSSES),
         ("docs/optimizers.md", [*OPTIMIZERS, *SCHEDULES]),
+        ("docs/strategies.md", STRATEGIES),
         ("docs/datasets.md", NAMES),
     ],
 )
