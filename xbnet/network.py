@@ -53,8 +53,7 @@ class Network:
     parameters, gradients
         Block name -> view (R, ...) into theta or grad.
     link
-        What turns the last layer's output into predictions: "softmax", "sigmoid" or "identity"; `fit` sets it from
-        the loss.
+        What turns the last layer's output into predictions, a name in `links.LINKS`; `fit` sets it from the loss.
 
     Raises
     ------
@@ -184,7 +183,7 @@ class Network:
 
     @property
     def output_gradient(self) -> Any:
-        """Dlogits (R, B, C) of the last forward's batch: what the loss writes and `backward` reads."""
+        """The gradient dlogits (R, B, C) for the last forward's batch: what the loss writes and `backward` reads."""
         if self._backward_batch != self._batch:
             self._use_backward()
         return self._between[-1]
@@ -192,7 +191,7 @@ class Network:
     # -- running ---------------------------------------------------------------------------------------------------
 
     def forward(self, x: Any, *, training: bool = False) -> Any:
-        """X (R or 1, B, I) of this backend and dtype -> logits (R, B, C), overwritten by the next forward.
+        """The logits (R, B, C) of x (R or 1, B, I) of this backend and dtype; overwritten by the next forward.
 
         Raises
         ------
@@ -244,7 +243,7 @@ class Network:
     # -- for users: host rows in, host predictions out ---------------------------------------------------------------
 
     def predict_proba(self, x: Any) -> np.ndarray:
-        """Host x (N, I) -> the link's values on the host: (N, C) for one replica, (R, N, C) for a stack."""
+        """The link's values for host rows x (N, I), on the host: (N, C) for one replica, (R, N, C) for a stack."""
         x = np.asarray(x)
         expect_shape("Network.predict", "x", x, N=None, I=self.n_inputs)
         if x.dtype.kind not in "fiub":
@@ -258,7 +257,7 @@ class Network:
         return out[0] if self.replicas == 1 else out
 
     def predict(self, x: Any) -> np.ndarray:
-        """Host x (N, I) -> labels (N,) or (R, N); for the sigmoid link 0/1 (..., C), for identity the values."""
+        """Labels (N,) or (R, N) of host rows x (N, I); 0 or 1 (..., C) for multi-label, values for regression."""
         return LINKS[self.link][1](self.predict_proba(x))
 
     # -- stacks ------------------------------------------------------------------------------------------------------
