@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return importlib.import_module(f".{args.verb}", __name__).run(args)
     except XbnetError as error:
         return _complain(error, error.exit_code)
-    except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+    except KeyboardInterrupt as interrupt:
+        return _complain(str(interrupt) or "interrupted", 130)
     except BrokenPipeError:  # the reader of stdout has gone, as in `xbnet info | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
