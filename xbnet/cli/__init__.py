@@ -19,6 +19,7 @@ from .parser import Parser, expand_config
 VERBS = {
     "train": "train a network on a data set",
     "data": "fetch a public data set, or show what a name or a file holds",
+    "predict": "predict the rows of a file with a trained network",
     "info": "what is installed and which devices answer",
 }
 
