@@ -20,7 +20,8 @@ VERBS = {
     "train": "train a network on a data set",
     "data": "fetch a public data set, or show what a name or a file holds",
     "predict": "predict the rows of a file with a trained network",
-    "info": "what is installed and which devices answer",
+    "export": "write a trained network for other programs: ONNX, PyTorch, NumPy",
+    "info": "what is installed and which devices answer, or what a model holds",
 }
 
 
