@@ -136,7 +136,7 @@ def test_early_stopping_ends_each_replica_in_its_own_epoch():
             xbnet.Adam(value([0.3, 0.003, 0.1])),
         )
 
-    net, history = assert_stack_is_its_members(
+    _, history = assert_stack_is_its_members(
         make, patience=3, epochs=15, l2=[0.0, 1e-3, 1e-2], clip_norm=[1.0, 9.0, 2.0]
     )
     ended = np.isfinite(history["train_loss"]).sum(axis=0)

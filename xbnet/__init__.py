@@ -5,8 +5,6 @@ Arrays are 3-D inside: x (R, B, I), where R = 1 means shared by all replicas; W 
 logits (R, B, C), labels (R or 1, B). A `d` in front of a name is the gradient of the loss by it. Rows are samples.
 """
 
-from importlib.metadata import PackageNotFoundError, version
-
 from .activations import Activation
 from .backend import Backend, get_backend
 from .checkpoint import Model, load, load_model, save
@@ -20,12 +18,9 @@ from .network import Network
 from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from .parameters import ParameterSpec
 from .replicas import replica_seeds
+from .strategies import Alternating, Layerwise, Strategy, Weighted
 from .training import fit
-
-try:
-    __version__ = version("xbnet")
-except PackageNotFoundError:  # run from a checkout that was never installed
-    __version__ = "0+unknown"
+from .version import __version__ as __version__
 
 __all__ = [
     "BATCH",
@@ -33,6 +28,7 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "Alternating",
     "Backend",
     "BackendError",
     "BatchNorm",
@@ -45,6 +41,7 @@ __all__ = [
     "History",
     "Layer",
     "LayerNorm",
+    "Layerwise",
     "Linear",
     "Loss",
     "MeanSquaredError",
@@ -59,6 +56,8 @@ __all__ = [
     "Residual",
     "ShapeError",
     "SoftmaxCrossEntropy",
+    "Strategy",
+    "Weighted",
     "XbnetError",
     "evaluate",
     "fit",

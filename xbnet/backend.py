@@ -4,7 +4,8 @@ This is the only module that imports cupy or dpnp. The numeric core receives a `
 dialect that the three share:
 
 - ufuncs with `out=`, which never aliases an input unless the ufunc is arithmetic (dpnp refuses
-  ``maximum(x, 0, out=x)``); no `where=` on ufuncs, no `einsum`;
+  ``maximum(x, 0, out=x)`` and comparisons in place, and wants booleans as the `out` of a comparison); no `where=`
+  on ufuncs, no `einsum`;
 - `matmul`, `take`, `argmax` only through `backend.linalg`;
 - no `.item()`, `float(array)`, `if array`: each waits for the device. One host read an epoch;
 - hyper-parameters are Python floats or arrays of the network's dtype: ``float32 array * np.float64`` is float64.

@@ -124,7 +124,7 @@ class Network:
             for spec in layer.state():
                 setattr(layer, spec.name, self.statistics[f"{k}.{spec.name}"])
             for name, value in layer.hyper().items():
-                setattr(layer, name, self.per_replica(f"{type(layer).__name__}.{name}", value)[:, :, None])
+                setattr(layer, name, self.per_replica(type(layer).__name__, value)[:, :, None])
             layer.bind(self.streams)
 
     def _initialize(self) -> None:

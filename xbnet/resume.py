@@ -145,6 +145,8 @@ def describe_settings(trainer: Any) -> dict[str, Any]:
         "clip_norm": repr(trainer.clip_norm),
         "patience": repr(trainer.patience),
         "monitor": trainer.monitor,
+        "strategy": repr(trainer.strategy),
+        "flip": repr(trainer.flips and trainer.flips.probability),
         "batch_size": trainer.batch_size,
         "order": [generator_state(generator) for generator in trainer.shuffles],
         "data": f"{trainer.train.n} training samples with checksum {crc:08x}",
