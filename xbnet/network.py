@@ -18,6 +18,8 @@ from .replicas import replica_seeds, replica_values, stream
 from .settings import float_type, whole_number
 from .workspace import Workspace
 
+LINKED_ROWS = 4096
+"""Rows whose outputs become predictions at once, a multiple of `EVALUATION_ROWS`."""
 EVALUATION_ROWS = 256
 """Rows per forward pass when many are predicted or evaluated. It is fixed because BLAS may round a product of other
 sizes otherwise: so what a network predicts does not depend on how many it is stacked with."""
@@ -250,10 +252,12 @@ class Network:
             raise DataError(f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array")
         out = np.empty((self.replicas, len(x), self.n_outputs), self.dtype)
         step, (link, _) = EVALUATION_ROWS, LINKS[self.link]
-        for start in range(0, len(x), step):
-            part = self.backend.asarray(x[start : start + step], self.dtype)
-            logits = self.backend.to_host(self.forward(part[None]))
-            out[:, start : start + step] = link(logits)
+        for block in range(0, len(x), LINKED_ROWS):
+            stop = min(block + LINKED_ROWS, len(x))
+            for start in range(block, stop, step):
+                part = self.backend.asarray(x[start : min(start + step, stop)], self.dtype)
+                out[:, start : start + len(part)] = self.backend.to_host(self.forward(part[None]))
+            out[:, block:stop] = link(out[:, block:stop])
         return out[0] if self.replicas == 1 else out
 
     def predict(self, x: Any) -> np.ndarray:

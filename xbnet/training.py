@@ -82,10 +82,10 @@ def fit(
     on_epoch
         Called with each epoch's record; a truthy answer stops the run.
     checkpoint
-        A folder for the run's state, see `resume.Checkpoints`: written when the run ends or is interrupted by
-        Ctrl-C, which waits for the end of the epoch.
+        A folder for the run's state: written when the run is interrupted by Ctrl-C, which waits for the end of the
+        epoch.
     checkpoint_every
-        Write it after so many epochs too.
+        Write it after so many epochs too, and at the end.
     resume
         Go on from the newest state in the folder, if there is one. The run ends in the same bits as one that was
         never interrupted.
