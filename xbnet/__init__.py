@@ -11,7 +11,7 @@ from .activations import Activation
 from .backend import Backend, get_backend
 from .checkpoint import Model, load, load_model, save
 from .datasets import Dataset, Part, load_dataset
-from .errors import BackendError, ConfigError, DataError, DivergenceError, ShapeError, XbnetError
+from .errors import BackendError, ConfigError, DataError, DivergenceError, GradientError, ShapeError, XbnetError
 from .history import History
 from .layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
 from .losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
@@ -20,6 +20,15 @@ from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from .parameters import ParameterSpec
 from .replicas import replica_seeds
 from .training import evaluate, fit
+from .verify import (
+    GradientComparison,
+    Verification,
+    compare_gradients,
+    gradient_test,
+    jacobian,
+    jacobian_test,
+    numerical_gradient,
+)
 
 try:
     __version__ = version("xbnet")
@@ -41,6 +50,8 @@ __all__ = [
     "Dataset",
     "DivergenceError",
     "Dropout",
+    "GradientComparison",
+    "GradientError",
     "History",
     "Layer",
     "LayerNorm",
@@ -58,13 +69,19 @@ __all__ = [
     "Residual",
     "ShapeError",
     "SoftmaxCrossEntropy",
+    "Verification",
     "XbnetError",
+    "compare_gradients",
     "evaluate",
     "fit",
     "get_backend",
+    "gradient_test",
+    "jacobian",
+    "jacobian_test",
     "load",
     "load_dataset",
     "load_model",
+    "numerical_gradient",
     "replica_seeds",
     "save",
 ]
