@@ -42,7 +42,7 @@ def numerical_gradient(
     -------
     dict
         Block -> (R, *shape): a block per parameter, as in `network.gradients`, and "x" (R, B, I). NaN where every
-        step crosses a kink, even one of h / 256.
+        step crosses a kink, even one of h / 4096.
     """
     objective, _ = _objective("numerical_gradient", network, loss, x, y, sample_weight, l2, l1, task)
     out = {}

@@ -59,8 +59,11 @@ class Cost:
 
         def cost(outputs: Any, gradient: Any = None) -> tuple[np.ndarray, np.ndarray]:
             values = backend.to_host(loss(outputs, on_device, gradient, sample_weight)).astype(float)
+            # A loss subtracts numbers of the size of 1 or of its inputs (a log of a sum from a logit, a target from an
+            # output), also where its value is tiny.
+            sizes = np.abs(values) + np.minimum(1.0, np.abs(backend.to_host(outputs)).max(axis=2))
             total = weights.sum(axis=1)
-            return (values * weights).sum(axis=1) / total, (np.abs(values) * weights).sum(axis=1) / total
+            return (values * weights).sum(axis=1) / total, (sizes * weights).sum(axis=1) / total
 
         return cost
 
@@ -86,7 +89,7 @@ class InnerProduct:
     def bind(self, network: Network, rows: np.ndarray) -> Any:
         """``f(outputs, gradient)`` for the batch of these rows.
 
-        It returns f (R,) and the size of the terms f is the sum of (R,), on the host in float64; `gradient
+        It returns f (R,) and the size of the numbers it is made of (R,), on the host in float64; `gradient
         (R, B, O)` is overwritten by the gradient by the outputs.
         """
         backend, u = network.backend, self.u[:, rows]

@@ -167,7 +167,7 @@ def _verify(
             taylor_curve(objective, block, gradient[block], steps, noise, generator, tolerance)
             for block in objective.blocks
         )
-        checks = [deterministic(objective), beside_dx(objective, gradient)]
+        checks = [deterministic(objective, gradient), beside_dx(objective, gradient)]
         if objective.replicas > 1:
             checks += [isolated(objective, generator), permuted(objective, gradient, generator)]
         wrong = [c.block for c in curves if not c.passed]

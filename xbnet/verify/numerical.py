@@ -10,7 +10,7 @@ from .objective import Noise, Objective, X
 
 H = float(np.finfo(float).eps) ** (1 / 3)
 """Step, relative to an entry where that is larger than 1: balances truncation (h^2) and rounding (eps / h)."""
-TRIES = (1.0, 1 / 16, 8.0, 1 / 256)
+TRIES = (1.0, 1 / 16, 8.0, 1 / 256, 1 / 4096)
 """Factors of the step for entries that disagree, or whose step crosses a kink."""
 
 

@@ -61,7 +61,7 @@ class Problem:
 
 
 class Sample(NamedTuple):
-    """One evaluation: f (R,), the size of the terms it is the sum of (R,), whether it lies beyond a kink (R,)."""
+    """One evaluation: f (R,), the size of the numbers it is made of (R,), whether it lies beyond a kink (R,)."""
 
     f: np.ndarray
     scale: np.ndarray
@@ -134,12 +134,16 @@ class Objective:
     def _freeze(self, drawn: Drawn | None) -> None:
         """Draw the masks of this batch and keep them; the running statistics are the user's."""
         self._forward()
-        for k, layer in enumerate(self.network.layers):
+        for layer in self.network.layers:
             layer.frozen = True
-            for name in layer.buffers() if drawn is not None else ():
-                getattr(layer, name)[...] = self._device(drawn[k, name])  # type: ignore[index]
+        if drawn is not None:
+            self._keep(drawn)
         self.network.state[...] = self._device(self.backend.to_host(self.problem.network.state))
         self.mark()
+
+    def _keep(self, drawn: Drawn) -> None:
+        for (k, name), array in drawn.items():
+            getattr(self.network.layers[k], name)[...] = self._device(array)
 
     def drawn(self) -> Drawn:
         """What the layers keep from forward to backward, on the host: masks among it."""
@@ -240,16 +244,18 @@ class Objective:
 
     def noise(self, eps: float, probes: int = 6) -> Noise:
         """How far rounding to a precision of `eps` moves f and its gradient; measured, see `rounding`."""
-        base, gradient = self.value(), self.gradient()
-        f = np.zeros(self.replicas)
+        base, gradient, drawn = self.value(), self.gradient(), self.drawn()
+        f = self._roughness()
         moves: dict[str, list[np.ndarray]] = {block: [] for block in gradient}
         for _ in range(probes):
-            self._shake(eps)
+            self.shaker.size, self.shaker.inside = eps, True
+            self.home()
             f = np.maximum(f, np.abs(self.value().f - base.f))
             for block, part in self.gradient().items():
                 moves[block].append(part - gradient[block])
-            self._shake(0.0)
-        f = np.maximum(f, self._roughness())
+        self.shaker.size, self.shaker.inside = 0.0, False
+        self._keep(drawn)  # the masks have moved with all that layers keep
+        self.home()
         return Noise(f + 2 * eps * base.scale, {block: np.stack(parts) for block, parts in moves.items()})
 
     def _roughness(self, lines: int = 3, h: float = 1e-6) -> np.ndarray:
@@ -266,11 +272,6 @@ class Objective:
             crossed = np.any([s.crossed for s in samples], axis=0)
             rough = np.maximum(rough, np.where(crossed, 0.0, 3 * noise_of_line(np.stack([s.f for s in samples]))))
         return rough
-
-    def _shake(self, size: float) -> None:
-        """Let every number of theta, x and what passes between layers move by up to `size` of itself."""
-        self.shaker.size = size
-        self.home()
 
     def outputs(self) -> np.ndarray:
         """Of the network at the present point, host (R, B, O)."""
@@ -318,11 +319,15 @@ class Objective:
         return self._host(network.grad)
 
     def _run_elsewhere(self) -> None:
-        """Forward and backward at another point, so that what is left over from there can't pass for right."""
-        size, self.shaker.size = self.shaker.size, 0.5
+        """Forward and backward at another point, then forward at a third; what they leave over can't pass for right."""
+        shaker = self.shaker
+        before = shaker.size, shaker.inside
+        shaker.size, shaker.inside = 0.5, False
         self.home()
         outputs = self._forward()
         self._cost(outputs, self.network.output_gradient)
         self.network.backward()
-        self.shaker.size = size
+        self.home()
+        self._forward()
+        shaker.size, shaker.inside = before
         self.home()

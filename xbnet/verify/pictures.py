@@ -41,7 +41,7 @@ def taylor_figure(result: Verification) -> Any:
 
 def _draw(axis: Any, curve: TaylorCurve) -> None:
     """One block; a thin line per replica, dots on the points that were judged."""
-    i = np.arange(len(curve.e))
+    i = np.arange(curve.e.shape[1])
     worst = min(range(len(curve.judgements)), key=lambda r: curve.judgements[r].quality)
     for values, color, order, label in (
         (curve.first, FIRST, 0, "|f(p + e d) - f(p)|"),
@@ -53,7 +53,7 @@ def _draw(axis: Any, curve: TaylorCurve) -> None:
         judged = curve.judgements[worst].judged[order]
         axis.plot(i[judged], shown[worst][judged], "o", color=color, ms=3)
         axis.plot([], [], "-o", color=color, ms=3, label=label)
-        _reference(axis, curve, shown[worst], judged, order + 1)
+        _reference(axis, curve.e[worst], curve.rounding[worst], shown[worst], judged, order + 1)
     axis.plot(i, curve.rounding[worst], ":", color="gray", lw=1, label="rounding")
     orders = [curve.judgements[worst].orders[k] for k in (0, 1)]
     text = " and ".join("-" if np.isnan(o) else f"{o:.3f}" for o in orders)
@@ -65,17 +65,16 @@ def _draw(axis: Any, curve: TaylorCurve) -> None:
     axis.tick_params(labelsize=7)
 
 
-def _reference(axis: Any, curve: TaylorCurve, values: np.ndarray, judged: np.ndarray, order: int) -> None:
-    """A line of the slope that is expected, through the last judged point, or the first finite one."""
-    finite = np.flatnonzero(judged if judged.any() else np.isfinite(values))
-    label = f"slope {order}"
-    if finite.size:
-        at = finite[-1] if judged.any() else finite[0]
-        line = values[at] * (curve.e / curve.e[at]) ** order
-        line[line < max(float(np.nanmin(curve.rounding)), 1e-300)] = np.nan
-        axis.plot(np.arange(len(line)), line, "--" if order == 1 else "-.", color="black", lw=0.7, label=label)
-    else:
-        axis.plot([], [], "--" if order == 1 else "-.", color="black", lw=0.7, label=label)
+def _reference(
+    axis: Any, e: np.ndarray, rounding: np.ndarray, values: np.ndarray, judged: np.ndarray, order: int
+) -> None:
+    """A line of the slope that is expected, through the last judged point."""
+    line = np.full(len(e), np.nan)
+    if judged.any():
+        at = np.flatnonzero(judged)[-1]
+        line = values[at] * (e / e[at]) ** order
+        line[line < rounding] = np.nan
+    axis.plot(np.arange(len(e)), line, "--" if order == 1 else "-.", color="black", lw=0.7, label=f"slope {order}")
 
 
 def comparison_figure(result: GradientComparison) -> Any:

@@ -13,23 +13,26 @@ from typing import Any
 
 import numpy as np
 
+from ..layers import Layer
 from ..network import Network
 
 
 class Shaker:
-    """Moves theta, x, and what passes between the layers of a network, which it changes for that.
+    """Moves theta, x, what passes between the layers of a network, and what they keep; it changes the network for that.
 
     Attributes
     ----------
     size
         Every number moves by up to this share of itself; 0: nothing does.
+    inside
+        What a layer keeps from forward to backward moves too.
     """
 
     def __init__(self, network: Network):
-        self.network, self.size = network, 0.0
+        self.network, self.size, self.inside = network, 0.0, False
         self.rng = np.random.default_rng(0)
         for layer in network.layers:
-            layer.forward = self._forward(layer.forward)  # type: ignore[method-assign]
+            layer.forward = self._forward(layer, layer.forward)  # type: ignore[method-assign]
             layer.backward = self._backward(layer.backward)  # type: ignore[method-assign]
 
     def moved(self, array: Any) -> Any:
@@ -39,8 +42,16 @@ class Shaker:
         factors = 1 + self.rng.uniform(-self.size, self.size, array.shape)
         return array * self.network.backend.asarray(factors, self.network.dtype)
 
-    def _forward(self, forward: Any) -> Any:
-        return lambda x, training: self.moved(forward(x, training))
+    def _forward(self, layer: Layer, forward: Any) -> Any:
+        def moving(x: Any, training: bool) -> Any:
+            y = forward(x, training)
+            if self.size and self.inside:
+                for name in layer.buffers():
+                    kept = getattr(layer, name)
+                    kept[...] = self.moved(kept)
+            return self.moved(y)
+
+        return moving
 
     def _backward(self, backward: Any) -> Any:
         return lambda dy, dx: backward(self.moved(dy), dx)
