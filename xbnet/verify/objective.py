@@ -254,7 +254,7 @@ class Objective:
             self.rounding.size = eps
             self.home()
             f = np.maximum(f, np.abs(self.value().f - base.f))
-            for block, part in self.gradient().items():
+            for block, part in self._with_dx(self._cost, fresh=False).items():
                 moves[block].append(part - gradient[block])
             self.rounding.size = 0.0
         self.home()
@@ -281,19 +281,21 @@ class Objective:
 
         return self._with_dx(hand_in, penalty=False)
 
-    def _with_dx(self, functional: Any, penalty: bool = True) -> dict[str, np.ndarray]:
+    def _with_dx(self, functional: Any, penalty: bool = True, fresh: bool = True) -> dict[str, np.ndarray]:
         dx = self.backend.xp.empty(self._x_full.shape, dtype=self.network.dtype)
-        return self._by_block(self._backward(functional, dx, penalty)) | {X: self._host(dx)}
+        return self._by_block(self._backward(functional, dx, penalty, fresh)) | {X: self._host(dx)}
 
     def _by_block(self, grad: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: grad[:, part] for name, part in self.slices.items()} | {THETA: grad}
+        blocks = {name: grad[:, part] for name, part in self.slices.items()}
+        return blocks | {THETA: grad} if blocks else {}
 
     def _host(self, array: Any) -> np.ndarray:
         return self.backend.to_host(array).astype(float).reshape(self.replicas, -1)
 
-    def _backward(self, functional: Any, dx: Any, penalty: bool = True) -> np.ndarray:
+    def _backward(self, functional: Any, dx: Any, penalty: bool = True, fresh: bool = True) -> np.ndarray:
         """The gradient (R, P) at the base point, by a backward all of whose results held NaN before."""
-        self._run_elsewhere()
+        if fresh:
+            self._run_elsewhere()
         network, nan = self.network, float("nan")
         outputs = self._forward()
         for array in (network.grad, network.output_gradient, dx):
@@ -307,7 +309,6 @@ class Objective:
 
     def _run_elsewhere(self) -> None:
         """Forward and backward at another point, then forward at a third; what they leave over can't pass for right."""
-        eps, self.rounding.size = self.rounding.size, 0.0
         for last in (False, True):
             self.network.theta[...] = self._theta * self._random_factors(self._theta.shape)
             self._x = self._x_home * self._random_factors(self._x_home.shape)
@@ -315,7 +316,6 @@ class Objective:
             if not last:
                 self._cost(outputs, self.network.output_gradient)
                 self.network.backward()
-        self.rounding.size = eps
         self.home()
 
     def _random_factors(self, shape: tuple[int, ...]) -> Any:
