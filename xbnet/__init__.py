@@ -19,6 +19,7 @@ from .network import Network
 from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from .parameters import ParameterSpec
 from .replicas import replica_seeds
+from .sweep import SweepResult, assert_replica_equal, sweep
 from .training import evaluate, fit
 
 try:
@@ -58,7 +59,9 @@ __all__ = [
     "Residual",
     "ShapeError",
     "SoftmaxCrossEntropy",
+    "SweepResult",
     "XbnetError",
+    "assert_replica_equal",
     "evaluate",
     "fit",
     "get_backend",
@@ -67,4 +70,5 @@ __all__ = [
     "load_model",
     "replica_seeds",
     "save",
+    "sweep",
 ]
