@@ -184,7 +184,5 @@ def outcomes(
 
 def _worker_died(error: BaseException) -> bool:
     """Whether an error says that a worker is gone, not that the work went wrong."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return isinstance(error, BrokenExecutor) or bool(
-        names & {"KilledWorker", "CommClosedError", "FutureCancelledError"}
-    )
+    dask = {"KilledWorker", "CommClosedError", "FutureCancelledError"}  # by name: Dask is an extra
+    return isinstance(error, BrokenExecutor) or any(kind.__name__ in dask for kind in type(error).__mro__)

@@ -96,9 +96,9 @@ def make_members(rows: Sequence[Configuration], seeds: Sequence[int], folds: int
         if own and len(seeds) > 1:
             raise ConfigError(f"sweep: the space has seeds of its own; leave out seeds={list(seeds)}")
         for seed in seeds:
-            both = settings.get("seed", seed)
+            both: Any = settings.get("seed", seed)
             for fold in [None] if folds is None else range(folds):
-                weight_seed, order_seed = settings.get("weight_seed", both), settings.get("order_seed", both)
+                weight_seed, order_seed = (int(settings.get(key, both)) for key in ("weight_seed", "order_seed"))
                 members.append(Member(len(members), number, settings, weight_seed, order_seed, fold))
     return members
 

@@ -37,10 +37,10 @@ class Ensemble:
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """Inputs (N, I) as they come -> the mean over the networks, (N, C)."""
-        x, total = np.asarray(x), 0.0
+        x, total = np.asarray(x), np.zeros(())
         for network, preparation in zip(self.networks, self.preparations, strict=True):
             total = total + network.predict_proba(x if preparation is None else preparation(x)).astype(float)
-        return np.asarray(total) / len(self.networks)
+        return total / len(self.networks)
 
     def predict(self, x: Any) -> np.ndarray:
         """Labels (N,), or values (N, O) for a regression."""

@@ -157,7 +157,8 @@ def run_members(
     progress: bool | None = None,
 ) -> SweepResult:
     """Train members; the arguments are those of `sweep`."""
-    on_cpu = get_backend(program.backend).name == "numpy"
+    device = get_backend(program.backend)
+    budget = free_bytes(device) // 2 if memory is None else parse_bytes("sweep: memory", memory)
     costs, monitor = _probe(program, members)
     program = replace(program, monitor=monitor)
     found: list[Outcome] = []
@@ -166,10 +167,7 @@ def run_members(
         found += store.read()
     done = {index for outcome in found for index in outcome.members}
     left = [member for member in members if member.index not in done]
-    with open_workers(executor, workers, on_cpu=on_cpu) as where, ExitStack() as held:
-        budget = (
-            free_bytes(get_backend(program.backend)) // 2 if memory is None else parse_bytes("sweep: memory", memory)
-        )
+    with open_workers(executor, workers, on_cpu=device.name == "numpy") as where, ExitStack() as held:
         plan = make_plan(
             left,
             program.pool,

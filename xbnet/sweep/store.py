@@ -2,7 +2,7 @@
 
 - ``sweep.json``: what was asked for, with a fingerprint of it and of the data;
 - ``results.jsonl``: one line per member (schema `SCHEMA`), appended chunk by chunk;
-- ``chunks/NUMBER.npz``: weights, statistics and learning curves of the members of one chunk.
+- ``chunks/NAME.npz``: weights, statistics and learning curves of the members of one chunk.
 
 A chunk's arrays are written first, its lines after them: a line stands for a member whose arrays are there.
 """
@@ -61,10 +61,11 @@ class Store:
 
     def append(self, members: Sequence[Member], outcome: Outcome) -> None:
         """Keep the outcome of a chunk."""
-        name = f"chunks/{min(outcome.members):06d}-{max(outcome.members):06d}-{len(outcome.members)}.npz"
-        arrays = {"members": np.array(outcome.members), "theta": outcome.theta, "state": outcome.state}
+        digest = hashlib.sha256(repr(outcome.members).encode()).hexdigest()[:12]
+        name = f"chunks/{outcome.members[0]:06d}-{digest}.npz"
+        arrays: dict[str, Any] = {"members": np.array(outcome.members), "theta": outcome.theta, "state": outcome.state}
         curves = {f"curves.{key}": value for key, value in outcome.curves.items()}
-        write_with(self.folder / name, lambda stream: np.savez(stream, **arrays, **curves))
+        write_with(self.folder / name, lambda stream: np.savez(stream, **(arrays | curves)))
         by_index = {member.index: member for member in members}
         lines = [
             json.dumps(plain_row(table_row(by_index[index], row)) | {"schema": SCHEMA, "arrays": name})
@@ -79,7 +80,8 @@ class Store:
         """The outcomes that are there; a half-written last line counts for nothing."""
         if not self.lines.exists():
             return
-        kept, rows_of = [], {}
+        kept: list[str] = []
+        rows_of: dict[str, dict[int, dict[str, Any]]] = {}
         for text in self.lines.read_text(encoding="utf-8").splitlines():
             try:
                 row = json.loads(text)
@@ -93,9 +95,7 @@ class Store:
                 with np.load(self.folder / name, allow_pickle=False) as file:
                     arrays = dict(file)
             except (OSError, ValueError, EOFError) as error:
-                raise DataError(
-                    f"{self.folder / name}: can't be read ({error}); remove the folder's lines of it"
-                ) from None
+                raise DataError(f"{self.folder / name}: can't be read ({error}); sweep into another folder") from None
             yield _outcome(rows, arrays)
 
 
