@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,10 @@ from ..backend import Backend
 from ..network import Network
 from ..training import Trainer
 
-CACHE_BYTES = 4 << 20
-MINIMUM_STACK = 16
+WORKING_SET = 3 << 20
+"""Bytes that a stack on a CPU may touch per step. Up to here a larger stack shares the cost of each NumPy call among
+more networks; beyond, its arrays leave the core's caches, and the stack gets slower (measured by `benchmarks/stacks`,
+see docs/stacks.md)."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,13 @@ def footprint(trainer: Trainer) -> Footprint:
     # theta, its gradient, the optimizer's state and work, the best weights, and the penalty's work
     rows = 4 + len(trainer.optimizer.slots) + trainer.penalty.active
     batch = B * (network.n_inputs + 2) * 8
+    touched = activations + theta * (2 + len(trainer.optimizer.slots) + 1)
     steps = trainer.batches.steps * trainer.epochs
     return Footprint(
         order=order,
         per_network=theta * rows + activations + batch + _loss_bytes(network, B),
         work=steps * (6.0 * B * network.n_parameters + activations),
-        best_stack=max(MINIMUM_STACK, int(CACHE_BYTES // activations)),
+        best_stack=max(1, int(WORKING_SET // touched)) if network.backend.name == "numpy" else sys.maxsize,
     )
 
 
