@@ -4,7 +4,8 @@ This is the only module that imports cupy or dpnp. The numeric core receives a `
 dialect that the three share:
 
 - ufuncs with `out=`, which never aliases an input unless the ufunc is arithmetic (dpnp refuses
-  ``maximum(x, 0, out=x)``); no `where=` on ufuncs, no `einsum`;
+  ``maximum(x, 0, out=x)`` and comparisons in place, and wants booleans as the `out` of a comparison); no `where=`
+  on ufuncs, no `einsum`;
 - `matmul`, `take`, `argmax` only through `backend.linalg`;
 - no `.item()`, `float(array)`, `if array`: each waits for the device. One host read an epoch;
 - hyper-parameters are Python floats or arrays of the network's dtype: ``float32 array * np.float64`` is float64.
@@ -72,6 +73,10 @@ class Backend:
             self.xp.cuda.get_current_stream().synchronize()
         elif self.name == "dpnp":
             self.xp.empty(1).sycl_queue.wait()
+
+    def __reduce__(self) -> Any:
+        """A backend is pickled as its name, and opened anew where it arrives."""
+        return get_backend, (self.name,)
 
     def __repr__(self) -> str:
         return f"Backend({self.name!r}, device={self.device!r})"
@@ -143,10 +148,15 @@ def _cupy() -> Backend:
 
 
 def _dpnp() -> Backend:
-    # Intel's OpenCL runtime for CPUs comes with dpnp from PyPI, but its loader has to be told where it is.
-    library = Path(sysconfig.get_path("data"), "lib", "libintelocl.so")
-    if "dpnp" not in sys.modules and library.exists():
-        os.environ.setdefault("OCL_ICD_FILENAMES", str(library))
+    if "dpnp" not in sys.modules:
+        # Intel's OpenCL runtime for CPUs comes with dpnp from PyPI, but its loader has to be told where it is.
+        library = Path(sysconfig.get_path("data"), "lib", "libintelocl.so")
+        if library.exists():
+            os.environ.setdefault("OCL_ICD_FILENAMES", str(library))
+        # After every call dpnp lets go of its arguments in a SYCL host task that takes Python's lock, while oneMKL
+        # on a CPU waits for a host task of its own with that lock held (dpnp#2850). In the small default pool of
+        # threads the two wait for each other for ever, after a few training steps.
+        os.environ.setdefault("SYCL_QUEUE_THREAD_POOL_SIZE", "64")
     dpnp = _import("dpnp")
     try:
         device = dpnp.empty(1).sycl_device

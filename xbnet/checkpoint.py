@@ -21,7 +21,7 @@ from .history import PER_REPLICA, History
 from .layers import LAYERS, Layer
 from .links import LINKS
 from .network import Network
-from .tensorfile import TensorFile, write_tensors
+from .tensorfile import Tensors, read_tensors, write_tensors
 
 KIND = "network"
 SCALARS = (str, int, float, bool)
@@ -123,8 +123,8 @@ def load(path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[
 
 def load_model(path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[str, Any] | None = None) -> Model:
     """What `save` wrote, with classes, preparation and history; see `load`."""
-    file = TensorFile(path, KIND)
-    with file.mistakes_are_its_own():
+    file = read_tensors(path, KIND)
+    with file.reading():
         network = restore_network(file, backend, custom or {})
         description = file.description
         return Model(
@@ -170,7 +170,7 @@ def _plain(where: str, value: Any) -> Any:
     raise ConfigError(f"{where}: expected numbers, texts or lists of these, got {value!r}; `config` may return a name")
 
 
-def restore_network(file: TensorFile, backend: str | Backend, custom: Mapping[str, Any]) -> Network:
+def restore_network(file: Tensors, backend: str | Backend, custom: Mapping[str, Any]) -> Network:
     """The network that `describe_network` described, with the numbers of the file."""
     d = file.description
     layers = [_restore_layer(file, name, config, custom) for name, config in d["layers"]]
@@ -185,27 +185,26 @@ def restore_network(file: TensorFile, backend: str | Backend, custom: Mapping[st
             d[name] == [[s.name, list(s.shape)] for s in specs],
             f"{name} are in the order that this version has; load it with the version that wrote it",
         )
-    theta, state = file.tensor("theta", dtype), file.tensor("state", dtype)
-    streams = [restored_generator(kept) for kept in d["streams"]]
+    theta, state = (file.tensor(name, dtype, file.shape(name)) for name in ("theta", "state"))
     network.theta[...] = network.backend.asarray(theta)
     network.state[...] = network.backend.asarray(state)
     network.link = d["link"]
-    for generator, kept in zip(network.streams, streams, strict=True):
-        generator.bit_generator.state = kept.bit_generator.state
+    for generator, kept in zip(network.streams, d["streams"], strict=True):
+        set_generator_state(generator, kept)
     return network
 
 
-def _restore_layer(file: TensorFile, name: Any, config: Any, custom: Mapping[str, Any]) -> Layer:
+def _restore_layer(file: Tensors, name: Any, config: Any, custom: Mapping[str, Any]) -> Layer:
     kind = custom.get(name, LAYERS.get(name))
     if not (isinstance(kind, type) and issubclass(kind, Layer)):
-        raise DataError(f"{file.path}: has a layer {name!r} that xbnet has not; hand its class to load(custom=...)")
+        raise DataError(f"{file.source}: has a layer {name!r} that xbnet has not; hand its class to load(custom=...)")
     try:
         return kind(**{k: custom[v] if isinstance(v, str) and v in custom else v for k, v in config.items()})
     except ConfigError as error:
-        raise DataError(f"{file.path}: {error}; own objects are handed to load(custom=...)") from error
+        raise DataError(f"{file.source}: {error}; own objects are handed to load(custom=...)") from error
 
 
-def _check_sizes(file: TensorFile, layers: list[Layer], n_inputs: Any, replicas: Any) -> None:
+def _check_sizes(file: Tensors, layers: list[Layer], n_inputs: Any, replicas: Any) -> None:
     """Compare the sizes of theta and state with the layers', before arrays of these sizes are made."""
     for name, value in (("n_inputs", n_inputs), ("replicas", replicas)):
         file.require(type(value) is int and 0 < value <= file.n_bytes, f"{name} fits the file, got {value!r}")
@@ -220,22 +219,20 @@ def _check_sizes(file: TensorFile, layers: list[Layer], n_inputs: Any, replicas:
         file.require(shape == (replicas, size), f"{name} has the layers' shape {(replicas, size)}, got {shape}")
 
 
-def generator_state(generator: np.random.Generator) -> dict[str, Any]:
-    """The state of a generator as JSON has it; its integers may have 128 bits."""
-    return dict(generator.bit_generator.state)
+def generator_state(generator: Any) -> dict[str, Any]:
+    """The state of a NumPy generator (or of what stands for one) as JSON has it."""
+    return dict(getattr(generator, "bit_generator", generator).state)
 
 
-def restored_generator(state: dict[str, Any]) -> np.random.Generator:
-    """The generator of a `generator_state`; only NumPy's default kind is known."""
-    generator = np.random.default_rng(0)
-    generator.bit_generator.state = state
-    return generator
+def set_generator_state(generator: Any, state: dict[str, Any]) -> None:
+    """Let a generator go on from a `generator_state`."""
+    getattr(generator, "bit_generator", generator).state = state
 
 
 # -- what belongs to it --------------------------------------------------------------------------------------------
 
 
-def _restore_classes(file: TensorFile, network: Network) -> tuple[Any, ...] | None:
+def _restore_classes(file: Tensors, network: Network) -> tuple[Any, ...] | None:
     classes = file.description.get("classes")
     if classes is None:
         return None
@@ -246,12 +243,12 @@ def _restore_classes(file: TensorFile, network: Network) -> tuple[Any, ...] | No
     return tuple(classes)
 
 
-def _restore_preparation(file: TensorFile, network: Network) -> Standardizer | None:
-    if "preparation.mean" not in file.names:
+def _restore_preparation(file: Tensors, network: Network) -> Standardizer | None:
+    if "preparation.mean" not in file.arrays:
         return None
-    mean, scale = (file.tensor(f"preparation.{name}", np.dtype(float)) for name in ("mean", "scale"))
-    right = mean.shape == scale.shape == (network.n_inputs,) and np.isfinite(mean).all() and np.isfinite(scale).all()
-    file.require(bool(right and (scale > 0).all()), f"preparation has I={network.n_inputs} finite means and scales > 0")
+    mean, scale = (file.tensor(f"preparation.{name}", float, (network.n_inputs,)) for name in ("mean", "scale"))
+    right = np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()
+    file.require(bool(right), "preparation has finite means and scales > 0")
     return Standardizer(mean, scale)
 
 
@@ -267,15 +264,14 @@ def pack_history(history: History) -> tuple[dict[str, np.ndarray], dict[str, Any
     return tensors, {"epochs": E, "status": list(history.status), "best_epoch": history.best_epoch.tolist()}
 
 
-def unpack_history(file: TensorFile, kept: dict[str, Any], replicas: int) -> History:
+def unpack_history(file: Tensors, kept: dict[str, Any], replicas: int) -> History:
     """The history that `pack_history` packed."""
     E, history = kept["epochs"], History(replicas)
     file.require(type(E) is int and 0 <= E <= file.n_bytes, f"history has a number of epochs, got {E!r}")
     figures = {}
     for name in (*PER_REPLICA, "seconds", "samples_per_second"):
-        figures[name] = file.tensor(f"history.{name}", np.dtype(float))
         shape = (E, replicas) if name in PER_REPLICA else (E,)
-        file.require(figures[name].shape == shape, f"history.{name} has shape {shape}")
+        figures[name] = file.tensor(f"history.{name}", float, shape)
     for e in range(E):
         record: dict[str, Any] = {"epoch": e + 1}
         for name, values in figures.items():

@@ -72,6 +72,6 @@ def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int 
 def unknown_name(where: str, kind: str, name: object, known: Iterable[str]) -> ConfigError:
     """The error for a name that is not in a table, with the nearest one that is."""
     known = sorted(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return ConfigError(f"{where}: unknown {kind} {name!r}; {hint}known are {', '.join(known)}")

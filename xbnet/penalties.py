@@ -49,8 +49,8 @@ class BoundPenalty:
         self._sum = xp.zeros((R, 1, 1), dtype=network.dtype)
         self._weights, self._grad = network.theta[:, :n], network.grad[:, :n]
 
-    def add_gradient(self) -> None:
-        """Add the penalty's gradient to the network's."""
+    def add_gradient(self, loss: Any = None) -> None:
+        """Add the penalty's gradient to the network's; kinds that depend on the batch ask its `loss`."""
         xp, work = self.xp, self._work
         if self.uses_l2:
             xp.multiply(self._weights, self._twice_l2, out=work)

@@ -27,6 +27,13 @@ class Schedule:
     def update(self, metric: np.ndarray) -> None:
         """Take note of an epoch's monitored loss (R,)."""
 
+    def state(self) -> dict[str, Any]:
+        """What `update` has gathered: name -> number, or one per replica."""
+        return {}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take over a `state`, given as float64 arrays."""
+
     def select(self, index: np.ndarray) -> Schedule:
         """For the replicas `index`."""
         return replace(self, **{f.name: select_values(getattr(self, f.name), index) for f in fields(self) if f.init})
@@ -101,6 +108,13 @@ class Warmup(Schedule):
         if self.then is not None:
             self.then.update(metric)
 
+    def state(self) -> dict[str, Any]:
+        return {} if self.then is None else self.then.state()
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        if self.then is not None:
+            self.then.restore(state)
+
     def select(self, index: np.ndarray) -> Schedule:
         then = None if self.then is None else self.then.select(index)
         return Warmup(select_values(self.epochs, index), then)
@@ -128,6 +142,12 @@ class Plateau(Schedule):
         due = self.waited > np.asarray(self.patience)
         self.scale = np.where(due, np.asarray(self.scale) * self.factor, self.scale)
         self.waited = np.where(due, 0, self.waited)
+
+    def state(self) -> dict[str, Any]:
+        return {"scale": self.scale, "best": self.best, "waited": self.waited}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        self.scale, self.best, self.waited = state["scale"], state["best"], state["waited"].astype(int)
 
     def select(self, index: np.ndarray) -> Schedule:
         twin = Plateau(select_values(self.factor, index), select_values(self.patience, index))

@@ -18,12 +18,13 @@ import numpy as np
 
 from .errors import DataError, XbnetError
 from .files import write_bytes
+from .version import __version__
 
 FORMAT = 1
 """Raised when older versions could not read the file any more."""
 DTYPES = {"F32": np.dtype("float32"), "F64": np.dtype("float64"), "I64": np.dtype("int64")}
 UNEXPECTED = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
-"""What Python and NumPy raise where metadata are of another kind than expected."""
+"""What Python and NumPy raise where a description is of another kind than expected."""
 
 
 def write_tensors(path: str | Path, kind: str, tensors: Mapping[str, np.ndarray], description: dict[str, Any]) -> None:
@@ -42,117 +43,126 @@ def write_tensors(path: str | Path, kind: str, tensors: Mapping[str, np.ndarray]
     """
     from safetensors.numpy import save
 
-    from . import __version__
-
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     text = json.dumps({"format": FORMAT, "kind": kind, "version": __version__, **description})
-    write_bytes(path, save(arrays, {"xbnet": text, "crc32": _checksum(text, arrays)}))
+    write_bytes(path, save(arrays, {"xbnet": text, "crc32": checksum(text, arrays)}))
 
 
-def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+def checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """CRC-32 of a description and all tensors, as 8 hexadecimal digits."""
     crc = zlib.crc32(text.encode())
     for name in sorted(arrays):
-        crc = zlib.crc32(memoryview(arrays[name].reshape(-1).view(np.uint8)), zlib.crc32(name.encode(), crc))
+        crc = zlib.crc32(arrays[name].reshape(-1).view(np.uint8).data, zlib.crc32(name.encode(), crc))
     return f"{crc:08x}"
 
 
-class TensorFile:
-    """A file of `write_tensors`, read and checked.
+class Tensors:
+    """Named arrays with a description, from a source that is not trusted.
 
     Parameters
     ----------
-    path
-        The file.
-    kind
-        What it must hold.
-
-    Attributes
-    ----------
+    source
+        Where they come from, for messages.
+    arrays
+        Name -> host array.
     description
-        What was written.
-    names
-        Of the tensors.
-    n_bytes
-        The file's size: no size in it can be larger.
-    version
-        Of the xbnet that wrote it.
-
-    Raises
-    ------
-    DataError
-        It is missing, no such file, damaged, or of another format or kind.
+        What was written beside them.
     """
 
-    def __init__(self, path: str | Path, kind: str):
-        from safetensors import SafetensorError
+    def __init__(self, source: str | Path, arrays: Mapping[str, np.ndarray], description: dict[str, Any]):
+        self.source, self.arrays, self.description = source, arrays, description
 
-        self.path = Path(path)
-        try:
-            if not self.path.is_file():
-                raise DataError(f"{self.path}: there is no such file; expected what xbnet saved")
-            self.n_bytes = self.path.stat().st_size
-            text, checksum = self._read()
-        except (OSError, SafetensorError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(f"{self.path}: is no safetensors file, or is damaged ({reason})") from error
-        self.names = frozenset(self._arrays)
-        with self.mistakes_are_its_own():
-            self.description = json.loads(text)
-            self.version = str(self.description.get("version"))
-            written = self.description["format"]
-        if written != FORMAT:
-            raise DataError(
-                f"{self.path}: has format {written!r}, written by xbnet {self.version}; this version reads format "
-                f"{FORMAT}; use the version that wrote it"
-            )
-        if self.description.get("kind") != kind:
-            raise DataError(f"{self.path}: holds a {self.description.get('kind')!r}, expected a {kind!r}")
-        self.require(checksum == _checksum(text, self._arrays), "its checksum is right; it was damaged or changed")
+    @property
+    def n_bytes(self) -> int:
+        """Of all tensors: no count that belongs to one of them can be larger."""
+        return sum(array.nbytes for array in self.arrays.values())
 
-    def _read(self) -> tuple[str, str]:
-        """Read all tensors; the JSON text and the checksum."""
-        from safetensors import safe_open
-
-        with safe_open(self.path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if "xbnet" not in metadata:
-                raise DataError(f"{self.path}: is a safetensors file, but xbnet did not write it")
-            self._arrays = {}
-            for name in file.keys():  # noqa: SIM118 - not a dict
-                kind = file.get_slice(name).get_dtype()
-                if kind not in DTYPES:
-                    raise DataError(f"{self.path}: tensor {name!r} has type {kind}; expected {', '.join(DTYPES)}")
-                self._arrays[name] = file.get_tensor(name)
-        return metadata["xbnet"], metadata.get("crc32", "")
+    @property
+    def version(self) -> str:
+        """Of the xbnet that wrote them."""
+        return str(self.description.get("version"))
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Of a tensor."""
         return self._find(name).shape
 
-    def tensor(self, name: str, dtype: Any) -> np.ndarray:
-        """A tensor that must have this type."""
+    def tensor(self, name: str, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
+        """A tensor that must have this type and shape."""
         array = self._find(name)
-        self.require(array.dtype == dtype, f"{name} is of type {dtype}, got {array.dtype}")
+        self.require(
+            array.dtype == dtype and array.shape == shape,
+            f"{name} is {np.dtype(dtype).name} {shape}, got {array.dtype.name} {array.shape}",
+        )
         return array
 
     def _find(self, name: str) -> np.ndarray:
-        self.require(name in self._arrays, f"it has a tensor {name!r}")
-        return self._arrays[name]
+        self.require(name in self.arrays, f"there is a tensor {name!r}")
+        return self.arrays[name]
 
     def require(self, condition: bool, expectation: str) -> None:
         """Raise `DataError` unless the condition holds."""
         if not condition:
-            raise DataError(f"{self.path}: expected that {expectation}")
+            raise DataError(f"{self.source}: expected that {expectation}")
 
     @contextmanager
-    def mistakes_are_its_own(self) -> Iterator[None]:
-        """Turn what Python raises on metadata of another kind into one line about the file."""
+    def reading(self) -> Iterator[None]:
+        """Turn what Python raises on a description of another kind into one line about the file."""
         try:
             yield
         except XbnetError:
             raise
         except UNEXPECTED as error:
-            reason = str(error).splitlines()[0] if str(error) else "no reason given"
+            reason = str(error).splitlines()[0][:200] if str(error) else "no reason given"
             raise DataError(
-                f"{self.path}: its description can't be used ({type(error).__name__}: {reason[:200]}); save it anew"
+                f"{self.source}: its description can't be used ({type(error).__name__}: {reason}); save it anew"
             ) from error
+
+
+def read_tensors(path: str | Path, kind: str) -> Tensors:
+    """What `write_tensors` wrote.
+
+    Raises
+    ------
+    DataError
+        The file is missing, damaged, or of another format or kind.
+    """
+    from safetensors import SafetensorError
+
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file; expected one that xbnet saved")
+    try:
+        arrays, metadata = _read(path)
+    except (OSError, SafetensorError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise DataError(f"{path}: is no safetensors file, or is damaged ({reason})") from error
+    if "xbnet" not in metadata:
+        raise DataError(f"{path}: is a safetensors file, but xbnet did not write it")
+    found = Tensors(path, arrays, {})
+    with found.reading():
+        found.description = dict(json.loads(metadata["xbnet"]))
+        written, holds = found.description["format"], found.description["kind"]
+    if written != FORMAT:
+        raise DataError(
+            f"{path}: has format {written!r}, written by xbnet {found.version}; this version reads format {FORMAT}; "
+            "use the version that wrote it"
+        )
+    if holds != kind:
+        raise DataError(f"{path}: holds a {holds!r}, expected a {kind!r}")
+    right = metadata.get("crc32") == checksum(metadata["xbnet"], arrays)
+    found.require(right, "its checksum is right; it was damaged or changed")
+    return found
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """All tensors and the metadata; the library has held every size against the file's."""
+    from safetensors import safe_open
+
+    arrays = {}
+    with safe_open(path, framework="numpy") as file:
+        for name in file.keys():  # noqa: SIM118 - not a dict
+            kind = file.get_slice(name).get_dtype()
+            if kind not in DTYPES:
+                raise DataError(f"{path}: tensor {name!r} has type {kind}; expected {', '.join(DTYPES)}")
+            arrays[name] = file.get_tensor(name)
+        return arrays, file.metadata() or {}

@@ -59,8 +59,8 @@ def test_part_that_is_there():
 
 def test_unknown_name():
     line = (
-        "load_dataset: unknown data set 'swisroll'; did you mean 'swissroll'? known are gmm, peaks, swissroll"
-        "; there is no file of that name either"
+        "load_dataset: unknown data set 'swisroll'; did you mean 'swissroll'? known are cifar10, "
+        "fashion-mnist, gmm, mnist, peaks, swissroll; there is no file of that name either"
     )
     with pytest.raises(ConfigError, match=re.escape(line) + r"\Z"):
         load_dataset("swisroll")
@@ -72,7 +72,7 @@ def test_missing_path(name, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     line = (
         f"load_dataset: no file {name!r} (looked from {tmp_path}); expected a path, or one of the names "
-        "gmm, peaks, swissroll"
+        "gmm, peaks, swissroll, mnist, fashion-mnist, cifar10"
     )
     with pytest.raises(DataError, match=re.escape(line) + r"\Z"):
         load_dataset(name)

@@ -4,7 +4,8 @@ The generators are in `xbnet.datasets.synthetic`, which is also a command.
 """
 
 from .dataset import Dataset, Part, Standardizer
+from .download import fetch
 from .load import load_dataset
 from .splits import split
 
-__all__ = ["Dataset", "Part", "Standardizer", "load_dataset", "split"]
+__all__ = ["Dataset", "Part", "Standardizer", "fetch", "load_dataset", "split"]

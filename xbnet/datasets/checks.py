@@ -83,14 +83,16 @@ def _check_targets(
     where: str, targets: dict[str, Array], classes: tuple[str, ...] | None
 ) -> tuple[dict[str, Array], tuple[str, ...] | None]:
     """Targets of all parts in their final type, and the names of the classes (None for a regression)."""
+    # A column of labels is a list of labels.
+    targets = {field: y[:, 0] if y.shape[1:] == (1,) and y.dtype.kind != "f" else y for field, y in targets.items()}
     first = targets["train"]
     for field, y in targets.items():
-        if y.dtype.kind not in "biufUS":
+        if y.dtype.kind not in "biufU":
             raise DataError(
                 f"{where}: {PART_NAMES[field]} y expected labels or numbers, got dtype {y.dtype}; "
                 "make it an array of integers, strings or floats"
             )
-        if y.shape[1:] != first.shape[1:] or (y.dtype.kind in "US") != (first.dtype.kind in "US"):
+        if y.shape[1:] != first.shape[1:] or (y.dtype.kind == "U") != (first.dtype.kind == "U"):
             raise DataError(
                 f"{where}: {PART_NAMES[field]} y expected rows {first.shape[1:]} of {first.dtype} "
                 f"as in training, got {y.shape[1:]} {y.dtype}"
@@ -99,7 +101,7 @@ def _check_targets(
         classes = tuple(str(name) for name in classes)
     if first.ndim == 1 and (first.dtype.kind != "f" or classes is not None):
         return _labels(where, targets, classes)
-    if first.dtype.kind in "US":
+    if first.dtype.kind == "U":
         raise DataError(f"{where}: y expected one string label per sample, got shape {first.shape}")
     if first.shape[1:] == (0,):
         raise DataError(f"{where}: y expected at least one column, got {first.shape}")
@@ -116,13 +118,13 @@ def _labels(
     where: str, targets: dict[str, Array], classes: tuple[str, ...] | None
 ) -> tuple[dict[str, Array], tuple[str, ...]]:
     """Labels as int64 in 0..C-1, every class of which occurs in training."""
-    if targets["train"].dtype.kind in "US":
+    if targets["train"].dtype.kind == "U":
         if classes is None:
-            classes = tuple(np.unique(targets["train"].astype(str)).tolist())
+            classes = tuple(np.unique(targets["train"]).tolist())
         number = {name: i for i, name in enumerate(classes)}
         coded = {}
         for field, y in targets.items():
-            names, inverse = np.unique(y.astype(str), return_inverse=True)
+            names, inverse = np.unique(y, return_inverse=True)
             strange = sorted(set(names.tolist()) - number.keys())
             if strange:
                 raise DataError(
@@ -194,8 +196,10 @@ def _refuse_missing(
 
 
 def _floating(dtype: np.dtype) -> np.dtype:
-    """The native floating type for `dtype`: its own, or float32 for integers and booleans."""
-    return dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float32)
+    """The native floating type for `dtype`: its own up to float64, or float32 for integers and booleans."""
+    if dtype.kind != "f":
+        return np.dtype(np.float32)
+    return dtype.newbyteorder("=") if dtype.itemsize <= 8 else np.dtype(np.float64)
 
 
 def row_blocks(x: Array) -> Iterator[Array]:

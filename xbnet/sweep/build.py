@@ -17,7 +17,7 @@ from ..optimizers import Optimizer, get_optimizer
 from ..penalties import Penalty
 from ..replicas import replica_seeds
 from ..schedules import Schedule
-from ..training import Trainer
+from ..trainer import Trainer
 from .plan import Member
 from .pool import Pool
 from .space import OPTIMIZER_KEYS, SCHEDULE_KEYS, Configuration, make_schedule

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backend import Backend
 from ..network import Network
-from ..training import Trainer
+from ..trainer import Trainer
 
 WORKING_SET = 3 << 20
 """Bytes that a stack on a CPU may touch per step. Up to here a larger stack shares the cost of each NumPy call among

@@ -4,11 +4,64 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...errors import ConfigError, DataError
 from ..dataset import Dataset
+from .sniff import looks_like, open_head
+
+KNOWN = ".mat, .npz, .npy, .csv, .tsv, .parquet, idx (MNIST), CIFAR-10's batches"
 
 
-def read_file(path: Path) -> Dataset:
-    """Read `path` with the reader for its format."""
-    from .mat import read_mat
+def read_file(path: Path, target: str | int | None = None, task: str | None = None) -> Dataset:
+    """Read `path`, a file or a folder, with the reader for its format.
 
-    return read_mat(path)
+    Parameters
+    ----------
+    path
+        What it is is told by its name, and by its first bytes where the name says nothing.
+    target
+        The column to learn, for tables.
+    task
+        ``"classification"`` or ``"regression"``, for tables and NumPy's files.
+
+    Raises
+    ------
+    DataError
+        If the format is not known, or the file can't be used.
+    ConfigError
+        If a table lacks a `target`, or another format is given one.
+    """
+    from . import arrays, cifar, idx, mat, tables
+
+    if task not in (None, "classification", "regression"):
+        raise ConfigError(f"{path}: expected as task classification or regression, got {task!r}")
+    suffix, name = path.suffix.lower(), path.name
+    if suffix in (".csv", ".tsv", ".parquet", ".pq"):
+        read = tables.read_csv if suffix in (".csv", ".tsv") else tables.read_parquet
+        return read(path, None if target is None else str(target), task)
+    if suffix == ".npy":
+        return arrays.read_npy(path, target, task)
+    if target is not None:
+        raise ConfigError(f"{path}: expected no target, for only tables have one, got {target!r}")
+    if suffix == ".npz":
+        return arrays.read_npz(path, task)
+    if task is not None:
+        raise ConfigError(f"{path}: expected no task, for only tables and NumPy's files have one, got {task!r}")
+    if path.is_dir():
+        if cifar.is_cifar_folder(path):
+            return cifar.read_cifar_folder(path)
+        if idx.is_idx_folder(path):
+            return idx.read_idx_folder(path)
+        raise DataError(
+            f"{path}: expected a folder with MNIST's four idx files or CIFAR-10's batches, got neither; "
+            "name a file in it"
+        )
+    if suffix == ".mat":
+        return mat.read_mat(path)
+    if "ubyte" in name or "idx" in suffix:
+        return idx.read_idx(path)
+    if name in (*cifar.TRAIN, cifar.TEST):
+        return cifar.read_cifar_batch(path)
+    what = looks_like(open_head(path, "a data set"))
+    if what in ("a MATLAB 5 file", "a MATLAB 7.3 file"):
+        return mat.read_mat(path)
+    raise DataError(f"{path}: expected one of {KNOWN}, got what looks like {what}; give it the usual name")

@@ -46,13 +46,19 @@ def looks_like(head: bytes) -> str:
     if not any(head):
         return f"{len(head)} zero bytes"
     try:
-        text = head.decode("utf-8")
+        text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         # A head may end in the middle of a character; anything earlier is not text.
         text = head[: error.start].decode("utf-8") if error.start > len(head) - 4 else "\x00"
     if all(c.isprintable() or c in "\r\n\t\f" for c in text):
         return "a text file"
     return f"unknown bytes ({head[:4].hex(' ')} ...)"
+
+
+def printable(text: object, most: int = 100) -> str:
+    """Text that comes from a file, fit for an error line: no line breaks or escapes, and not too long."""
+    line = "".join(c if c.isprintable() else "?" for c in str(text)[: most + 1])
+    return line if len(line) <= most else line[:most] + "..."
 
 
 def open_head(path: Path, expected: str, size: int = 512) -> bytes:

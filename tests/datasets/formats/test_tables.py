@@ -1,0 +1,204 @@
+import re
+import sys
+
+import numpy as np
+import pytest
+import samples
+
+from xbnet.datasets import load_dataset
+from xbnet.datasets.formats import tables
+from xbnet.errors import ConfigError, DataError
+
+X, Y = samples.table()
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(content, name="set.csv"):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return save
+
+
+def refused(path, line, error=DataError, target="kind", **options):
+    with pytest.raises(error, match=re.escape(f"{path}: {line}") + r"\Z"):
+        load_dataset(path, target=target, **options)
+
+
+@pytest.mark.parametrize(("delimiter", "name"), [(",", "a.csv"), (";", "a.CSV"), ("\t", "a.tsv")])
+def test_text_labels_become_classes(save, delimiter, name):
+    data = load_dataset(save(samples.csv_text(delimiter=delimiter), name), target="kind")
+    assert (data.task, data.classes) == ("classification", ("blue", "green", "red"))
+    assert data.train.y[:4].tolist() == [2, 1, 0, 2]
+    np.testing.assert_array_equal(data.train.x, X)
+    assert data.train.x.dtype == np.float64
+
+
+def test_number_labels_become_classes_in_their_order(save):
+    data = load_dataset(save(samples.csv_text(y=Y * 5 + 5)), target="kind")
+    assert (data.classes, data.train.y[:4].tolist()) == (("5", "10", "15"), [0, 1, 2, 0])
+    assert load_dataset(save(samples.csv_text(y=Y * 5)), target="kind", task="regression").task == "regression"
+
+
+def test_other_numbers_are_a_regression(save):
+    data = load_dataset(save(samples.csv_text(y=Y / 2)), target="kind")
+    assert (data.task, data.train.y.dtype) == ("regression", np.float64)
+    np.testing.assert_array_equal(data.train.y[:, 0], Y / 2)
+    assert load_dataset(save(samples.csv_text(y=Y * 1.0)), target="kind").task == "regression"
+    data = load_dataset(save(samples.csv_text(y=Y * 1.0)), target="kind", task="classification")
+    assert data.classes == ("0", "1", "2")
+
+
+def test_late_text_makes_classes_of_numbers(save):
+    labels = ["1", "2", "x"] * 8
+    data = load_dataset(save(samples.csv_text(y=labels)), target="kind")
+    assert data.classes == ("1", "2", "x")
+
+
+def test_the_target_may_stand_anywhere(save):
+    data = load_dataset(save(samples.csv_text(y=Y)), target="b")
+    np.testing.assert_array_equal(data.train.x, np.column_stack([X[:, 0], X[:, 2], Y]))
+    np.testing.assert_array_equal(data.train.y, X[:, 1:2])
+
+
+def test_spaces_quotes_blank_lines_and_a_byte_order_mark(save):
+    text = '\ufeff a , "b",kind\r\n 1, "2",x\r\n\r\n3,4," y"\r\n5,6,x\r\n7,8,y\r\n'
+    data = load_dataset(save(text), target="kind")
+    assert data.train.x.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
+    assert data.classes == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a,b,kind\n1,2,x\n3,,y\n", "expected no missing values, got one in b at line 3; fill or remove such rows"),
+        ("a,b,kind\n1,2,x\n3,NaN,y\n", "expected no missing values, got one in b at line 3; "
+                                       "fill or remove such rows"),
+        ("a,b,kind\nNA,?,x\n", "expected no missing values, got one in a, b at line 2; fill or remove such rows"),
+        ("a,b,kind\n1,2,\n", "expected no missing values, got one in kind at line 2; fill or remove such rows"),
+        ("a,b,c,kind\n1,Rome,x9,x\n", "expected numbers in every column but the target, got text in b, c "
+                                      "('Rome' at line 2); encode or remove such columns"),
+        ("a,b,kind\n1,inf,x\n", "column 'b': expected finite values, got inf at line 2"),
+        ("a,b,kind\n1,2,x\n1,2\n", "line 3: expected 3 values as in the header, got 2"),
+        ("a,b,kind\n1,2,x,\n", "line 2: expected 3 values as in the header, got 4"),
+        ("a,b,kind\n", "expected rows below the header, got none"),
+        ("1,2,3\n4,5,6\n", "expected a header with a name for each column, got '1' among them"),
+        ("a,,kind\n4,5,6\n", "expected a header with a name for each column, got '' among them"),
+        ("\n\n", "expected a header with a name for each column, got '' among them"),
+        ("a,a,kind\n4,5,6\n", "expected a different name for each column, got 'a' twice"),
+        ("a,kind\n1,0.5\n2,1.5\n3,abc\n", "column 'kind': expected a number, got 'abc' at line 4"),
+        ('a,kind\n1,"x\n', "expected a CSV table, got one that can't be parsed (unexpected end of data)"),
+        ("kind\nx\ny\n", "training x expected at least one input, got (2, 0)"),
+        ("a,kind\n1,x\n2,x\n", "expected at least two classes, got one; there is nothing to tell apart"),
+        ("", "the file is empty; expected a CSV table; copy or download it again"),
+        (b"a,kind\n" + b"1,x\n" * 200 + b"\xff,y\n", "expected text in UTF-8, got 0xff; save it as UTF-8"),
+        (b"\x89PNG\r\n\x1a\n", "expected a CSV table in UTF-8, got what looks like a PNG image"),
+        (b"a,kind\n" + b"1,x\n" * 200 + b"\x00,y\n", None),
+    ],
+)  # fmt: skip
+def test_wrong_tables(save, text, line):
+    path = save(text)
+    if line is None:  # Python 3.11 calls a NUL an error of the table, later versions text
+        with pytest.raises(DataError, match=re.escape(f"{path}: expected ")):
+            load_dataset(path, target="kind")
+        return
+    refused(path, line)
+
+
+def test_a_regression_wants_numbers(save):
+    refused(save(samples.csv_text()), "column 'kind': expected a number, got 'red' at line 2", task="regression")
+    refused(
+        save(samples.csv_text(y=Y / 2)),
+        "expected whole numbers as labels for a classification, got others in the target",
+        task="classification",
+    )
+
+
+def test_too_many_classes(save, monkeypatch):
+    monkeypatch.setattr(tables, "_MOST_CLASSES", 2)
+    line = "column 'kind': expected at most 2 classes, got more; is it the right target, or a regression?"
+    refused(save(samples.csv_text()), line)
+    refused(save(samples.csv_text(y=Y)), line)
+
+
+def test_the_target(save):
+    path = save(samples.csv_text())
+    refused(path, "expected a target, the column to learn; columns are a, b, c, kind", ConfigError, target=None)
+    refused(path, "expected as target one of a, b, c, kind, got 'king'; did you mean 'kind'?", target="king")
+    many = save(",".join(f"c{i}" for i in range(12)) + "\n")
+    refused(
+        many,
+        f"expected a target, the column to learn; columns are {', '.join(f'c{i}' for i in range(10))} and 2 more",
+        ConfigError,
+        target=None,
+    )
+
+
+class TestParquet:
+    """The same through pyarrow."""
+
+    @pytest.fixture
+    def parquet(self, tmp_path):
+        pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+
+        def write(**columns):
+            path = tmp_path / "set.parquet"
+            pq.write_table(pa.table(columns), path)
+            return path
+
+        return write
+
+    def test_types_of_columns(self, parquet):
+        columns = {"a": X[:, 0], "b": (X[:, 1] * 10).astype(np.int64), "c": X[:, 2] > 0}
+        data = load_dataset(parquet(kind=["red", "green", "blue"] * 8, **columns), target="kind")
+        assert (data.classes, data.train.y[:3].tolist()) == (("blue", "green", "red"), [2, 1, 0])
+        np.testing.assert_array_equal(data.train.x, np.column_stack(list(columns.values())))
+        assert load_dataset(parquet(kind=Y * 5, **columns), target="kind").classes == ("0", "5", "10")
+        assert load_dataset(parquet(kind=Y * 1.0, **columns), target="kind").task == "regression"
+        assert load_dataset(parquet(kind=Y, **columns), target="kind", task="regression").task == "regression"
+        assert load_dataset(parquet(kind=Y > 0, **columns), target="kind").classes == ("0", "1")
+
+    @pytest.mark.parametrize(
+        ("columns", "line"),
+        [
+            ({"a": [1, None, 3]}, "expected no missing values, got one in a at row 1; fill or remove such rows"),
+            ({"a": [1, 2, float("nan")]}, "expected no missing values, got one in a at row 2; "
+                                          "fill or remove such rows"),
+            ({"a": [1, 2, float("inf")]}, "column 'a': expected finite values, got inf at row 2"),
+            ({"a": ["u", "v", "w"], "b": [1, 2, 3]}, "expected numbers in every column but the target, got text "
+                                                     "in a ('u' at row 0); encode or remove such columns"),
+            ({"a": [[1], [2], [3]]}, "column 'a': expected numbers or text, got list<element: int64>; convert it"),
+            ({}, "expected columns besides the target 'kind', got none"),
+        ],
+    )  # fmt: skip
+    def test_wrong_columns(self, parquet, columns, line):
+        refused(parquet(kind=["x", "y", "x"], **columns), line)
+
+    def test_a_regression_wants_numbers(self, parquet):
+        line = "column 'kind': expected a number, got 'x' at row 0"
+        refused(parquet(kind=["x", "y"], a=[1, 2]), line, task="regression")
+
+    def test_damaged(self, parquet, save):
+        good = parquet(a=[1, 2], kind=["x", "y"]).read_bytes()
+        path = save(good[:-20], "cut.parquet")
+        with pytest.raises(DataError, match=r"expected a Parquet table, got a damaged one \(.*\); write it again\Z"):
+            load_dataset(path, target="kind")
+        refused(save(b"a,b\n", "text.parquet"), "expected a Parquet table, got what looks like a text file")
+
+    def test_a_few_bytes_that_claim_many_rows(self, parquet):
+        path = parquet(a=np.zeros(3_000_000), kind=np.zeros(3_000_000))
+        size = path.stat().st_size
+        refused(path, f"expected a Parquet table, got one that claims 3000000 rows in {size} bytes; write it again")
+
+    def test_without_pyarrow(self, save, monkeypatch):
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+        monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+        refused(save(b"PAR1", "a.parquet"), "reading Parquet needs pyarrow; pip install 'xbnet[table]'")
+
+
+def test_csv_needs_no_other_library(save, monkeypatch):
+    for name in ("pandas", "polars", "pyarrow"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert load_dataset(save(samples.csv_text()), target="kind").n_classes == 3

@@ -1,0 +1,162 @@
+"""MNIST's idx files, plain or gzip: images and labels in a file each, four files in a folder.
+
+Format: "THE IDX FILE FORMAT" on the page of the MNIST database (LeCun, Cortes and Burges): two zero bytes,
+a type, the number of axes, the size of each axis as a big-endian 32-bit integer, then the values.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ...errors import DataError
+from ..checks import Array
+from ..dataset import Dataset, Part
+from .sniff import looks_like, open_head, printable
+
+_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_AXES = {"images": 3, "labels": 1}
+_AGAIN = "copy or download it again"
+
+
+def is_idx_folder(folder: Path) -> bool:
+    """Whether `folder` holds MNIST's training images under one of their usual names."""
+    return _find(folder, "train", "images") is not None
+
+
+def read_idx_folder(folder: Path) -> Dataset:
+    """Read the four files of MNIST or a look-alike: ``train-*`` is for training, ``t10k-*`` for testing.
+
+    Returns
+    -------
+    Dataset
+        `train` and `test`; pixels scaled to [0, 1] as float32, with `image_shape`.
+
+    Raises
+    ------
+    DataError
+        If one of the four files is absent or can't be used.
+    """
+    parts, shapes = [], []
+    for prefix in ("train", "t10k"):
+        files = []
+        for what in ("images", "labels"):
+            path = _find(folder, prefix, what)
+            if path is None:
+                raise DataError(
+                    f"{folder}: expected four idx files, got no {prefix}-{what}-idx{_AXES[what]}-ubyte "
+                    "(or with .gz); download the data set again"
+                )
+            files.append(path)
+        part, shape = _read_pair(*files)
+        parts.append(part)
+        shapes.append(shape)
+    if shapes[0] != shapes[1]:
+        raise DataError(f"{folder}: expected test images of shape {shapes[0]} as in training, got {shapes[1]}")
+    return Dataset(str(folder), parts[0], test=parts[1], image_shape=shapes[0])
+
+
+def read_idx(path: Path) -> Dataset:
+    """Read a file of images or labels together with its partner beside it, as a training part."""
+    what, other = ("images", "labels") if "images" in path.name else ("labels", "images")
+    open_head(path, "an idx file")
+    prefix = path.name.split(f"-{what}", 1)[0] if f"-{what}" in path.name else None
+    partner = _find(path.parent, prefix, other) if prefix else None
+    if partner is None:
+        raise DataError(
+            f"{path}: expected two idx files beside each other, named PREFIX-images-idx3-ubyte and "
+            "PREFIX-labels-idx1-ubyte (or with .gz), got no partner to this one"
+        )
+    part, shape = _read_pair(*((path, partner) if what == "images" else (partner, path)))
+    return Dataset(str(path), part, image_shape=shape)
+
+
+def _find(folder: Path, prefix: str, what: str) -> Path | None:
+    """The file of images or labels, by its name as published or as unpacked by some tools."""
+    for dash in ("-", "."):
+        for suffix in ("", ".gz"):
+            path = folder / f"{prefix}-{what}{dash}idx{_AXES[what]}-ubyte{suffix}"
+            if path.is_file():
+                return path
+    return None
+
+
+def _read_pair(images: Path, labels: Path) -> tuple[Part, tuple[int, int, int] | None]:
+    y = _read_array(labels)
+    if y.ndim != 1 or y.dtype.kind == "f":
+        raise DataError(f"{labels}: expected one integer label per image, got axes {y.shape} of {y.dtype}")
+    x = _read_array(images, pixels=True)
+    if x.ndim < 2:
+        raise DataError(f"{images}: expected images (N, H, W), got axes {x.shape}")
+    if len(x) != len(y):
+        raise DataError(
+            f"{labels}: expected {len(x)} labels, one per image of {images.name}, got {len(y)}; "
+            "the files do not belong together"
+        )
+    shape = {3: (1, *x.shape[1:]), 4: x.shape[1:]}.get(x.ndim)
+    return Part(x.reshape(len(x), math.prod(x.shape[1:])), y), shape
+
+
+def _read_array(path: Path, pixels: bool = False) -> Array:
+    """The array of one file; bytes become float32 in [0, 1] if they are `pixels`."""
+    head = open_head(path, "an idx file")
+    zipped = head.startswith(b"\x1f\x8b")
+    size = path.stat().st_size
+
+    def open_stream() -> BinaryIO:
+        return gzip.open(path, "rb") if zipped else open(path, "rb")  # type: ignore[return-value]
+
+    try:
+        with open_stream() as stream:
+            start = stream.read(4)
+            code, axes = (start[2], start[3]) if len(start) == 4 else (0, 0)
+            if start[:2] != b"\0\0" or code not in _TYPES or not 1 <= axes <= 4:
+                what = "gzip-compressed other content" if zipped else looks_like(head)
+                raise DataError(f"{path}: expected an idx file of 1 to 4 axes, got what looks like {what}")
+            sizes = stream.read(4 * axes)
+            if len(sizes) < 4 * axes:
+                raise DataError(f"{path}: expected the sizes of {axes} axes, got {len(sizes)} bytes; {_AGAIN}")
+            shape = struct.unpack(f">{axes}I", sizes)
+            dtype = np.dtype(_TYPES[code])
+            wanted = math.prod(shape) * dtype.itemsize
+            # Counted before memory is asked for: a header can claim anything.
+            got = _count(stream, wanted) if zipped else size - 4 - 4 * axes
+        if got != wanted:
+            raise DataError(
+                f"{path}: expected {wanted} bytes after its header, for axes {shape} of {dtype}, got "
+                f"{'more' if got > wanted else got}; {_AGAIN}"
+            )
+        with open_stream() as stream:
+            stream.read(4 + 4 * axes)
+            return _fill(stream, shape, dtype, pixels and code == 0x08)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: can't be decompressed ({printable(error)}); {_AGAIN}") from None
+
+
+def _count(stream: BinaryIO, limit: int) -> int:
+    """Number of bytes left in `stream`, or some number above `limit`."""
+    count = 0
+    while count <= limit and (chunk := stream.read(1 << 16)):
+        count += len(chunk)
+    return count
+
+
+def _fill(stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype, pixels: bool) -> Array:
+    """Read the values in pieces, so that there is never a second copy of them all."""
+    out = np.empty(shape, np.float32 if pixels else dtype.newbyteorder("="))
+    flat = out.reshape(-1)
+    step = 1 << 16
+    for start in range(0, flat.size, step):
+        piece = flat[start : start + step]
+        raw = np.frombuffer(stream.read(piece.size * dtype.itemsize), dtype)
+        if pixels:
+            np.divide(raw, np.float32(255), out=piece)
+        else:
+            piece[...] = raw
+    return out
