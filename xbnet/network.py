@@ -281,6 +281,12 @@ class Network:
         twin.state[...] = self.state[where]
         return twin
 
+    def buffer_bytes(self, B: int) -> int:
+        """Bytes of the buffers that training with batches of B rows takes."""
+        self._use(B)
+        self._use_backward()
+        return self._activations.nbytes() + self._gradients.nbytes()
+
     def release(self) -> None:
         """Let go of the buffers; the next forward allocates what it needs."""
         xp, R = self.backend.xp, self.replicas
