@@ -18,6 +18,7 @@ from .parser import Parser, expand_config
 
 VERBS = {
     "train": "train a network on a data set",
+    "reproduce": "run the published reports and set our figures beside theirs",
     "info": "what is installed and which devices answer",
 }
 
