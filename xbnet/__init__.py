@@ -5,13 +5,12 @@ Arrays are 3-D inside: x (R, B, I), where R = 1 means shared by all replicas; W 
 logits (R, B, C), labels (R or 1, B). A `d` in front of a name is the gradient of the loss by it. Rows are samples.
 """
 
-from importlib.metadata import PackageNotFoundError, version
-
 from .activations import Activation
 from .backend import Backend, get_backend
 from .checkpoint import Model, load, load_model, save
 from .datasets import Dataset, Part, load_dataset
 from .errors import BackendError, ConfigError, DataError, DivergenceError, ShapeError, XbnetError
+from .evaluation import evaluate
 from .history import History
 from .layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
 from .losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
@@ -20,12 +19,8 @@ from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from .parameters import ParameterSpec
 from .replicas import replica_seeds
 from .strategies import Alternating, Layerwise, Strategy, Weighted
-from .training import evaluate, fit
-
-try:
-    __version__ = version("xbnet")
-except PackageNotFoundError:  # run from a checkout that was never installed
-    __version__ = "0+unknown"
+from .training import fit
+from .version import __version__ as __version__
 
 __all__ = [
     "BATCH",
@@ -73,3 +68,16 @@ __all__ = [
     "replica_seeds",
     "save",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The estimators: scikit-learn is imported when they are asked for."""
+    if name in ("XBClassifier", "XBRegressor"):
+        try:
+            from . import estimators
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] != "sklearn":
+                raise
+            raise ImportError(f"xbnet.{name} needs scikit-learn: pip install 'xbnet[sklearn]'") from error
+        return getattr(estimators, name)
+    raise AttributeError(f"module 'xbnet' has no attribute {name!r}")

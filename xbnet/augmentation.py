@@ -16,8 +16,8 @@ from .errors import ConfigError
 class Flips:
     """Mirrors each image of a batch left to right with some probability, anew in every epoch.
 
-    The masks are drawn on the host, by the generators that shuffle: one per replica, or a single one where all
-    replicas share their order. So a stacked replica sees the images that it would see alone.
+    The masks are drawn on the host, by the generators that shuffle, so that a stacked replica sees the images that
+    it would see alone.
 
     Parameters
     ----------
@@ -43,8 +43,12 @@ class Flips:
 
     def _draw(self, backend: Backend, batches: Shuffled) -> Any:
         """Which samples of the epoch are mirrored, (R or 1, N)."""
-        uniform = [generator.random(batches.data.n, dtype=np.float32) for generator in batches.streams]
-        return backend.asarray(np.stack(uniform) < self.probability)
+        drawn: dict[int, np.ndarray] = {}
+        for stream in batches.streams:
+            if id(stream) not in drawn:
+                drawn[id(stream)] = stream.random(batches.data.n, dtype=np.float32) < self.probability
+        rows = [drawn[id(stream)] for stream in batches.streams] if len(drawn) > 1 else list(drawn.values())
+        return backend.asarray(np.stack(rows))
 
     def _flip(self, backend: Backend, x: Any, mask: Any) -> Any:
         """X (R or 1, B, I), with the images mirrored where mask (R or 1, B) is set."""

@@ -32,8 +32,14 @@ def check_fit(
     patience: Any,
     monitor: str | None,
     sample_weight: Any,
+    *,
+    n: int,
+    validated: bool,
 ) -> str:
-    """Raise where something does not fit; otherwise the figure to monitor."""
+    """Raise where something does not fit; otherwise the figure to monitor.
+
+    Each replica trains on `n` samples, and may be `validated` on others.
+    """
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
         if value is None and name != "epochs":
             continue
@@ -42,7 +48,6 @@ def check_fit(
     for part in (data.train, data.val):
         if part is not None:
             expect_shape("fit", f"x of {data.name}", part.x, N=len(part.x), I=network.n_inputs)
-    n = len(data.train.x)
     if batch_size is not None and batch_size > n:
         raise ConfigError(
             f"fit: expected batch_size <= {n}, the number of training samples, got {batch_size}; None takes them all"
@@ -58,13 +63,13 @@ def check_fit(
         raise ConfigError(f"fit: expected clip_norm > 0, got {clip_norm!r}; None does not clip")
     if sample_weight is not None:
         weights = np.asarray(sample_weight, dtype=float)
-        expect_shape("fit", "sample_weight", weights, N=n)
+        expect_shape("fit", "sample_weight", weights, N=len(data.train.x))
         if not np.all(weights >= 0) or not weights.sum() > 0:
             raise ConfigError("fit: expected sample_weight >= 0 with at least one > 0")
     monitored = [name for name in PER_REPLICA if name.startswith(("train", "val"))]
     if monitor is None:
-        return "train_loss" if data.val is None else "val_loss"
-    if monitor not in monitored or (monitor.startswith("val") and data.val is None):
-        allowed = [name for name in monitored if data.val is not None or not name.startswith("val")]
+        return "val_loss" if validated else "train_loss"
+    if monitor not in monitored or (monitor.startswith("val") and not validated):
+        allowed = [name for name in monitored if validated or not name.startswith("val")]
         raise ConfigError(f"fit: expected monitor to be one of {', '.join(allowed)}, got {monitor!r}")
     return monitor

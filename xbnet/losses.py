@@ -284,10 +284,11 @@ class BinaryCrossEntropy(Loss):
 
     def _count_decisions(self, z: Any, targets: Any) -> None:
         """The share of classes with p >= 1/2 just where t = 1."""
-        xp = self.xp
-        xp.greater_equal(z, 0.0, out=self._decisions(z))
-        xp.equal(self._decisions(z), targets, out=self._decisions(z))
-        xp.copyto(self.work0, self._decisions(z))
+        xp, decisions = self.xp, self._decisions(z)
+        xp.greater_equal(z, 0.0, out=decisions)
+        xp.copyto(self.work0, decisions)
+        xp.equal(self.work0, targets, out=decisions)
+        xp.copyto(self.work0, decisions)
         self.linalg.row_sum(self.work0, self.s)
         xp.multiply(self.s.reshape(self._hits.shape), 1 / self.n_outputs, out=self._hits)
 

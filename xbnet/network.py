@@ -17,8 +17,9 @@ from .parameters import block_slices, carve, layout
 from .replicas import replica_seeds, replica_values, stream
 from .workspace import Workspace
 
-CHUNK_ELEMENTS = 1 << 18
-"""How many numbers a buffer holds at most when many rows are predicted: about what a CPU's caches like."""
+EVALUATION_ROWS = 256
+"""Rows per forward pass when many are predicted or evaluated. It is fixed because BLAS may round a product of other
+sizes otherwise: so what a network predicts does not depend on how many it is stacked with."""
 
 
 class Network:
@@ -77,27 +78,28 @@ class Network:
         self.dtype = _float_type(dtype)
         self.seeds = replica_seeds(rng, self.replicas)
         self.link = "softmax"
-        self.layers = _copied(layers)
+        self._bare = _copied(layers)
         self.streams = [stream(seed, "dropout") for seed in self.seeds]
-        self.n_outputs = self._build()
+        self._build()
         self._allocate()
         self._initialize()
 
     # -- construction ----------------------------------------------------------------------------------------------
 
-    def _build(self) -> int:
-        """Fix every layer's sizes, and collect the blocks of theta and state."""
+    def _build(self) -> None:
+        """Fix the sizes of the bare layers, and collect the blocks of theta and state."""
         width, specs, state_specs = self.n_inputs, [], []
-        for k, layer in enumerate(self.layers):
+        for k, layer in enumerate(self._bare):
             layer.build(width)
             width = layer.n_outputs
             specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.parameters()]
             state_specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.state()]
-        self.specs, self.state_specs = layout(specs), tuple(state_specs)
-        return width
+        self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width
 
     def _allocate(self) -> None:
+        """Make all arrays, and copies of the bare layers that work on them."""
         xp, R = self.backend.xp, self.replicas
+        self.layers = [copy.copy(layer) for layer in self._bare]
         self.n_parameters = sum(spec.size for spec in self.specs)
         self.n_weights = sum(spec.size for spec in self.specs if spec.is_weight)
         self._theta = xp.zeros((R, self.n_parameters), dtype=self.dtype)
@@ -109,6 +111,7 @@ class Network:
         self._activations = Workspace(xp, self.dtype, R)
         self._gradients = Workspace(xp, self.dtype, R)
         self._batch = self._backward_batch = -1
+        self._between: list[Any] = []
         self._ready = False
         for k, layer in enumerate(self.layers):
             layer.backend, layer.xp, layer.linalg = self.backend, xp, self.backend.linalg
@@ -119,7 +122,7 @@ class Network:
             for spec in layer.state():
                 setattr(layer, spec.name, self.statistics[f"{k}.{spec.name}"])
             for name, value in layer.hyper().items():
-                setattr(layer, name, self.per_replica(f"{type(layer).__name__}.{name}", value)[:, :, None])
+                setattr(layer, name, self.per_replica(type(layer).__name__, value)[:, :, None])
             layer.bind(self.streams)
 
     def _initialize(self) -> None:
@@ -234,7 +237,9 @@ class Network:
         """
         if not self._ready:
             raise XbnetError("Network.backward: expected forward(x, training=True) before it; call that first")
-        dy = self.output_gradient if dlogits is None else dlogits
+        dy = self.output_gradient  # asked for in any case: it makes the buffers between the layers fit the batch
+        if dlogits is not None:
+            dy = dlogits
         for k in range(len(self.layers) - 1, 0, -1):
             self.layers[k].backward(dy, self._between[k])
             dy = self._between[k]
@@ -242,17 +247,12 @@ class Network:
 
     # -- for users: host rows in, host predictions out ---------------------------------------------------------------
 
-    def rows_at_once(self) -> int:
-        """How many rows `predict` and evaluations take per forward pass."""
-        width = max([self.n_inputs] + [layer.n_outputs for layer in self.layers])
-        return max(64, CHUNK_ELEMENTS // (self.replicas * width))
-
     def predict_proba(self, x: Any) -> np.ndarray:
         """Host x (N, I) -> the link's values on the host: (N, C) for one replica, (R, N, C) for a stack."""
         x = np.asarray(x)
         expect_shape("Network.predict", "x", x, N=x.shape[0] if x.ndim else 1, I=self.n_inputs)
         out = np.empty((self.replicas, len(x), self.n_outputs), self.dtype)
-        step, (link, _) = self.rows_at_once(), LINKS[self.link]
+        step, (link, _) = EVALUATION_ROWS, LINKS[self.link]
         for start in range(0, len(x), step):
             part = self.backend.asarray(x[start : start + step], self.dtype)
             logits = self.backend.to_host(self.forward(part[None]))
@@ -269,7 +269,7 @@ class Network:
         """A new network of the replicas `rows`, with their weights, statistics and dropout streams."""
         index = np.asarray(rows, dtype=int)
         twin = copy.copy(self)
-        twin.layers = [layer.select(index) for layer in self.layers]
+        twin._bare = [layer.select(index) for layer in self._bare]
         twin.replicas, twin.seeds = len(index), tuple(self.seeds[i] for i in index)
         twin.streams = [self.streams[i] for i in index]
         twin._allocate()
@@ -277,6 +277,27 @@ class Network:
         twin.theta[...] = self.theta[where]
         twin.state[...] = self.state[where]
         return twin
+
+    def release(self) -> None:
+        """Let go of the buffers; the next forward allocates what it needs."""
+        xp, R = self.backend.xp, self.replicas
+        self._activations, self._gradients = Workspace(xp, self.dtype, R), Workspace(xp, self.dtype, R)
+        self._between, self._backward_batch = [], -1
+        self.forward(xp.zeros((1, 1, self.n_inputs), dtype=self.dtype))  # layers forget what they held
+        self._batch = -1
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
+        names = ("_bare", "n_inputs", "replicas", "backend", "dtype", "seeds", "link", "streams")
+        arrays = {"theta": self.backend.to_host(self.theta).copy(), "state": self.backend.to_host(self.state).copy()}
+        return {name: self.__dict__[name] for name in names} | arrays
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        theta, statistics = state.pop("theta"), state.pop("state")
+        self.__dict__.update(state)
+        self._build()
+        self._allocate()
+        self.theta[...], self.state[...] = self.backend.asarray(theta), self.backend.asarray(statistics)
 
     def describe(self) -> str:
         """A table: layer, output width, parameters."""

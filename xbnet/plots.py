@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .files import write_bytes
-from .history import History
+
+if TYPE_CHECKING:
+    from .history import History
 
 TRAIN, VALIDATION = "#1f77b4", "#d62728"
 

@@ -55,10 +55,11 @@ def stream(seed: np.random.SeedSequence, purpose: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=key))
 
 
-def same_seed(seeds: Sequence[np.random.SeedSequence]) -> bool:
-    """Whether all replicas share one seed, so that one order of the data serves them all."""
-    first = seeds[0]
-    return all((s.entropy, s.spawn_key) == (first.entropy, first.spawn_key) for s in seeds)
+def shared_streams(seeds: Sequence[np.random.SeedSequence], purpose: str) -> list[np.random.Generator]:
+    """A generator per replica; replicas of equal seeds share one and the same, to be drawn from once for all."""
+    made: dict[tuple, np.random.Generator] = {}
+    keys = [(str(seed.entropy), seed.spawn_key) for seed in seeds]
+    return [made.setdefault(key, stream(seed, purpose)) for key, seed in zip(keys, seeds, strict=True)]
 
 
 def replica_values(where: str, value: Any, replicas: int) -> np.ndarray:

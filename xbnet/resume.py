@@ -153,8 +153,11 @@ def describe_settings(trainer: Any) -> dict[str, Any]:
     }
 
 
-def pack(trainer: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """A trainer's state between two epochs: host tensors, and a description that JSON can hold."""
+def pack(trainer: Any, history: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """A trainer's state between two epochs: host tensors, and a description that JSON can hold.
+
+    Without its `history` where somebody else keeps that.
+    """
     to_host, live = trainer.network.backend.to_host, trainer.live
     arrays = {"theta": trainer.network.theta, "state": trainer.network.state}
     if len(trainer.rows):
@@ -168,9 +171,11 @@ def pack(trainer: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         tensors |= {"best": trainer.best, "waited": trainer.waited.astype(np.int64)}
         schedule = trainer.schedule.state()
         tensors |= {f"schedule.{k}": np.broadcast_to(np.asarray(v, float), n).copy() for k, v in schedule.items()}
-    figures, history = pack_history(trainer.history)
-    return tensors | figures, {
-        "history": history,
+    description: dict[str, Any] = {}
+    if history:
+        figures, description["history"] = pack_history(trainer.history)
+        tensors |= figures
+    return tensors, description | {
         "steps": trainer.optimizer.steps,
         "orders": [generator_state(generator) for generator in trainer.shuffles],
         "streams": [generator_state(generator) for generator in trainer.network.streams],
@@ -208,7 +213,7 @@ class _Plan:
     def __init__(self, trainer: Any, kept: Tensors):
         network, d = trainer.network, kept.description
         self.dtype, R = network.dtype, network.replicas
-        self.history = unpack_history(kept, d["history"], R)
+        self.history = unpack_history(kept, d["history"], R) if "history" in d else trainer.history
         rows = kept.tensor("rows", np.int64, kept.shape("rows"))
         right = rows.ndim == 1 and bool(np.all(np.diff(rows) > 0) and np.all((rows >= 0) & (rows < R)))
         kept.require(right, f"rows are replicas of {R}, in order")
@@ -228,10 +233,9 @@ class _Plan:
         self.waited = kept.tensor("waited", np.int64, (n,)) if n else np.zeros(0, np.int64)
         self.steps = d["steps"]
         kept.require(type(self.steps) is int and 0 <= self.steps < 2**53, "steps is a number of steps")
-        n_orders = 1 if trainer.shared_order else max(1, n)
         self.orders, self.streams = d["orders"], d["streams"]
         kept.require(len(self.streams) == R, "there is a stream of masks per replica")
-        kept.require(n == 0 or len(self.orders) == n_orders, "there is a stream of orders per replica")
+        kept.require(n == 0 or len(self.orders) == n, "there is a stream of orders per replica")
         for generator, found in zip(network.streams, self.streams, strict=True):
             set_generator_state(copy.deepcopy(generator), found)
         for found in self.orders:
@@ -239,8 +243,7 @@ class _Plan:
 
     def apply(self, trainer: Any) -> None:
         network, backend = trainer.network, trainer.network.backend
-        trainer.history.records[:] = self.history.records
-        trainer.history.status, trainer.history.best_epoch = self.history.status, self.history.best_epoch
+        trainer.history = self.history
         for generator, found in zip(network.streams, self.streams, strict=True):
             set_generator_state(generator, found)
         if len(self.rows) < network.replicas:

@@ -18,6 +18,7 @@ import numpy as np
 
 from .errors import DataError, XbnetError
 from .files import write_bytes
+from .version import __version__
 
 FORMAT = 1
 """Raised when older versions could not read the file any more."""
@@ -41,8 +42,6 @@ def write_tensors(path: str | Path, kind: str, tensors: Mapping[str, np.ndarray]
         Numbers, texts, lists and dicts.
     """
     from safetensors.numpy import save
-
-    from . import __version__
 
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     text = json.dumps({"format": FORMAT, "kind": kind, "version": __version__, **description})

@@ -19,6 +19,7 @@ from .parser import Parser, expand_config
 VERBS = {
     "train": "train a network on a data set",
     "reproduce": "run the published reports and set our figures beside theirs",
+    "data": "fetch a public data set, or show what a name or a file holds",
     "info": "what is installed and which devices answer",
 }
 

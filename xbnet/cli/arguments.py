@@ -9,6 +9,7 @@ import numpy as np
 
 from ..activations import ACTIVATIONS
 from ..datasets import Dataset, load_dataset
+from ..datasets.load import NAMES
 from ..errors import ConfigError
 from ..layers import BatchNorm, Dropout, Layer, Linear, Residual
 from ..losses import LOSSES, BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
@@ -20,7 +21,9 @@ from ..strategies import STRATEGIES
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Which data."""
     group = parser.add_argument_group("data")
-    group.add_argument("--data", default="gmm", metavar="NAME|FILE", help="gmm, peaks, swissroll, or a file")
+    group.add_argument("--data", default="gmm", metavar="NAME|FILE", help=f"{', '.join(NAMES)}, or a file")
+    group.add_argument("--target", metavar="COLUMN", help="of a table: the column to learn")
+    group.add_argument("--task", metavar="TASK", help="of a table: classification, regression; by default as it looks")
     group.add_argument("--standardize", action="store_true", help="z-score the inputs by the training part")
     group.add_argument("--val", type=share, metavar="SHARE", help="validation part to split off: fraction or count")
     group.add_argument("--test", type=share, metavar="SHARE", help="test part to split off: fraction or count")
@@ -75,7 +78,15 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 def data_from(args: argparse.Namespace) -> Dataset:
     """The data set that the flags name."""
-    return load_dataset(args.data, standardize=args.standardize, val=args.val, test=args.test, rng=args.seed)
+    return load_dataset(
+        args.data,
+        standardize=args.standardize,
+        val=args.val,
+        test=args.test,
+        rng=getattr(args, "seed", 0),
+        target=args.target,
+        task=args.task,
+    )
 
 
 def layers_from(args: argparse.Namespace, n_inputs: int, n_outputs: int) -> list[Layer]:

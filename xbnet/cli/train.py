@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..datasets import Dataset
+from ..evaluation import evaluate
 from ..files import make_folder, write_text
 from ..history import History, plain
 from ..losses import Loss
 from ..network import Network
-from ..training import evaluate, fit
+from ..training import fit
 from . import arguments as flags
 
 

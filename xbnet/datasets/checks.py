@@ -84,9 +84,7 @@ def _check_targets(
 ) -> tuple[dict[str, Array], tuple[str, ...] | None]:
     """Targets of all parts in their final type, and the names of the classes (None for a regression)."""
     # A column of labels is a list of labels.
-    targets = {
-        field: y[:, 0] if y.shape[1:] == (1,) and y.dtype.kind != "f" else y for field, y in targets.items()
-    }
+    targets = {field: y[:, 0] if y.shape[1:] == (1,) and y.dtype.kind != "f" else y for field, y in targets.items()}
     first = targets["train"]
     for field, y in targets.items():
         if y.dtype.kind not in "biufU":

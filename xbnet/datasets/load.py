@@ -101,9 +101,7 @@ def _fetched(name: str) -> Dataset:
     folder = find(name)
     if folder is None:
         looked = " and ".join(map(str, data_folders())) or "XBNET_DATA_DIR, which is not set"
-        raise DataError(
-            f"load_dataset: {name} is not here (looked in {looked}); get it with: xbnet data fetch {name}"
-        )
+        raise DataError(f"load_dataset: {name} is not here (looked in {looked}); get it with: xbnet data fetch {name}")
     data = read_file(folder)
     classes = SOURCES[name].classes
     return data if classes is None else replace(data, classes=classes)

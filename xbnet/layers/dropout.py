@@ -52,8 +52,11 @@ class Dropout(Layer):
         for generator, row in zip(self.streams, self.host, strict=True):
             generator.random(out=row, dtype=row.dtype)
         self.mask[...] = self.backend.asarray(self.host)
-        self.xp.less(self.mask, self.keep, out=self.mask)
-        self.xp.multiply(self.mask, self.scale, out=self.mask)
+        xp = self.xp
+        xp.subtract(self.keep, self.mask, out=self.y)
+        xp.sign(self.y, out=self.y)
+        xp.maximum(self.y, 0.0, out=self.mask)  # 1 where the number drawn is below `keep`, else 0
+        xp.multiply(self.mask, self.scale, out=self.mask)
 
     def forward(self, x: Any, training: bool) -> Any:
         if not training:

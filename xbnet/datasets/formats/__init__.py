@@ -45,9 +45,7 @@ def read_file(path: Path, target: str | int | None = None, task: str | None = No
     if suffix == ".npz":
         return arrays.read_npz(path, task)
     if task is not None:
-        raise ConfigError(
-            f"{path}: expected no task, for only tables and NumPy's files have one, got {task!r}"
-        )
+        raise ConfigError(f"{path}: expected no task, for only tables and NumPy's files have one, got {task!r}")
     if path.is_dir():
         if cifar.is_cifar_folder(path):
             return cifar.read_cifar_folder(path)

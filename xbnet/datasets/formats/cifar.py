@@ -49,9 +49,7 @@ def read_cifar_folder(folder: Path) -> Dataset:
     inner = folder if not (folder / FOLDER).is_dir() else folder / FOLDER
     for name in (*TRAIN, TEST):
         if not (inner / name).is_file():
-            raise DataError(
-                f"{inner}: expected {TRAIN[0]} to {TRAIN[-1]} and {TEST}, got no {name}; unpack it again"
-            )
+            raise DataError(f"{inner}: expected {TRAIN[0]} to {TRAIN[-1]} and {TEST}, got no {name}; unpack it again")
     train = _read_batches([inner / name for name in TRAIN])
     test = _read_batches([inner / TEST])
     classes = _read_classes(inner / META) if (inner / META).exists() else None
@@ -112,15 +110,12 @@ def _read_classes(path: Path) -> tuple[str, ...]:
 def _load(path: Path, content: memoryview, expected: str) -> dict[Any, Any]:
     """The dictionary in a pickle."""
     if content[:1] != b"\x80":
-        raise DataError(
-            f"{path}: expected {expected}, got what looks like {looks_like(bytes(content[:512]))}"
-        )
+        raise DataError(f"{path}: expected {expected}, got what looks like {looks_like(bytes(content[:512]))}")
     try:
         loaded = unpickle(content)
     except Refused as error:
         raise DataError(
-            f"{path}: expected {expected}, a pickle of arrays and plain containers; {error}; "
-            "nothing in it was run"
+            f"{path}: expected {expected}, a pickle of arrays and plain containers; {error}; nothing in it was run"
         ) from None
     if not isinstance(loaded, dict):
         raise DataError(f"{path}: expected {expected}, a pickle of a dictionary, got {_what(loaded)}")

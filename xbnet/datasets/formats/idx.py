@@ -18,7 +18,7 @@ import numpy as np
 from ...errors import DataError
 from ..checks import Array
 from ..dataset import Dataset, Part
-from .sniff import looks_like, open_head
+from .sniff import looks_like, open_head, printable
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _AXES = {"images": 3, "labels": 1}
@@ -58,9 +58,7 @@ def read_idx_folder(folder: Path) -> Dataset:
         parts.append(part)
         shapes.append(shape)
     if shapes[0] != shapes[1]:
-        raise DataError(
-            f"{folder}: expected test images of shape {shapes[0]} as in training, got {shapes[1]}"
-        )
+        raise DataError(f"{folder}: expected test images of shape {shapes[0]} as in training, got {shapes[1]}")
     return Dataset(str(folder), parts[0], test=parts[1], image_shape=shapes[0])
 
 
@@ -123,9 +121,7 @@ def _read_array(path: Path, pixels: bool = False) -> Array:
                 raise DataError(f"{path}: expected an idx file of 1 to 4 axes, got what looks like {what}")
             sizes = stream.read(4 * axes)
             if len(sizes) < 4 * axes:
-                raise DataError(
-                    f"{path}: expected the sizes of {axes} axes, got {len(sizes)} bytes; {_AGAIN}"
-                )
+                raise DataError(f"{path}: expected the sizes of {axes} axes, got {len(sizes)} bytes; {_AGAIN}")
             shape = struct.unpack(f">{axes}I", sizes)
             dtype = np.dtype(_TYPES[code])
             wanted = math.prod(shape) * dtype.itemsize
@@ -140,7 +136,7 @@ def _read_array(path: Path, pixels: bool = False) -> Array:
             stream.read(4 + 4 * axes)
             return _fill(stream, shape, dtype, pixels and code == 0x08)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: can't be decompressed ({error}); {_AGAIN}") from None
+        raise DataError(f"{path}: can't be decompressed ({printable(error)}); {_AGAIN}") from None
 
 
 def _count(stream: BinaryIO, limit: int) -> int:
