@@ -9,7 +9,7 @@ from .activations import Activation
 from .backend import Backend, get_backend
 from .checkpoint import Model, load, load_model, save
 from .datasets import Dataset, Part, load_dataset
-from .errors import BackendError, ConfigError, DataError, DivergenceError, ShapeError, XbnetError
+from .errors import BackendError, ConfigError, DataError, DivergenceError, GradientError, ShapeError, XbnetError
 from .evaluation import evaluate
 from .history import History
 from .layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
@@ -20,6 +20,15 @@ from .parameters import ParameterSpec
 from .replicas import replica_seeds
 from .strategies import Alternating, Layerwise, Strategy, Weighted
 from .training import fit
+from .verify import (
+    GradientComparison,
+    Verification,
+    compare_gradients,
+    gradient_test,
+    jacobian,
+    jacobian_test,
+    numerical_gradient,
+)
 from .version import __version__ as __version__
 
 __all__ = [
@@ -38,6 +47,8 @@ __all__ = [
     "Dataset",
     "DivergenceError",
     "Dropout",
+    "GradientComparison",
+    "GradientError",
     "History",
     "Layer",
     "LayerNorm",
@@ -57,14 +68,20 @@ __all__ = [
     "ShapeError",
     "SoftmaxCrossEntropy",
     "Strategy",
+    "Verification",
     "Weighted",
     "XbnetError",
+    "compare_gradients",
     "evaluate",
     "fit",
     "get_backend",
+    "gradient_test",
+    "jacobian",
+    "jacobian_test",
     "load",
     "load_dataset",
     "load_model",
+    "numerical_gradient",
     "replica_seeds",
     "save",
 ]

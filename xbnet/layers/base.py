@@ -36,6 +36,8 @@ class Layer:
     xp: Any
     linalg: Any
     dtype: Any
+    frozen: bool = False
+    """True while a gradient is tested: forward draws nothing anew, and leaves the state as it is."""
 
     if TYPE_CHECKING:  # parameters, buffers, scratch and hyper arrays are set by the network
 
