@@ -98,7 +98,10 @@ class Setup:
     def _shortened(self, data: Dataset) -> Dataset:
         if not self.quick:
             return data
-        parts = {name: replace(part, x=part.x[:2000], y=part.y[:2000]) for name, part in data.parts()}
+        parts = {}
+        for name, part in data.parts():  # some files are sorted by class
+            some = slice(None, None, max(1, len(part) // 1000))
+            parts[name] = replace(part, x=part.x[some], y=part.y[some])
         return replace(data, **parts)
 
     def say_data(self, report: Report) -> None:

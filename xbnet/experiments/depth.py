@@ -65,7 +65,8 @@ def _grid(setup: Setup, report: Report, data: Dataset) -> None:
     epochs = setup.epochs(60)
     found = {}
     for batch_size in BATCHES:
-        network = Network([Linear(data.n_outputs)], 2, replicas=len(RATES), rng=same_seeds(0, len(RATES)))
+        layers = [Linear(data.n_outputs, initializer="normal:0.1")]
+        network = Network(layers, 2, replicas=len(RATES), rng=same_seeds(0, len(RATES)))
         history = fit(
             network, "cross_entropy", SGD(lr=RATES), data, epochs=epochs, batch_size=batch_size,
             rng=same_seeds(0, len(RATES)), progress=False,
@@ -146,8 +147,8 @@ def _trend(label: str, lengths: list[int], lines: dict[str, np.ndarray]) -> str:
         medians, width = np.median(accuracies, axis=1), np.ptp(accuracies, axis=1)
         best = int(medians.argmax())
         parts.append(
-            f"with {way} the median accuracy rises from {medians[0]:.3f} at {lengths[0]} to {medians[best]:.3f} at "
-            f"{lengths[best]} layers and is {medians[-1]:.3f} at {lengths[-1]}, where the seeds lie {width[-1]:.3f} apart "
+            f"with {way} the median accuracy is {medians[0]:.3f} at {lengths[0]}, at best {medians[best]:.3f} at "
+            f"{lengths[best]} layers, and {medians[-1]:.3f} at {lengths[-1]}, where the seeds lie {width[-1]:.3f} apart "
             f"(at {lengths[best]} layers {width[best]:.3f})"
         )
     return f"{label}: " + "; ".join(parts) + "."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..layers import Linear
+from ..losses import SoftmaxCrossEntropy
 from ..network import Network
 from ..optimizers import SGD
 from ..plots import curves, decision_regions
@@ -37,7 +38,7 @@ def run(setup: Setup) -> Report:
 
     setup.progress("tasks: one example, softmax regression")
     report.heading("Task 3: SGD on one example, and softmax regression")
-    _one_example(setup, report)
+    _one_example(report)
     _softmax_regression(setup, report, {"GMM": gmm, "Peaks": peaks})
 
     setup.progress("tasks: Jacobian and gradient test of a two-layer network")
@@ -69,10 +70,16 @@ def run(setup: Setup) -> Report:
     return report
 
 
-def _one_example(setup: Setup, report: Report) -> None:
+def _one_example(report: Report) -> None:
+    """By the modules themselves: `fit` would ask for samples of every class."""
     network = Network([Linear(CLASSES)], 4, dtype="float64", rng=0)
-    history = fit(network, "cross_entropy", SGD(lr=0.1), (EXAMPLE, LABEL), epochs=50, batch_size=None, progress=False)
-    loss = history["train_loss"]
+    objective, optimizer = SoftmaxCrossEntropy().bind(network), SGD(lr=0.1).bind(network)
+    loss = np.zeros(50)
+    for epoch in range(50):
+        logits = network.forward(EXAMPLE[None], training=True)
+        loss[epoch] = objective(logits, LABEL[None], network.output_gradient)[0, 0]
+        network.backward()
+        optimizer.step()
     report.text(f"One example, 50 epochs: the loss falls from {loss[0]:.4f} to {loss[-1]:.2e}; it is learnt by heart.")
     report.picture(curves([("loss", {"loss": loss})] * 2, log=[False, True], width=4.2), "Overfitting one example")
 
