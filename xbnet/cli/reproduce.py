@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="few samples and epochs: does it run?")
     parser.add_argument(
         "--data-dir", metavar="DIR",
-        help="folder with mat/, mnist/ and cifar-10-batches-py/; by default XBNET_DATA_DIR, and shipped sets for the rest",
+        help="folder with mat/, mnist/ and cifar-10-batches-py/; by default XBNET_DATA_DIR",
     )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="write report.html, and Markdown with pictures, there")
     parser.add_argument("--json", action="store_true", help="print all comparisons as one JSON object")

@@ -102,8 +102,8 @@ def _study(setup: Setup, report: Report, sets: dict[str, Dataset]) -> None:
     ways = {"SGD": (SGD(lr=0.001), 100), "Adam": (Adam(lr=0.001), 40)}
     report.text(
         f"""Widths: inputs -> 6 -> 8 -> 10 ... rising for half of the layers, then back to 6, then the softmax layer.
-        Every length is trained from {SEEDS} seeds in one stack: with plain SGD for {ways["SGD"][1]} epochs and with Adam
-        for {ways["Adam"][1]}; the report does not name its epochs."""
+        Every length is trained from {SEEDS} seeds in one stack: with plain SGD for {ways["SGD"][1]} epochs and with
+        Adam for {ways["Adam"][1]}; the report does not name its epochs."""
     )
     rows = []
     for label, data in sets.items():
@@ -148,7 +148,7 @@ def _trend(label: str, lengths: list[int], lines: dict[str, np.ndarray]) -> str:
         best = int(medians.argmax())
         parts.append(
             f"with {way} the median accuracy is {medians[0]:.3f} at {lengths[0]}, at best {medians[best]:.3f} at "
-            f"{lengths[best]} layers, and {medians[-1]:.3f} at {lengths[-1]}, where the seeds lie {width[-1]:.3f} apart "
-            f"(at {lengths[best]} layers {width[best]:.3f})"
+            f"{lengths[best]} layers, and {medians[-1]:.3f} at {lengths[-1]}, where the seeds lie {width[-1]:.3f} "
+            f"apart (at {lengths[best]} layers {width[best]:.3f})"
         )
     return f"{label}: " + "; ".join(parts) + "."

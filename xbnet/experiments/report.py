@@ -30,14 +30,14 @@ class Row:
     better
         "higher", "lower", or "equal" for figures that must be the same.
     digits
-        Decimals that are shown.
+        Decimals that are shown; None: one, with a power of ten.
     """
 
     what: str
     reported: float | None
     ours: float
     better: str = "higher"
-    digits: int = 4
+    digits: int | None = 4
 
     @property
     def gain(self) -> float | None:
@@ -50,17 +50,22 @@ class Row:
     @property
     def verdict(self) -> str:
         """In words."""
-        if self.gain is None:
+        if self.reported is None or self.gain is None:
             return ""
-        size = f"{abs(self.gain):,.{self.digits}f}"
+        size = self._shown(abs(self.gain))
         if float(size.replace(",", "")) == 0:
             return "equal"
-        return f"better by {size}" if self.gain > 0 else f"worse by {size}"
+        decimals = len(f"{self.reported:g}".partition(".")[2])
+        rounded = ", equal when rounded" if round(self.ours, decimals) == self.reported else ""
+        return f"{'better' if self.gain > 0 else 'worse'} by {size}{rounded}"
 
     def cells(self) -> list[str]:
         """What the table shows."""
-        reported = "-" if self.reported is None else f"{self.reported:,.{self.digits}f}"
-        return [self.what, reported, f"{self.ours:,.{self.digits}f}", self.verdict]
+        reported = "-" if self.reported is None else f"{self.reported:,g}"
+        return [self.what, reported, self._shown(self.ours), self.verdict]
+
+    def _shown(self, value: float) -> str:
+        return f"{value:.1e}" if self.digits is None else f"{value:,.{self.digits}f}"
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,8 @@ def _html(part: Any) -> str:
     if isinstance(part, Picture):
         data = base64.b64encode(part.png).decode()
         caption = html.escape(part.caption)
-        return f"<figure><img alt='{caption}' src='data:image/png;base64,{data}'><figcaption>{caption}</figcaption></figure>"
+        image = f"<img alt='{caption}' src='data:image/png;base64,{data}'>"
+        return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in part.header)
     rows = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in part.rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"
