@@ -60,6 +60,8 @@ class Trainer:
         flip: float = 0.0,
         train_rows: Sequence[np.ndarray] | None = None,
         val_rows: Sequence[np.ndarray] | None = None,
+        strategy: Strategy | None = None,
+        flip: float = 0.0,
     ):
         self.monitor = check_fit(
             network,
