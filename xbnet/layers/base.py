@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class Layer:
     xp: Any
     linalg: Any
     dtype: Any
+    frozen: bool = False
+    """True while a gradient is tested: forward draws nothing anew, and leaves the state as it is."""
 
     if TYPE_CHECKING:  # parameters, buffers, scratch and hyper arrays are set by the network
 
@@ -95,6 +98,25 @@ class Layer:
 def name_of(thing: Any) -> Any:
     """What stands for an activation in `config`: its name."""
     return getattr(thing, "name", thing)
+
+
+def copy_layers(layers: Any) -> list[Layer]:
+    """Copies of layers, checked."""
+    if not isinstance(layers, Iterable):
+        raise ConfigError(f"Network: expected a list of layers, got {layers!r}")
+    copies = []
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise ConfigError(f"Network: expected layers such as xbnet.Linear(10), got {layer!r}")
+        copies.append(copy.copy(layer))
+    if not copies:
+        raise ConfigError("Network: expected at least one layer, got none")
+    return copies
+
+
+def is_number(value: Any) -> bool:
+    """Whether a setting is a single number."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def check_width(where: str, n: Any) -> int:
