@@ -74,6 +74,7 @@ GROUPS = {
     "Data sets": ("datasets",),
     "Files": ("checkpoint", "resume"),
     "Sweeps": ("sweep",),
+    "Predictions and other formats": ("predictions", "export"),
     "scikit-learn": ("estimators", "search"),
     "Gradient and Jacobian tests": ("verify",),
     "Backends": ("backend",),
@@ -135,7 +136,9 @@ class Flags(SphinxDirective):
         lines: list[str] = []
         for group in parser._action_groups:
             nested = [action for action in group._group_actions if isinstance(action, argparse._SubParsersAction)]
-            rows = [self.row(action) for action in group._group_actions if action.dest != "help" and not action.choices]
+            rows = [
+                self.row(action) for action in group._group_actions if action.dest != "help" and action not in nested
+            ]
             if rows:
                 title = {"options": "Flags", "positional arguments": "Arguments"}.get(group.title, group.title)
                 lines += [f"**{title.capitalize()}**", "", "| flag | default | meaning |", "|---|---|---|", *rows, ""]
@@ -147,7 +150,8 @@ class Flags(SphinxDirective):
 
     def row(self, action: argparse.Action) -> str:
         """One flag or argument."""
-        value = "" if action.nargs == 0 else action.metavar or action.dest.upper()
+        names = "|".join(action.choices) if action.choices else action.dest.upper()
+        value = "" if action.nargs == 0 else action.metavar or names
         flag = f"{', '.join(action.option_strings)} {value}".strip()
         default = ",".join(map(str, action.default)) if isinstance(action.default, tuple) else action.default
         silent = action.nargs == 0 or default is None or default == argparse.SUPPRESS
