@@ -15,13 +15,13 @@ from .replicas import numbers
 from .settings import whole_number
 
 
-def check_data(data: Any) -> Dataset:
+def check_data(data: Any, where: str = "fit") -> Dataset:
     """A `Dataset`; a pair (x, y) becomes one without a validation part."""
     if isinstance(data, Dataset):
         return data
     if isinstance(data, (tuple, list)) and len(data) == 2:
         return Dataset("arrays", Part(np.asarray(data[0]), np.asarray(data[1])))
-    raise DataError(f"fit: expected data to be a Dataset or (x, y), got {type(data).__name__}; see load_dataset")
+    raise DataError(f"{where}: expected data to be a Dataset or (x, y), got {type(data).__name__}; see load_dataset")
 
 
 def check_weights(where: str, sample_weight: Any, n: int) -> np.ndarray:

@@ -37,6 +37,16 @@ class DivergenceError(XbnetError, ArithmeticError):
     history: Any = None
 
 
+class GradientError(XbnetError, ArithmeticError):
+    """A gradient or Jacobian test failed; `result` holds what it found."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, result: Any = None):
+        super().__init__(message)
+        self.result = result
+
+
 def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int | tuple[int, ...] | None) -> None:
     """Raise `ShapeError` unless `array` has the axes given, in order.
 

@@ -18,6 +18,8 @@ from .replicas import replica_seeds, replica_values, stream
 from .settings import float_type, whole_number
 from .workspace import Workspace
 
+LINKED_ROWS = 4096
+"""Rows whose outputs become predictions at once, a multiple of `EVALUATION_ROWS`."""
 EVALUATION_ROWS = 256
 """Rows per forward pass when many are predicted or evaluated. It is fixed because BLAS may round a product of other
 sizes otherwise: so what a network predicts does not depend on how many it is stacked with."""
@@ -53,8 +55,7 @@ class Network:
     parameters, gradients
         Block name -> view (R, ...) into theta or grad.
     link
-        What turns the last layer's output into predictions: "softmax", "sigmoid" or "identity"; `fit` sets it from
-        the loss.
+        What turns the last layer's output into predictions, a name in `links.LINKS`; `fit` sets it from the loss.
 
     Raises
     ------
@@ -184,7 +185,7 @@ class Network:
 
     @property
     def output_gradient(self) -> Any:
-        """Dlogits (R, B, C) of the last forward's batch: what the loss writes and `backward` reads."""
+        """The gradient dlogits (R, B, C) for the last forward's batch: what the loss writes and `backward` reads."""
         if self._backward_batch != self._batch:
             self._use_backward()
         return self._between[-1]
@@ -192,7 +193,7 @@ class Network:
     # -- running ---------------------------------------------------------------------------------------------------
 
     def forward(self, x: Any, *, training: bool = False) -> Any:
-        """X (R or 1, B, I) of this backend and dtype -> logits (R, B, C), overwritten by the next forward.
+        """The logits (R, B, C) of x (R or 1, B, I) of this backend and dtype; overwritten by the next forward.
 
         Raises
         ------
@@ -244,21 +245,23 @@ class Network:
     # -- for users: host rows in, host predictions out ---------------------------------------------------------------
 
     def predict_proba(self, x: Any) -> np.ndarray:
-        """Host x (N, I) -> the link's values on the host: (N, C) for one replica, (R, N, C) for a stack."""
+        """The link's values for host rows x (N, I), on the host: (N, C) for one replica, (R, N, C) for a stack."""
         x = np.asarray(x)
         expect_shape("Network.predict", "x", x, N=None, I=self.n_inputs)
         if x.dtype.kind not in "fiub":
             raise DataError(f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array")
         out = np.empty((self.replicas, len(x), self.n_outputs), self.dtype)
         step, (link, _) = EVALUATION_ROWS, LINKS[self.link]
-        for start in range(0, len(x), step):
-            part = self.backend.asarray(x[start : start + step], self.dtype)
-            logits = self.backend.to_host(self.forward(part[None]))
-            out[:, start : start + step] = link(logits)
+        for block in range(0, len(x), LINKED_ROWS):
+            stop = min(block + LINKED_ROWS, len(x))
+            for start in range(block, stop, step):
+                part = self.backend.asarray(x[start : min(start + step, stop)], self.dtype)
+                out[:, start : start + len(part)] = self.backend.to_host(self.forward(part[None]))
+            out[:, block:stop] = link(out[:, block:stop])
         return out[0] if self.replicas == 1 else out
 
     def predict(self, x: Any) -> np.ndarray:
-        """Host x (N, I) -> labels (N,) or (R, N); for the sigmoid link 0/1 (..., C), for identity the values."""
+        """Labels (N,) or (R, N) of host rows x (N, I); 0 or 1 (..., C) for multi-label, values for regression."""
         return LINKS[self.link][1](self.predict_proba(x))
 
     # -- stacks ------------------------------------------------------------------------------------------------------
@@ -277,6 +280,12 @@ class Network:
         twin.theta[...] = self.theta[where]
         twin.state[...] = self.state[where]
         return twin
+
+    def buffer_bytes(self, B: int) -> int:
+        """Bytes of the buffers that training with batches of B rows takes."""
+        self._use(B)
+        self._use_backward()
+        return self._activations.nbytes() + self._gradients.nbytes()
 
     def release(self) -> None:
         """Let go of the buffers; the next forward allocates what it needs."""

@@ -54,3 +54,25 @@ def check_keys(where: str, keys: Iterable[str], known: Iterable[str]) -> None:
     for key in keys:
         if key not in known:
             raise unknown_name(where, "parameter", key, known)
+
+
+UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def human_bytes(n: float) -> str:
+    """``1500000`` -> "1.5 MB"."""
+    unit = next((u for u in reversed(UNITS) if n >= UNITS[u]), "B")
+    return f"{n / UNITS[unit]:.3g} {unit}"
+
+
+def parse_bytes(where: str, value: Any) -> int:
+    """Bytes from a number, or from text like "500 MB"."""
+    text = str(value).strip()
+    unit = next((u for u in reversed(UNITS) if text.endswith(u)), "")
+    try:
+        found = float(text.removesuffix(unit)) * UNITS.get(unit, 1)
+    except ValueError:
+        found = -1.0
+    if not 0 < found < float("inf"):
+        raise ConfigError(f"{where}: expected bytes, a number or text like '500 MB', got {value!r}")
+    return int(found)

@@ -56,10 +56,10 @@ class Trainer:
         tol: float = 0.0,
         keep_best: bool | None = None,
         shuffles: Sequence[Any] | None = None,
-        strategy: Strategy | None = None,
-        flip: float = 0.0,
         train_rows: Sequence[np.ndarray] | None = None,
         val_rows: Sequence[np.ndarray] | None = None,
+        strategy: Strategy | None = None,
+        flip: float = 0.0,
     ):
         self.monitor = check_fit(
             network,

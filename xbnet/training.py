@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,8 +108,8 @@ def fit(
     }  # fmt: skip
 
     def train_stage(grown: Network, strategy: Strategy, epochs: int) -> History:
-        settings = {"schedule": copy.deepcopy(schedule), "l2": l2, "l1": l1, "progress": progress, **common}
-        return fit(grown, loss, optimizer, data, epochs=epochs, strategy=strategy, **settings)
+        more = {"schedule": schedule, "l2": l2, "l1": l1, "strategy": strategy, "progress": progress}
+        return fit(grown, loss, optimizer, data, epochs=epochs, **more, **common)
 
     stages = strategy.prepare(network, train_stage)
     trainer = Trainer(

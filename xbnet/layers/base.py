@@ -37,6 +37,8 @@ class Layer:
     xp: Any
     linalg: Any
     dtype: Any
+    frozen: bool = False
+    """True while a gradient is tested: forward draws nothing anew, and leaves the state as it is."""
 
     if TYPE_CHECKING:  # parameters, buffers, scratch and hyper arrays are set by the network
 
@@ -74,11 +76,11 @@ class Layer:
         return copy.copy(self)
 
     def forward(self, x: Any, training: bool) -> Any:
-        """X (R or 1, B, I) -> y (R, B, O), a buffer of this layer. Reads x again in `backward`."""
+        """The output y (R, B, O) of x (R or 1, B, I): a buffer of this layer. `backward` reads x again."""
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def backward(self, dy: Any, dx: Any | None) -> None:
-        """Gradient dy (R, B, O) -> dx (R, B, I), overwritten; None: not wanted.
+        """Write to dx (R, B, I) the gradient by x, given dy (R, B, O); None: not wanted.
 
         Overwrites the gradients of the parameters; may overwrite `dy`.
         """

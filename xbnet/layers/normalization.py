@@ -36,7 +36,6 @@ class BatchNorm(Layer):
                 f"BatchNorm: expected momentum in (0, 1] and eps > 0, got momentum={momentum!r}, eps={eps!r}"
             )
         self.momentum, self.eps = float(momentum), float(eps)
-        self.frozen = False  # True while a gradient is tested: the running statistics stay as they are
 
     def parameters(self) -> tuple[ParameterSpec, ...]:
         return (

@@ -194,7 +194,7 @@ class Loss:
         xp.multiply(dlogits, fractions, out=dlogits)
 
     def sums(self, out: Any) -> Any:
-        """Out (R, 3, 1) = sums over the last batch of w * value, w * hit, w.
+        """Write the last batch's sums of w * value, w * hit and w to out (R, 3, 1).
 
         A hit is 1 where the most probable class is the label; for multi-label targets the share of classes that
         are decided right; NaN for regression.
