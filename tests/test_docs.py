@@ -7,6 +7,7 @@ import doctest
 import io
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -162,6 +163,12 @@ def test_hyper_parameters_are_documented_with_their_defaults():
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
         for key, value in kind().hyper.items():
             assert f"{key} {value:g}".replace("e-08", "e-8") in row
+
+
+def test_every_extra_is_documented():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    text = (ROOT / "docs/install.md").read_text()
+    assert not [extra for extra in extras if f"'.[{extra}]'" not in text]
 
 
 def test_every_verb_has_help(capsys):
