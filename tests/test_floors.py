@@ -6,7 +6,6 @@ import functools
 import graphlib
 import importlib
 import inspect
-import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -229,12 +228,12 @@ def test_all_is_sorted_and_complete():
     assert imported - {"__version__"} <= set(xbnet.__all__)
 
 
-MODULES = [m.name for m in pkgutil.walk_packages([str(PACKAGE)], "xbnet.") if m.name != "xbnet.__main__"]
+WITH_EXAMPLES = [name.removesuffix(".__init__") for name, path in modules() if ">>> " in path.read_text()]
 
 
-@pytest.mark.parametrize("name", [n for n in MODULES if ">>>" in Path(importlib.util.find_spec(n).origin).read_text()])
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples_in_docstrings_hold(name):
-    failed, tried = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    failed, tried = doctest.testmod(importlib.import_module(f"xbnet.{name}"), optionflags=doctest.ELLIPSIS)
     assert tried
     assert not failed
 
