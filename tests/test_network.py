@@ -64,6 +64,30 @@ def test_nothing_is_read_that_was_not_written(row, leading):
     assert_same(found, expected)
 
 
+@pytest.mark.parametrize("leading", [1, R], ids=["shared", "own"])
+@pytest.mark.parametrize("row", cases.LAYERS)
+def test_the_gradient_is_the_slope_along_random_directions(row, leading):
+    """Of theta and of x, for a random cotangent; each replica for itself."""
+    net, h = cases.network(row, replicas=R), 1e-6
+    net._use(B)
+    for layer in net.layers:
+        layer.frozen = True
+        if isinstance(layer, Dropout):
+            layer.mask[...] = np.random.default_rng(3).uniform(0, 2, layer.mask.shape)
+    x, _ = cases.device_samples(net, B=B, leading=leading)
+    rng = np.random.default_rng(4)
+    dlogits, along_theta, along_x = (rng.normal(size=s) for s in ((R, B, 3), net.theta.shape, x.shape))
+    net.forward(x, training=True)
+    dx = np.empty((R, *x.shape[1:]))
+    net.backward(dlogits.copy(), dx)
+    expected = (net.grad * along_theta).sum(axis=1) + (dx * along_x).sum(axis=(1, 2))
+    start, ends = net.theta.copy(), []
+    for step in (h, -h):
+        net.theta[...] = start + step * along_theta
+        ends.append((net.forward(x + step * along_x, training=True) * dlogits).sum(axis=(1, 2)))
+    np.testing.assert_allclose(expected, (ends[0] - ends[1]) / (2 * h), rtol=1e-6)
+
+
 @pytest.mark.parametrize("row", cases.LAYERS)
 def test_backward_overwrites(row):
     net = cases.network(row, replicas=R)
