@@ -18,6 +18,8 @@ from .network import Network
 from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from .parameters import ParameterSpec
 from .replicas import replica_seeds
+from .strategies import Alternating, Layerwise, Strategy, Weighted
+from .sweep import SweepResult, assert_replica_equal, sweep
 from .training import fit
 from .verify import (
     GradientComparison,
@@ -36,6 +38,7 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "Alternating",
     "Backend",
     "BackendError",
     "BatchNorm",
@@ -50,6 +53,7 @@ __all__ = [
     "History",
     "Layer",
     "LayerNorm",
+    "Layerwise",
     "Linear",
     "Loss",
     "MeanSquaredError",
@@ -64,8 +68,12 @@ __all__ = [
     "Residual",
     "ShapeError",
     "SoftmaxCrossEntropy",
+    "Strategy",
+    "SweepResult",
     "Verification",
+    "Weighted",
     "XbnetError",
+    "assert_replica_equal",
     "compare_gradients",
     "evaluate",
     "fit",
@@ -79,6 +87,7 @@ __all__ = [
     "numerical_gradient",
     "replica_seeds",
     "save",
+    "sweep",
 ]
 
 

@@ -73,11 +73,6 @@ class Tensors:
         self.source, self.arrays, self.description = source, arrays, description
 
     @property
-    def n_bytes(self) -> int:
-        """Of all tensors: no count that belongs to one of them can be larger."""
-        return sum(array.nbytes for array in self.arrays.values())
-
-    @property
     def version(self) -> str:
         """Of the xbnet that wrote them."""
         return str(self.description.get("version"))

@@ -41,7 +41,7 @@ def numerical_gradient(
     Returns
     -------
     dict
-        Block -> (R, *shape): a block per parameter, as in `network.gradients`, and "x" (R, B, I). NaN where every
+        Block -> ``(R, *shape)``: a block per parameter, as in `network.gradients`, and "x" (R, B, I). NaN where every
         step crosses a kink, even one of h / 4096.
     """
     objective, _ = _objective("numerical_gradient", network, loss, x, y, sample_weight, l2, l1, task)

@@ -35,7 +35,7 @@ def jacobian(
     Returns
     -------
     dict
-        Block -> (R, B, O, *shape): a block per parameter, and "x" with (R, B, O, B, I).
+        Block -> ``(R, B, O, *shape)``: a block per parameter, and "x" with ``(R, B, O, B, I)``.
     """
     rows = rows_of("jacobian", x)
     if isinstance(layer, Network):
