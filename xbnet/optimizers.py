@@ -196,8 +196,9 @@ class Adam(Optimizer):
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         beta1, beta2 = self.values["beta1"], self.values["beta2"]
-        root = np.sqrt(1 - beta2**t)
-        return lr * root / (1 - beta1**t), beta1, 1 - beta1, beta2, 1 - beta2, self.values["eps"] * root
+        # Not `**`: that squares by another rule where the memory layout lets it, and the layout depends on R.
+        root = np.sqrt(1 - np.float_power(beta2, t))
+        return lr * root / (1 - np.float_power(beta1, t)), beta1, 1 - beta1, beta2, 1 - beta2, self.values["eps"] * root
 
     def update(
         self, theta: Any, grad: Any, length: Any, beta1: Any, rest1: Any, beta2: Any, rest2: Any, eps: Any

@@ -2,6 +2,9 @@
 
 Epochs count from 0 and may be fractional: at step s of n in epoch k the argument is ``k + s / n``. Every parameter
 is a number, or one per replica; the factors are (S,) or (S, R).
+
+Powers are taken by `float_power`: ``**`` squares by another rule where the memory layout lets it, and the layout depends
+on R, so that a replica of a stack would see another last bit than one alone.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ class Step(Schedule):
     gamma: Any = 0.1
 
     def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
-        return np.asarray(self.gamma, float) ** np.floor(epochs / self.every)
+        return np.float_power(self.gamma, np.floor(epochs / self.every))
 
 
 @dataclass
@@ -57,7 +60,7 @@ class Exponential(Schedule):
     gamma: Any = 0.95
 
     def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
-        return np.asarray(self.gamma, float) ** np.floor(epochs)
+        return np.float_power(self.gamma, np.floor(epochs))
 
 
 @dataclass
