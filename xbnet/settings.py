@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from .errors import ConfigError, unknown_name
 
 
@@ -26,6 +28,24 @@ def number(where: str, key: str, text: Any) -> float:
         return float(text)
     except ValueError:
         raise ConfigError(f"{where}: expected {key}=NUMBER, got {key}={text}") from None
+
+
+def whole_number(where: str, name: str, value: Any) -> int:
+    """A whole number >= 1, or `ConfigError`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ConfigError(f"{where}: expected {name} to be a whole number >= 1, got {value!r}")
+    return int(value)
+
+
+def float_type(where: str, dtype: Any) -> np.dtype:
+    """float32 or float64, or `ConfigError`."""
+    try:
+        found = np.dtype(dtype).name
+    except TypeError:
+        found = ""
+    if found not in ("float32", "float64"):
+        raise ConfigError(f"{where}: expected dtype 'float32' or 'float64', got {dtype!r}")
+    return np.dtype(found)
 
 
 def check_keys(where: str, keys: Iterable[str], known: Iterable[str]) -> None:

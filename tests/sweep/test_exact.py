@@ -140,7 +140,9 @@ def test_assert_replica_equal_can_fail(data):
     result = xbnet.sweep({"lr": [0.1, 0.2]}, data, epochs=2)
     outcome, r = result.place(1)
     outcome.theta[r, 3] = np.nextafter(outcome.theta[r, 3], np.float32(9))
-    with pytest.raises(AssertionError, match=r"^member 1: weights: 1 of \d+ numbers differ between the stack and alone"):
+    with pytest.raises(
+        AssertionError, match=r"^member 1: weights: 1 of \d+ numbers differ between the stack and alone"
+    ):
         xbnet.assert_replica_equal(result)
     xbnet.assert_replica_equal(result, 0)
     xbnet.assert_replica_equal(result, tolerance=1e-6)

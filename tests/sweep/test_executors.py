@@ -13,8 +13,8 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import xbnet
-from xbnet.sweep import chunk as chunk_module
 from xbnet.sweep import board, executors, run
+from xbnet.sweep import chunk as chunk_module
 from xbnet.sweep.build import Program
 
 from .conftest import assert_same_table, make_data
@@ -54,8 +54,10 @@ def test_blas_is_held_to_one_thread_and_given_back(data, monkeypatch):
     monkeypatch.setattr(
         board,
         "run_chunk",
-        lambda *a: seen.append([i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"])
-        or chunk_module.run_chunk(*a),
+        lambda *a: (
+            seen.append([i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"])
+            or chunk_module.run_chunk(*a)
+        ),
     )
     xbnet.sweep({"lr": [0.1, 0.2]}, data, epochs=1)
     assert seen
@@ -156,7 +158,12 @@ def test_one_of_two_dask_workers_is_killed_in_mid_sweep(tmp_path):
     command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
     with distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster:
         address = cluster.scheduler_address
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path, "env": os.environ | {"PYTHONPATH": PACKAGE}}
+        quiet = {
+            "stdout": subprocess.DEVNULL,
+            "stderr": subprocess.DEVNULL,
+            "cwd": tmp_path,
+            "env": os.environ | {"PYTHONPATH": PACKAGE},
+        }
         workers = [subprocess.Popen([*command, address], **quiet) for _ in range(2)]
         try:
             with distributed.Client(address) as client:
@@ -193,7 +200,9 @@ def test_an_address_where_no_dask_is(data, monkeypatch):
         raise OSError("timed out")
 
     monkeypatch.setattr(distributed, "Client", nobody)
-    with pytest.raises(xbnet.BackendError, match=r"^sweep: no Dask scheduler answers at tcp://nobody:1 \(timed out\); is"):
+    with pytest.raises(
+        xbnet.BackendError, match=r"^sweep: no Dask scheduler answers at tcp://nobody:1 \(timed out\); is"
+    ):
         xbnet.sweep({"lr": [0.1]}, data, executor="dask:tcp://nobody:1")
 
 

@@ -13,7 +13,12 @@ def rng():
 
 def test_a_grid_is_every_combination_with_the_last_key_fastest():
     rows = configurations({"lr": [0.1, 1], "l2": (0, 1e-3), "epochs": 3}, None, rng())
-    assert [(row["lr"], row["l2"], row["epochs"]) for row in rows] == [(0.1, 0, 3), (0.1, 1e-3, 3), (1, 0, 3), (1, 1e-3, 3)]
+    assert [(row["lr"], row["l2"], row["epochs"]) for row in rows] == [
+        (0.1, 0, 3),
+        (0.1, 1e-3, 3),
+        (1, 0, 3),
+        (1, 1e-3, 3),
+    ]
 
 
 def test_a_list_of_configurations_is_taken_as_it_is():

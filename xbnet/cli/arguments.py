@@ -15,6 +15,7 @@ from ..layers import BatchNorm, Dropout, Layer, Linear, Residual
 from ..losses import LOSSES, BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from ..optimizers import OPTIMIZERS, Optimizer, get_optimizer
 from ..schedules import SCHEDULES
+from ..strategies import STRATEGIES
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +64,11 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--schedule", default="constant", metavar="NAME", help=f"{', '.join(SCHEDULES)}; settings as step:every=20"
     )
+    group.add_argument(
+        "--strategy", default="joint", metavar="NAME",
+        help=f"{', '.join(STRATEGIES)}; settings as alternating:every=2, weighted:ratio=0.5, layerwise:epochs=5",
+    )  # fmt: skip
+    group.add_argument("--flip", type=float, default=0.0, metavar="P", help="mirror images with this probability")
     group.add_argument("--clip-norm", type=float, metavar="X", help="largest norm of the gradient")
     group.add_argument("--batch-size", type=batch_size, default=64, metavar="N|full", help="rows per step")
     group.add_argument("--epochs", type=positive, default=100, metavar="N", help="passes over the training part")
@@ -152,6 +158,8 @@ def fit_settings_from(args: argparse.Namespace) -> dict[str, Any]:
         "schedule": args.schedule,
         "l2": args.l2,
         "l1": args.l1,
+        "strategy": args.strategy,
+        "flip": args.flip,
         "clip_norm": args.clip_norm,
         "patience": args.patience,
         "monitor": args.monitor,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -59,6 +61,8 @@ class Parser(argparse.ArgumentParser):
 def expand_config(argv: list[str], parser: Parser) -> list[str]:
     """Put the flags of ``--config FILE.toml`` in front of the others, which therefore win.
 
+    ``--resume DIR`` stands for ``--config DIR/config.toml --out DIR``.
+
     Raises
     ------
     DataError
@@ -66,22 +70,34 @@ def expand_config(argv: list[str], parser: Parser) -> list[str]:
     ConfigError
         A key that is no flag of the verb.
     """
-    path = None
-    for i, word in enumerate(argv):
-        if word == "--config" and i + 1 < len(argv):
-            path = argv[i + 1]
-        elif word.startswith("--config="):
-            path = word.partition("=")[2]
-    if path is None or not argv:
+    path, resumed = _value_of("--config", argv), _value_of("--resume", argv)
+    if (path is None and resumed is None) or not argv:
         return argv
     flags = parser.child(argv[0]).flags()
     words: list[str] = []
+    if resumed is not None and "resume" in flags:
+        if path is not None or _value_of("--out", argv) is not None:
+            raise ConfigError("--resume DIR takes the flags and the folder of the run; leave --config and --out away")
+        path, words = str(Path(resumed, "config.toml")), [f"--out={resumed}"]
+    if path is None:
+        return argv
     for key, value in _read(path).items():
         name = key.replace("_", "-")
         if name not in flags or name == "config":
             raise unknown_name(path, "key", key, [flag for flag in flags if flag != "config"])
         words += _as_words(path, name, value, flags[name])
     return [argv[0], *words, *argv[1:]]
+
+
+def _value_of(flag: str, argv: list[str]) -> str | None:
+    """The value that a flag has on the command line."""
+    value = None
+    for i, word in enumerate(argv):
+        if word == flag and i + 1 < len(argv):
+            value = argv[i + 1]
+        elif word.startswith(f"{flag}="):
+            value = word.partition("=")[2]
+    return value
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -99,6 +115,8 @@ def _as_words(path: str, name: str, value: Any, action: argparse.Action) -> list
         if action.nargs != 0:
             raise ConfigError(f"{path}: expected {name} to have a value, got {str(value).lower()}")
         return [f"--{name}"] if value else []
+    if isinstance(value, dict) and isinstance(action, argparse._AppendAction):
+        return [f"--{name}={key}={json.dumps(one)}" for key, one in _flat(value)]
     if action.nargs == 0:
         raise ConfigError(f"{path}: expected {name} to be true or false, got {value!r}")
     if isinstance(value, list):
@@ -106,3 +124,12 @@ def _as_words(path: str, name: str, value: Any, action: argparse.Action) -> list
     if not isinstance(value, (str, int, float)):
         raise ConfigError(f"{path}: expected {name} to be a number, a text or a list, got {value!r}")
     return [f"--{name}={value}"]
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Entries of a table, those of tables within it under dotted keys."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
