@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
     group.add_argument("--out", metavar="DIR", help="keep results there as chunks end, the best network and pictures")
-    group.add_argument("--resume", action="store_true", help="go on with what is in --out")
+    group.add_argument("--resume", metavar="DIR", help="go on with the sweep that was kept with --out DIR")
     group.add_argument("--json", action="store_true", help="print the result as one JSON object")
     group.add_argument("--quiet", action="store_true", help="no plan, no progress bar, no table")
 
@@ -55,9 +55,29 @@ def run(args: argparse.Namespace) -> int:
     space = dict(map(parse_space, args.space))
     if not space:
         raise ConfigError("xbnet sweep: expected a space, e.g. --space lr=0.01,0.1, or [space] in the --config file")
-    if args.resume and folder is None:
-        raise ConfigError("xbnet sweep: --resume goes on with the folder of an earlier sweep; say which: --out DIR")
-    result = sweep(
+    if folder is not None and not args.resume and not (folder / "sweep.json").exists():
+        write_text(folder / "config.toml", config_text(args, space))
+    try:
+        result = train(args, space, folder)
+    except KeyboardInterrupt:
+        if folder is None:
+            raise
+        raise KeyboardInterrupt(f"interrupted; go on with: xbnet sweep --resume {folder}") from None
+    summary = summarize(args, result, time.perf_counter() - started)
+    if folder is not None:
+        keep(folder, result, summary)
+    if not args.quiet:
+        print_table(result, summary)
+        if folder is not None:
+            print(f"kept in {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
+    if args.json:
+        print(json.dumps(summary))
+    return 0
+
+
+def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) -> SweepResult:
+    """Run `sweep` with the flags."""
+    return sweep(
         space,
         load_dataset(args.data, val=args.val, test=args.test, rng=args.seed),
         draws=args.draws,
@@ -72,19 +92,27 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         memory=args.memory,
         out=folder,
-        resume=args.resume,
+        resume=args.resume is not None,
         progress=False if args.quiet else None,
     )
-    summary = summarize(args, result, time.perf_counter() - started)
-    if folder is not None:
-        keep(folder, result, summary)
-    if not args.quiet:
-        print_table(result, summary)
-        if folder is not None:
-            print(f"kept in {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
-    if args.json:
-        print(json.dumps(summary))
-    return 0
+
+
+def config_text(args: argparse.Namespace, space: dict[str, Any]) -> str:
+    """The flags as a TOML file that `--config` takes."""
+    lines = []
+    for key, value in sorted(vars(args).items()):
+        if key in ("verb", "version", "config", "space", "out", "resume", "json", "quiet") or value is None:
+            continue
+        lines.append(f"{key.replace('_', '-')} = {json.dumps(value)}")
+    lines += ["", "[space]", *(f"{json.dumps(key)} = {_toml(value)}" for key, value in space.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """A value of the space; TOML has no null."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps("none" if value is None else value)
 
 
 def parse_space(text: str) -> tuple[str, Any]:
@@ -104,7 +132,7 @@ def parse_space(text: str) -> tuple[str, Any]:
 
 def _value(word: str) -> Any:
     try:
-        return None if word == "none" else json.loads(word)
+        return json.loads(word)
     except json.JSONDecodeError:
         return word
 
