@@ -49,13 +49,18 @@ class Parser(argparse.ArgumentParser):
         parser = self.child(verb) if verb else self
         near = difflib.get_close_matches(rest[0].split("=")[0], [f"--{f}" for f in parser.flags()], n=1)
         hint = f"did you mean {near[0]}?" if near else f"see `{parser.prog} --help`"
-        raise ConfigError(f"{parser.prog}: unknown argument {rest[0]!r}; {hint}")
+        raise ConfigError(f"{parser.where()}unknown argument {rest[0]!r}; {hint}")
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""
         if "invalid choice" in message and "VERB" in message:
             raise unknown_name("xbnet", "verb", message.split("'")[1], self.verbs())
-        raise ConfigError(f"{self.prog}: {message}; see `{self.prog} --help`")
+        raise ConfigError(f"{self.where()}{message}; see `{self.prog} --help`")
+
+    def where(self) -> str:
+        """The verb, in front of a complaint."""
+        verb = self.prog.partition(" ")[2]
+        return f"{verb}: " if verb else ""
 
 
 def expand_config(argv: list[str], parser: Parser) -> list[str]:
