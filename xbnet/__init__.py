@@ -9,7 +9,7 @@ from .activations import Activation
 from .backend import Backend, get_backend
 from .checkpoint import Model, load, load_model, save
 from .datasets import Dataset, Part, load_dataset
-from .errors import BackendError, ConfigError, DataError, DivergenceError, ShapeError, XbnetError
+from .errors import BackendError, ConfigError, DataError, DivergenceError, GradientError, ShapeError, XbnetError
 from .evaluation import evaluate
 from .history import History
 from .layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
@@ -19,7 +19,17 @@ from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from .parameters import ParameterSpec
 from .replicas import replica_seeds
 from .strategies import Alternating, Layerwise, Strategy, Weighted
+from .sweep import SweepResult, assert_replica_equal, sweep
 from .training import fit
+from .verify import (
+    GradientComparison,
+    Verification,
+    compare_gradients,
+    gradient_test,
+    jacobian,
+    jacobian_test,
+    numerical_gradient,
+)
 from .version import __version__ as __version__
 
 __all__ = [
@@ -38,6 +48,8 @@ __all__ = [
     "Dataset",
     "DivergenceError",
     "Dropout",
+    "GradientComparison",
+    "GradientError",
     "History",
     "Layer",
     "LayerNorm",
@@ -57,16 +69,25 @@ __all__ = [
     "ShapeError",
     "SoftmaxCrossEntropy",
     "Strategy",
+    "SweepResult",
+    "Verification",
     "Weighted",
     "XbnetError",
+    "assert_replica_equal",
+    "compare_gradients",
     "evaluate",
     "fit",
     "get_backend",
+    "gradient_test",
+    "jacobian",
+    "jacobian_test",
     "load",
     "load_dataset",
     "load_model",
+    "numerical_gradient",
     "replica_seeds",
     "save",
+    "sweep",
 ]
 
 

@@ -16,8 +16,8 @@ from .errors import ConfigError
 class Flips:
     """Mirrors each image of a batch left to right with some probability, anew in every epoch.
 
-    The masks are drawn on the host, by the generators that shuffle, which replicas of equal seeds share. So a
-    stacked replica sees the images that it would see alone.
+    The masks are drawn on the host, by the generators that shuffle, so that a stacked replica sees the images that
+    it would see alone.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ class Flips:
 
     def _draw(self, backend: Backend, batches: Shuffled) -> Any:
         """Which samples of the epoch are mirrored, (R or 1, N)."""
-        drawn: dict[int, np.ndarray] = {}  # replicas that share a generator share its draws
-        for generator in batches.streams:
-            if id(generator) not in drawn:
-                drawn[id(generator)] = generator.random(batches.data.n, dtype=np.float32) < self.probability
-        masks = drawn.values() if len(drawn) == 1 else [drawn[id(generator)] for generator in batches.streams]
-        return backend.asarray(np.stack(list(masks)))
+        drawn: dict[int, np.ndarray] = {}
+        for stream in batches.streams:
+            if id(stream) not in drawn:
+                drawn[id(stream)] = stream.random(batches.data.n, dtype=np.float32) < self.probability
+        rows = [drawn[id(stream)] for stream in batches.streams] if len(drawn) > 1 else list(drawn.values())
+        return backend.asarray(np.stack(rows))
 
     def _flip(self, backend: Backend, x: Any, mask: Any) -> Any:
         """X (R or 1, B, I), with the images mirrored where mask (R or 1, B) is set."""

@@ -56,10 +56,10 @@ class Trainer:
         tol: float = 0.0,
         keep_best: bool | None = None,
         shuffles: Sequence[Any] | None = None,
-        strategy: Strategy | None = None,
-        flip: float = 0.0,
         train_rows: Sequence[np.ndarray] | None = None,
         val_rows: Sequence[np.ndarray] | None = None,
+        strategy: Strategy | None = None,
+        flip: float = 0.0,
     ):
         self.monitor = check_fit(
             network,
@@ -77,7 +77,7 @@ class Trainer:
         backend, dtype, R = network.backend, network.dtype, network.replicas
         self.network, self.epochs, self.patience = network, int(epochs), patience
         self.loss_settings, self.penalty_settings = loss, penalty
-        self.schedule = schedule.select(np.arange(R))  # a copy: some schedules take notes
+        self.schedule = schedule.bind(R)
         self.clip_norm = clip_norm
         self.task = data.task
         self.train = Resident(backend, dtype, data.train.x, data.train.y, sample_weight)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,10 +81,10 @@ def fit(
     on_epoch
         Called with each epoch's record; a truthy answer stops the run.
     checkpoint
-        A folder for the run's state: written when the run is interrupted by Ctrl-C, which waits for the end of the
-        epoch.
+        A folder for the run's state, see `resume.Checkpoints`: written when the run ends or is interrupted by
+        Ctrl-C, which waits for the end of the epoch.
     checkpoint_every
-        Write it after so many epochs too, and at the end.
+        Write it after so many epochs too.
     resume
         Go on from the newest state in the folder, if there is one. The run ends in the same bits as one that was
         never interrupted.
@@ -109,8 +108,8 @@ def fit(
     }  # fmt: skip
 
     def train_stage(grown: Network, strategy: Strategy, epochs: int) -> History:
-        settings = {"schedule": copy.deepcopy(schedule), "l2": l2, "l1": l1, "progress": progress, **common}
-        return fit(grown, loss, optimizer, data, epochs=epochs, strategy=strategy, **settings)
+        more = {"schedule": schedule, "l2": l2, "l1": l1, "strategy": strategy, "progress": progress}
+        return fit(grown, loss, optimizer, data, epochs=epochs, **more, **common)
 
     stages = strategy.prepare(network, train_stage)
     trainer = Trainer(

@@ -18,6 +18,8 @@ from .parser import Parser, expand_config
 
 VERBS = {
     "train": "train a network on a data set",
+    "verify": "prove that backward is the derivative of forward",
+    "reproduce": "run the published reports and set our figures beside theirs",
     "data": "fetch a public data set, or show what a name or a file holds",
     "predict": "predict the rows of a file with a trained network",
     "export": "write a trained network for other programs: ONNX, PyTorch, NumPy",
