@@ -82,11 +82,10 @@ def _rates(setup: Setup, report: Report, label: str, data: Dataset) -> None:
         heat_map(accuracies, rates, batches, title="validation accuracy", row="learning rate", column="batch size"),
         f"{label}, after {setup.epochs(30)} epochs",
     )
-    i, j = np.unravel_index(accuracies.argmax(), accuracies.shape)
-    a, b = np.unravel_index(accuracies.argmin(), accuracies.shape)
+    (best, b), (worst, w) = (divmod(int(at), len(batches)) for at in (accuracies.argmax(), accuracies.argmin()))
     report.text(
-        f"""{label}: best is learning rate {rates[i]:g} with batches of {batches[j]} ({accuracies[i, j]:.4f}), worst
-        {rates[a]:g} with {batches[b]} ({accuracies[a, b]:.4f}). With batches of {batches[0]}, the three rates reach
+        f"""{label}: best is learning rate {rates[best]:g} with batches of {batches[b]} ({accuracies[best, b]:.4f}), worst
+        {rates[worst]:g} with {batches[w]} ({accuracies[worst, w]:.4f}). With batches of {batches[0]}, the three rates reach
         {", ".join(f"{v:.3f}" for v in accuracies[:, 0])}, with {batches[-1]}
         {", ".join(f"{v:.3f}" for v in accuracies[:, -1])}."""
     )
@@ -98,7 +97,8 @@ def _lengths(
     passes = setup.epochs(epochs, 1)
     for label, data in sets.items():
         found: dict[str, list[np.ndarray]] = {"standard": [], "residual": []}
-        table, shown = [], {}
+        table: list[list[Any]] = []
+        shown: dict[str, np.ndarray] = {}
         for kind in found:
             for length in lengths:
                 setup.progress(f"assignment: {label}, {kind}, {length} layers")
