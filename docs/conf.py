@@ -9,7 +9,6 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from docutils.parsers.rst import directives  # noqa: E402
 from docutils.statemachine import StringList  # noqa: E402
 from sphinx.directives.other import TocTree  # noqa: E402
 from sphinx.util.docutils import SphinxDirective  # noqa: E402
@@ -38,8 +37,12 @@ templates_path = ["_templates"]
 autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_inherit_docstrings = False  # what the methods of a kind of layer do is said once, in the base class
+highlight_language = "none"
 maximum_signature_line_length = 88
 numpydoc_show_class_members = False
+default_role = "py:obj"  # `Backend` in a docstring is a link
+toc_object_entries_show_parents = "hide"
 python_use_unqualified_type_names = True
 
 html_theme = "pydata_sphinx_theme"
@@ -47,42 +50,62 @@ html_title = "xbnet"
 html_static_path = ["_static"]
 html_css_files = ["xbnet.css"]
 html_show_sourcelink = False
+html_sidebars = {"architecture": [], "changelog": []}
 html_theme_options = {
     "logo": {"text": "xbnet"},
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "show_prev_next": True,
+    "show_toc_level": 2,
 }
 
-# -- the API reference: all that `xbnet.__all__` names, by the module it comes from ------------------------------------
+# -- the API reference: all that `xbnet` names, by the module it comes from --------------------------------------------
+
+LATE = ("XBClassifier", "XBRegressor", "XBSoftmax", "StackedSearchCV")
+"""Names that are imported when they are asked for, and can't be without scikit-learn."""
 
 GROUPS = {
-    "Networks and training": ("network", "training", "history", "replicas"),
+    "Networks and training": ("network", "training", "evaluation", "history", "replicas"),
     "Layers": ("layers", "parameters", "activations"),
     "Losses": ("losses",),
     "Optimizers": ("optimizers",),
+    "Strategies": ("strategies",),
     "Data sets": ("datasets",),
-    "Files": ("checkpoint",),
+    "Files": ("checkpoint", "resume"),
+    "Sweeps": ("sweep",),
+    "scikit-learn": ("estimators", "search"),
+    "Gradient and Jacobian tests": ("verify",),
     "Backends": ("backend",),
     "Errors": ("errors",),
 }
 
 
+def can_be_had(name: str) -> bool:
+    """Whether `xbnet` has the name in this environment."""
+    try:
+        return hasattr(xbnet, name)
+    except ImportError:
+        return False
+
+
 def api_page() -> str:
     """A table per group; names of modules that no group claims come last, so that none is forgotten."""
     groups: dict[str, list[str]] = {title: [] for title in (*GROUPS, "More")}
-    for name in xbnet.__all__:
-        module = getattr(getattr(xbnet, name), "__module__", "xbnet.layers")  # BATCH is a text: it has no module
-        room = module.split(".")[1]
+    late = [name for name in LATE if name not in xbnet.__all__ and can_be_had(name)]
+    for name in [*xbnet.__all__, *late]:
+        if name == "BATCH":  # a text: it has neither a module nor a docstring of its own
+            groups["Layers"].append("layers.base.BATCH")
+            continue
+        room = getattr(xbnet, name).__module__.split(".")[1]
         title = next((title for title, rooms in GROUPS.items() if room in rooms), "More")
         groups[title].append(name)
-    lines = ["Names of ``xbnet``", "==================", "", ".. currentmodule:: xbnet", ""]
+    lines = ["Names of xbnet", "==============", "", ".. currentmodule:: xbnet", ""]
     for title, names in groups.items():
         if names:
             lines += [title, "-" * len(title), "", ".. autosummary::", "   :toctree: .", "   :nosignatures:", ""]
-            lines += [f"   {name}" for name in sorted(names, key=str.lower)] + [""]
+            lines += [f"   {name}" for name in sorted(names, key=str.lower)]
+            lines.append("")
     return "\n".join(lines)
 
 
@@ -98,32 +121,38 @@ def write_api_page(app: object, config: object) -> None:
 
 
 class Flags(SphinxDirective):
-    """Tables of a verb's flags, one per group: ``{flags} train``."""
+    """Tables of a verb's flags, one per group, and of each of its actions: ``{flags} train``."""
 
     required_arguments = 1
 
     def run(self) -> list:
         """Write MyST tables and let it parse them."""
-        verb = directives.unchanged(self.arguments[0])
-        parser = build_parser(verb).child(verb)
+        verb = self.arguments[0]
+        return self.parse_text_to_nodes("\n".join(self.tables(build_parser(verb).child(verb))))
+
+    def tables(self, parser: argparse.ArgumentParser) -> list[str]:
+        """A table per group of flags; an action's come below its name."""
         lines: list[str] = []
         for group in parser._action_groups:
-            rows = [self.row(action) for action in group._group_actions if action.dest != "help"]
+            nested = [action for action in group._group_actions if isinstance(action, argparse._SubParsersAction)]
+            rows = [self.row(action) for action in group._group_actions if action.dest != "help" and not action.choices]
             if rows:
-                title = "Flags" if group.title in ("options", "positional arguments") else group.title.capitalize()
-                lines += [f"**{title}**", "", "| flag | default | |", "|---|---|---|", *rows, ""]
-        return self.parse_text_to_nodes("\n".join(lines))
+                title = {"options": "Flags", "positional arguments": "Arguments"}.get(group.title, group.title)
+                lines += [f"**{title.capitalize()}**", "", "| flag | default | meaning |", "|---|---|---|", *rows, ""]
+            for action in nested:
+                for name, child in action.choices.items():
+                    summary = next(choice.help for choice in action._choices_actions if choice.dest == name)
+                    lines += [f"`{parser.prog} {name}`: {summary}.", "", *self.tables(child)]
+        return lines
 
     def row(self, action: argparse.Action) -> str:
-        """One flag."""
-        metavar = action.metavar or (action.dest.upper() if action.nargs != 0 else "")
-        flag = f"{', '.join(action.option_strings)} {'' if action.nargs == 0 else metavar}".strip()
-        default = action.default
-        if isinstance(default, tuple):
-            default = ",".join(map(str, default))
-        shown = "" if default in (None, False, argparse.SUPPRESS) else f"`{default}`"
-        text = (action.help or "").replace("%(default)s", str(default))
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{flag}`", shown, text)) + " |"
+        """One flag or argument."""
+        value = "" if action.nargs == 0 else action.metavar or action.dest.upper()
+        flag = f"{', '.join(action.option_strings)} {value}".strip()
+        default = ",".join(map(str, action.default)) if isinstance(action.default, tuple) else action.default
+        silent = action.nargs == 0 or default is None or default == argparse.SUPPRESS
+        shown = "" if silent else f"`{default}`"
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{flag}`", shown, action.help or "")) + " |"
 
 
 class Verbs(SphinxDirective):
@@ -133,7 +162,7 @@ class Verbs(SphinxDirective):
         """Write MyST sections and let it parse them."""
         lines: list[str] = []
         for verb, summary in VERBS.items():
-            lines += [f"## `xbnet {verb}`", "", f"{summary[0].upper()}{summary[1:]}.", ""]
+            lines += [f"## xbnet {verb}", "", f"{summary[0].upper()}{summary[1:]}.", ""]
             lines += ["```{flags} " + verb, "```", ""]
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
@@ -147,8 +176,14 @@ class Pages(TocTree):
         return super().run() if self.content else []
 
 
+def skip(app: object, what: str, name: str, member: object, leave_out: bool, options: object) -> bool | None:
+    """Leave out what scikit-learn adds to its estimators."""
+    return True if (getattr(member, "__module__", None) or "").startswith("sklearn") else None
+
+
 def setup(app: object) -> None:
     """Called by Sphinx."""
+    app.connect("autodoc-skip-member", skip)
     app.add_directive("pages", Pages)
     app.connect("config-inited", write_api_page)
     app.add_directive("flags", Flags)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from test_floors import FLOORS, PACKAGE
 
 from xbnet.activations import ACTIVATIONS
 from xbnet.backend import INSTALL
@@ -21,6 +22,7 @@ from xbnet.layers import LAYERS
 from xbnet.losses import LOSSES
 from xbnet.optimizers import OPTIMIZERS
 from xbnet.schedules import SCHEDULES
+from xbnet.strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -70,12 +72,17 @@ def run(arguments: list[str]) -> tuple[int, str]:
     return code, out.getvalue()
 
 
+def quickly(arguments: list[str]) -> list[str]:
+    """The same command, but training takes two epochs: what is tested is that it runs."""
+    return [*arguments, "--epochs", "2"] if arguments[:1] == ["train"] else arguments
+
+
 def run_shell(text: str) -> None:
     """Every xbnet command ends well; lines that end in a backslash go on."""
     for line in text.replace("\\\n", " ").splitlines():
         arguments = words(line)
         if arguments is not None:
-            code, printed = run(arguments)
+            code, printed = run(quickly(arguments))
             assert code == 0, f"{line}\n{printed}"
 
 
@@ -132,12 +139,13 @@ def test_readme_opens_with_the_two_commands():
 @pytest.mark.parametrize(
     ("page", "known"),
     [
-        ("README.md", [*ACTIVATIONS, *LAYERS, *LOSSES, *OPTIMIZERS, *SCHEDULES, *INSTALL]),
-        ("README.md", [n for n in NAMES if n in ("gmm", "peaks", "swissroll")]),
+        ("README.md", [*ACTIVATIONS, *LAYERS, *LOSSES, *OPTIMIZERS, *SCHEDULES, *STRATEGIES, *INSTALL]),
+        ("README.md", NAMES),
         ("docs/layers.md", [*ACTIVATIONS, *LAYERS, *INITIALIZERS, *WITH_NUMBER]),
         ("docs/losses.md", LOSSES),
         ("docs/optimizers.md", [*OPTIMIZERS, *SCHEDULES]),
-        ("docs/datasets.md", ["gmm", "peaks", "swissroll"]),
+        ("docs/strategies.md", STRATEGIES),
+        ("docs/datasets.md", NAMES),
     ],
 )
 def test_tables_name_all_that_is_there(page, known):
@@ -174,3 +182,11 @@ def test_links_within_the_repository_lead_somewhere():
             place = target[0] or target[1]
             if "://" not in place:
                 assert (page.parent / place).exists(), f"{page.name}: {place}"
+
+
+def test_architecture_names_modules_that_are_there_on_their_floors():
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
+    named = {name: int(floor) for floor, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert len(named) > 30
+    assert named == {name: i for i, names in enumerate(FLOORS) for name in names if name in named}
+    assert all((PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file() for name in named)

@@ -19,6 +19,7 @@ from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from .parameters import ParameterSpec
 from .replicas import replica_seeds
 from .strategies import Alternating, Layerwise, Strategy, Weighted
+from .sweep import SweepResult, assert_replica_equal, sweep
 from .training import fit
 from .verify import (
     GradientComparison,
@@ -68,9 +69,11 @@ __all__ = [
     "ShapeError",
     "SoftmaxCrossEntropy",
     "Strategy",
+    "SweepResult",
     "Verification",
     "Weighted",
     "XbnetError",
+    "assert_replica_equal",
     "compare_gradients",
     "evaluate",
     "fit",
@@ -84,6 +87,7 @@ __all__ = [
     "numerical_gradient",
     "replica_seeds",
     "save",
+    "sweep",
 ]
 
 

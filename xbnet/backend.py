@@ -105,7 +105,7 @@ def get_backend(name: str | Backend = "numpy") -> Backend:
             return _open("cupy")
         except BackendError:
             return _open("numpy")
-    if name not in INSTALL:
+    if not isinstance(name, str) or name not in INSTALL:
         raise unknown_name("get_backend", "backend", name, [*INSTALL, "auto"])
     return _open(name)
 

@@ -27,7 +27,7 @@ KIND = "network"
 SCALARS = (str, int, float, bool)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Model:
     """A network from a file, with what belongs to it.
 

@@ -62,12 +62,20 @@ def shared_streams(seeds: Sequence[np.random.SeedSequence], purpose: str) -> lis
     return [made.setdefault(key, stream(seed, purpose)) for key, seed in zip(keys, seeds, strict=True)]
 
 
-def replica_values(where: str, value: Any, replicas: int) -> np.ndarray:
-    """A number, or a sequence of R, as float64 (R,)."""
+def numbers(where: str, value: Any) -> np.ndarray:
+    """A number, or a sequence of them, as float64 () or (R,); None becomes NaN."""
     try:
         values = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
-        raise ConfigError(f"{where}: expected a number or one per replica, got {value!r}") from None
+        values = np.empty((0, 0))
+    if values.ndim > 1:
+        raise ConfigError(f"{where}: expected a number or one per replica, got {value!r}")
+    return values
+
+
+def replica_values(where: str, value: Any, replicas: int) -> np.ndarray:
+    """A number, or a sequence of R, as float64 (R,)."""
+    values = numbers(where, value)
     if values.ndim == 0:
         return np.full(replicas, float(values))
     if values.shape != (replicas,):

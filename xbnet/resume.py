@@ -34,15 +34,11 @@ class Checkpoints:
     Parameters
     ----------
     folder
-        Made if it does not exist.
+        Made when the first one is written.
     """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"checkpoint {folder}: can't be made ({error.strerror}); choose another folder") from None
 
     def files(self) -> list[Path]:
         """Newest first."""
@@ -50,6 +46,10 @@ class Checkpoints:
 
     def write(self, trainer: Any, settings: dict[str, Any]) -> None:
         """Keep the trainer's state; older files than the last good one go once it is safely there."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"checkpoint {self.folder}: can't be made ({error.strerror}); choose another") from None
         tensors, description = pack(trainer)
         path = self.folder / f"epoch-{len(trainer.history):08d}.safetensors"
         write_tensors(path, KIND, tensors, {"settings": settings, **description})
@@ -101,7 +101,7 @@ def keep_checkpoints(
 
         def after_epoch() -> None:
             epoch = len(trainer.history)
-            if interrupted() or trainer.done or (every is not None and epoch % every == 0):
+            if interrupted() or (every is not None and (trainer.done or epoch % every == 0)):
                 checkpoints.write(trainer, settings)
             if interrupted():
                 raise KeyboardInterrupt(f"interrupted after epoch {epoch}; the run can be resumed from {folder}")

@@ -77,7 +77,7 @@ class Trainer:
         backend, dtype, R = network.backend, network.dtype, network.replicas
         self.network, self.epochs, self.patience = network, int(epochs), patience
         self.loss_settings, self.penalty_settings = loss, penalty
-        self.schedule = schedule.select(np.arange(R))  # a copy: some schedules take notes
+        self.schedule = schedule.bind(R)
         self.clip_norm = clip_norm
         self.task = data.task
         self.train = Resident(backend, dtype, data.train.x, data.train.y, sample_weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -34,17 +35,12 @@ def back_to(result: np.ndarray, like: Any) -> Any:
     name = library(like)
     if name == "numpy" or result.dtype.kind not in "biuf":
         return result
+    xp = sys.modules[name]  # it has made `like`
     if name == "cupy":
-        import cupy
-
         with like.device:
-            return cupy.asarray(result)
+            return xp.asarray(result)
     if name == "dpnp":
-        import dpnp
-
-        return dpnp.asarray(result, sycl_queue=like.sycl_queue)
+        return xp.asarray(result, sycl_queue=like.sycl_queue)
     if name == "torch":
-        import torch
-
-        return torch.from_numpy(np.ascontiguousarray(result)).to(like.device)
+        return xp.from_numpy(np.ascontiguousarray(result)).to(like.device)
     return like.__array_namespace__().asarray(result, device=like.device)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..replicas import select_values
+from ..replicas import numbers, select_values
 from .base import BATCH, Layer, Shape
 
 
@@ -27,8 +27,8 @@ class Dropout(Layer):
     """
 
     def __init__(self, rate: float | Any = 0.5):
-        values = np.asarray(rate, dtype=float)
-        if values.ndim > 1 or not np.all((values >= 0) & (values < 1)):
+        values = numbers("Dropout", rate)
+        if not np.all((values >= 0) & (values < 1)):
             raise ConfigError(f"Dropout: expected a rate in [0, 1), or one per replica, got {rate!r}")
         self.rate = rate
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..losses import Loss
 from ..network import Network
 from ..replicas import select_values
+from .rounding import Rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +48,10 @@ class Cost:
         weight = None if self.sample_weight is None else _rows(self.sample_weight, index)
         return Cost(self.loss.select(index), _rows(self.labels, index), weight, self.task)
 
-    def bind(self, network: Network, rows: np.ndarray) -> Any:
+    def bind(self, network: Network, rows: np.ndarray, rounding: Rounding) -> Any:
         """``f(outputs, gradient)`` for the batch of these rows: see `InnerProduct.bind`."""
         loss, backend = self.loss.bind(network, self.task), network.backend
+        rounding.attach(loss)
         labels, weights = self.labels[:, rows], self.weights()[:, rows]
         integer = labels.dtype.kind in "iu"
         on_device = backend.asarray(labels, np.intp if integer else network.dtype)
@@ -59,11 +61,8 @@ class Cost:
 
         def cost(outputs: Any, gradient: Any = None) -> tuple[np.ndarray, np.ndarray]:
             values = backend.to_host(loss(outputs, on_device, gradient, sample_weight)).astype(float)
-            # A loss subtracts numbers of the size of 1 or of its inputs (a log of a sum from a logit, a target from an
-            # output), also where its value is tiny.
-            sizes = np.abs(values) + np.minimum(1.0, np.abs(backend.to_host(outputs)).max(axis=2))
             total = weights.sum(axis=1)
-            return (values * weights).sum(axis=1) / total, (sizes * weights).sum(axis=1) / total
+            return (values * weights).sum(axis=1) / total, (np.abs(values) * weights).sum(axis=1) / total
 
         return cost
 
@@ -86,7 +85,7 @@ class InnerProduct:
         """For the replicas `index`."""
         return InnerProduct(self.u[index])
 
-    def bind(self, network: Network, rows: np.ndarray) -> Any:
+    def bind(self, network: Network, rows: np.ndarray, rounding: Rounding) -> Any:
         """``f(outputs, gradient)`` for the batch of these rows.
 
         It returns f (R,) and the size of the numbers it is made of (R,), on the host in float64; `gradient

@@ -13,7 +13,7 @@ from ..parameters import block_slices
 from ..penalties import Penalty
 from .functionals import Cost, InnerProduct
 from .kinks import Kinks
-from .rounding import Shaker, noise_of_line
+from .rounding import Rounding
 
 Drawn = Mapping[tuple[int, str], np.ndarray]
 
@@ -111,11 +111,14 @@ class Objective:
         self.slices = block_slices(self.network.specs)
         in_layer_order = sorted(self.slices, key=lambda name: int(name.split(".")[0]))
         self.blocks = (*in_layer_order, THETA, X) if self.slices else (X,)
+        self.rounding = Rounding(self.backend, self.network.dtype)
+        for layer in self.network.layers:
+            self.rounding.attach(layer)
         self.penalty = problem.penalty.bind(self.network)
+        self.rounding.attach(self.penalty)
         self.kinks = Kinks(self.network, self.penalty.active and self.penalty.uses_l1)
-        self.shaker = Shaker(self.network)
         self._warm_up()
-        self._cost = problem.functional.bind(self.network, np.arange(problem.x.shape[1]))
+        self._cost = problem.functional.bind(self.network, np.arange(problem.x.shape[1]), self.rounding)
         self.place(problem.theta, problem.x)
         self._freeze(drawn)
 
@@ -127,7 +130,7 @@ class Objective:
     def _warm_up(self) -> None:
         """Run once elsewhere with a longer batch, so that buffers hold what a careless layer would take for its own."""
         rows = np.append(np.arange(self.problem.x.shape[1]), 0)
-        self._cost = self.problem.functional.bind(self.network, rows)
+        self._cost = self.problem.functional.bind(self.network, rows, self.rounding)
         self.place(self.problem.theta, self.problem.x[:, rows])
         self._run_elsewhere()
 
@@ -163,8 +166,8 @@ class Objective:
 
     def home(self) -> None:
         """Back to the base point."""
-        self.network.theta[...] = self.shaker.moved(self._theta)
-        self._x = self.shaker.moved(self._x_home)
+        self.network.theta[...] = self.rounding.moved(self._theta)
+        self._x = self.rounding.moved(self._x_home)
 
     def mark(self) -> Sample:
         """Take the present base point as the side of every kink to stay on, and evaluate there."""
@@ -244,34 +247,18 @@ class Objective:
 
     def noise(self, eps: float, probes: int = 6) -> Noise:
         """How far rounding to a precision of `eps` moves f and its gradient; measured, see `rounding`."""
-        base, gradient, drawn = self.value(), self.gradient(), self.drawn()
-        f = self._roughness()
+        base, gradient = self.value(), self.gradient()
+        f = np.zeros(self.replicas)
         moves: dict[str, list[np.ndarray]] = {block: [] for block in gradient}
         for _ in range(probes):
-            self.shaker.size, self.shaker.inside = eps, True
+            self.rounding.size = eps
             self.home()
             f = np.maximum(f, np.abs(self.value().f - base.f))
-            for block, part in self.gradient().items():
+            for block, part in self._with_dx(self._cost, fresh=False).items():
                 moves[block].append(part - gradient[block])
-        self.shaker.size, self.shaker.inside = 0.0, False
-        self._keep(drawn)  # the masks have moved with all that layers keep
+            self.rounding.size = 0.0
         self.home()
         return Noise(f + 2 * eps * base.scale, {block: np.stack(parts) for block, parts in moves.items()})
-
-    def _roughness(self, lines: int = 3, h: float = 1e-6) -> np.ndarray:
-        """How far f lies from a smooth curve on short lines, (R,); 0 on lines that cross a kink."""
-        rough = np.zeros(self.replicas)
-        for _ in range(lines):
-            d, dx = (self._device(self.shaker.rng.standard_normal(a.shape)) for a in (self._theta, self._x_home))
-            samples = []
-            for t in range(-4, 5):
-                self.network.theta[...] = self._theta + t * h * d * self._theta
-                self._x = self._x_home + t * h * dx * self._x_home
-                samples.append(self.value())
-            self.home()
-            crossed = np.any([s.crossed for s in samples], axis=0)
-            rough = np.maximum(rough, np.where(crossed, 0.0, 3 * noise_of_line(np.stack([s.f for s in samples]))))
-        return rough
 
     def outputs(self) -> np.ndarray:
         """Of the network at the present point, host (R, B, O)."""
@@ -294,19 +281,21 @@ class Objective:
 
         return self._with_dx(hand_in, penalty=False)
 
-    def _with_dx(self, functional: Any, penalty: bool = True) -> dict[str, np.ndarray]:
+    def _with_dx(self, functional: Any, penalty: bool = True, fresh: bool = True) -> dict[str, np.ndarray]:
         dx = self.backend.xp.empty(self._x_full.shape, dtype=self.network.dtype)
-        return self._by_block(self._backward(functional, dx, penalty)) | {X: self._host(dx)}
+        return self._by_block(self._backward(functional, dx, penalty, fresh)) | {X: self._host(dx)}
 
     def _by_block(self, grad: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: grad[:, part] for name, part in self.slices.items()} | {THETA: grad}
+        blocks = {name: grad[:, part] for name, part in self.slices.items()}
+        return blocks | {THETA: grad} if blocks else {}
 
     def _host(self, array: Any) -> np.ndarray:
         return self.backend.to_host(array).astype(float).reshape(self.replicas, -1)
 
-    def _backward(self, functional: Any, dx: Any, penalty: bool = True) -> np.ndarray:
+    def _backward(self, functional: Any, dx: Any, penalty: bool = True, fresh: bool = True) -> np.ndarray:
         """The gradient (R, P) at the base point, by a backward all of whose results held NaN before."""
-        self._run_elsewhere()
+        if fresh:
+            self._run_elsewhere()
         network, nan = self.network, float("nan")
         outputs = self._forward()
         for array in (network.grad, network.output_gradient, dx):
@@ -320,14 +309,15 @@ class Objective:
 
     def _run_elsewhere(self) -> None:
         """Forward and backward at another point, then forward at a third; what they leave over can't pass for right."""
-        shaker = self.shaker
-        before = shaker.size, shaker.inside
-        shaker.size, shaker.inside = 0.5, False
+        for last in (False, True):
+            self.network.theta[...] = self._theta * self._random_factors(self._theta.shape)
+            self._x = self._x_home * self._random_factors(self._x_home.shape)
+            outputs = self._forward()
+            if not last:
+                self._cost(outputs, self.network.output_gradient)
+                self.network.backward()
         self.home()
-        outputs = self._forward()
-        self._cost(outputs, self.network.output_gradient)
-        self.network.backward()
-        self.home()
-        self._forward()
-        shaker.size, shaker.inside = before
-        self.home()
+
+    def _random_factors(self, shape: tuple[int, ...]) -> Any:
+        """In [0.5, 1.5), on the device."""
+        return self._device(self.rounding.rng.uniform(0.5, 1.5, shape))

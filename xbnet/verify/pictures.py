@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..plots import new_figure
-from .results import GradientComparison, Verification
+
+if TYPE_CHECKING:
+    from .results import GradientComparison, Verification
 from .taylor import TaylorCurve
 
 FIRST, SECOND = "#1f77b4", "#d62728"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -166,6 +166,11 @@ class GradientComparison:
         wrong = [block for block in self.blocks if not block.passed]
         if wrong:
             raise GradientError(f"{self.title}: {wrong[0].worst}", self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON needs."""
+        blocks = {block.block: asdict(block) for block in self.blocks}
+        return {"title": self.title, "passed": self.passed, "blocks": blocks}
 
     def plot(self) -> Any:
         """A figure: the differences of every block, absolute and relative."""

@@ -1,70 +1,66 @@
-"""Rounding, measured: the same computation with every intermediate array moved by a unit in the last place.
+"""Rounding, measured: the same computation with the result of every array operation moved by a unit in the last place.
 
-A layer amplifies such moves as it amplifies its own roundings, so what they do to f and to its gradient is what
-rounding may have done (Vignes, "Discrete stochastic arithmetic for validating results of numerical software", 2004).
-What stays the same under so small a move shows on a short line instead: differences of high order of a smooth function
-vanish there, and what is left is rounding (More & Wild, "Estimating computational noise", 2011).
+What such moves do to f and to its gradient is what rounding may have done (stochastic arithmetic: Vignes, "Discrete
+stochastic arithmetic for validating results of numerical software", 2004). Cancellation within a layer or a loss shows,
+as no bound from the sizes of inputs and outputs could tell it.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..layers import Layer
-from ..network import Network
+from ..backend import Backend
+
+ROUNDED = ("bmm", "bmm_tn", "bmm_nt", "row_sum", "batch_sum")
+"""The operations of `Linalg` that round; the others only move numbers."""
 
 
-class Shaker:
-    """Moves theta, x, what passes between the layers of a network, and what they keep; it changes the network for that.
+class Rounding:
+    """Stands between layers, loss and penalty and their array operations.
 
     Attributes
     ----------
     size
-        Every number moves by up to this share of itself; 0: nothing does.
-    inside
-        What a layer keeps from forward to backward moves too.
+        Every result is moved by up to this share of itself; 0: none is.
     """
 
-    def __init__(self, network: Network):
-        self.network, self.size, self.inside = network, 0.0, False
+    def __init__(self, backend: Backend, dtype: Any):
+        self.backend, self.dtype, self.size = backend, dtype, 0.0
         self.rng = np.random.default_rng(0)
-        for layer in network.layers:
-            layer.forward = self._forward(layer, layer.forward)  # type: ignore[method-assign]
-            layer.backward = self._backward(layer.backward)  # type: ignore[method-assign]
+
+    def attach(self, user: Any) -> None:
+        """Put itself between `user` and its `xp` and `linalg`."""
+        user.xp = Operations(user.xp, self, lambda keywords: "out" in keywords)
+        user.linalg = Operations(user.linalg, self, lambda keywords: True, ROUNDED)
+
+    def factors(self, shape: tuple[int, ...]) -> Any:
+        """Random numbers near 1, on the device."""
+        return self.backend.asarray(1 + self.rng.uniform(-self.size, self.size, shape), self.dtype)
 
     def moved(self, array: Any) -> Any:
-        """The array with every number moved; the array itself if nothing moves."""
-        if not self.size:
-            return array
-        factors = 1 + self.rng.uniform(-self.size, self.size, array.shape)
-        return array * self.network.backend.asarray(factors, self.network.dtype)
-
-    def _forward(self, layer: Layer, forward: Any) -> Any:
-        def moving(x: Any, training: bool) -> Any:
-            y = forward(x, training)
-            if self.size and self.inside:
-                for name in layer.buffers():
-                    kept = getattr(layer, name)
-                    kept[...] = self.moved(kept)
-            return self.moved(y)
-
-        return moving
-
-    def _backward(self, backward: Any) -> Any:
-        return lambda dy, dx: backward(self.moved(dy), dx)
+        """A moved copy of an array; the array itself if nothing is to be moved."""
+        return array * self.factors(array.shape) if self.size else array
 
 
-def noise_of_line(f: np.ndarray) -> np.ndarray:
-    """The standard deviation of rounding in values f (n, ...) at n equal steps on a short line, (...).
+class Operations:
+    """An array namespace, or a `Linalg`, whose results are moved in place where they are rounded."""
 
-    The largest estimate by differences of order k = 3 and 4, each sqrt(gamma_k mean((diff_k f)^2)) with
-    gamma_k = (k!)^2 / (2k)!  (More & Wild 2011, equation 2.5).
-    """
-    estimates = [
-        math.factorial(k) / math.sqrt(math.factorial(2 * k)) * np.sqrt(np.mean(np.diff(f, k, axis=0) ** 2, axis=0))
-        for k in (3, 4)
-    ]
-    return np.max(estimates, axis=0)
+    def __init__(self, operations: Any, rounding: Rounding, rounds: Callable[[dict], bool], names: tuple = ()):
+        self._operations, self._rounding, self._rounds, self._names = operations, rounding, rounds, names
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._operations, name)
+        if not callable(operation) or isinstance(operation, type) or (self._names and name not in self._names):
+            return operation
+        rounding = self._rounding
+
+        def rounded(*arguments: Any, **keywords: Any) -> Any:
+            result = operation(*arguments, **keywords)
+            if rounding.size and self._rounds(keywords) and result.dtype == rounding.dtype:
+                result *= rounding.factors(result.shape)
+            return result
+
+        return rounded

@@ -13,8 +13,8 @@ CLEAR = 100.0
 FEWEST, MOST = 4, 6
 """Points that an order is measured on."""
 TRIES = (1.0, 1.0, 2.0**-12, 2.0**-20)
-"""Random directions that are tried before a test fails, each with steps so much smaller than asked for: a wrong gradient
-is wrong along nearly every direction, while a right one may have to be looked at more closely (where batch
+"""Random directions that are tried before a test fails, each with steps so much smaller than asked for. A wrong
+gradient is wrong along nearly every direction; a right one may have to be looked at more closely (where batch
 normalization meets a constant column, f bends within 1e-8)."""
 AGREEMENT = 1e-4
 """Where too few points rise above rounding to show an order: how well <grad, d> must agree with f instead."""
@@ -203,7 +203,9 @@ def taylor_curve(
     """Test one block of every replica at once along random unit directions; gradient (R, n)."""
     R, size = gradient.shape
     kept: dict[int, tuple] = {}
-    for tried, scale in enumerate(TRIES, 1):
+    tried = 0
+    for scale in TRIES:
+        tried += 1
         e = scale * steps
         d = rng.standard_normal((R, size))
         d /= np.linalg.norm(d, axis=1, keepdims=True)
