@@ -84,8 +84,9 @@ def _rates(setup: Setup, report: Report, label: str, data: Dataset) -> None:
     )
     (best, b), (worst, w) = (divmod(int(at), len(batches)) for at in (accuracies.argmax(), accuracies.argmin()))
     report.text(
-        f"""{label}: best is learning rate {rates[best]:g} with batches of {batches[b]} ({accuracies[best, b]:.4f}), worst
-        {rates[worst]:g} with {batches[w]} ({accuracies[worst, w]:.4f}). With batches of {batches[0]}, the three rates reach
+        f"""{label}: best is learning rate {rates[best]:g} with batches of {batches[b]} ({accuracies[best, b]:.4f}),
+        worst {rates[worst]:g} with {batches[w]} ({accuracies[worst, w]:.4f}). With batches of {batches[0]}, the three
+        rates reach
         {", ".join(f"{v:.3f}" for v in accuracies[:, 0])}, with {batches[-1]}
         {", ".join(f"{v:.3f}" for v in accuracies[:, -1])}."""
     )
