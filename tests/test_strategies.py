@@ -157,8 +157,8 @@ def test_resumes_to_the_bit(tmp_path):
         return net.theta
 
     whole = run(5, network())
-    run(3, network(), checkpoint=tmp_path)
-    np.testing.assert_array_equal(run(5, network(), checkpoint=tmp_path, resume=True), whole)
+    run(3, network(), checkpoint=tmp_path, checkpoint_every=1)
+    np.testing.assert_array_equal(run(5, network(), checkpoint=tmp_path, checkpoint_every=1, resume=True), whole)
     with pytest.raises(ConfigError, match=r"was made with strategy = Alternating\(every=2\), got Strategy\(\)"):
         xbnet.fit(
             network(), "cross_entropy", "adamw:lr=0.01", DATA, epochs=6, batch_size=32, rng=2, checkpoint=tmp_path,

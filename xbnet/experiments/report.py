@@ -55,9 +55,10 @@ class Row:
         size = self._shown(abs(self.gain))
         if float(size.replace(",", "")) == 0:
             return "equal"
+        if self.gain > 0:
+            return f"better by {size}"
         decimals = len(f"{self.reported:g}".partition(".")[2])
-        rounded = ", equal when rounded" if round(self.ours, decimals) == self.reported else ""
-        return f"{'better' if self.gain > 0 else 'worse'} by {size}{rounded}"
+        return f"worse by {size}" + (", equal when rounded" if round(self.ours, decimals) == self.reported else "")
 
     def cells(self) -> list[str]:
         """What the table shows."""
