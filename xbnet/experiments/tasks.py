@@ -94,12 +94,16 @@ def _softmax_regression(setup: Setup, report: Report, sets: dict[str, Dataset]) 
         network = Network([Linear(data.n_outputs)], data.n_inputs, rng=0)
         settings: dict[str, Any] = {"epochs": setup.epochs(200), "batch_size": 64, "rng": 0, "progress": False}
         history = fit(network, "cross_entropy", SGD(lr=0.1), data, **settings)
-        table.append([label, *(history[k][-1] for k in ("train_loss", "train_accuracy", "val_accuracy"))])
+        half = history["val_accuracy"][len(history) // 2 - 1]
+        table.append([label, *(history[k][-1] for k in ("train_loss", "train_accuracy", "val_accuracy")), half])
         lines |= {f"{part} {label}": history[f"{part}_accuracy"] for part in ("train", "val")}
-    report.table(("softmax regression, 200 epochs, learning rate 0.1", "loss", "train", "validation"), table)
-    best = max(row[-1] for row in table)
+    report.table(
+        ("softmax regression, lr 0.1", "loss", "train", "validation", "at half the epochs"),
+        table,
+    )
+    best = max(row[-2] for row in table)
     report.text(
-        f"""A linear model fits neither set: the better of the two accuracies is {best:.4f}, and more epochs don't
-        change it."""
+        f"""A linear model fits neither set: the better of the two accuracies is {best:.4f}, and the second
+        half of the epochs has hardly changed it."""
     )
     report.picture(curves([("accuracy", lines)]), "Softmax regression does not fit these sets")
