@@ -57,10 +57,13 @@ OPTIMIZERS = {
 # Name -> (schedule, its factors at the epochs 0, 0.5, 1, 2 and 3 of a run of 4), worked out by hand.
 SCHEDULES = {
     "constant": lambda: (Schedule(), [1, 1, 1, 1, 1]),
-    "step": lambda: (Step(every=2, gamma=0.1), [1, 1, 1, 0.1, 0.1]),
-    "exponential": lambda: (Exponential(gamma=0.5), [1, 1, 0.5, 0.25, 0.125]),
+    "step": lambda: (Step(every=1, gamma=0.3), [1, 1, 0.3, 0.09, 0.027]),
+    "exponential": lambda: (Exponential(gamma=0.8), [1, 1, 0.8, 0.64, 0.512]),
     "inverse_time": lambda: (InverseTime(rate=0.5), [1, 1 / 1.25, 1 / 1.5, 1 / 2, 1 / 2.5]),
-    "cosine": lambda: (Cosine(final=0.2), [1, 0.6 + 0.4 * np.cos(np.pi / 8), 0.6 + 0.4 * 0.5**0.5, 0.6, 0.6 - 0.4 * 0.5**0.5]),
+    "cosine": lambda: (
+        Cosine(final=0.2),
+        0.6 + 0.4 * np.cos(np.pi * np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4])),
+    ),
     "triangular": lambda: (Triangular(half_cycle=2, low=0.2), [0.2, 0.4, 0.6, 1, 0.6]),
     "warmup": lambda: (Warmup(epochs=2), [0.0005, 0.2505, 0.5005, 1, 1]),
     "plateau": lambda: (Plateau(), [1, 1, 1, 1, 1]),
@@ -68,12 +71,12 @@ SCHEDULES = {
 
 # Name -> (mean, standard deviation) of a weight (I, O).
 INITIALIZERS = {
-    "glorot": lambda I, O: (0, (2 / (I + O)) ** 0.5),
-    "he": lambda I, O: (0, (2 / I) ** 0.5),
-    "zeros": lambda I, O: (0, 0),
-    "ones": lambda I, O: (1, 0),
-    "normal:0.3": lambda I, O: (0, 0.3),
-    "uniform:0.3": lambda I, O: (0, 0.3 / 3**0.5),
+    "glorot": lambda rows, columns: (0, (2 / (rows + columns)) ** 0.5),
+    "he": lambda rows, columns: (0, (2 / rows) ** 0.5),
+    "zeros": lambda rows, columns: (0, 0),
+    "ones": lambda rows, columns: (1, 0),
+    "normal:0.3": lambda rows, columns: (0, 0.3),
+    "uniform:0.3": lambda rows, columns: (0, 0.3 / 3**0.5),
 }
 
 

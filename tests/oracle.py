@@ -62,8 +62,10 @@ class Twin:
     def __call__(self, x, training=True):
         """Logits (B, C) of x (B, I), a torch tensor."""
         for k, layer in enumerate(self.net.layers):
-            mine = [{key.partition(".")[2]: v for key, v in blocks.items() if key.startswith(f"{k}.")}
-                    for blocks in (self.p, self.state)]
+            mine = [
+                {key.partition(".")[2]: v for key, v in blocks.items() if key.startswith(f"{k}.")}
+                for blocks in (self.p, self.state)
+            ]
             x = LAYERS[type(layer).__name__](layer, x, *mine, self.r, training)
         return x
 

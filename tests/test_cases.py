@@ -8,7 +8,13 @@ from xbnet import activations, initializers, layers, losses, optimizers, schedul
 
 
 def subclasses(base):
-    return {cls for name in dir(xbnet) if isinstance(cls := getattr(xbnet, name), type) and issubclass(cls, base)} - {base}
+    """The public classes derived from one."""
+    public = [thing for name in xbnet.__all__ if isinstance(thing := getattr(xbnet, name), type)]
+    return {cls for cls in public if issubclass(cls, base) and cls is not base}
+
+
+def heads(rows, separator):
+    return {name.partition(separator)[0] for name in rows}
 
 
 @pytest.mark.parametrize(
@@ -16,8 +22,8 @@ def subclasses(base):
     [
         (cases.OPTIMIZERS, optimizers.OPTIMIZERS),
         (cases.SCHEDULES, schedules.SCHEDULES),
-        ({name.partition(":")[0]: 0 for name in cases.INITIALIZERS}, initializers.INITIALIZERS | initializers.WITH_NUMBER),
-        ({name.partition("-")[0]: 0 for name in cases.LOSSES}, losses.LOSSES),
+        (heads(cases.INITIALIZERS, ":"), initializers.INITIALIZERS | initializers.WITH_NUMBER),
+        (heads(cases.LOSSES, "-"), losses.LOSSES),
     ],
     ids=["optimizers", "schedules", "initializers", "losses"],
 )

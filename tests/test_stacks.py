@@ -21,7 +21,9 @@ def data_for(task, n=22):
 def run(make, seeds, data, *, replicas, dtype="float64", **settings):
     """Train a stack; `make(value)` gives layers, loss and optimizer, taking `value` of each per-replica setting."""
     layers, loss, optimizer = make
-    net = cases.network(layers, n_outputs=data.n_outputs, n_inputs=data.n_inputs, replicas=replicas, rng=seeds, dtype=dtype)
+    net = cases.network(
+        layers, n_outputs=data.n_outputs, n_inputs=data.n_inputs, replicas=replicas, rng=seeds, dtype=dtype
+    )
     history = xbnet.fit(net, loss, optimizer, data, **{"epochs": 3, "batch_size": 8, **settings})
     return net, history
 
@@ -68,6 +70,18 @@ def test_layers_in_float32(row):
 def test_losses(row):
     loss, task = cases.LOSSES[row]()
     assert_stack_is_its_members(lambda value: ("linear-tanh", loss, xbnet.SGD(value(LR))), task)
+
+
+@pytest.mark.parametrize("row", cases.OPTIMIZERS)
+def test_full_batch(row):
+    """One step an epoch."""
+    hyper = cases.OPTIMIZERS[row]().hyper
+    make = lambda value: (  # noqa: E731
+        "linear-tanh",
+        LOSS,
+        type(cases.OPTIMIZERS[row]())(**{key: value([v, 0.5 * v, 0.9 * v]) for key, v in hyper.items()}),
+    )
+    assert_stack_is_its_members(make, batch_size=None, epochs=6, schedule=xbnet.schedules.Exponential(0.8))
 
 
 def test_label_smoothing_per_replica():
@@ -118,7 +132,9 @@ def test_plateau_falls_for_each_replica_in_its_own_epoch():
     def make(value):
         return "linear-tanh", LOSS, xbnet.SGD(value([5.0, 0.1, 2.0]))
 
-    _, history = assert_stack_is_its_members(make, schedule="plateau:patience=0,factor=0.5", monitor="train_loss", epochs=6)
+    _, history = assert_stack_is_its_members(
+        make, schedule="plateau:patience=0,factor=0.5", monitor="train_loss", epochs=6
+    )
     falls = (history["lr"] / history["lr"][0]).T.tolist()
     assert falls[0] != falls[1] != falls[2], "the test means nothing if all fall together"
     assert falls[1] == [1.0] * 6
@@ -126,9 +142,15 @@ def test_plateau_falls_for_each_replica_in_its_own_epoch():
 
 def test_early_stopping_ends_each_replica_in_its_own_epoch():
     def make(value):
-        return [Linear(6, "tanh"), BatchNorm(), Dropout(value([0.1, 0.0, 0.3]))], LOSS, xbnet.Adam(value([0.3, 0.003, 0.1]))
+        return (
+            [Linear(6, "tanh"), BatchNorm(), Dropout(value([0.1, 0.0, 0.3]))],
+            LOSS,
+            xbnet.Adam(value([0.3, 0.003, 0.1])),
+        )
 
-    net, history = assert_stack_is_its_members(make, patience=3, epochs=15, l2=[0.0, 1e-3, 1e-2], clip_norm=[1.0, 9.0, 2.0])
+    _, history = assert_stack_is_its_members(
+        make, patience=3, epochs=15, l2=[0.0, 1e-3, 1e-2], clip_norm=[1.0, 9.0, 2.0]
+    )
     ended = np.isfinite(history["train_loss"]).sum(axis=0)
     assert len(set(ended)) > 1, "the test means nothing if all replicas end together"
     assert "stopped" in history.status
@@ -235,7 +257,9 @@ def test_odd_sizes(replicas, n_inputs, width, batch_size, n, dtype, seed):
         return [Linear(width, "gelu"), Residual(n_hidden=1), Dropout(0.3)], "cross_entropy", xbnet.Adam(value(rates))
 
     data = xbnet.checks.check_data(data)
-    assert_stack_is_its_members(make, replicas=replicas, data=data, batch_size=batch_size, epochs=2, dtype=dtype, clip_norm=1.0)
+    assert_stack_is_its_members(
+        make, replicas=replicas, data=data, batch_size=batch_size, epochs=2, dtype=dtype, clip_norm=1.0
+    )
 
 
 @settings(max_examples=25, deadline=None)

@@ -5,13 +5,14 @@ Arrays are 3-D inside: x (R, B, I), where R = 1 means shared by all replicas; W 
 logits (R, B, C), labels (R or 1, B). A `d` in front of a name is the gradient of the loss by it. Rows are samples.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from .activations import Activation
 from .backend import Backend, get_backend
 from .checkpoint import Model, load, load_model, save
 from .datasets import Dataset, Part, load_dataset
-from .errors import BackendError, ConfigError, DataError, DivergenceError, ShapeError, XbnetError
+from .errors import BackendError, ConfigError, DataError, DivergenceError, GradientError, ShapeError, XbnetError
 from .evaluation import evaluate
 from .history import History
 from .layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
@@ -20,12 +21,20 @@ from .network import Network
 from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from .parameters import ParameterSpec
 from .replicas import replica_seeds
+from .strategies import Alternating, Layerwise, Strategy, Weighted
+from .sweep import SweepResult, assert_replica_equal, sweep
 from .training import fit
 
-try:
-    __version__ = version("xbnet")
-except PackageNotFoundError:  # run from a checkout that was never installed
-    __version__ = "0+unknown"
+if TYPE_CHECKING:  # what these need is imported when they are asked for, see `__getattr__`
+    from .verify import (
+        GradientComparison,
+        Verification,
+        compare_gradients,
+        gradient_test,
+        jacobian,
+        jacobian_test,
+        numerical_gradient,
+    )
 
 __all__ = [
     "BATCH",
@@ -33,6 +42,7 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "Alternating",
     "Backend",
     "BackendError",
     "BatchNorm",
@@ -42,9 +52,12 @@ __all__ = [
     "Dataset",
     "DivergenceError",
     "Dropout",
+    "GradientComparison",
+    "GradientError",
     "History",
     "Layer",
     "LayerNorm",
+    "Layerwise",
     "Linear",
     "Loss",
     "MeanSquaredError",
@@ -59,13 +72,51 @@ __all__ = [
     "Residual",
     "ShapeError",
     "SoftmaxCrossEntropy",
+    "Strategy",
+    "SweepResult",
+    "Verification",
+    "Weighted",
     "XbnetError",
+    "assert_replica_equal",
+    "compare_gradients",
     "evaluate",
     "fit",
     "get_backend",
+    "gradient_test",
+    "jacobian",
+    "jacobian_test",
     "load",
     "load_dataset",
     "load_model",
+    "numerical_gradient",
     "replica_seeds",
     "save",
+    "sweep",
 ]
+
+
+LATE = {
+    "XBClassifier": "estimators",
+    "XBRegressor": "estimators",
+    **dict.fromkeys(("GradientComparison", "Verification", "compare_gradients", "gradient_test"), "verify"),
+    **dict.fromkeys(("jacobian", "jacobian_test", "numerical_gradient"), "verify"),
+    "__version__": "version",
+}
+"""Names that live in parts of the package which `import xbnet` leaves out, to stay quick."""
+
+
+def __getattr__(name: str) -> object:
+    """Import the part that a late name lives in."""
+    if name not in LATE:
+        raise AttributeError(f"module 'xbnet' has no attribute {name!r}")
+    try:
+        module = import_module(f".{LATE[name]}", __name__)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "sklearn":
+            raise
+        raise ImportError(f"xbnet.{name} needs scikit-learn: pip install 'xbnet[sklearn]'") from error
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATE})

@@ -206,6 +206,6 @@ def get_activation(activation: str | Activation | None) -> Activation:
         return activation
     if activation is None:
         return ACTIVATIONS["identity"]
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise unknown_name("activation", "activation", activation, ACTIVATIONS)
     return ACTIVATIONS[activation]

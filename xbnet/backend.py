@@ -4,7 +4,8 @@ This is the only module that imports cupy or dpnp. The numeric core receives a `
 dialect that the three share:
 
 - ufuncs with `out=`, which never aliases an input unless the ufunc is arithmetic (dpnp refuses
-  ``maximum(x, 0, out=x)``); no `where=` on ufuncs, no `einsum`;
+  ``maximum(x, 0, out=x)`` and comparisons in place, and wants booleans as the `out` of a comparison); no `where=`
+  on ufuncs, no `einsum`;
 - `matmul`, `take`, `argmax` only through `backend.linalg`;
 - no `.item()`, `float(array)`, `if array`: each waits for the device. One host read an epoch;
 - hyper-parameters are Python floats or arrays of the network's dtype: ``float32 array * np.float64`` is float64.
@@ -13,7 +14,6 @@ dialect that the three share:
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 import sys
 import sysconfig
@@ -73,6 +73,10 @@ class Backend:
         elif self.name == "dpnp":
             self.xp.empty(1).sycl_queue.wait()
 
+    def __reduce__(self) -> Any:
+        """A backend is pickled as its name, and opened anew where it arrives."""
+        return get_backend, (self.name,)
+
     def __repr__(self) -> str:
         return f"Backend({self.name!r}, device={self.device!r})"
 
@@ -100,7 +104,7 @@ def get_backend(name: str | Backend = "numpy") -> Backend:
             return _open("cupy")
         except BackendError:
             return _open("numpy")
-    if name not in INSTALL:
+    if not isinstance(name, str) or name not in INSTALL:
         raise unknown_name("get_backend", "backend", name, [*INSTALL, "auto"])
     return _open(name)
 

@@ -155,7 +155,7 @@ class Shuffled(Batches):
         super().__init__(backend, data, batch_size)
         self.streams = list(streams)
         self._whole = InOrder(backend, data, batch_size) if data.n == batch_size else None
-        subsets: Sequence[Any] = data.rows or [None] * len(self.streams)
+        subsets: Sequence[Any] = [None] * len(self.streams) if data.rows is None else data.rows
         self._firsts = self._share([(id(s), id(rows)) for s, rows in zip(self.streams, subsets, strict=True)])
 
     def epoch(self) -> Iterator[Batch]:

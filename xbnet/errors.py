@@ -37,7 +37,17 @@ class DivergenceError(XbnetError, ArithmeticError):
     history: Any = None
 
 
-def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int | tuple[int, ...]) -> None:
+class GradientError(XbnetError, ArithmeticError):
+    """A gradient or Jacobian test failed; `result` holds what it found."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, result: Any = None):
+        super().__init__(message)
+        self.result = result
+
+
+def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int | tuple[int, ...] | None) -> None:
     """Raise `ShapeError` unless `array` has the axes given, in order.
 
     Parameters
@@ -51,21 +61,21 @@ def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int 
     hint
         What the user may have done, e.g. ``"was a feature column dropped?"``.
     **axes
-        The legend's letter of each axis and the size it must have; a tuple lists the sizes allowed.
+        The legend's letter of each axis and the size it must have; a tuple lists the sizes allowed, None allows any.
 
     Examples
     --------
     >>> import numpy as np
-    >>> expect_shape("Network.forward", "x", np.zeros((4, 32, 7)), R=4, B=32, I=8)
+    >>> expect_shape("Network.forward", "x", np.zeros((4, 32, 7)), R=4, B=None, I=8)
     Traceback (most recent call last):
         ...
-    xbnet.errors.ShapeError: Network.forward: expected x (R=4, B=32, I=8), got (4, 32, 7)
+    xbnet.errors.ShapeError: Network.forward: expected x (R=4, B, I=8), got (4, 32, 7)
     """
     shape = tuple(array.shape)
-    allowed = [size if isinstance(size, tuple) else (size,) for size in axes.values()]
-    if len(shape) == len(allowed) and all(n in sizes for n, sizes in zip(shape, allowed, strict=True)):
+    allowed = {k: size if isinstance(size, tuple) or size is None else (size,) for k, size in axes.items()}
+    if len(shape) == len(allowed) and all(v is None or n in v for n, v in zip(shape, allowed.values(), strict=True)):
         return
-    wanted = ", ".join(f"{k}={' or '.join(map(str, v))}" for k, v in zip(axes, allowed, strict=True))
+    wanted = ", ".join(k if v is None else f"{k}={' or '.join(map(str, v))}" for k, v in allowed.items())
     raise ShapeError(f"{where}: expected {name} ({wanted}), got {shape}" + (f"; {hint}" if hint else ""))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .batches import InOrder, Resident
-from .checks import check_data
+from .checks import check_samples
 from .losses import Loss, get_loss
 from .network import EVALUATION_ROWS, Network
 
@@ -50,8 +50,9 @@ def evaluate(network: Network, loss: str | Loss, x: Any, y: Any, sample_weight: 
     dict
         "loss" and "accuracy", each (R,) float64; accuracy is NaN for regression.
     """
-    data = check_data((x, y))
-    bound = get_loss(loss).bind(network, data.task)
-    part = Resident(network.backend, network.dtype, data.train.x, data.train.y, sample_weight)
+    settings = get_loss(loss)
+    task, x, y, sample_weight = check_samples(network, settings, x, y, sample_weight)
+    bound = settings.bind(network, task)
+    part = Resident(network.backend, network.dtype, x, y, sample_weight)
     values = evaluate_batches(network, bound, InOrder(network.backend, part, min(EVALUATION_ROWS, part.n)))
     return dict(zip(("loss", "accuracy"), values, strict=True))

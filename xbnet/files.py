@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,25 @@ def write_text(path: str | Path, content: str) -> None:
 
 def write_with(path: str | Path, write: Callable[[Any], Any]) -> None:
     """Let `write` fill a temporary binary file beside `path`, then rename it to `path`."""
+    with replacing(path) as stream:
+        write(stream)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Any]:
+    """A temporary binary file beside `path`, renamed to `path` when all went well."""
     path = Path(path)
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
             temporary = Path(stream.name)
-            write(stream)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise ConfigError(f"{path}: can't be written ({error.strerror}); choose another place") from error
     finally:

@@ -39,6 +39,8 @@ class History:
         Per replica: "finished" (ran all epochs), "stopped" (patience was over, or a callback said so) or "diverged".
     best_epoch
         (R,) integers: the epoch with the best monitored figure, 0 before the first.
+    stages
+        Histories of what a strategy trained before the first epoch, see `Layerwise`.
     """
 
     def __init__(self, replicas: int):
@@ -46,6 +48,7 @@ class History:
         self.records: list[dict[str, Any]] = []
         self.status = ["running"] * replicas
         self.best_epoch = np.zeros(replicas, dtype=int)
+        self.stages: list[History] = []
 
     def __len__(self) -> int:
         return len(self.records)

@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from .backend import Backend, get_backend
-from .errors import ConfigError, ShapeError, XbnetError, expect_shape
-from .layers import BATCH, Layer
+from .errors import ConfigError, DataError, ShapeError, XbnetError, expect_shape
+from .layers import BATCH, Layer, copy_layers
 from .links import LINKS
 from .parameters import block_slices, carve, layout
 from .replicas import replica_seeds, replica_values, stream
+from .settings import float_type, whole_number
 from .workspace import Workspace
 
+LINKED_ROWS = 4096
+"""Rows whose outputs become predictions at once, a multiple of `EVALUATION_ROWS`."""
 EVALUATION_ROWS = 256
 """Rows per forward pass when many are predicted or evaluated. It is fixed because BLAS may round a product of other
 sizes otherwise: so what a network predicts does not depend on how many it is stacked with."""
@@ -52,8 +55,7 @@ class Network:
     parameters, gradients
         Block name -> view (R, ...) into theta or grad.
     link
-        What turns the last layer's output into predictions: "softmax", "sigmoid" or "identity"; `fit` sets it from
-        the loss.
+        What turns the last layer's output into predictions, a name in `links.LINKS`; `fit` sets it from the loss.
 
     Raises
     ------
@@ -73,32 +75,34 @@ class Network:
         dtype: Any = "float32",
         rng: Any = None,
     ):
-        self.n_inputs, self.replicas = _positive("n_inputs", n_inputs), _positive("replicas", replicas)
+        self.n_inputs = whole_number("Network", "n_inputs", n_inputs)
+        self.replicas = whole_number("Network", "replicas", replicas)
         self.backend = get_backend(backend)
-        self.dtype = _float_type(dtype)
+        self.dtype = float_type("Network", dtype)
         self.seeds = replica_seeds(rng, self.replicas)
         self.link = "softmax"
-        self.layers = _copied(layers)
+        self._bare = copy_layers(layers)
         self.streams = [stream(seed, "dropout") for seed in self.seeds]
-        self.n_outputs = self._build()
+        self._build()
         self._allocate()
         self._initialize()
 
     # -- construction ----------------------------------------------------------------------------------------------
 
-    def _build(self) -> int:
-        """Fix every layer's sizes, and collect the blocks of theta and state."""
+    def _build(self) -> None:
+        """Fix the sizes of the bare layers, and collect the blocks of theta and state."""
         width, specs, state_specs = self.n_inputs, [], []
-        for k, layer in enumerate(self.layers):
+        for k, layer in enumerate(self._bare):
             layer.build(width)
             width = layer.n_outputs
             specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.parameters()]
             state_specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.state()]
-        self.specs, self.state_specs = layout(specs), tuple(state_specs)
-        return width
+        self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width
 
     def _allocate(self) -> None:
+        """Make all arrays, and copies of the bare layers that work on them."""
         xp, R = self.backend.xp, self.replicas
+        self.layers = [copy.copy(layer) for layer in self._bare]
         self.n_parameters = sum(spec.size for spec in self.specs)
         self.n_weights = sum(spec.size for spec in self.specs if spec.is_weight)
         self._theta = xp.zeros((R, self.n_parameters), dtype=self.dtype)
@@ -121,7 +125,7 @@ class Network:
             for spec in layer.state():
                 setattr(layer, spec.name, self.statistics[f"{k}.{spec.name}"])
             for name, value in layer.hyper().items():
-                setattr(layer, name, self.per_replica(f"{type(layer).__name__}.{name}", value)[:, :, None])
+                setattr(layer, name, self.per_replica(type(layer).__name__, value)[:, :, None])
             layer.bind(self.streams)
 
     def _initialize(self) -> None:
@@ -133,9 +137,9 @@ class Network:
         for r, seed in enumerate(self.seeds):
             rng = stream(seed, "init")
             for spec in in_layer_order:
-                theta[r, slices[spec.name]] = spec.initializer(rng, spec.shape).ravel()
+                theta[r, slices[spec.name]] = spec.draw(rng).ravel()
             for spec in self.state_specs:
-                state[r, state_slices[spec.name]] = spec.initializer(rng, spec.shape).ravel()
+                state[r, state_slices[spec.name]] = spec.draw(rng).ravel()
         self._theta[...] = self.backend.asarray(theta)
         self._state[...] = self.backend.asarray(state)
 
@@ -181,7 +185,7 @@ class Network:
 
     @property
     def output_gradient(self) -> Any:
-        """Dlogits (R, B, C) of the last forward's batch: what the loss writes and `backward` reads."""
+        """The gradient dlogits (R, B, C) for the last forward's batch: what the loss writes and `backward` reads."""
         if self._backward_batch != self._batch:
             self._use_backward()
         return self._between[-1]
@@ -189,7 +193,7 @@ class Network:
     # -- running ---------------------------------------------------------------------------------------------------
 
     def forward(self, x: Any, *, training: bool = False) -> Any:
-        """X (R or 1, B, I) of this backend and dtype -> logits (R, B, C), overwritten by the next forward.
+        """The logits (R, B, C) of x (R or 1, B, I) of this backend and dtype; overwritten by the next forward.
 
         Raises
         ------
@@ -198,15 +202,9 @@ class Network:
         """
         shape = x.shape
         if len(shape) != 3 or shape[2] != self.n_inputs or shape[0] not in (1, self.replicas):
-            expect_shape(
-                "Network.forward",
-                "x",
-                x,
-                "was a feature column dropped?",
-                R=(1, self.replicas) if self.replicas > 1 else 1,
-                B=shape[1] if len(shape) == 3 else 1,
-                I=self.n_inputs,
-            )
+            hint = "was a feature column dropped?" if len(shape) == 3 else "give it a replica axis: x[None]"
+            leading = 1 if self.replicas == 1 else (1, self.replicas)
+            expect_shape("Network.forward", "x", x, hint, R=leading, B=None, I=self.n_inputs)
         if x.dtype != self.dtype:
             raise ShapeError(
                 f"Network.forward: expected x of dtype {self.dtype}, got {x.dtype}; "
@@ -247,19 +245,23 @@ class Network:
     # -- for users: host rows in, host predictions out ---------------------------------------------------------------
 
     def predict_proba(self, x: Any) -> np.ndarray:
-        """Host x (N, I) -> the link's values on the host: (N, C) for one replica, (R, N, C) for a stack."""
+        """The link's values for host rows x (N, I), on the host: (N, C) for one replica, (R, N, C) for a stack."""
         x = np.asarray(x)
-        expect_shape("Network.predict", "x", x, N=x.shape[0] if x.ndim else 1, I=self.n_inputs)
+        expect_shape("Network.predict", "x", x, N=None, I=self.n_inputs)
+        if x.dtype.kind not in "fiub":
+            raise DataError(f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array")
         out = np.empty((self.replicas, len(x), self.n_outputs), self.dtype)
         step, (link, _) = EVALUATION_ROWS, LINKS[self.link]
-        for start in range(0, len(x), step):
-            part = self.backend.asarray(x[start : start + step], self.dtype)
-            logits = self.backend.to_host(self.forward(part[None]))
-            out[:, start : start + step] = link(logits)
+        for block in range(0, len(x), LINKED_ROWS):
+            stop = min(block + LINKED_ROWS, len(x))
+            for start in range(block, stop, step):
+                part = self.backend.asarray(x[start : min(start + step, stop)], self.dtype)
+                out[:, start : start + len(part)] = self.backend.to_host(self.forward(part[None]))
+            out[:, block:stop] = link(out[:, block:stop])
         return out[0] if self.replicas == 1 else out
 
     def predict(self, x: Any) -> np.ndarray:
-        """Host x (N, I) -> labels (N,) or (R, N); for the sigmoid link 0/1 (..., C), for identity the values."""
+        """Labels (N,) or (R, N) of host rows x (N, I); 0 or 1 (..., C) for multi-label, values for regression."""
         return LINKS[self.link][1](self.predict_proba(x))
 
     # -- stacks ------------------------------------------------------------------------------------------------------
@@ -267,8 +269,10 @@ class Network:
     def select(self, rows: Sequence[int] | np.ndarray) -> Network:
         """A new network of the replicas `rows`, with their weights, statistics and dropout streams."""
         index = np.asarray(rows, dtype=int)
+        if index.ndim != 1 or not len(index) or not np.all((index >= 0) & (index < self.replicas)):
+            raise ConfigError(f"Network.select: expected replicas in [0, {self.replicas}), got {rows!r}")
         twin = copy.copy(self)
-        twin.layers = [layer.select(index) for layer in self.layers]
+        twin._bare = [layer.select(index) for layer in self._bare]
         twin.replicas, twin.seeds = len(index), tuple(self.seeds[i] for i in index)
         twin.streams = [self.streams[i] for i in index]
         twin._allocate()
@@ -277,6 +281,12 @@ class Network:
         twin.state[...] = self.state[where]
         return twin
 
+    def buffer_bytes(self, B: int) -> int:
+        """Bytes of the buffers that training with batches of B rows takes."""
+        self._use(B)
+        self._use_backward()
+        return self._activations.nbytes() + self._gradients.nbytes()
+
     def release(self) -> None:
         """Let go of the buffers; the next forward allocates what it needs."""
         xp, R = self.backend.xp, self.replicas
@@ -284,6 +294,19 @@ class Network:
         self._between, self._backward_batch = [], -1
         self.forward(xp.zeros((1, 1, self.n_inputs), dtype=self.dtype))  # layers forget what they held
         self._batch = -1
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
+        names = ("_bare", "n_inputs", "replicas", "backend", "dtype", "seeds", "link", "streams")
+        arrays = {"theta": self.backend.to_host(self.theta).copy(), "state": self.backend.to_host(self.state).copy()}
+        return {name: self.__dict__[name] for name in names} | arrays
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        theta, statistics = state.pop("theta"), state.pop("state")
+        self.__dict__.update(state)
+        self._build()
+        self._allocate()
+        self.theta[...], self.state[...] = self.backend.asarray(theta), self.backend.asarray(statistics)
 
     def describe(self) -> str:
         """A table: layer, output width, parameters."""
@@ -299,32 +322,6 @@ class Network:
             f"Network({self.layers!r}, n_inputs={self.n_inputs}, replicas={self.replicas}, "
             f"backend={self.backend.name!r}, dtype={self.dtype.name!r})"
         )
-
-
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ConfigError(f"Network: expected {name} to be a whole number >= 1, got {value!r}")
-    return int(value)
-
-
-def _float_type(dtype: Any) -> np.dtype:
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in (np.dtype("float32"), np.dtype("float64")):
-        raise ConfigError(f"Network: expected dtype 'float32' or 'float64', got {dtype!r}")
-    return found
-
-
-def _copied(layers: Sequence[Layer]) -> list[Layer]:
-    layers = list(layers)
-    for layer in layers:
-        if not isinstance(layer, Layer):
-            raise ConfigError(f"Network: expected layers such as xbnet.Linear(10), got {layer!r}")
-    if not layers:
-        raise ConfigError("Network: expected at least one layer, got none")
-    return [copy.copy(layer) for layer in layers]
 
 
 def _fill(shape: tuple[int | str, ...], B: int) -> tuple[int, ...]:

@@ -8,12 +8,13 @@ from the host, and a stacked replica sees the same bits as one alone.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .errors import ConfigError, unknown_name
-from .replicas import replica_values, select_values
+from .replicas import numbers, powers, replica_values, select_values
 from .settings import check_keys, number, parse_settings
 
 STEPS_AHEAD = 64
@@ -46,10 +47,13 @@ class Optimizer:
     work: Any  # (R, P)
     steps: int
 
+    _columns: Sequence[tuple] = ()
+    _next = 0
+
     def __init__(self, lr: Any = 0.1, **hyper: Any):
         self.hyper = {"lr": lr, **hyper}
         for key, value in self.hyper.items():
-            values = np.asarray(value, dtype=float)
+            values = numbers(f"{self.name}.{key}", value)
             upper = 1.0 if key in ("momentum", "beta1", "beta2", "decay") else np.inf
             if not np.all((values >= 0) & (values < upper)):
                 raise ConfigError(f"{self.name}: expected {key} in [0, {upper:g}), got {value!r}")
@@ -89,6 +93,10 @@ class Optimizer:
     def step(self) -> None:
         """Update theta by grad. Without a plan, with the learning rate given at the start."""
         if self._next == len(self._columns):
+            if not hasattr(self, "network"):
+                raise ConfigError(
+                    f"{self.name}: expected an optimizer that is bound to a network; call bind(network) first"
+                )
             self.plan(np.broadcast_to(self.values["lr"], (STEPS_AHEAD, self.network.replicas)))
         self.update(self.network.theta, self.network.grad, *self._columns[self._next])
         self._next += 1
@@ -196,8 +204,8 @@ class Adam(Optimizer):
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         beta1, beta2 = self.values["beta1"], self.values["beta2"]
-        root = np.sqrt(1 - beta2**t)
-        return lr * root / (1 - beta1**t), beta1, 1 - beta1, beta2, 1 - beta2, self.values["eps"] * root
+        root = np.sqrt(1 - powers(beta2, t))
+        return lr * root / (1 - powers(beta1, t)), beta1, 1 - beta1, beta2, 1 - beta2, self.values["eps"] * root
 
     def update(
         self, theta: Any, grad: Any, length: Any, beta1: Any, rest1: Any, beta2: Any, rest2: Any, eps: Any
@@ -258,8 +266,8 @@ def get_optimizer(optimizer: str | Optimizer, **hyper: Any) -> Optimizer:
     """
     if isinstance(optimizer, Optimizer):
         return optimizer
-    name, settings = parse_settings("optimizer", optimizer)
-    if name not in OPTIMIZERS:
+    name, settings = parse_settings("optimizer", optimizer) if isinstance(optimizer, str) else (optimizer, {})
+    if not isinstance(name, str) or name not in OPTIMIZERS:
         raise unknown_name("optimizer", "optimizer", name, OPTIMIZERS)
     where = f"optimizer {name!r}"
     hyper = {key: number(where, key, text) for key, text in settings.items()} | hyper

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from .errors import ConfigError
 from .initializers import Initializer, zeros
 
 
@@ -35,6 +38,13 @@ class ParameterSpec:
     def size(self) -> int:
         """Entries of one replica."""
         return math.prod(self.shape)
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Initial values of one replica, of shape `shape`."""
+        values = np.asarray(self.initializer(rng, self.shape))
+        if values.shape != self.shape:
+            raise ConfigError(f"initializer of {self.name}: expected values of shape {self.shape}, got {values.shape}")
+        return values
 
 
 def carve(rows: Any, specs: Sequence[ParameterSpec]) -> dict[str, Any]:

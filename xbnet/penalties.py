@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ConfigError
-from .replicas import replica_values, select_values
+from .replicas import numbers, replica_values, select_values
 
 
 class Penalty:
@@ -19,7 +19,7 @@ class Penalty:
     def __init__(self, l2: Any = 0.0, l1: Any = 0.0):
         self.l2, self.l1 = l2, l1
         for name, value in (("l2", l2), ("l1", l1)):
-            values = np.asarray(value, dtype=float)
+            values = numbers(name, value)
             if not np.all(values >= 0) or not np.all(np.isfinite(values)):
                 raise ConfigError(f"penalty: expected {name} >= 0, got {value!r}")
 

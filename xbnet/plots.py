@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .files import write_bytes
-from .history import History
+
+if TYPE_CHECKING:
+    from .history import History
 
 TRAIN, VALIDATION = "#1f77b4", "#d62728"
 
@@ -107,4 +109,156 @@ def decision_regions(
     axis.set_xlabel("$x_0$")
     axis.set_ylabel("$x_1$")
     figure.legend(loc="outside right upper", frameon=False, markerscale=2)
+    return figure
+
+
+def curves(
+    groups: Sequence[tuple[str, dict[str, np.ndarray]]],
+    *,
+    xlabel: str = "epoch",
+    x: np.ndarray | None = None,
+    log: Sequence[bool] | None = None,
+    width: float = 5.0,
+) -> Any:
+    """Several lines side by side.
+
+    Parameters
+    ----------
+    groups
+        For each pair of axes: the label of y, and label -> values (E,). A label that begins with "train" is dashed,
+        and has the colour of the "val" or "test" line of the same rest.
+    xlabel, x
+        Of all axes; by default epochs from 1.
+    log
+        Which of the axes are logarithmic in y.
+    width
+        Of one pair of axes, in inches.
+    """
+    figure, axes = new_figure(len(groups), width=width)
+    for axis, (ylabel, lines), logarithmic in zip(axes[0], groups, log or [False] * len(groups), strict=True):
+        colors: dict[str, str] = {}
+        for label, values in lines.items():
+            part, _, rest = label.partition(" ")
+            key = rest if part in ("train", "val", "test") else label
+            color = colors.setdefault(key, f"C{len(colors) % 10}")
+            ticks = np.arange(1, len(values) + 1) if x is None else x
+            axis.plot(ticks, values, "--" if part == "train" else "-", color=color, label=label, lw=1.3)
+        axis.set_xlabel(xlabel)
+        axis.set_ylabel(ylabel)
+        axis.grid(alpha=0.3)
+        if logarithmic:
+            axis.set_yscale("log")
+        axis.legend(frameon=False, fontsize="small")
+    return figure
+
+
+def heat_map(
+    values: np.ndarray, rows: Sequence[Any], columns: Sequence[Any], *, title: str = "", row: str = "", column: str = ""
+) -> Any:
+    """Values (len(rows), len(columns)) as colours, with the numbers in the fields.
+
+    Parameters
+    ----------
+    values
+        Finite or NaN.
+    rows, columns
+        What the fields stand for.
+    title, row, column
+        Labels.
+    """
+    figure, axes = new_figure(width=1.6 + 1.0 * len(columns), height=1.4 + 0.6 * len(rows))
+    axis = axes[0, 0]
+    image = axis.imshow(values, aspect="auto", cmap="viridis")
+    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    for i, j in np.ndindex(values.shape):
+        color = "white" if values[i, j] < middle else "black"
+        axis.text(j, i, f"{values[i, j]:.3f}", ha="center", va="center", color=color)
+    axis.set_xticks(range(len(columns)), [str(c) for c in columns])
+    axis.set_yticks(range(len(rows)), [str(r) for r in rows])
+    axis.set_xlabel(column)
+    axis.set_ylabel(row)
+    axis.set_title(title)
+    figure.colorbar(image, ax=axis)
+    return figure
+
+
+def weight_images(
+    weights: np.ndarray, image_shape: tuple[int, int, int], classes: Sequence[str], titles: Sequence[str] = ("",)
+) -> Any:
+    """Each class's weights as an image, scaled to its own range; a row of images per network.
+
+    Parameters
+    ----------
+    weights
+        (R, I, C) or (I, C), with I = channels * height * width.
+    image_shape
+        (channels, H, W), 1 or 3 channels.
+    classes
+        Names, C.
+    titles
+        One per network.
+    """
+    weights = weights.reshape(-1, *weights.shape[-2:])
+    figure, axes = new_figure(len(classes), len(weights), width=0.95, height=1.15)
+    for r, network in enumerate(weights):
+        for c, name in enumerate(classes):
+            image = network[:, c].reshape(image_shape).transpose(1, 2, 0)
+            low, high = image.min(), image.max()
+            axes[r, c].imshow(((image - low) / max(high - low, 1e-12)).squeeze(), cmap="gray")
+            axes[r, c].set_xticks([])
+            axes[r, c].set_yticks([])
+            if r == 0:
+                axes[r, c].set_title(name, fontsize=8)
+        axes[r, 0].set_ylabel(titles[r], fontsize=8)
+    return figure
+
+
+def true_class_histograms(probabilities: dict[str, np.ndarray], y: np.ndarray, bins: int = 25) -> Any:
+    """How probable the true class was, for samples that were classified right and wrong.
+
+    Parameters
+    ----------
+    probabilities
+        Label -> (N, C): one pair of axes for each.
+    y
+        Labels (N,).
+    bins
+        In [0, 1].
+    """
+    figure, axes = new_figure(len(probabilities), width=4.2, height=3.2)
+    for axis, (label, p) in zip(axes[0], probabilities.items(), strict=True):
+        true = p[np.arange(len(y)), y]
+        right = p.argmax(axis=1) == y
+        edges = np.linspace(0, 1, bins + 1)
+        for which, name, color in ((right, "right", TRAIN), (~right, "wrong", VALIDATION)):
+            axis.hist(true[which], edges, alpha=0.6, color=color, label=f"{name} ({which.sum():,})")
+        axis.set_title(label, fontsize=10)
+        axis.set_xlabel("probability of the true class")
+        axis.set_ylabel("samples")
+        axis.legend(frameon=False)
+    return figure
+
+
+def spread(x: Sequence[float], lines: dict[str, np.ndarray], *, xlabel: str, ylabel: str) -> Any:
+    """A quantity by depth, length and the like: the median of several seeds as a line, each seed as a point.
+
+    Parameters
+    ----------
+    x
+        (K,).
+    lines
+        Label -> (K, R).
+    xlabel, ylabel
+        Labels of the axes.
+    """
+    figure, axes = new_figure(width=6.0, height=3.8)
+    axis = axes[0, 0]
+    for i, (label, values) in enumerate(lines.items()):
+        axis.plot(x, np.median(values, axis=1), "-", color=f"C{i}", label=label)
+        axis.plot(np.repeat(x, values.shape[1]), values.ravel(), ".", color=f"C{i}", alpha=0.5)
+    axis.set_xticks(x)
+    axis.set_xlabel(xlabel)
+    axis.set_ylabel(ylabel)
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False)
     return figure

@@ -62,17 +62,36 @@ def shared_streams(seeds: Sequence[np.random.SeedSequence], purpose: str) -> lis
     return [made.setdefault(key, stream(seed, purpose)) for key, seed in zip(keys, seeds, strict=True)]
 
 
-def replica_values(where: str, value: Any, replicas: int) -> np.ndarray:
-    """A number, or a sequence of R, as float64 (R,)."""
+def numbers(where: str, value: Any) -> np.ndarray:
+    """A number, or a sequence of them, as float64 () or (R,); None becomes NaN."""
     try:
         values = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
-        raise ConfigError(f"{where}: expected a number or one per replica, got {value!r}") from None
+        values = np.empty((0, 0))
+    if values.ndim > 1:
+        raise ConfigError(f"{where}: expected a number or one per replica, got {value!r}")
+    return values
+
+
+def replica_values(where: str, value: Any, replicas: int) -> np.ndarray:
+    """A number, or a sequence of R, as float64 (R,)."""
+    values = numbers(where, value)
     if values.ndim == 0:
         return np.full(replicas, float(values))
     if values.shape != (replicas,):
         raise ConfigError(f"{where}: expected a number or one per replica (R={replicas}), got shape {values.shape}")
     return values
+
+
+def powers(base: Any, exponent: np.ndarray) -> np.ndarray:
+    """base^exponent of () or (R,) and (S, 1), as (S, 1 or R), in bits that depend on neither S nor R.
+
+    NumPy squares instead where it sees that the exponent of a whole row is 2, which rounds differently.
+    """
+    shape = np.broadcast_shapes(np.shape(base), exponent.shape)
+    bases, exponents = np.ones((2, shape[0] + 1, *shape[1:]))  # the row more keeps a single entry from being a scalar
+    bases[:-1], exponents[:-1] = base, exponent
+    return (bases**exponents)[:-1]
 
 
 def select_values(value: Any, index: np.ndarray) -> Any:

@@ -34,15 +34,11 @@ class Checkpoints:
     Parameters
     ----------
     folder
-        Made if it does not exist.
+        Made when the first one is written.
     """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"checkpoint {folder}: can't be made ({error.strerror}); choose another folder") from None
 
     def files(self) -> list[Path]:
         """Newest first."""
@@ -50,6 +46,10 @@ class Checkpoints:
 
     def write(self, trainer: Any, settings: dict[str, Any]) -> None:
         """Keep the trainer's state; older files than the last good one go once it is safely there."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"checkpoint {self.folder}: can't be made ({error.strerror}); choose another") from None
         tensors, description = pack(trainer)
         path = self.folder / f"epoch-{len(trainer.history):08d}.safetensors"
         write_tensors(path, KIND, tensors, {"settings": settings, **description})
@@ -101,7 +101,7 @@ def keep_checkpoints(
 
         def after_epoch() -> None:
             epoch = len(trainer.history)
-            if interrupted() or trainer.done or (every is not None and epoch % every == 0):
+            if interrupted() or (every is not None and (trainer.done or epoch % every == 0)):
                 checkpoints.write(trainer, settings)
             if interrupted():
                 raise KeyboardInterrupt(f"interrupted after epoch {epoch}; the run can be resumed from {folder}")
@@ -145,14 +145,19 @@ def describe_settings(trainer: Any) -> dict[str, Any]:
         "clip_norm": repr(trainer.clip_norm),
         "patience": repr(trainer.patience),
         "monitor": trainer.monitor,
+        "strategy": repr(trainer.strategy),
+        "flip": repr(trainer.flips and trainer.flips.probability),
         "batch_size": trainer.batch_size,
         "order": [generator_state(generator) for generator in trainer.shuffles],
         "data": f"{trainer.train.n} training samples with checksum {crc:08x}",
     }
 
 
-def pack(trainer: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """A trainer's state between two epochs: host tensors, and a description that JSON can hold."""
+def pack(trainer: Any, history: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """A trainer's state between two epochs: host tensors, and a description that JSON can hold.
+
+    Without its `history` where somebody else keeps that.
+    """
     to_host, live = trainer.network.backend.to_host, trainer.live
     arrays = {"theta": trainer.network.theta, "state": trainer.network.state}
     if len(trainer.rows):
@@ -166,9 +171,11 @@ def pack(trainer: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         tensors |= {"best": trainer.best, "waited": trainer.waited.astype(np.int64)}
         schedule = trainer.schedule.state()
         tensors |= {f"schedule.{k}": np.broadcast_to(np.asarray(v, float), n).copy() for k, v in schedule.items()}
-    figures, history = pack_history(trainer.history)
-    return tensors | figures, {
-        "history": history,
+    description: dict[str, Any] = {}
+    if history:
+        figures, description["history"] = pack_history(trainer.history)
+        tensors |= figures
+    return tensors, description | {
         "steps": trainer.optimizer.steps,
         "orders": [generator_state(generator) for generator in trainer.shuffles],
         "streams": [generator_state(generator) for generator in trainer.network.streams],
@@ -206,7 +213,7 @@ class _Plan:
     def __init__(self, trainer: Any, kept: Tensors):
         network, d = trainer.network, kept.description
         self.dtype, R = network.dtype, network.replicas
-        self.history = unpack_history(kept, d["history"], R)
+        self.history = unpack_history(kept, d["history"], R) if "history" in d else trainer.history
         rows = kept.tensor("rows", np.int64, kept.shape("rows"))
         right = rows.ndim == 1 and bool(np.all(np.diff(rows) > 0) and np.all((rows >= 0) & (rows < R)))
         kept.require(right, f"rows are replicas of {R}, in order")
@@ -236,8 +243,7 @@ class _Plan:
 
     def apply(self, trainer: Any) -> None:
         network, backend = trainer.network, trainer.network.backend
-        trainer.history.records[:] = self.history.records
-        trainer.history.status, trainer.history.best_epoch = self.history.status, self.history.best_epoch
+        trainer.history = self.history
         for generator, found in zip(network.streams, self.streams, strict=True):
             set_generator_state(generator, found)
         if len(self.rows) < network.replicas:

@@ -7,18 +7,41 @@ is a number, or one per replica; the factors are (S,) or (S, R).
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .errors import unknown_name
-from .replicas import select_values
+from .errors import ConfigError, unknown_name
+from .replicas import numbers, powers, replica_values, select_values
 from .settings import check_keys, number, parse_settings
 
 
 @dataclass
 class Schedule:
-    """Factor 1 throughout ("constant")."""
+    """Factor 1 throughout ("constant").
+
+    A subclass is a dataclass of its parameters, each >= 0; those named in `positive` are > 0.
+    """
+
+    positive: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for key, value in self._parameters().items():
+            values = numbers(f"{type(self).__name__}.{key}", value)
+            bound = "> 0" if key in self.positive else ">= 0"
+            right = values > 0 if key in self.positive else values >= 0
+            if not np.all(right & np.isfinite(values)):
+                raise ConfigError(f"{type(self).__name__}: expected {key} {bound}, got {value!r}")
+
+    def _parameters(self) -> dict[str, Any]:
+        """Name -> number, or one per replica."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def bind(self, replicas: int) -> Schedule:
+        """A copy for a stack of R = `replicas`, which may take notes of its own."""
+        for key, value in self._parameters().items():
+            replica_values(f"{type(self).__name__}.{key}", value, replicas)
+        return self.select(np.arange(replicas))
 
     def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
         """Factors at `epochs` (S, 1) of a run of `total` epochs: broadcastable to (S, R)."""
@@ -43,11 +66,12 @@ class Schedule:
 class Step(Schedule):
     """gamma^floor(epoch / every)."""
 
+    positive = ("every",)
     every: Any = 30
     gamma: Any = 0.1
 
     def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
-        return np.asarray(self.gamma, float) ** np.floor(epochs / self.every)
+        return powers(self.gamma, np.floor(epochs / self.every))
 
 
 @dataclass
@@ -57,7 +81,7 @@ class Exponential(Schedule):
     gamma: Any = 0.95
 
     def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
-        return np.asarray(self.gamma, float) ** np.floor(epochs)
+        return powers(self.gamma, np.floor(epochs))
 
 
 @dataclass
@@ -85,6 +109,7 @@ class Cosine(Schedule):
 class Triangular(Schedule):
     """Up from `low` to 1 in `half_cycle` epochs and down again, for ever (Smith 2017, section 3.1)."""
 
+    positive = ("half_cycle",)
     half_cycle: Any = 5
     low: Any = 0.1
 
@@ -97,8 +122,13 @@ class Triangular(Schedule):
 class Warmup(Schedule):
     """From 0 to 1 linearly within `epochs`, times the schedule `then`."""
 
+    positive = ("epochs",)
     epochs: Any = 5
     then: Schedule | None = None
+
+    def _parameters(self) -> dict[str, Any]:
+        inner = {} if self.then is None else self.then._parameters()
+        return {"epochs": self.epochs} | {f"then.{key}": value for key, value in inner.items()}
 
     def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
         ramp = np.clip((epochs + 1e-3) / self.epochs, 0, 1)
@@ -128,6 +158,7 @@ class Plateau(Schedule):
     patience: Any = 10
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.scale: Any = 1.0
         self.best: Any = np.inf
         self.waited: Any = 0
@@ -179,8 +210,9 @@ def get_schedule(schedule: str | Schedule | None) -> Schedule:
     """
     if isinstance(schedule, Schedule):
         return schedule
-    name, settings = parse_settings("schedule", schedule or "constant")
-    if name not in SCHEDULES:
+    schedule = schedule or "constant"
+    name, settings = parse_settings("schedule", schedule) if isinstance(schedule, str) else (schedule, {})
+    if not isinstance(name, str) or name not in SCHEDULES:
         raise unknown_name("schedule", "schedule", name, SCHEDULES)
     kind = SCHEDULES[name]
     check_keys(f"schedule {name!r}", settings, (f.name for f in fields(kind)))

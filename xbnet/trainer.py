@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .augmentation import get_flips
 from .batches import InOrder, Resident, Shuffled
 from .checks import check_fit
 from .errors import DivergenceError
@@ -19,6 +20,7 @@ from .optimizers import Optimizer
 from .penalties import Penalty
 from .replicas import replica_seeds, replica_values, select_values, shared_streams
 from .schedules import Schedule
+from .strategies import Strategy, Turn
 
 
 class Trainer:
@@ -56,6 +58,8 @@ class Trainer:
         shuffles: Sequence[Any] | None = None,
         train_rows: Sequence[np.ndarray] | None = None,
         val_rows: Sequence[np.ndarray] | None = None,
+        strategy: Strategy | None = None,
+        flip: float = 0.0,
     ):
         self.monitor = check_fit(
             network,
@@ -73,7 +77,7 @@ class Trainer:
         backend, dtype, R = network.backend, network.dtype, network.replicas
         self.network, self.epochs, self.patience = network, int(epochs), patience
         self.loss_settings, self.penalty_settings = loss, penalty
-        self.schedule = schedule.select(np.arange(R))  # a copy: some schedules take notes
+        self.schedule = schedule.bind(R)
         self.clip_norm = clip_norm
         self.task = data.task
         self.train = Resident(backend, dtype, data.train.x, data.train.y, sample_weight)
@@ -87,6 +91,7 @@ class Trainer:
         self.batch_size = min(int(batch_size or self.train.n), self.train.n)
         seeds = network.seeds if rng is None else replica_seeds(rng, R)
         self.shuffles = shared_streams(seeds, "shuffle") if shuffles is None else list(shuffles)
+        self.strategy, self.flips = strategy or Strategy(), get_flips(flip, data)
         self.history = History(R)
         self.rows = np.arange(R)
         self.live = network
@@ -123,9 +128,10 @@ class Trainer:
         """Train one epoch, validate, and let those leave that are finished or diverged."""
         started = time.perf_counter()
         R_live = len(self.rows)
+        turn = self._turn()
         lr = self._plan()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            self._steps()
+            self._steps(turn)
             figures, sums = self._figures(lr)
         seconds = time.perf_counter() - started
         record: dict[str, Any] = {"epoch": len(self.history) + 1}
@@ -139,6 +145,13 @@ class Trainer:
         self._judge(figures, sums, lr)
         return record
 
+    def _turn(self) -> Turn | None:
+        """What the strategy does in the coming epoch."""
+        epoch = len(self.history)
+        if self.strategy.restarts(epoch):
+            self.optimizer = self.optimizer.bind(self.live)
+        return self.strategy.turn(self.live, epoch)
+
     def _plan(self) -> np.ndarray:
         """Learning rates (S, R) of the epoch's steps, handed to the optimizer."""
         S = self.batches.steps
@@ -147,21 +160,26 @@ class Trainer:
         self.optimizer.plan(lr)
         return lr
 
-    def _steps(self) -> None:
+    def _steps(self, turn: Turn | None) -> None:
         """The hot loop."""
+        batches = self.flips.epoch(self.batches) if self.flips else self.batches.epoch()
         net, loss, optimizer, penalty, sums = self.live, self.loss, self.optimizer, self.penalty, self.sums
-        for s, (x, y, w) in enumerate(self.batches.epoch()):
+        for s, (x, y, w) in enumerate(batches):
             logits = net.forward(x, training=True)
             loss(logits, y, net.output_gradient, w)
             loss.sums(sums[s])
             net.backward()
             if penalty.active:
                 penalty.add_gradient(loss)
+            if turn is not None:
+                turn.weigh()
             if self.clip is not None:
                 self._clip()
             elif s == len(sums) - 1:
                 self._gradient_norm()
             optimizer.step()
+            if turn is not None:
+                turn.hold()
 
     def _gradient_norm(self) -> Any:
         """Each replica's norm, (R, 1, 1)."""

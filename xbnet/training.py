@@ -15,6 +15,7 @@ from .penalties import Penalty
 from .progress import progress_bar
 from .resume import keep_checkpoints
 from .schedules import Schedule, get_schedule
+from .strategies import Strategy, get_strategy
 from .trainer import Trainer
 
 
@@ -34,6 +35,8 @@ def fit(
     patience: int | None = None,
     monitor: str | None = None,
     sample_weight: Any = None,
+    strategy: str | Strategy = "joint",
+    flip: float = 0.0,
     progress: bool | None = None,
     on_epoch: Callable[[dict[str, Any]], Any] | None = None,
     checkpoint: str | Path | None = None,
@@ -68,6 +71,11 @@ def fit(
         A figure of `History`; by default "val_loss", or "train_loss" without a validation part.
     sample_weight
         (N,), >= 0, for the training part.
+    strategy
+        Which parameters move when, see `get_strategy`.
+    flip
+        Probability in [0, 1] with which an image is mirrored left to right whenever it is trained on; needs the
+        data set's `image_shape`.
     progress
         A bar on stderr; None: where stderr is a terminal.
     on_epoch
@@ -94,22 +102,30 @@ def fit(
         `history` what happened until then. Where only some replicas diverge, they leave the stack, are marked in
         `History.status`, and the others go on.
     """
-    data = check_data(data)
+    data, strategy = check_data(data), get_strategy(strategy)
+    common: dict[str, Any] = {
+        "batch_size": batch_size, "rng": rng, "clip_norm": clip_norm, "sample_weight": sample_weight, "flip": flip,
+    }  # fmt: skip
+
+    def train_stage(grown: Network, strategy: Strategy, epochs: int) -> History:
+        more = {"schedule": schedule, "l2": l2, "l1": l1, "strategy": strategy, "progress": progress}
+        return fit(grown, loss, optimizer, data, epochs=epochs, **more, **common)
+
+    stages = strategy.prepare(network, train_stage)
     trainer = Trainer(
         network,
         get_loss(loss),
         get_optimizer(optimizer),
         data,
         epochs=epochs,
-        batch_size=batch_size,
-        rng=rng,
         schedule=get_schedule(schedule),
         penalty=Penalty(l2, l1),
-        clip_norm=clip_norm,
         patience=patience,
         monitor=monitor,
-        sample_weight=sample_weight,
+        strategy=strategy,
+        **common,
     )
+    trainer.history.stages = stages
     with (
         keep_checkpoints(trainer, checkpoint, checkpoint_every, resume) as after_epoch,
         progress_bar(progress, total=epochs, unit="epoch") as bar,

@@ -71,7 +71,7 @@ def table():
 
 
 def csv_text(x=None, y=None, header=("a", "b", "c", "kind"), delimiter=","):
-    inputs, labels = table()
+    inputs, _ = table()
     x, y = inputs if x is None else x, ["red", "green", "blue"] * (N // 3) if y is None else y
     out = io.StringIO()
     writer = csv.writer(out, delimiter=delimiter)

@@ -18,7 +18,12 @@ from .parser import Parser, expand_config
 
 VERBS = {
     "train": "train a network on a data set",
-    "info": "what is installed and which devices answer",
+    "verify": "prove that backward is the derivative of forward",
+    "reproduce": "run the published reports and set our figures beside theirs",
+    "data": "fetch a public data set, or show what a name or a file holds",
+    "predict": "predict the rows of a file with a trained network",
+    "export": "write a trained network for other programs: ONNX, PyTorch, NumPy",
+    "info": "what is installed and which devices answer, or what a model holds",
 }
 
 
@@ -36,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return importlib.import_module(f".{args.verb}", __name__).run(args)
     except XbnetError as error:
         return _complain(error, error.exit_code)
-    except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+    except KeyboardInterrupt as interrupt:
+        return _complain(str(interrupt) or "interrupted", 130)
     except BrokenPipeError:  # the reader of stdout has gone, as in `xbnet info | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

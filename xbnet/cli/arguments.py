@@ -9,17 +9,21 @@ import numpy as np
 
 from ..activations import ACTIVATIONS
 from ..datasets import Dataset, load_dataset
+from ..datasets.load import NAMES
 from ..errors import ConfigError
 from ..layers import BatchNorm, Dropout, Layer, Linear, Residual
 from ..losses import LOSSES, BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from ..optimizers import OPTIMIZERS, Optimizer, get_optimizer
 from ..schedules import SCHEDULES
+from ..strategies import STRATEGIES
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Which data."""
     group = parser.add_argument_group("data")
-    group.add_argument("--data", default="gmm", metavar="NAME|FILE", help="gmm, peaks, swissroll, or a file")
+    group.add_argument("--data", default="gmm", metavar="NAME|FILE", help=f"{', '.join(NAMES)}, or a file")
+    group.add_argument("--target", metavar="COLUMN", help="of a table: the column to learn")
+    group.add_argument("--task", metavar="TASK", help="of a table: classification, regression; by default as it looks")
     group.add_argument("--standardize", action="store_true", help="z-score the inputs by the training part")
     group.add_argument("--val", type=share, metavar="SHARE", help="validation part to split off: fraction or count")
     group.add_argument("--test", type=share, metavar="SHARE", help="test part to split off: fraction or count")
@@ -60,6 +64,11 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--schedule", default="constant", metavar="NAME", help=f"{', '.join(SCHEDULES)}; settings as step:every=20"
     )
+    group.add_argument(
+        "--strategy", default="joint", metavar="NAME",
+        help=f"{', '.join(STRATEGIES)}; settings as alternating:every=2, weighted:ratio=0.5, layerwise:epochs=5",
+    )  # fmt: skip
+    group.add_argument("--flip", type=float, default=0.0, metavar="P", help="mirror images with this probability")
     group.add_argument("--clip-norm", type=float, metavar="X", help="largest norm of the gradient")
     group.add_argument("--batch-size", type=batch_size, default=64, metavar="N|full", help="rows per step")
     group.add_argument("--epochs", type=positive, default=100, metavar="N", help="passes over the training part")
@@ -69,7 +78,15 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 def data_from(args: argparse.Namespace) -> Dataset:
     """The data set that the flags name."""
-    return load_dataset(args.data, standardize=args.standardize, val=args.val, test=args.test, rng=args.seed)
+    return load_dataset(
+        args.data,
+        standardize=args.standardize,
+        val=args.val,
+        test=args.test,
+        rng=getattr(args, "seed", 0),
+        target=args.target,
+        task=args.task,
+    )
 
 
 def layers_from(args: argparse.Namespace, n_inputs: int, n_outputs: int) -> list[Layer]:
@@ -141,6 +158,8 @@ def fit_settings_from(args: argparse.Namespace) -> dict[str, Any]:
         "schedule": args.schedule,
         "l2": args.l2,
         "l1": args.l1,
+        "strategy": args.strategy,
+        "flip": args.flip,
         "clip_norm": args.clip_norm,
         "patience": args.patience,
         "monitor": args.monitor,

@@ -1,4 +1,4 @@
-"""`xbnet info`: what is installed and which devices answer."""
+"""`xbnet info`: what is installed and which devices answer; `xbnet info MODEL`: what a model's file holds."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import numpy as np
+
 from ..backend import describe_backends
+from ..checkpoint import load_model
+from ..history import History, plain
 
 PACKAGES = ("numpy", "scipy", "matplotlib", "safetensors", "tqdm", "scikit-learn", "torch", "jax")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="a file of xbnet.save: show the network in it")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the table."""
+    if args.model is not None:
+        return show_model(args)
     from .. import __version__
 
     packages = {name: _version(name) for name in PACKAGES}
@@ -35,6 +42,53 @@ def run(args: argparse.Namespace) -> int:
     for row in backends:
         print(_line(row))
     return 0
+
+
+def show_model(args: argparse.Namespace) -> int:
+    """Print the architecture, parameters per layer, and the history in brief."""
+    model = load_model(args.model)
+    network, history = model.network, model.history
+    about: dict[str, Any] = {
+        "file": args.model,
+        "written_by": model.version,
+        "replicas": network.replicas,
+        "dtype": network.dtype.name,
+        "n_inputs": network.n_inputs,
+        "n_outputs": network.n_outputs,
+        "parameters": network.n_parameters,
+        "link": network.link,
+        "classes": None if model.classes is None else list(model.classes),
+        "standardized": model.preparation is not None,
+        "layers": [
+            {"layer": repr(layer), "outputs": layer.n_outputs, "parameters": sum(s.size for s in layer.parameters())}
+            for layer in network.layers
+        ],
+        "history": None if history is None else brief(history),
+    }
+    if args.json:
+        print(json.dumps(about))
+        return 0
+    print(f"{args.model}: written by xbnet {model.version}, {network.replicas} replica(s), {network.dtype.name}")
+    print(network.describe())
+    classes = [] if model.classes is None else list(map(str, model.classes))
+    more = f" and {len(classes) - 10} more" if len(classes) > 10 else ""
+    print(f"link: {network.link}" + (f"; classes: {', '.join(classes[:10])}{more}" if classes else ""))
+    print(f"inputs: {network.n_inputs}, {'standardized first' if model.preparation else 'as they are'}")
+    if history is not None:
+        figures = [f"{name} {value}" for name, value in brief(history).items()]
+        print(f"history: {', '.join(figures)}")
+    return 0
+
+
+def brief(history: History) -> dict[str, Any]:
+    """How the training went, in a few figures: lists for a stack."""
+    found: dict[str, Any] = {"epochs": len(history), "seconds": round(history.seconds, 3)}
+    found["status"] = history.status if history.replicas > 1 else history.status[0]
+    found["best_epoch"] = plain(history.best_epoch, history.replicas)
+    for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
+        if len(history) and np.isfinite(history.records[-1][name]).any():
+            found[f"last_{name}"] = plain(history.records[-1][name], history.replicas)
+    return found
 
 
 def _line(row: dict[str, Any]) -> str:

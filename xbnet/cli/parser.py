@@ -59,6 +59,8 @@ class Parser(argparse.ArgumentParser):
 def expand_config(argv: list[str], parser: Parser) -> list[str]:
     """Put the flags of ``--config FILE.toml`` in front of the others, which therefore win.
 
+    ``--resume DIR`` stands for ``--config DIR/config.toml --out DIR``.
+
     Raises
     ------
     DataError
@@ -66,22 +68,34 @@ def expand_config(argv: list[str], parser: Parser) -> list[str]:
     ConfigError
         A key that is no flag of the verb.
     """
-    path = None
-    for i, word in enumerate(argv):
-        if word == "--config" and i + 1 < len(argv):
-            path = argv[i + 1]
-        elif word.startswith("--config="):
-            path = word.partition("=")[2]
-    if path is None or not argv:
+    path, resumed = _value_of("--config", argv), _value_of("--resume", argv)
+    if (path is None and resumed is None) or not argv:
         return argv
     flags = parser.child(argv[0]).flags()
     words: list[str] = []
+    if resumed is not None and "resume" in flags:
+        if path is not None or _value_of("--out", argv) is not None:
+            raise ConfigError("--resume DIR takes the flags and the folder of the run; leave --config and --out away")
+        path, words = str(Path(resumed, "config.toml")), [f"--out={resumed}"]
+    if path is None:
+        return argv
     for key, value in _read(path).items():
         name = key.replace("_", "-")
         if name not in flags or name == "config":
             raise unknown_name(path, "key", key, [flag for flag in flags if flag != "config"])
         words += _as_words(path, name, value, flags[name])
     return [argv[0], *words, *argv[1:]]
+
+
+def _value_of(flag: str, argv: list[str]) -> str | None:
+    """The value that a flag has on the command line."""
+    value = None
+    for i, word in enumerate(argv):
+        if word == flag and i + 1 < len(argv):
+            value = argv[i + 1]
+        elif word.startswith(f"{flag}="):
+            value = word.partition("=")[2]
+    return value
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from ..datasets import Dataset
+from ..errors import ConfigError
 from ..evaluation import evaluate
 from ..files import make_folder, write_text
 from ..history import History, plain
 from ..losses import Loss
 from ..network import Network
+from ..optimizers import Optimizer
+from ..tensorboard import event_writer
 from ..training import fit
 from . import arguments as flags
 
@@ -28,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
     group.add_argument("--out", metavar="DIR", help="keep config, history, model and pictures there")
+    group.add_argument(
+        "--checkpoint-every", type=flags.positive, metavar="N", help="keep the run's state in --out every N epochs"
+    )
+    group.add_argument("--resume", metavar="DIR", help="go on with the run that was kept with --out DIR")
+    group.add_argument("--tensorboard", action="store_true", help="write event files for TensorBoard to --out")
     group.add_argument("--json", action="store_true", help="print the result as one JSON object")
     group.add_argument("--quiet", action="store_true", help="no progress bar, no table")
 
@@ -35,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, and report."""
     folder = make_folder(args.out) if args.out else None
+    for flag in ("checkpoint_every", "tensorboard"):
+        if folder is None and getattr(args, flag):
+            raise ConfigError(f"--{flag.replace('_', '-')} needs --out DIR, the folder to write to")
     data = flags.data_from(args)
     loss, optimizer = flags.loss_from(args, data), flags.optimizer_from(args)
     network = Network(
@@ -45,8 +56,7 @@ def run(args: argparse.Namespace) -> int:
         dtype=args.dtype,
         rng=args.seed,
     )
-    progress = False if args.quiet else None
-    history = fit(network, loss, optimizer, data, progress=progress, **flags.fit_settings_from(args))
+    history = train(args, folder, network, loss, optimizer, data)
     result = summarize(args, network, loss, data, history)
     if folder is not None:
         keep(folder, args, network, data, history, result)
@@ -57,6 +67,33 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result))
     return 0
+
+
+def train(
+    args: argparse.Namespace, folder: Path | None, network: Network, loss: Loss, optimizer: Optimizer, data: Dataset
+) -> History:
+    """Run `fit`; with a folder, so that an interrupted run can be resumed."""
+    settings = flags.fit_settings_from(args) | {"progress": False if args.quiet else None}
+    if folder is None:
+        return fit(network, loss, optimizer, data, **settings)
+    settings |= {
+        "checkpoint": folder / "checkpoints",
+        "checkpoint_every": args.checkpoint_every,
+        "resume": args.resume is not None,
+    }
+    try:
+        with event_writer(folder / "tensorboard" if args.tensorboard else None) as write_events:
+
+            def on_epoch(record: dict[str, Any]) -> None:
+                # Not before the first epoch: until then `fit` may refuse to touch the run that is in the folder.
+                if not (folder / "config.toml").exists() or record["epoch"] == 1:
+                    write_text(folder / "config.toml", config_text(args))
+                if write_events is not None:
+                    write_events(record)
+
+            return fit(network, loss, optimizer, data, on_epoch=on_epoch, **settings)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(f"{interrupt}; go on with: xbnet train --resume {folder}") from None
 
 
 def summarize(
@@ -118,10 +155,9 @@ def keep(
     from ..checkpoint import save
     from ..plots import decision_regions, learning_curves, save_figure
 
-    write_text(folder / "config.toml", config_text(args))
     write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
     history.to_jsonl(folder / "history.jsonl")
-    save(network, folder / "model.safetensors", classes=data.classes, preparation=data.preparation)
+    save(network, folder / "model.safetensors", classes=data.classes, preparation=data.preparation, history=history)
     save_figure(learning_curves(history), folder / "curves.png")
     if data.n_inputs == 2 and data.task == "classification":
         part = data.val or data.train
@@ -132,7 +168,7 @@ def config_text(args: argparse.Namespace) -> str:
     """The flags as a TOML file that `--config` takes."""
     lines = []
     for key, value in sorted(vars(args).items()):
-        if key in ("verb", "version", "config", "out", "json", "quiet") or value is None:
+        if key in ("verb", "version", "config", "out", "resume", "json", "quiet") or value is None:
             continue
         value = ",".join(map(str, value)) or "none" if isinstance(value, tuple) else value
         lines.append(f"{key.replace('_', '-')} = {json.dumps(value)}")

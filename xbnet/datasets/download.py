@@ -8,17 +8,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tarfile
-import tempfile
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, unknown_name
 from .formats import cifar, idx
+
+if TYPE_CHECKING:
+    from urllib.error import HTTPError
 
 _ATTEMPTS = 5  # to go on after a cut connection, as long as each brings something
 _TIMEOUT = 30.0  # seconds without a byte
@@ -69,8 +67,16 @@ SOURCES = {
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         ),
         (
-            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
         ),
     ),
     "cifar10": Source(
@@ -210,14 +216,19 @@ class _Download:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _go_on(self, url: str) -> None:
+        # Here and not above: these take longer to import than the rest of `xbnet.datasets` together.
+        from http.client import HTTPException
+        from urllib.error import HTTPError, URLError
+        from urllib.request import Request, urlopen
+
         from tqdm import tqdm
 
         have = self._size()
-        request = urllib.request.Request(url, headers={"User-Agent": "xbnet"})
+        request = Request(url, headers={"User-Agent": "xbnet"})
         if have:
             request.add_header("Range", f"bytes={have}-")
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+            with urlopen(request, timeout=_TIMEOUT) as response:
                 goes_on = response.status == 206 and _starts_at(response, have)
                 have = have if goes_on else 0
                 length = response.headers.get("Content-Length")
@@ -236,14 +247,14 @@ class _Download:
                     while chunk := response.read(1 << 16):
                         file.write(chunk)
                         bar.update(len(chunk))
-        except urllib.error.HTTPError as error:
+        except HTTPError as error:
             if error.code == 416:  # nothing left to send, or less than is here: the checksum will tell
                 if _full_size(error) == have:
                     return
                 self.part.unlink()
                 raise _Interrupted("the server has less than was kept; that was removed") from None
             raise _Interrupted(f"the server says {error.code} {error.reason}") from None
-        except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
+        except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
             raise _Interrupted(f"no connection ({getattr(error, 'reason', None) or error})") from None
         if total is not None and self._size() < total:
             raise _Interrupted(f"the connection was cut after {self._size()} of {total} bytes; they are kept")
@@ -254,7 +265,7 @@ def _starts_at(response: Any, have: int) -> bool:
     return str(response.headers.get("Content-Range", "")).startswith(f"bytes {have}-")
 
 
-def _full_size(error: urllib.error.HTTPError) -> int | None:
+def _full_size(error: HTTPError) -> int | None:
     """The size of the file, as a refused range says it: ``bytes */SIZE``."""
     size = str(error.headers.get("Content-Range", "")).rpartition("/")[2]
     return int(size) if size.isdecimal() else None
@@ -262,6 +273,9 @@ def _full_size(error: urllib.error.HTTPError) -> int | None:
 
 def _unpack(archive: Path) -> None:
     """Unpack CIFAR-10's folder beside its archive, as a whole or not at all, and remove the archive."""
+    import tarfile
+    import tempfile
+
     target = archive.parent / cifar.FOLDER
     with tempfile.TemporaryDirectory(dir=archive.parent) as temporary:
         with tarfile.open(archive) as tar:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class Layer:
     xp: Any
     linalg: Any
     dtype: Any
+    frozen: bool = False
+    """True while a gradient is tested: forward draws nothing anew, and leaves the state as it is."""
 
     if TYPE_CHECKING:  # parameters, buffers, scratch and hyper arrays are set by the network
 
@@ -73,11 +76,11 @@ class Layer:
         return copy.copy(self)
 
     def forward(self, x: Any, training: bool) -> Any:
-        """X (R or 1, B, I) -> y (R, B, O), a buffer of this layer. Reads x again in `backward`."""
+        """The output y (R, B, O) of x (R or 1, B, I): a buffer of this layer. `backward` reads x again."""
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def backward(self, dy: Any, dx: Any | None) -> None:
-        """Gradient dy (R, B, O) -> dx (R, B, I), overwritten; None: not wanted.
+        """Write to dx (R, B, I) the gradient by x, given dy (R, B, O); None: not wanted.
 
         Overwrites the gradients of the parameters; may overwrite `dy`.
         """
@@ -95,6 +98,25 @@ class Layer:
 def name_of(thing: Any) -> Any:
     """What stands for an activation in `config`: its name."""
     return getattr(thing, "name", thing)
+
+
+def copy_layers(layers: Any) -> list[Layer]:
+    """Copies of layers, checked."""
+    if not isinstance(layers, Iterable):
+        raise ConfigError(f"Network: expected a list of layers, got {layers!r}")
+    copies = []
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise ConfigError(f"Network: expected layers such as xbnet.Linear(10), got {layer!r}")
+        copies.append(copy.copy(layer))
+    if not copies:
+        raise ConfigError("Network: expected at least one layer, got none")
+    return copies
+
+
+def is_number(value: Any) -> bool:
+    """Whether a setting is a single number."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def check_width(where: str, n: Any) -> int:

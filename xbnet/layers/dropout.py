@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..replicas import select_values
+from ..replicas import numbers, select_values
 from .base import BATCH, Layer, Shape
 
 
@@ -27,8 +27,8 @@ class Dropout(Layer):
     """
 
     def __init__(self, rate: float | Any = 0.5):
-        values = np.asarray(rate, dtype=float)
-        if values.ndim > 1 or not np.all((values >= 0) & (values < 1)):
+        values = numbers("Dropout", rate)
+        if not np.all((values >= 0) & (values < 1)):
             raise ConfigError(f"Dropout: expected a rate in [0, 1), or one per replica, got {rate!r}")
         self.rate = rate
 
@@ -52,8 +52,11 @@ class Dropout(Layer):
         for generator, row in zip(self.streams, self.host, strict=True):
             generator.random(out=row, dtype=row.dtype)
         self.mask[...] = self.backend.asarray(self.host)
-        self.xp.less(self.mask, self.keep, out=self.mask)
-        self.xp.multiply(self.mask, self.scale, out=self.mask)
+        xp = self.xp
+        xp.subtract(self.keep, self.mask, out=self.y)
+        xp.sign(self.y, out=self.y)
+        xp.maximum(self.y, 0.0, out=self.mask)  # 1 where the number drawn is below `keep`, else 0
+        xp.multiply(self.mask, self.scale, out=self.mask)
 
     def forward(self, x: Any, training: bool) -> Any:
         if not training:

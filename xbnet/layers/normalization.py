@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import ConfigError
 from ..initializers import ones, zeros
 from ..parameters import ParameterSpec
-from .base import BATCH, Layer, Shape
+from .base import BATCH, Layer, Shape, is_number
 
 
 class BatchNorm(Layer):
@@ -19,7 +19,8 @@ class BatchNorm(Layer):
         dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps)
 
     When not training, the running statistics of each replica take the place of the batch's:
-    ``running <- (1 - momentum) running + momentum batch``, with the unbiased variance.
+    ``running <- (1 - momentum) running + momentum batch``, with the unbiased variance. A batch of one row has none
+    and leaves them as they are.
 
     Parameters
     ----------
@@ -30,12 +31,11 @@ class BatchNorm(Layer):
     """
 
     def __init__(self, *, momentum: float = 0.1, eps: float = 1e-5):
-        if not 0 < momentum <= 1 or not eps > 0:
+        if not is_number(momentum) or not is_number(eps) or not 0 < momentum <= 1 or not eps > 0:
             raise ConfigError(
                 f"BatchNorm: expected momentum in (0, 1] and eps > 0, got momentum={momentum!r}, eps={eps!r}"
             )
         self.momentum, self.eps = float(momentum), float(eps)
-        self.frozen = False  # True while a gradient is tested: the running statistics stay as they are
 
     def parameters(self) -> tuple[ParameterSpec, ...]:
         return (
@@ -85,13 +85,13 @@ class BatchNorm(Layer):
         xp.subtract(x, self.mean, out=self.xhat)
         xp.multiply(self.xhat, self.xhat, out=self.work)
         self._batch_mean(self.work, self.var)
-        if self.frozen:
+        if self.frozen or B == 1:  # one row has no variance to tell of
             return
         xp.multiply(self.running_mean, 1 - m, out=self.running_mean)
         xp.multiply(self.mean, m, out=self.row)
         xp.add(self.running_mean, self.row, out=self.running_mean)
         xp.multiply(self.running_var, 1 - m, out=self.running_var)
-        xp.multiply(self.var, m * B / max(1, B - 1), out=self.row)
+        xp.multiply(self.var, m * B / (B - 1), out=self.row)
         xp.add(self.running_var, self.row, out=self.running_var)
 
     def backward(self, dy: Any, dx: Any | None) -> None:
@@ -130,7 +130,7 @@ class LayerNorm(Layer):
     """
 
     def __init__(self, *, eps: float = 1e-5):
-        if not eps > 0:
+        if not is_number(eps) or not eps > 0:
             raise ConfigError(f"LayerNorm: expected eps > 0, got {eps!r}")
         self.eps = float(eps)
 

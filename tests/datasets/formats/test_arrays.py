@@ -117,7 +117,10 @@ def test_npy_is_a_table(save):
     )
 
 
-def test_objects_are_refused(save):
+def test_objects_and_records_are_refused(save):
+    records = np.zeros(3, [("a", "f8"), ("b", "i4")])
+    wanted = "expected an array of numbers or text, got (3,) of [('a', '<f8'), ('b', '<i4')]"
+    refused(save(samples.npy(records), "r.npy"), wanted, target=0)
     wanted = "expected an array of numbers or text, got (2,) of object"
     refused(save(samples.npy(np.array([{}, None])), "o.npy"), wanted, target=0)
     refused(save(samples.npz(x=np.array([{}, None]), y=Y)), f"x.npy: {wanted}")
@@ -152,9 +155,14 @@ def test_damaged(save):
     again = "write it again with numpy.save or numpy.savez"
     good = samples.npy(X)
     path = save(good[:-5], "a.npy")
-    refused(path, f"expected 576 bytes for (24, 3) of float64, got 571; it was cut off: {again}", target=0)
+    refused(path, f"expected 576 bytes for (24, 3) of float64, got 571; {again}", target=0)
+    refused(
+        save(good + b"more", "a.npy"),
+        f"expected 576 bytes for (24, 3) of float64, got 580; {again}",
+        target=0,
+    )
     path = save(good.replace(b"(24, 3)", b"(99999999, 3)".ljust(7)), "a.npy")
-    with pytest.raises(DataError, match=r"expected 2399999976 bytes for \(99999999, 3\) of float64, got 5\d\d; it was"):
+    with pytest.raises(DataError, match=r"expected 2399999976 bytes for \(99999999, 3\) of float64, got 5\d\d; write"):
         load_dataset(path, target=0)
     path = save(good.replace(b"'descr'", b"'drcse'"), "a.npy")
     with pytest.raises(DataError, match=r"expected an array in NumPy's format, got a damaged header \(.*\)\Z"):

@@ -113,7 +113,9 @@ def test_names_of_classes(tmp_path, batch):
     meta = tmp_path / "batches.meta"
     for content, got in ((samples.cifar_meta("abc"), "a list of 3"), (b"\x80\x02}.", "nothing")):
         meta.write_bytes(content)
-        with pytest.raises(DataError, match=re.escape(f"{meta}: expected 'label_names', a list of 10 names, got {got}")):
+        with pytest.raises(
+            DataError, match=re.escape(f"{meta}: expected 'label_names', a list of 10 names, got {got}")
+        ):
             load_dataset(path)
     meta.write_bytes(b"\x80\x02}U\x0blabel_names](" + b"K\x01" * 10 + b"es.")
     refused_line = "expected 'label_names', a list of 10 names; it is damaged: expected text, got int"
@@ -198,6 +200,13 @@ def test_an_array_of_the_wrong_size():
         content = good[:place] + b"M" + struct.pack("<H", n) + good[place + 3 :]
         with pytest.raises(Refused, match=re.escape(f"it holds an array of shape ({n}, 3072) in 6144 bytes") + r"\Z"):
             unpickle(content)
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_an_array_that_occurs_twice(protocol):
+    array = np.arange(6)
+    for back in unpickle(pickle.dumps([array, array], protocol)):
+        np.testing.assert_array_equal(back, array)
 
 
 def test_no_byte_of_an_array_is_copied():

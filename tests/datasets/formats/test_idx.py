@@ -125,7 +125,9 @@ def test_damaged_gzip(pair):
     )
     zipped[-6] ^= 1
     path, _ = pair(bytes(zipped))
-    with pytest.raises(DataError, match=r": can't be decompressed \(CRC check failed .*\); copy or download it again\Z"):
+    with pytest.raises(
+        DataError, match=r": can't be decompressed \(CRC check failed .*\); copy or download it again\Z"
+    ):
         load_dataset(path)
 
 

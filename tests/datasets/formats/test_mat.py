@@ -1,4 +1,5 @@
 import re
+import struct
 
 import numpy as np
 import pytest
@@ -166,6 +167,27 @@ def test_damaged(save):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r": the variable at byte 128 is damaged: it can't be decompressed \(.*\); "):
         read_mat(path)
+    content = bytearray(save(compress=True).read_bytes())
+    (size,) = struct.unpack_from("<I", content, 132)
+    content[135 + size] ^= 1  # the checksum of the first variable, which holds the last of its bytes
+    path.write_bytes(content)
+    refused(
+        path,
+        "the variable at byte 128 is damaged: it can't be decompressed (Error -3 while decompressing data: "
+        "incorrect data check); copy or download it again",
+    )
+    content[132:136] = struct.pack("<I", size - 4)
+    path.write_bytes(content[: 132 + size])
+    with pytest.raises(DataError, match=r": the variable at byte 128 is damaged: expected \d+ bytes within, got \d+; "):
+        read_mat(path)
+    content = bytearray(save(compress=False).read_bytes())
+    content[156:160] = struct.pack("<I", 2**31)  # the size of the dimensions
+    path.write_bytes(content)
+    refused(
+        path,
+        f"the variable at byte 128 is damaged: expected {2**31} bytes for its dimensions, got 168; "
+        "copy or download it again",
+    )
     content[126:128] = b"??"
     path.write_bytes(content)
     refused(path, "expected the byte order mark IM or MI, got b'??'; copy or download it again")

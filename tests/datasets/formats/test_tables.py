@@ -126,9 +126,7 @@ def test_too_many_classes(save, monkeypatch):
 def test_the_target(save):
     path = save(samples.csv_text())
     refused(path, "expected a target, the column to learn; columns are a, b, c, kind", ConfigError, target=None)
-    refused(
-        path, "unknown target 'king'; did you mean 'kind'? known are a, b, c, kind", ConfigError, target="king"
-    )
+    refused(path, "expected as target one of a, b, c, kind, got 'king'; did you mean 'kind'?", target="king")
     many = save(",".join(f"c{i}" for i in range(12)) + "\n")
     refused(
         many,
@@ -187,16 +185,12 @@ class TestParquet:
         path = save(good[:-20], "cut.parquet")
         with pytest.raises(DataError, match=r"expected a Parquet table, got a damaged one \(.*\); write it again\Z"):
             load_dataset(path, target="kind")
-        refused(
-            save(b"a,b\n", "text.parquet"), "expected a Parquet table, got what looks like a text file"
-        )
+        refused(save(b"a,b\n", "text.parquet"), "expected a Parquet table, got what looks like a text file")
 
     def test_a_few_bytes_that_claim_many_rows(self, parquet):
         path = parquet(a=np.zeros(3_000_000), kind=np.zeros(3_000_000))
         size = path.stat().st_size
-        refused(
-            path, f"expected a Parquet table, got one that claims 3000000 rows in {size} bytes; write it again"
-        )
+        refused(path, f"expected a Parquet table, got one that claims 3000000 rows in {size} bytes; write it again")
 
     def test_without_pyarrow(self, save, monkeypatch):
         monkeypatch.setitem(sys.modules, "pyarrow", None)

@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import ConfigError, DataError
 from ..checks import Array
 from ..dataset import Dataset, Part
-from .sniff import looks_like, open_head
+from .sniff import looks_like, open_head, printable
 
 _PARTS = {"train": ("", "_train"), "val": ("_val", "_valid", "_validation"), "test": ("_test",)}
 _AGAIN = "write it again with numpy.save or numpy.savez"
@@ -41,7 +41,7 @@ def read_npz(path: Path, task: str | None = None) -> Dataset:
     except DataError:
         raise
     except Exception as error:  # zipfile and zlib raise a dozen kinds for damaged archives
-        raise DataError(f"{path}: can't be unpacked ({error}); {_AGAIN}") from None
+        raise DataError(f"{path}: can't be unpacked ({printable(error)}); {_AGAIN}") from None
 
 
 def read_npy(path: Path, target: str | int | None = None, task: str | None = None) -> Dataset:
@@ -91,7 +91,7 @@ def as_targets(where: str, y: Array, task: str | None) -> Array:
 
 def _read_archive(path: Path, archive: zipfile.ZipFile, task: str | None) -> Dataset:
     entries = {info.filename.removesuffix(".npy").lower(): info for info in archive.infolist()}
-    held = ", ".join(sorted(entries)) or "none"
+    held = printable(", ".join(sorted(entries))) or "none"
     found: dict[str, tuple[str, str]] = {}
     for part, suffixes in _PARTS.items():
         for suffix in suffixes:
@@ -133,7 +133,9 @@ def _rows(where: str, x: Array) -> tuple[Array, tuple[int, int, int] | None]:
 
 def _read_entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError(f"{path}: expected {info.filename} stored or deflated, got another packing; {_AGAIN}")
+        raise DataError(
+            f"{path}: expected {printable(info.filename)} stored or deflated, got another packing; {_AGAIN}"
+        )
     # The archive's table can claim any size; so the bytes are counted, and their checksum compared, first.
     with archive.open(info) as stream:
         size = 0
@@ -142,7 +144,7 @@ def _read_entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
             if size > info.file_size:
                 break
     with archive.open(info) as stream:
-        return _read_array(f"{path}: {info.filename}", stream, size)
+        return _read_array(f"{path}: {printable(info.filename)}", stream, size)
 
 
 def _read_array(where: str, stream: IO[bytes], size: int) -> Array:
@@ -150,14 +152,14 @@ def _read_array(where: str, stream: IO[bytes], size: int) -> Array:
     dtype, shape, fortran = _read_header(where, stream)
     wanted, got = math.prod(shape) * dtype.itemsize, size - stream.tell()
     if wanted != got:
-        raise DataError(f"{where}: expected {wanted} bytes for {shape} of {dtype}, got {got}; it was cut off: {_AGAIN}")
+        raise DataError(f"{where}: expected {wanted} bytes for {shape} of {dtype}, got {got}; {_AGAIN}")
     out = np.empty(shape[::-1] if fortran else shape, dtype)
     view = out.reshape(-1).view(np.uint8)
     position = 0
     while position < wanted:
         chunk = stream.read(min(1 << 16, wanted - position))
         if not chunk:
-            raise DataError(f"{where}: expected {wanted} bytes, got {position}; it was cut off: {_AGAIN}")
+            raise DataError(f"{where}: expected {wanted} bytes, got {position}; {_AGAIN}")
         view[position : position + len(chunk)] = np.frombuffer(chunk, np.uint8)
         position += len(chunk)
     if dtype.kind == "U" and (out.reshape(-1).view(dtype.byteorder + "u4") > 0x10FFFF).any():
@@ -176,7 +178,7 @@ def _read_header(where: str, stream: IO[bytes]) -> tuple[np.dtype, tuple[int, ..
             raise ValueError(f"version {version}")
         shape, fortran, dtype = readers[version](stream)
     except Exception as error:  # the header is text that NumPy parses as Python: any kind may come
-        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        reason = printable(error)
         raise DataError(f"{where}: expected an array in NumPy's format, got a damaged header ({reason})") from None
     if dtype.hasobject or dtype.kind not in "biufU" or not dtype.itemsize:
         raise DataError(f"{where}: expected an array of numbers or text, got {shape} of {dtype}")

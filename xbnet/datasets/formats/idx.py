@@ -18,7 +18,7 @@ import numpy as np
 from ...errors import DataError
 from ..checks import Array
 from ..dataset import Dataset, Part
-from .sniff import looks_like, open_head
+from .sniff import looks_like, open_head, printable
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _AXES = {"images": 3, "labels": 1}
@@ -136,7 +136,7 @@ def _read_array(path: Path, pixels: bool = False) -> Array:
             stream.read(4 + 4 * axes)
             return _fill(stream, shape, dtype, pixels and code == 0x08)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: can't be decompressed ({error}); {_AGAIN}") from None
+        raise DataError(f"{path}: can't be decompressed ({printable(error)}); {_AGAIN}") from None
 
 
 def _count(stream: BinaryIO, limit: int) -> int:

@@ -22,7 +22,7 @@ import numpy as np
 from ...errors import DataError
 from ..checks import Array, check_finite
 from ..dataset import Dataset, Part
-from .sniff import looks_like, open_head
+from .sniff import looks_like, open_head, printable
 
 _EXPECTED = "a MATLAB 5 .mat file with Yt, Ct, Yv, Cv"
 _AGAIN = "copy or download it again"
@@ -235,7 +235,7 @@ def _read_matrix(body: memoryview, order: str) -> _Variable:
     shape = tuple(raw_shape.tolist())
     if raw_shape.dtype.kind == "f" or len(shape) < 2 or min(shape) < 0:
         raise _Damaged(f"is damaged: expected dimensions (rows, columns), got {shape}")
-    text = name.tobytes().decode("ascii", "replace")
+    text = printable(name.tobytes()[:100].decode("ascii", "replace"))
     word = int(flags.view(order + "u4")[0])
     code, is_complex = word & 0xFF, bool(word & 0x800)
     if is_complex or code not in _CLASSES:
@@ -265,7 +265,7 @@ def _element(body: memoryview, position: int, order: str, what: str) -> tuple[Ar
         start = position + 8
         following = start + size + -size % 8
     if start + size > len(body):
-        raise _Damaged(f"is damaged: its {what} want {size} bytes, {len(body) - start} are there")
+        raise _Damaged(f"is damaged: expected {size} bytes for its {what}, got {len(body) - start}")
     if code not in _NUMBERS:
         raise _Damaged(f"is damaged: its {what} have the unknown type {code}")
     dtype = np.dtype(order + _NUMBERS[code])

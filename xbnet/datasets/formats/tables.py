@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import math
 from array import array
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError, DataError, unknown_name
+from ...errors import ConfigError, DataError
 from ..checks import Array
 from ..dataset import Dataset, Part
 from .arrays import as_targets
-from .sniff import looks_like, open_head
+from .sniff import looks_like, open_head, printable
 
 # What a missing value looks like in a table.
 _MISSING = {"", "na", "n/a", "nan", "null", "?"}
@@ -38,9 +39,10 @@ def read_csv(path: Path, target: str | None = None, task: str | None = None) -> 
     Raises
     ------
     DataError
-        For a missing value, text among the inputs, or a row of another length: with line and column.
+        If `target` is no column; for a missing value, text among the inputs, or a row of another length,
+        with its line and column.
     ConfigError
-        If `target` is no column.
+        If no `target` is given.
     """
     head = open_head(path, "a CSV table")
     what = looks_like(head)
@@ -56,7 +58,7 @@ def read_csv(path: Path, target: str | None = None, task: str | None = None) -> 
             f"{path}: expected text in UTF-8, got {error.object[error.start]:#x}; save it as UTF-8"
         ) from None
     except csv.Error as error:
-        raise DataError(f"{path}: expected a CSV table, got one that can't be parsed ({error})") from None
+        raise DataError(f"{path}: expected a CSV table, got one that can't be parsed ({printable(error)})") from None
 
 
 def read_parquet(path: Path, target: str | None = None, task: str | None = None) -> Dataset:
@@ -161,7 +163,9 @@ def _check_target(path: Path, target: str | None, names: list[str]) -> str:
     if target is None:
         raise ConfigError(f"{path}: expected a target, the column to learn; columns are {_some(names)}")
     if target not in names:
-        raise unknown_name(str(path), "target", target, names)
+        near = difflib.get_close_matches(target, names, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise DataError(f"{path}: expected as target one of {_some(names)}, got {target!r}{hint}")
     return target
 
 
@@ -191,7 +195,8 @@ def _no_number(path: Path, target: str, label: str, place: str) -> DataError:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(map(printable, names[:10])) + more
 
 
 def _missing(path: Path, names: list[str], place: int, kind: str) -> DataError:
@@ -228,7 +233,7 @@ def _read_arrow(path: Path) -> Any:
             if rows * columns * 8 <= _MOST_INFLATION * size:
                 return file.read()
     except Exception as error:  # Arrow raises a dozen kinds for damaged files
-        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        reason = printable(error)
         raise DataError(f"{path}: expected a Parquet table, got a damaged one ({reason}); write it again") from None
     raise DataError(
         f"{path}: expected a Parquet table, got one that claims {rows} rows in {size} bytes; write it again"
@@ -243,7 +248,7 @@ def _column(path: Path, name: str, column: Any) -> Array:
     try:
         values = column.to_numpy()
     except Exception as error:  # e.g. text that is not UTF-8
-        raise DataError(f"{path}: column {name!r}: can't be read ({str(error)[:100]}); write it again") from None
+        raise DataError(f"{path}: column {name!r}: can't be read ({printable(error)}); write it again") from None
     if values.dtype.kind in "biu":
         return values
     if values.dtype.kind == "f":
@@ -255,4 +260,4 @@ def _column(path: Path, name: str, column: Any) -> Array:
         return values
     if values.dtype.kind == "O" and all(isinstance(value, str) for value in values):
         return values
-    raise DataError(f"{path}: column {name!r}: expected numbers or text, got {str(column.type)[:60]}; convert it")
+    raise DataError(f"{path}: column {name!r}: expected numbers or text, got {printable(column.type)}; convert it")

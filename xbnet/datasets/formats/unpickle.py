@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import Array
+from .sniff import printable
 
 _DTYPE = re.compile(r"[<>|=]?[biuf][1248]|b1")
 
@@ -77,7 +78,7 @@ def unpickle(content: bytes | memoryview) -> Any:
     except (IndexError, KeyError, struct.error):
         raise Refused("it is damaged or cut off") from None
     except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise Refused(f"it is damaged ({error})") from None
+        raise Refused(f"it is damaged ({printable(error)})") from None
 
 
 class _Machine:
@@ -125,7 +126,7 @@ class _Machine:
 
     def name(self, module: str, name: str) -> None:
         if (module, name) not in _KINDS:
-            raise Refused(f"it names {module}.{name}")
+            raise Refused(f"it names {printable(module)}.{printable(name)}")
         self.stack.append(_Name(module, name))
 
     def stack_global(self) -> None:

@@ -1,4 +1,4 @@
-"""Losses: a value per example, and the gradient of their mean beside it.
+"""What a loss is: a value per example, and the gradient of their mean beside it.
 
 A loss is bound to a network (`bind`), then called with a batch::
 
@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .activations import softplus
-from .errors import ConfigError, expect_shape, unknown_name
-from .replicas import replica_values, select_values
-from .workspace import Workspace
+from ..errors import ConfigError, ShapeError, expect_shape
+from ..workspace import Workspace
 
 
 class Loss:
@@ -35,7 +33,7 @@ class Loss:
     name = ""
     links: dict[str, str]
     """Task -> the network's link, see `links.LINKS`."""
-    _batch = -1
+    _shape: Any = None
 
     # Set by `bind`:
     task: str
@@ -49,26 +47,38 @@ class Loss:
     _flags: Workspace
     _eye: Any
     _class_weight: Any
+    _tiny: float
 
     if TYPE_CHECKING:  # arrays are set by `_use`
 
         def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, *, class_weight: Any = None):
-        self.class_weight = None if class_weight is None else np.asarray(class_weight, dtype=float)
-        if self.class_weight is not None and (self.class_weight.ndim != 1 or not np.all(self.class_weight >= 0)):
-            raise ConfigError(f"{self.name}: expected class_weight (C,) with values >= 0, got {class_weight!r}")
+        self.class_weight = None if class_weight is None else self._check_weights(class_weight)
+
+    def _check_weights(self, class_weight: Any) -> np.ndarray:
+        try:
+            weights = np.asarray(class_weight, dtype=float)
+        except (TypeError, ValueError):
+            weights = np.empty(0)
+        if weights.ndim != 1 or not np.all(np.isfinite(weights) & (weights >= 0)) or not weights.sum() > 0:
+            raise ConfigError(
+                f"{self.name}: expected class_weight (C,) with values >= 0 and one > 0, got {class_weight!r}"
+            )
+        return weights
 
     def bind(self, network: Any, task: str = "classification") -> Any:
         """A copy that serves this network (its backend, dtype, R and C) for one task.
 
         Raises
         ------
-        ConfigError
-            The loss can't serve the task, or class_weight has not C entries.
+        ConfigError, ShapeError
+            The loss can't serve the task, or class_weight is for another one or has not C entries.
         """
         if task not in self.links:
             raise ConfigError(f"{self.name}: can't be used for {task}; it serves {', '.join(self.links)}")
+        if self.class_weight is not None and task != "classification":
+            raise ConfigError(f"{self.name}: class_weight needs integer labels, got {task} targets; use sample_weight")
         bound = copy.copy(self)
         bound.task, bound.link = task, self.links[task]
         bound.xp, bound.linalg = network.backend.xp, network.backend.linalg
@@ -77,11 +87,12 @@ class Loss:
         bound._integers = Workspace(bound.xp, np.dtype(np.intp), bound.replicas)
         bound._flags = Workspace(bound.xp, np.dtype(bool), bound.replicas)
         bound._eye = network.backend.asarray(np.eye(bound.n_outputs), network.dtype)
+        bound._tiny = float(np.finfo(network.dtype).tiny)
         bound._class_weight = None
         if self.class_weight is not None:
             expect_shape(self.name, "class_weight", self.class_weight, C=bound.n_outputs)
             bound._class_weight = network.backend.asarray(self.class_weight, network.dtype)
-        bound._batch = -1
+        bound._shape = None
         bound._prepare(network)
         return bound
 
@@ -92,11 +103,12 @@ class Loss:
     def _prepare(self, network: Any) -> None:
         """Put the loss's own settings on the device."""
 
-    def _use(self, B: int) -> None:
-        """Arrays for batches of B rows."""
+    def _use(self, logits: Any) -> None:
+        """Arrays for logits of this shape."""
         if not hasattr(self, "replicas"):
             raise ConfigError(f"{self.name}: expected a loss that is bound to a network; call loss.bind(network) first")
-        R, C = self.replicas, self.n_outputs
+        expect_shape(self.name, "logits", logits, R=self.replicas, B=None, C=self.n_outputs)
+        R, B, C = logits.shape
         rows, column = (B, C), (B, 1)
         floats = {"targets": rows, "e": rows, "work0": rows, "work1": rows, "m": column, "s": column, "picked": column}
         for name, array in self._floats.carve({n: (n, s) for n, s in floats.items()}).items():
@@ -111,7 +123,9 @@ class Loss:
         self._hits.fill(float("nan"))
         self.report[:, 2].fill(1.0)
         self._ones = self.xp.ones((1, B, 1), dtype=self.report.dtype)
-        self._batch = B
+        self._shape, self._batch = logits.shape, B
+        self._leading = {(1, B), (R, B)}
+        self._label_shapes = self._leading if self.task == "classification" else {(1, B, C), (R, B, C)}
 
     def __call__(self, logits: Any, labels: Any, dlogits: Any = None, sample_weight: Any = None) -> Any:
         """Values (R, B) of a batch; see the module's text.
@@ -127,13 +141,19 @@ class Loss:
         sample_weight
             (R or 1, B), >= 0.
         """
-        if logits.shape[1] != self._batch:
-            self._use(logits.shape[1])
+        if logits.shape != self._shape:
+            self._use(logits)
+        if labels.shape not in self._label_shapes:
+            self._refuse("labels", labels, self._label_shapes)
         self._weigh(labels, sample_weight)
         self._evaluate(logits, labels, dlogits)
         if dlogits is not None:
             self._scale(dlogits)
         return self.values
+
+    def _refuse(self, name: str, array: Any, shapes: set) -> None:
+        wanted = " or ".join(map(str, sorted(shapes)))
+        raise ShapeError(f"{self.name}: expected {name} {wanted} for {self.task}, got {tuple(array.shape)}")
 
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         """Write `values`, hits and the per-example gradient."""
@@ -145,6 +165,8 @@ class Loss:
         if not self.weighted:
             self.w = self._ones
             return
+        if sample_weight is not None and sample_weight.shape not in self._leading:
+            self._refuse("sample_weight", sample_weight, self._leading)
         leading = labels.shape[0] if sample_weight is None else max(labels.shape[0], sample_weight.shape[0])
         self.w = self.weights["weights"][:leading]
         flat = self.w.reshape(leading, self._batch)
@@ -165,13 +187,14 @@ class Loss:
             xp.multiply(dlogits, 1 / self._batch, out=dlogits)
             return
         leading = self.w.shape[0]
-        total, fractions = self.s[:leading, :1], self.weights["fractions"][:leading]
+        total, divisor = self.s[:leading, :1], self.m[:leading, :1]
         self.linalg.batch_sum(self.w, total)
-        xp.divide(self.w, total, out=fractions)
+        xp.maximum(total, self._tiny, out=divisor)  # a batch whose weights are all 0 has the gradient 0, not 0 / 0
+        fractions = xp.divide(self.w, divisor, out=self.weights["fractions"][:leading])
         xp.multiply(dlogits, fractions, out=dlogits)
 
     def sums(self, out: Any) -> Any:
-        """Out (R, 3, 1) = sums over the last batch of w * value, w * hit, w.
+        """Write the last batch's sums of w * value, w * hit and w to out (R, 3, 1).
 
         A hit is 1 where the most probable class is the label; for multi-label targets the share of classes that
         are decided right; NaN for regression.
@@ -195,134 +218,3 @@ class Loss:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
-
-
-class SoftmaxCrossEntropy(Loss):
-    """-sum_c t_c log p_c with p = softmax(logits), by log-sum-exp; its gradient is p - t.
-
-    Parameters
-    ----------
-    class_weight
-        See `Loss`.
-    label_smoothing
-        e in [0, 1), a number or one per replica: t = (1 - e) onehot(label) + e / C (Szegedy et al. 2016).
-    """
-
-    name = "cross_entropy"
-    links = {"classification": "softmax"}  # noqa: RUF012
-
-    def __init__(self, *, class_weight: Any = None, label_smoothing: Any = 0.0):
-        super().__init__(class_weight=class_weight)
-        smoothing = np.asarray(label_smoothing, dtype=float)
-        if not np.all((smoothing >= 0) & (smoothing < 1)):
-            raise ConfigError(f"{self.name}: expected label_smoothing in [0, 1), got {label_smoothing!r}")
-        self.label_smoothing = label_smoothing
-        self._smooth = bool(np.any(smoothing > 0))
-
-    def _prepare(self, network: Any) -> None:
-        smoothing = replica_values(f"{self.name}.label_smoothing", self.label_smoothing, self.replicas)
-        to_column = lambda v: network.per_replica(self.name, v)[:, :, None]  # noqa: E731
-        self._keep, self._floor = to_column(1 - smoothing), to_column(smoothing / self.n_outputs)
-
-    def select(self, index: np.ndarray) -> SoftmaxCrossEntropy:
-        twin = copy.copy(self)
-        twin.label_smoothing = select_values(self.label_smoothing, index)
-        return twin
-
-    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
-        xp, linalg = self.xp, self.linalg
-        linalg.row_max(logits, self.m, self.predicted, self._index)
-        z = xp.subtract(logits, self.m, out=self.work0)
-        xp.exp(z, out=self.e)
-        linalg.row_sum(self.e, self.s)
-        targets = self._target_rows(labels)
-        if self._smooth:
-            targets = xp.multiply(targets, self._keep, out=self.targets)
-            xp.add(targets, self._floor, out=targets)
-        if dlogits is not None:
-            xp.divide(self.e, self.s, out=dlogits)
-            xp.subtract(dlogits, targets, out=dlogits)
-        xp.multiply(z, targets, out=z)
-        linalg.row_sum(z, self.picked)
-        xp.log(self.s, out=self.m)
-        xp.subtract(self.m, self.picked, out=self.values_column)
-        self._count_hits(labels)
-
-    def config(self) -> dict[str, Any]:
-        smoothing = np.asarray(self.label_smoothing).tolist()
-        return super().config() | ({"label_smoothing": smoothing} if self._smooth else {})
-
-
-class BinaryCrossEntropy(Loss):
-    """Mean over classes of -t log p - (1 - t) log(1 - p) with p = sigmoid(logit): softplus(z) - t z.
-
-    Each class is a yes-or-no question of its own. Integer labels mean one-hot targets; targets (R or 1, B, C) of
-    0 and 1 may say yes to several classes. The gradient is (p - t) / C.
-    """
-
-    name = "binary_cross_entropy"
-    links = {"classification": "sigmoid", "multilabel": "multilabel"}  # noqa: RUF012
-
-    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
-        xp, linalg, z = self.xp, self.linalg, logits
-        targets = self._target_rows(labels)
-        softplus(xp, z, self.e, (self.work0,))
-        if dlogits is not None:
-            xp.subtract(z, self.e, out=dlogits)  # log p
-            xp.exp(dlogits, out=dlogits)
-            xp.subtract(dlogits, targets, out=dlogits)
-            xp.multiply(dlogits, 1 / self.n_outputs, out=dlogits)
-        xp.multiply(z, targets, out=self.work0)
-        xp.subtract(self.e, self.work0, out=self.e)
-        linalg.row_sum(self.e, self.s)
-        xp.multiply(self.s, 1 / self.n_outputs, out=self.values_column)
-        if self.task == "multilabel":
-            self._count_decisions(z, targets)
-        else:
-            linalg.row_max(z, self.m, self.predicted, self._index)
-            self._count_hits(labels)
-
-    def _count_decisions(self, z: Any, targets: Any) -> None:
-        """The share of classes with p >= 1/2 just where t = 1."""
-        xp = self.xp
-        xp.greater_equal(z, 0.0, out=self._decisions(z))
-        xp.equal(self._decisions(z), targets, out=self._decisions(z))
-        xp.copyto(self.work0, self._decisions(z))
-        self.linalg.row_sum(self.work0, self.s)
-        xp.multiply(self.s.reshape(self._hits.shape), 1 / self.n_outputs, out=self._hits)
-
-    def _decisions(self, z: Any) -> Any:
-        return self._flags.carve({"decisions": ("decisions", z.shape[1:])})["decisions"]
-
-
-class MeanSquaredError(Loss):
-    """Mean over outputs of (y - t)^2; its gradient is 2 (y - t) / O. Integer labels mean one-hot targets."""
-
-    name = "mse"
-    links = {"regression": "identity", "classification": "scores"}  # noqa: RUF012
-
-    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
-        xp, linalg = self.xp, self.linalg
-        difference = xp.subtract(logits, self._target_rows(labels), out=self.e)
-        if dlogits is not None:
-            xp.multiply(difference, 2 / self.n_outputs, out=dlogits)
-        xp.multiply(difference, difference, out=self.work0)
-        linalg.row_sum(self.work0, self.s)
-        xp.multiply(self.s, 1 / self.n_outputs, out=self.values_column)
-        if self.task == "classification":
-            linalg.row_max(logits, self.m, self.predicted, self._index)
-            self._count_hits(labels)
-
-
-LOSSES: dict[str, type[Loss]] = {
-    loss.name: loss for loss in (SoftmaxCrossEntropy, BinaryCrossEntropy, MeanSquaredError)
-}
-
-
-def get_loss(loss: str | Loss) -> Loss:
-    """The loss of that name with its default settings; a `Loss` is returned as it is."""
-    if isinstance(loss, Loss):
-        return loss
-    if loss not in LOSSES:
-        raise unknown_name("loss", "loss", loss, LOSSES)
-    return LOSSES[loss]()

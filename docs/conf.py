@@ -1,0 +1,195 @@
+"""Sphinx configuration: ``python -m sphinx -W --keep-going docs docs/_build``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from docutils.statemachine import StringList  # noqa: E402
+from sphinx.directives.other import TocTree  # noqa: E402
+from sphinx.util.docutils import SphinxDirective  # noqa: E402
+
+import xbnet  # noqa: E402
+from xbnet.cli import VERBS, build_parser  # noqa: E402
+
+project = "xbnet"
+author = "The xbnet developers"
+copyright = author
+release = version = xbnet.__version__
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+templates_path = ["_templates"]
+
+autosummary_generate = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_inherit_docstrings = False  # what the methods of a kind of layer do is said once, in the base class
+highlight_language = "none"
+smartquotes = False  # they turn the dashes of flags into others
+maximum_signature_line_length = 88
+numpydoc_show_class_members = False
+default_role = "py:obj"  # `Backend` in a docstring is a link
+toc_object_entries_show_parents = "hide"
+python_use_unqualified_type_names = True
+
+html_theme = "pydata_sphinx_theme"
+html_title = "xbnet"
+html_static_path = ["_static"]
+html_css_files = ["xbnet.css"]
+html_show_sourcelink = False
+html_sidebars = {"architecture": [], "changelog": []}
+html_theme_options = {
+    "logo": {"text": "xbnet"},
+    "navbar_end": ["theme-switcher"],
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "show_toc_level": 2,
+}
+
+# -- the API reference: all that `xbnet` names, by the module it comes from --------------------------------------------
+
+LATE = ("XBClassifier", "XBRegressor", "XBSoftmax", "StackedSearchCV")
+"""Names that are imported when they are asked for, and can't be without scikit-learn."""
+
+GROUPS = {
+    "Networks and training": ("network", "training", "evaluation", "history", "replicas"),
+    "Layers": ("layers", "parameters", "activations"),
+    "Losses": ("losses",),
+    "Optimizers": ("optimizers",),
+    "Strategies": ("strategies",),
+    "Data sets": ("datasets",),
+    "Files": ("checkpoint", "resume"),
+    "Sweeps": ("sweep",),
+    "Predictions and other formats": ("predictions", "export"),
+    "scikit-learn": ("estimators", "search"),
+    "Gradient and Jacobian tests": ("verify",),
+    "Backends": ("backend",),
+    "Errors": ("errors",),
+}
+
+
+def can_be_had(name: str) -> bool:
+    """Whether `xbnet` has the name in this environment."""
+    try:
+        return hasattr(xbnet, name)
+    except ImportError:
+        return False
+
+
+def api_page() -> str:
+    """A table per group; names of modules that no group claims come last, so that none is forgotten."""
+    groups: dict[str, list[str]] = {title: [] for title in (*GROUPS, "More")}
+    late = [name for name in LATE if name not in xbnet.__all__ and can_be_had(name)]
+    for name in [*xbnet.__all__, *late]:
+        if name == "BATCH":  # a text: it has neither a module nor a docstring of its own
+            groups["Layers"].append("layers.base.BATCH")
+            continue
+        room = getattr(xbnet, name).__module__.split(".")[1]
+        title = next((title for title, rooms in GROUPS.items() if room in rooms), "More")
+        groups[title].append(name)
+    lines = ["Names of xbnet", "==============", "", ".. currentmodule:: xbnet", ""]
+    for title, names in groups.items():
+        if names:
+            lines += [title, "-" * len(title), "", ".. autosummary::", "   :toctree: .", "   :nosignatures:", ""]
+            lines += [f"   {name}" for name in sorted(names, key=str.lower)]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def write_api_page(app: object, config: object) -> None:
+    """Before Sphinx looks for pages; an unchanged page is left alone, so that it is not built again."""
+    page = HERE / "api" / "generated" / "xbnet.rst"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    if not page.exists() or page.read_text() != api_page():
+        page.write_text(api_page())
+
+
+# -- the command's flags, from its parser ------------------------------------------------------------------------------
+
+
+class Flags(SphinxDirective):
+    """Tables of a verb's flags, one per group, and of each of its actions: ``{flags} train``."""
+
+    required_arguments = 1
+
+    def run(self) -> list:
+        """Write MyST tables and let it parse them."""
+        verb = self.arguments[0]
+        return self.parse_text_to_nodes("\n".join(self.tables(build_parser(verb).child(verb))))
+
+    def tables(self, parser: argparse.ArgumentParser) -> list[str]:
+        """A table per group of flags; an action's come below its name."""
+        lines: list[str] = []
+        for group in parser._action_groups:
+            nested = [action for action in group._group_actions if isinstance(action, argparse._SubParsersAction)]
+            rows = [
+                self.row(action) for action in group._group_actions if action.dest != "help" and action not in nested
+            ]
+            if rows:
+                title = {"options": "Flags", "positional arguments": "Arguments"}.get(group.title, group.title)
+                lines += [f"**{title.capitalize()}**", "", "| flag | default | meaning |", "|---|---|---|", *rows, ""]
+            for action in nested:
+                for name, child in action.choices.items():
+                    summary = next(choice.help for choice in action._choices_actions if choice.dest == name)
+                    lines += [f"`{parser.prog} {name}`: {summary}.", "", *self.tables(child)]
+        return lines
+
+    def row(self, action: argparse.Action) -> str:
+        """One flag or argument."""
+        names = "|".join(action.choices) if action.choices else action.dest.upper()
+        value = "" if action.nargs == 0 else action.metavar or names
+        flag = f"{', '.join(action.option_strings)} {value}".strip()
+        default = ",".join(map(str, action.default)) if isinstance(action.default, tuple) else action.default
+        silent = action.nargs == 0 or default is None or default == argparse.SUPPRESS
+        shown = "" if silent else f"`{default}`"
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{flag}`", shown, action.help or "")) + " |"
+
+
+class Verbs(SphinxDirective):
+    """A section with a summary and the flags for each verb that the command has."""
+
+    def run(self) -> list:
+        """Write MyST sections and let it parse them."""
+        lines: list[str] = []
+        for verb, summary in VERBS.items():
+            lines += [f"## xbnet {verb}", "", f"{summary[0].upper()}{summary[1:]}.", ""]
+            lines += ["```{flags} " + verb, "```", ""]
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+class Pages(TocTree):
+    """A toctree of those of the named pages that are there; one that is not written yet is no error."""
+
+    def run(self) -> list:
+        """Leave out the names of other pages."""
+        self.content = StringList([name for name in self.content if name in self.env.found_docs], self.env.docname)
+        return super().run() if self.content else []
+
+
+def skip(app: object, what: str, name: str, member: object, leave_out: bool, options: object) -> bool | None:
+    """Leave out what scikit-learn adds to its estimators."""
+    return True if (getattr(member, "__module__", None) or "").startswith("sklearn") else None
+
+
+def setup(app: object) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-skip-member", skip)
+    app.add_directive("pages", Pages)
+    app.connect("config-inited", write_api_page)
+    app.add_directive("flags", Flags)
+    app.add_directive("verbs", Verbs)

@@ -1,0 +1,230 @@
+"""The house rules: floors, file sizes, the core's vocabulary, a light import, and docstrings that hold."""
+
+import ast
+import doctest
+import graphlib
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import xbnet
+
+PACKAGE = Path(xbnet.__file__).parent
+
+# A module, or a folder of modules, imports only from strictly lower floors.
+FLOORS = [
+    ["errors", "version"],
+    ["activations", "files", "initializers", "linalg", "links", "replicas", "settings", "workspace"],
+    ["backend", "datasets", "optimizers", "parameters", "penalties", "plots", "progress", "schedules", "tensorfile"],
+    ["batches", "history", "layers", "losses"],
+    ["augmentation", "network"],
+    ["checkpoint", "checks", "strategies", "tensorboard", "verify"],
+    ["evaluation", "export", "predictions", "resume"],
+    ["trainer"],
+    ["training"],
+    ["estimators", "sweep"],
+    ["experiments"],
+    ["__init__"],
+    ["cli"],
+    ["__main__", "train"],
+]
+
+CORE = [
+    "activations",
+    "batches",
+    "evaluation",
+    "linalg",
+    "network",
+    "optimizers",
+    "penalties",
+    "trainer",
+    "workspace",
+    *(f"{folder}/{path.stem}" for folder in ("layers", "losses") for path in (PACKAGE / folder).glob("*.py")),
+]
+
+
+def modules():
+    """Dotted names below the package, with their files; "layers.__init__" for a folder's own text."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield ".".join(path.relative_to(PACKAGE).with_suffix("").parts), path
+
+
+def imports(name, path):
+    """The modules of the package that a file imports anywhere, in functions too, except for types only."""
+    here = name.split(".")[:-1]
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found = [alias.name.split(".")[1:] for alias in node.names if alias.name.split(".")[0] == "xbnet"]
+        elif isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] == "xbnet"):
+            dots = (node.module or "").split(".") if node.module else []
+            base = here[: len(here) - node.level + 1] + dots if node.level else dots[1:]
+            found = [[*base, alias.name] if is_module([*base, alias.name]) else base for alias in node.names]
+        else:
+            continue
+        for parts in found:
+            yield ".".join([*parts, "__init__"] if (PACKAGE / Path(*parts)).is_dir() else parts)
+
+
+def is_module(parts):
+    path = PACKAGE.joinpath(*parts)
+    return path.is_dir() or path.with_suffix(".py").exists()
+
+
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+
+
+def test_every_module_has_a_floor():
+    assert {name.split(".")[0] for name, _ in modules()} <= set(FLOOR), "give the new module a floor in FLOORS"
+
+
+def test_modules_import_only_from_lower_floors():
+    edges = [(a, b) for a, path in modules() for b in imports(a, path)]
+    heads = [(a, b, a.split(".")[0], b.split(".")[0]) for a, b in edges]
+    assert not [f"{a} imports {b}" for a, b, over, under in heads if over != under and FLOOR[under] >= FLOOR[over]]
+
+
+def test_imports_within_a_folder_have_no_cycle():
+    """Nor across folders: a part that imports its folder's `__init__`, which imports the part, would be one."""
+    graph = {name: set(imports(name, path)) for name, path in modules()}
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_only_the_backend_imports_cupy_and_dpnp():
+    for name, path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            assert not {n.split(".")[0] for n in names} & {"cupy", "cupyx", "dpnp", "dpctl"}, name
+
+
+def test_the_core_imports_no_array_library_for_its_mathematics():
+    """NumPy works on the host there: types, seeds and settings. Arrays come from `xp`."""
+    for name in ("activations", "linalg", "penalties", "workspace", "layers.base", "layers.linear", "layers.residual"):
+        tree = ast.parse((PACKAGE / (name.replace(".", "/") + ".py")).read_text())
+        used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "np"}
+        host = {"ndarray", "asarray", "all", "isfinite", "random", "Generator", "integer", "floating"}
+        assert used <= host | ({"add", "arange"} if name == "linalg" else set()), name
+
+
+def test_no_file_is_longer_than_350_lines():
+    long = {name: n for name, path in modules() if (n := len(path.read_text().splitlines())) > 350}
+    assert not long
+
+
+# -- the core's vocabulary ---------------------------------------------------------------------------------------------
+
+
+def words(path):
+    """All X of ``xp.X``, with the keywords they are called by."""
+    spoken = {}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and names_the_namespace(node.value):
+            spoken.setdefault(node.attr, set())
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and names_the_namespace(node.func.value):
+            spoken.setdefault(node.func.attr, set()).update(k.arg for k in node.keywords if k.arg)
+    return spoken
+
+
+def names_the_namespace(node):
+    return getattr(node, "id", getattr(node, "attr", None)) == "xp"
+
+
+def vocabulary():
+    spoken = {}
+    for name in CORE:
+        for word, keywords in words(PACKAGE / f"{name}.py").items():
+            spoken.setdefault(word, set()).update(keywords)
+    return spoken
+
+
+# What the three libraries have in common, read in their sources. A new word belongs here once it is known to exist in
+# all of them, with `out=` where the core needs it.
+UFUNCS = {
+    "abs", "add", "divide", "equal", "exp", "expm1", "greater_equal", "isfinite", "less", "log", "log1p", "maximum",
+    "minimum", "multiply", "negative", "sign", "sqrt", "square", "subtract", "tanh",
+}  # fmt: skip
+FUNCTIONS = {
+    "arange": set(),
+    "argmax": {"axis", "out"},
+    "broadcast_to": set(),
+    "copyto": {"where"},
+    "empty": {"dtype"},
+    "matmul": {"out"},
+    "ones": {"dtype"},
+    "take": {"axis", "out"},
+    "zeros": {"dtype"},
+}
+
+
+def test_the_core_speaks_the_written_dialect():
+    spoken = vocabulary()
+    assert len(spoken) > 20
+    for word, keywords in spoken.items():
+        assert word in UFUNCS or word in FUNCTIONS, f"xp.{word} is not in the dialect"
+        assert keywords <= FUNCTIONS.get(word, {"out"}), f"xp.{word} is called with {keywords}"
+
+
+@pytest.mark.parametrize("library", ["numpy", "dpnp", "cupy"])
+def test_every_word_is_in_the_dictionary(library):
+    """No device is needed: the real packages of cupy and dpnp import without one."""
+    xp = pytest.importorskip(library)
+    assert not [word for word in vocabulary() if not callable(getattr(xp, word, None))]
+    if library == "cupy":
+        assert all(isinstance(getattr(xp, word), xp.ufunc) for word in vocabulary() if word in UFUNCS)
+
+
+def test_the_core_never_waits_for_the_device():
+    """No ``.item()``, ``float(array)`` by the way, or einsum in what runs within a step."""
+    for name in ["activations", "linalg", *(f"layers/{p.stem}" for p in (PACKAGE / "layers").glob("*.py"))]:
+        for node in ast.walk(ast.parse((PACKAGE / f"{name}.py").read_text())):
+            assert getattr(node, "attr", "") not in {"item", "einsum", "asnumpy", "to_host"}, name
+
+
+# -- the face ----------------------------------------------------------------------------------------------------------
+
+
+HEAVY = ["matplotlib", "sklearn", "cupy", "dpnp", "scipy.io", "safetensors", "tqdm", "torch", "jax", "pandas"]
+
+
+def test_import_is_light():
+    code = f"import sys, xbnet; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_all_is_sorted_and_complete():
+    """Sorted as ruff does it: constants, classes, functions; all public names that the package holds, and no others."""
+
+    def kind(name):
+        return 0 if name.isupper() else 1 if name[0].isupper() else 2
+
+    assert sorted(xbnet.__all__, key=lambda name: (kind(name), name)) == xbnet.__all__
+    assert all(getattr(xbnet, name) is not None for name in xbnet.__all__)
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    imported = {a.asname or a.name for n in tree.body if isinstance(n, ast.ImportFrom) and n.level for a in n.names}
+    assert imported - {"__version__"} <= set(xbnet.__all__)
+
+
+MODULES = [m.name for m in pkgutil.walk_packages([str(PACKAGE)], "xbnet.") if m.name != "xbnet.__main__"]
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if ">>>" in Path(importlib.util.find_spec(n).origin).read_text()])
+def test_examples_in_docstrings_hold(name):
+    failed, tried = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert tried
+    assert not failed
+
+
+def test_public_classes_and_functions_have_docstrings():
+    silent = [name for name in xbnet.__all__ if callable(getattr(xbnet, name)) and not getattr(xbnet, name).__doc__]
+    assert not silent

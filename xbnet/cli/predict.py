@@ -1,0 +1,99 @@
+"""`xbnet predict`: labels and probabilities for the rows of a file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from ..checkpoint import Model, load_model
+from ..errors import ConfigError
+from ..predictions import FORMATS, Score, open_rows, open_writer
+from ..predictions.readers import Chunk
+from .arguments import count
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    parser.add_argument("model", metavar="MODEL", help="a file that `xbnet train --out` or xbnet.save wrote")
+    parser.add_argument("--data", required=True, metavar="FILE", help=".csv, .parquet, .npy, .npz, a data set, or - ")
+    parser.add_argument("--target", metavar="COLUMN", help="column with what is right, to measure by; no input")
+    parser.add_argument("--part", choices=["train", "val", "test"], help="of a data set")
+    parser.add_argument("--out", default="-", metavar="FILE", help="where predictions go")
+    parser.add_argument("--format", choices=list(FORMATS), help="by default what the name of --out says")
+    parser.add_argument("--replica", type=count, metavar="R", help="of a stack; by default its members are averaged")
+    parser.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict, and measure where the file says what is right."""
+    if args.json and args.out == "-":
+        raise ConfigError("--json prints to stdout, as the predictions do; give --out FILE")
+    started = time.perf_counter()
+    model = load_model(args.model, args.backend)
+    if args.replica is not None:
+        if args.replica >= model.network.replicas:
+            raise ConfigError(f"--replica {args.replica}: the model has {model.network.replicas}, counted from 0")
+        model.network = model.network.select([args.replica])
+    names = class_names(model)
+    score, rows = Score(names), 0
+    with open_writer(args.out, args.format, columns_of(model, names)) as write:
+        for chunk in open_rows(args.data, model.network.n_inputs, args.target, args.part):
+            rows += len(chunk.x)
+            predict_chunk(args.data, model, names, chunk, score, write)
+    report(args, score, rows, time.perf_counter() - started)
+    return 0
+
+
+def class_names(model: Model) -> list[str] | None:
+    """Names of the classes; None for a regression."""
+    if model.network.link == "identity":
+        return None
+    return [str(c) for c in (model.classes or range(model.network.n_outputs))]
+
+
+def columns_of(model: Model, names: list[str] | None) -> list[str]:
+    """Names of the columns of values."""
+    if names is None:
+        return [f"y{i}" for i in range(model.network.n_outputs)]
+    return [f"p_{name}" for name in names]
+
+
+def predict_chunk(source: str, model: Model, names: list[str] | None, chunk: Chunk, score: Score, write: Any) -> None:
+    """Prepare, predict, write, and measure one chunk."""
+    x = chunk.x if model.preparation is None else model.preparation(chunk.x)
+    values = model.network.predict_proba(x)
+    values = values.mean(axis=0) if values.ndim == 3 else values
+    if names is None:
+        write(None, values)
+        if chunk.y is not None:
+            score.add_values(source, chunk.y, values)
+    elif model.network.link == "multilabel":
+        decided = values >= 0.5
+        longest = len("|".join(names))
+        write(np.array(["|".join(np.asarray(names)[row]) for row in decided], f"<U{longest}"), values)
+        if chunk.y is not None:
+            score.add_decisions(chunk.y.reshape(values.shape), decided)
+    else:
+        predicted = values.argmax(axis=1)
+        write(np.asarray(names)[predicted], values)
+        if chunk.y is not None:
+            score.add_labels(source, chunk.y, predicted)
+
+
+def report(args: argparse.Namespace, score: Score, rows: int, seconds: float) -> None:
+    """Figures to stdout, or to stderr where the predictions have stdout."""
+    result = {"rows": rows, "seconds": seconds, "rows_per_second": rows / seconds, **score.result()}
+    if args.json:
+        print(json.dumps(result))
+        return
+    to = sys.stderr if args.out == "-" else sys.stdout
+    figures = "".join(f", {k} {result[k]:.6g}" for k in ("accuracy", "mse") if k in result)
+    print(f"{rows:,} rows in {seconds:.2f} s{figures}", file=to)
+    if table := score.table():
+        print(table, file=to)

@@ -1,0 +1,176 @@
+"""`xbnet verify`: test the gradient of a network, the backward of a layer, or everything that the library has."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..datasets import Dataset
+from ..errors import ConfigError, GradientError, unknown_name
+from ..files import make_folder, write_text
+from ..layers import BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
+from ..network import Network
+from ..verify import GradientComparison, Verification, compare_gradients, gradient_test, jacobian_test
+from ..verify.catalogue import catalogue
+from . import arguments as flags
+
+LAYERS: dict[str, Callable[[argparse.Namespace], Layer]] = {
+    "linear": lambda args: Linear(args.hidden[0] if args.hidden else 3, args.activation, initializer=args.init),
+    "residual": lambda args: Residual(args.activation, initializer=args.init),
+    "dropout": lambda args: Dropout(args.dropout or 0.5),
+    "batchnorm": lambda args: BatchNorm(),
+    "layernorm": lambda args: LayerNorm(),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    group = parser.add_argument_group("what to test; by default the network that `train` would train")
+    group.add_argument("--layer", metavar="KIND", help=f"one layer's backward: {', '.join(LAYERS)}")
+    group.add_argument("--all", action="store_true", help="every layer, activation and loss, and depths 1 to 20")
+    group.add_argument("--entries", action="store_true", help="also compare every entry with central differences")
+    group.add_argument("--rows", type=flags.positive, default=8, metavar="B", help="rows of the training part")
+    flags.add_data_arguments(parser)
+    flags.add_network_arguments(parser)
+    flags.add_loss_arguments(parser)
+    group = parser.add_argument_group("how")
+    group.add_argument("--e0", type=float, default=1.0, metavar="E", help="largest step along a direction of length 1")
+    group.add_argument("--steps", type=flags.positive, default=32, metavar="N", help="steps e0 * 0.5^i, at least 8")
+    group.add_argument("--tolerance", type=float, default=0.05, metavar="T", help="how far orders may miss 1 and 2")
+    group = parser.add_argument_group("output")
+    group.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
+    group.add_argument("--out", metavar="DIR", help="keep the table, the result as JSON, and pictures there")
+    group.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    group.add_argument("--quiet", action="store_true", help="no table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Test, report, and fail where a test fails."""
+    if args.all and (args.layer or args.entries):
+        raise ConfigError("--all tests everything; leave out --layer and --entries")
+    folder = make_folder(args.out) if args.out else None
+    return run_all(args, folder) if args.all else run_one(args, folder)
+
+
+def run_one(args: argparse.Namespace, folder: Path | None) -> int:
+    """One network, or one layer."""
+    data = flags.data_from(args)
+    rows = np.random.default_rng(args.seed).permutation(len(data.train.x))[: args.rows]
+    x = np.asarray(data.train.x[rows], dtype=float)
+    how: dict[str, Any] = {"e0": args.e0, "steps": args.steps, "tolerance": args.tolerance, "rng": args.seed}
+    comparison = None
+    if args.layer:
+        if args.entries:
+            raise ConfigError("--entries compares a network's gradient; leave out --layer, which does so by itself")
+        stack = {"replicas": args.replicas, "backend": args.backend, "dtype": args.dtype}
+        result = jacobian_test(layer_from(args), x, **stack, **how)
+    else:
+        network = network_from(args, data)
+        loss = flags.loss_from(args, data)
+        cost: dict[str, Any] = {"l2": args.l2, "l1": args.l1, "task": data.task}
+        result = gradient_test(network, loss, x, data.train.y[rows], **cost, **how)
+        if args.entries:
+            comparison = compare_gradients(network, loss, x, data.train.y[rows], rng=args.seed, **cost)
+    report(args, folder, result, comparison)
+    result.raise_if_failed()
+    if comparison is not None:
+        comparison.raise_if_failed()
+    return 0
+
+
+def network_from(args: argparse.Namespace, data: Dataset) -> Network:
+    """The network that the flags describe."""
+    return Network(
+        flags.layers_from(args, data.n_inputs, data.n_outputs),
+        data.n_inputs,
+        replicas=args.replicas,
+        backend=args.backend,
+        dtype=args.dtype,
+        rng=args.seed,
+    )
+
+
+def layer_from(args: argparse.Namespace) -> Layer:
+    """The layer that the flags describe."""
+    if args.layer not in LAYERS:
+        raise unknown_name("--layer", "layer", args.layer, LAYERS)
+    return LAYERS[args.layer](args)
+
+
+def report(
+    args: argparse.Namespace, folder: Path | None, result: Verification, comparison: GradientComparison | None
+) -> None:
+    """Print, and keep."""
+    text = str(result) if comparison is None else f"{result}\n\n{comparison}"
+    summary = result.to_dict() | ({} if comparison is None else {"entries": comparison.to_dict()})
+    if not args.quiet:
+        print(text)
+    if folder is not None:
+        from ..plots import save_figure
+
+        write_text(folder / "report.txt", text + "\n")
+        write_text(folder / "result.json", json.dumps(summary, indent=1) + "\n")
+        save_figure(result.plot(), folder / "orders.png")
+        if comparison is not None:
+            save_figure(comparison.plot(), folder / "entries.png")
+    if args.json:
+        print(json.dumps(summary))
+
+
+def run_all(args: argparse.Namespace, folder: Path | None) -> int:
+    """The catalogue, a line per case."""
+    start, lines, results = time.perf_counter(), [], {}
+    if not args.quiet:
+        print(f"{'case':<44}{'blocks':>7}{'order 1':>16}{'order 2':>16}{'seconds':>9}  verdict")
+    for case in catalogue(args.backend, args.dtype, max(2, args.replicas), args.seed):
+        began = time.perf_counter()
+        result = results[case.name] = case.run()
+        orders = np.concatenate(list(result.orders.values()))
+        lines.append(
+            f"{case.name:<44}{len(result.curves):>7}{spread(orders[:, 0]):>16}{spread(orders[:, 1]):>16}"
+            f"{time.perf_counter() - began:>9.2f}  {'ok' if result.passed else 'FAILED'}"
+        )
+        if not args.quiet:
+            print(lines[-1], flush=True)
+        if folder is not None:
+            keep_case(folder, case.name, result)
+    failed = {name: result for name, result in results.items() if not result.passed}
+    seconds = time.perf_counter() - start
+    lines.append(f"{len(results) - len(failed)} of {len(results)} passed in {seconds:.1f} s")
+    if not args.quiet:
+        print(lines[-1])
+    summary = {
+        "passed": not failed,
+        "cases": len(results),
+        "failed": {name: result.failures() for name, result in failed.items()},
+        "seconds": seconds,
+    }
+    if folder is not None:
+        write_text(folder / "report.txt", "\n".join(lines) + "\n")
+        write_text(folder / "result.json", json.dumps(summary, indent=1) + "\n")
+    if args.json:
+        print(json.dumps(summary))
+    for name, result in failed.items():
+        raise GradientError(f"{name}: {result.failures()[0]} ({len(failed)} of {len(results)} cases failed)", result)
+    return 0
+
+
+def spread(orders: np.ndarray) -> str:
+    """The smallest and the largest order that could be observed."""
+    seen = orders[~np.isnan(orders)]
+    return f"{seen.min():.3f} - {seen.max():.3f}" if seen.size else "linear"
+
+
+def keep_case(folder: Path, name: str, result: Verification) -> None:
+    """A case's table and picture."""
+    from ..plots import save_figure
+
+    place = folder / name.replace("/", "-").replace(",", "").replace(" ", "_")
+    write_text(place.with_suffix(".txt"), f"{result}\n")
+    save_figure(result.plot(), place.with_suffix(".png"), dpi=80)

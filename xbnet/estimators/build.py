@@ -1,0 +1,107 @@
+"""From an estimator's parameters to layers, optimizer and settings, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..layers import BatchNorm, Dropout, Layer, Linear, Residual
+from ..optimizers import SGD, Momentum, Nesterov, Optimizer, get_optimizer
+from .rules import PlainAdam
+
+ALIASES = {"logistic": "sigmoid"}
+"""scikit-learn's names of activations that have another one here."""
+
+
+def check_parameters(e: Any) -> None:
+    """Raise `ConfigError` for a parameter of the estimator that makes no sense; the others are checked where used."""
+    name = type(e).__name__
+    for key, low, high in (
+        ("alpha", 0, np.inf),
+        ("learning_rate_init", 0, np.inf),
+        ("tol", 0, np.inf),
+        ("momentum", 0, 1),
+        ("validation_fraction", 0, 1),
+        ("dropout", 0, 1),
+    ):
+        value = getattr(e, key)
+        if not _is_number(value) or not low <= value < high:
+            raise ConfigError(f"{name}: expected {key} in [{low}, {high:g}), got {value!r}")
+    for key, low in (("max_iter", 1), ("n_members", 1), ("residual", 0)):
+        value = getattr(e, key)
+        if not _is_whole(value) or value < low:
+            raise ConfigError(f"{name}: expected {key} to be a whole number >= {low}, got {value!r}")
+    if e.n_iter_no_change != np.inf and (not _is_whole(e.n_iter_no_change) or e.n_iter_no_change < 1):
+        raise ConfigError(f"{name}: expected n_iter_no_change to be a whole number >= 1, got {e.n_iter_no_change!r}")
+    if e.batch_size not in ("auto", "full") and (not _is_whole(e.batch_size) or e.batch_size < 1):
+        raise ConfigError(f"{name}: expected batch_size 'auto', 'full' or a whole number >= 1, got {e.batch_size!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def layers_of(e: Any, n_outputs: int) -> tuple[list[Layer], list[int]]:
+    """The layers of an estimator, and the positions of those that scikit-learn's rule initializes.
+
+    Widths in `hidden_layer_sizes` become `Linear` layers, each followed by normalization and dropout where wanted;
+    `Layer` objects among them are taken as they are.
+    """
+    sizes = e.hidden_layer_sizes
+    sizes = list(sizes) if isinstance(sizes, (Sequence, np.ndarray)) else [sizes]
+    activation = ALIASES.get(e.activation, e.activation) if isinstance(e.activation, str) else e.activation
+    layers: list[Layer] = []
+    drawn: list[int] = []
+
+    def extras() -> None:
+        if e.batch_norm:
+            layers.append(BatchNorm())
+        if e.dropout:
+            layers.append(Dropout(float(e.dropout)))
+
+    for size in sizes:
+        if isinstance(size, Layer):
+            layers.append(size)
+            continue
+        if not _is_whole(size) or size < 1:
+            raise ConfigError(
+                f"{type(e).__name__}: hidden_layer_sizes must be > 0 (whole numbers or layers), got {list(sizes)}"
+            )
+        drawn.append(len(layers))
+        layers.append(Linear(int(size), activation))
+        extras()
+    for _ in range(e.residual):
+        layers.append(Residual(activation))
+        extras()
+    drawn.append(len(layers))
+    return [*layers, Linear(n_outputs)], drawn
+
+
+def optimizer_of(e: Any) -> Optimizer:
+    """The optimizer of `solver`: scikit-learn's "adam" and "sgd", any other of xbnet's by name, or an object."""
+    if isinstance(e.solver, Optimizer):
+        return e.solver
+    lr = float(e.learning_rate_init)
+    if e.solver == "adam":
+        return PlainAdam(lr, e.beta_1, e.beta_2, e.epsilon)
+    if e.solver == "sgd":
+        if not e.momentum:
+            return SGD(lr)
+        return (Nesterov if e.nesterovs_momentum else Momentum)(lr, e.momentum)
+    return get_optimizer(e.solver, lr=lr)
+
+
+def batch_size_of(e: Any, n: int) -> int:
+    """B for n rows: "auto" is min(200, n), "full" is n."""
+    if e.batch_size == "full":
+        return n
+    if e.batch_size == "auto":
+        return min(200, n)
+    return min(int(e.batch_size), n)

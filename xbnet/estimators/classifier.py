@@ -1,0 +1,281 @@
+"""The classifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from ..errors import ConfigError
+from ..losses import Loss, SoftmaxCrossEntropy, get_loss
+from .base import XBEstimator
+from .namespace import back_to
+from .rules import SummedBinaryCrossEntropy
+
+
+class XBClassifier(ClassifierMixin, XBEstimator):
+    """A neural network for classification, with scikit-learn's interface.
+
+    With ``dtype="float64"`` and none of the parameters that `sklearn.neural_network.MLPClassifier` has not, it does
+    the same as that one: initial weights, order of the samples, loss and updates agree to rounding.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int or Layer, default=(100,)
+        Hidden widths; layer objects of xbnet may stand among them.
+    activation : str or Activation, default="relu"
+        "relu", "tanh", "logistic", "identity", or any of xbnet's.
+    solver : str or Optimizer, default="adam"
+        "adam", "sgd" (with `momentum`), or any of xbnet's optimizers; an object brings its own settings.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty on weights: alpha / 2 * sum W^2, divided by the weight of the batch.
+    batch_size : int, "auto" or "full", default="auto"
+        "auto" is min(200, N).
+    learning_rate_init : float, default=0.001
+        Learning rate.
+    max_iter : int, default=200
+        Epochs at most.
+    shuffle : bool, default=True
+        A new order of the samples in each epoch.
+    random_state : int, RandomState or None, default=None
+        Of weights, orders, dropout and the validation split.
+    tol : float, default=1e-4
+        What counts as an improvement.
+    verbose : bool, default=False
+        Print a line per epoch.
+    warm_start : bool, default=False
+        `fit` goes on where the last one ended, with the optimizer's state.
+    momentum, nesterovs_momentum : default=0.9, True
+        Of "sgd".
+    early_stopping : bool, default=False
+        Stop by the score on a validation part, and keep the best weights.
+    validation_fraction : float, default=0.1
+        Split off for early stopping, unless `fit` gets X_val.
+    beta_1, beta_2, epsilon : default=0.9, 0.999, 1e-8
+        Of "adam".
+    n_iter_no_change : int or np.inf, default=10
+        Stop after more than so many epochs without an improvement by `tol`.
+    residual : int, default=0
+        Residual blocks after the hidden layers.
+    dropout : float, default=0.0
+        Rate after each hidden layer.
+    batch_norm : bool, default=False
+        Batch normalization after each hidden layer.
+    loss : str or Loss, default="auto"
+        "auto": the cross-entropy that suits the targets. "cross_entropy", "binary_cross_entropy", "mse", or an
+        object.
+    schedule : str or Schedule, default=None
+        Of the learning rate, e.g. "cosine"; see `xbnet.schedules.get_schedule`.
+    clip_norm : float, default=None
+        The largest norm of the gradient.
+    n_members : int, default=1
+        Networks that are trained as one stack, each from a seed of its own; their probabilities are averaged.
+    backend : str, default="numpy"
+        "numpy", "cupy", "dpnp" or "auto".
+    dtype : str, default="float32"
+        "float32" or "float64".
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class, times `sample_weight`.
+
+    Attributes
+    ----------
+    classes_ : array (C,)
+    network_ : Network
+    history_ : History
+        All figures of all epochs.
+    loss_curve_, loss_, best_loss_ : list of float, float, float
+        Training cost after each epoch; the last; the smallest (None with early stopping).
+    validation_scores_, validation_loss_curve_ : list of float or None
+        Score and loss on the validation part.
+    n_iter_ : int
+        Epochs so far.
+    coefs_, intercepts_ : lists of arrays
+        W (I, O) and b (O,) of the linear layers.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate_init: float = 0.001,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        residual: int = 0,
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        loss: Any = "auto",
+        schedule: Any = None,
+        clip_norm: Any = None,
+        n_members: int = 1,
+        backend: Any = "numpy",
+        dtype: Any = "float32",
+        class_weight: Any = None,
+    ):
+        super().__init__(
+            hidden_layer_sizes,
+            activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate_init=learning_rate_init,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            residual=residual,
+            dropout=dropout,
+            batch_norm=batch_norm,
+            loss=loss,
+            schedule=schedule,
+            clip_norm=clip_norm,
+            n_members=n_members,
+            backend=backend,
+            dtype=dtype,
+        )
+        self.class_weight = class_weight
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def partial_fit(self, X: Any, y: Any, *, classes: Any = None, sample_weight: Any = None) -> Any:
+        """Train one epoch, going on from where the last call ended: n calls do what ``fit`` does in n epochs.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes
+            All classes that will ever occur; needed at the first call.
+
+        Returns
+        -------
+        self
+        """
+        if isinstance(self.class_weight, str):
+            raise ConfigError(
+                "XBClassifier.partial_fit: class_weight='balanced' needs all of y at once; "
+                "give the weights as {class: weight}"
+            )
+        if not hasattr(self, "network_"):
+            if classes is None:
+                raise ConfigError("XBClassifier.partial_fit: classes must be passed on the first call to partial_fit")
+            first = np.asarray(classes)
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ConfigError(f"XBClassifier.partial_fit: expected classes {self.classes_}, as before, got {classes!r}")
+
+        def learn(y: np.ndarray) -> None:
+            self._learn_targets(y if y.ndim == 2 else first)
+
+        return self._partial_fit(X, y, sample_weight, learn)
+
+    # -- targets -----------------------------------------------------------------------------------------------------
+
+    def _learn_targets(self, y: np.ndarray) -> None:
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y")
+        if kind == "multiclass-multioutput":
+            raise ConfigError("XBClassifier: expected y (N,) or (N, C) of 0 and 1, got several multi-class targets")
+        if kind == "multilabel-indicator":
+            self.classes_ = np.arange(y.shape[1])
+            self._task, self.n_outputs_ = "multilabel", y.shape[1]
+            return
+        self.classes_ = np.unique(y)
+        C = len(self.classes_)
+        if self.loss == "auto" and C <= 2:  # one yes-or-no output
+            self._task, self.n_outputs_ = "multilabel", 1
+        else:
+            self._task, self.n_outputs_ = "classification", C
+
+    def _encode(self, y: np.ndarray) -> np.ndarray:
+        if y.ndim == 2:
+            if y.shape[1] != self.n_outputs_ or self._task != "multilabel":
+                raise ConfigError(f"XBClassifier: expected y with the {len(self.classes_)} classes of the first fit")
+            return np.asarray(y, self.dtype)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ConfigError(f"XBClassifier: `y` has classes not in `self.classes_`: {unknown.tolist()[:5]}")
+        labels = np.searchsorted(self.classes_, y)
+        if self._task == "multilabel":
+            return labels[:, None].astype(self.dtype)
+        return labels
+
+    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+        if self.class_weight is None:
+            return sample_weight
+        weights = compute_sample_weight(self.class_weight, y)
+        return weights if sample_weight is None else weights * sample_weight
+
+    def _loss(self) -> Loss:
+        if self.loss != "auto":
+            return get_loss(self.loss)
+        return SoftmaxCrossEntropy() if self._task == "classification" else SummedBinaryCrossEntropy()
+
+    def _monitor(self, y_val: np.ndarray) -> tuple[str, float]:
+        return "val_accuracy", self.tol
+
+    def _validation_score(self, record: dict[str, Any], y_val: np.ndarray) -> float:
+        return float(np.nanmean(record["val_accuracy"]))
+
+    # -- predicting --------------------------------------------------------------------------------------------------
+
+    def _probabilities(self, X: Any) -> np.ndarray:
+        p = self._outputs(X)
+        if self.network_.link == "scores":
+            raise ConfigError("XBClassifier: a squared error gives scores, not probabilities; use a cross-entropy")
+        if self._task == "multilabel" and self.n_outputs_ == 1:
+            return np.hstack([1 - p, p]) if len(self.classes_) == 2 else np.ones_like(p)
+        if self.network_.link == "sigmoid":
+            p = p / np.maximum(p.sum(axis=1, keepdims=True), np.finfo(p.dtype).tiny)
+        return p
+
+    def predict_proba(self, X: Any) -> Any:
+        """Probabilities (N, C); for multi-label targets each class's own."""
+        return back_to(self._probabilities(X), X)
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Logarithms of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return back_to(np.log(self._probabilities(X)), X)
+
+    def predict(self, X: Any) -> Any:
+        """Classes (N,), or (N, C) of 0 and 1 for multi-label targets."""
+        p = self._outputs(X)
+        if self._task == "multilabel":
+            decided = (p >= 0.5).astype(int)
+            if not (self.n_outputs_ == 1 and len(self.classes_) <= 2):
+                return back_to(decided, X)
+            return back_to(self.classes_[np.minimum(decided[:, 0], len(self.classes_) - 1)], X)
+        return back_to(self.classes_[p.argmax(axis=1)], X)

@@ -1,0 +1,46 @@
+"""Arrays of other libraries at the estimators' rim: in as NumPy, out as what the caller brought."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+KNOWN = ("cupy", "dpnp", "torch", "array_api_strict", "jax", "jaxlib")
+
+
+def library(array: Any) -> str:
+    """The name of the array library that made `array`, "numpy" for anything else (lists, DataFrames)."""
+    name = type(array).__module__.partition(".")[0]
+    return name if name in KNOWN else "numpy"
+
+
+def to_numpy(array: Any) -> Any:
+    """An array of another library as a NumPy array; anything else as it is."""
+    name = library(array)
+    if name == "numpy":
+        return array
+    if name == "cupy":
+        return array.get()
+    if name == "dpnp":
+        return array.asnumpy()
+    if name == "torch":
+        return array.detach().cpu().numpy()
+    return np.asarray(array) if name in ("jax", "jaxlib") else np.from_dlpack(array)
+
+
+def back_to(result: np.ndarray, like: Any) -> Any:
+    """`result` as an array of the library and on the device of `like`; NumPy where it can't hold such values."""
+    name = library(like)
+    if name == "numpy" or result.dtype.kind not in "biuf":
+        return result
+    xp = sys.modules[name]  # it has made `like`
+    if name == "cupy":
+        with like.device:
+            return xp.asarray(result)
+    if name == "dpnp":
+        return xp.asarray(result, sycl_queue=like.sycl_queue)
+    if name == "torch":
+        return xp.from_numpy(np.ascontiguousarray(result)).to(like.device)
+    return like.__array_namespace__().asarray(result, device=like.device)

@@ -1,0 +1,71 @@
+"""The regressor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from ..losses import Loss, get_loss
+from .base import XBEstimator
+from .namespace import back_to
+from .rules import HalfSquaredError
+
+
+class XBRegressor(RegressorMixin, XBEstimator):
+    """A neural network for regression, with scikit-learn's interface.
+
+    Parameters and attributes are those of `XBClassifier` but for `class_weight` and `classes_`. The loss is half the
+    squared error, summed over the outputs; the score is R^2.
+    """
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.regressor_tags.poor_score = False
+        return tags
+
+    def partial_fit(self, X: Any, y: Any, *, sample_weight: Any = None) -> Any:
+        """Train one epoch, going on from where the last call ended: n calls do what ``fit`` does in n epochs.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        self
+        """
+        return self._partial_fit(X, y, sample_weight, self._learn_targets)
+
+    def _learn_targets(self, y: np.ndarray) -> None:
+        self._flat = y.ndim == 1
+        self._task, self.n_outputs_ = "regression", 1 if self._flat else y.shape[1]
+
+    def _encode(self, y: np.ndarray) -> np.ndarray:
+        return np.asarray(y, self.dtype).reshape(len(y), self.n_outputs_)
+
+    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+        return sample_weight
+
+    def _loss(self) -> Loss:
+        return HalfSquaredError() if self.loss == "auto" else get_loss(self.loss)
+
+    def _spread(self, y_val: np.ndarray) -> float:
+        """The loss of the mean: what turns a validation loss into R^2."""
+        variance = float(np.var(np.asarray(y_val, float).reshape(len(y_val), -1), axis=0).sum())
+        return max(variance / 2 if self.loss == "auto" else variance / self.n_outputs_, np.finfo(float).tiny)
+
+    def _monitor(self, y_val: np.ndarray) -> tuple[str, float]:
+        return "val_loss", self.tol * self._spread(y_val)
+
+    def _validation_score(self, record: dict[str, Any], y_val: np.ndarray) -> float:
+        return 1 - float(np.nanmean(record["val_loss"])) / self._spread(y_val)
+
+    def predict(self, X: Any) -> Any:
+        """Values (N,) or (N, O), as y was; float32 for X of float32, else float64."""
+        single = getattr(X, "dtype", None) == np.float32
+        values = self._outputs(X).astype(np.float32 if single else np.float64, copy=False)
+        return back_to(values[:, 0] if self._flat else values, X)

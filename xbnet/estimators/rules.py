@@ -1,0 +1,163 @@
+"""scikit-learn's rules where they differ from xbnet's, so that an estimator follows `MLPClassifier` number by number.
+
+Read in scikit-learn's `_multilayer_perceptron.py` and `_stochastic_optimizers.py`: initial weights and biases from
+one stream, orders that build on each other, a penalty that is divided by the weight of the batch, Adam's eps outside
+the bias correction, and losses that sum over outputs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..losses import BinaryCrossEntropy, MeanSquaredError
+from ..network import Network
+from ..optimizers import Adam
+from ..parameters import block_slices
+
+
+def draw_weights(network: Network, drawn: list[int], states: list[np.random.RandomState], logistic: bool) -> None:
+    """Overwrite the linear layers `drawn` by W, b uniform in +-sqrt(6 / (I + O)), replica i's from states[i].
+
+    Parameters
+    ----------
+    network
+        R networks.
+    drawn
+        Positions of `Linear` layers.
+    states
+        One per replica.
+    logistic
+        The bound is sqrt(2 / (I + O)).
+    """
+    theta = network.backend.to_host(network.theta).copy()
+    slices = block_slices(network.specs)
+    for row, state in zip(theta, states, strict=True):
+        for k in drawn:
+            layer: Any = network.layers[k]
+            bound = np.sqrt((2 if logistic else 6) / (layer.n_inputs + layer.n_outputs))
+            row[slices[f"{k}.W"]] = state.uniform(-bound, bound, (layer.n_inputs, layer.n_outputs)).ravel()
+            row[slices[f"{k}.b"]] = state.uniform(-bound, bound, layer.n_outputs)
+    network.theta[...] = network.backend.asarray(theta)
+
+
+class Order:
+    """Orders of the rows, each a permutation of the one before, as scikit-learn shuffles; or no order at all.
+
+    Parameters
+    ----------
+    random_state
+        Its stream.
+    shuffle
+        False: always 0, 1, 2, ...
+    """
+
+    def __init__(self, random_state: np.random.RandomState, shuffle: bool):
+        self.random_state, self.shuffle = random_state, shuffle
+        self.order = np.arange(0)
+
+    def permutation(self, n: int) -> np.ndarray:
+        """The next order of n rows."""
+        if len(self.order) != n:
+            self.order = np.arange(n)
+        if self.shuffle:
+            index = np.arange(n)
+            self.random_state.shuffle(index)
+            self.order = self.order[index]
+        return self.order
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the next orders depend on."""
+        return {"stream": self.random_state.get_state(), "order": self.order}
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self.random_state.set_state(state["stream"])
+        self.order = state["order"]
+
+
+class PlainAdam(Adam):
+    """Adam with theta <- theta - lr' mean / (sqrt(square) + eps): eps takes no part in the correction of the bias."""
+
+    def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
+        """As `Adam.coefficients`, with eps itself at the end."""
+        return *super().coefficients(lr, t)[:-1], self.values["eps"]
+
+
+class BatchPenalty:
+    """alpha / 2 times the sum of squared weights, divided by the batch's weight: `alpha` as scikit-learn means it."""
+
+    def __init__(self, alpha: float):
+        self.alpha = alpha
+
+    def select(self, index: np.ndarray) -> BatchPenalty:
+        """It has no setting per replica."""
+        return self
+
+    def bind(self, network: Network) -> BoundBatchPenalty:
+        """For one network."""
+        return BoundBatchPenalty(self.alpha, network)
+
+
+class BoundBatchPenalty:
+    """A `BatchPenalty` on the weights of one network."""
+
+    def __init__(self, alpha: float, network: Network):
+        xp, R, n = network.backend.xp, network.replicas, network.n_weights
+        self.xp, self.linalg, self.alpha = xp, network.backend.linalg, float(alpha)
+        self.active = self.alpha > 0 and n > 0
+        self._weights, self._grad = network.theta[:, :n], network.grad[:, :n]
+        self._work = xp.zeros((R, n), dtype=network.dtype)
+        self._square, self._sum = (xp.zeros((R, 1, 1), dtype=network.dtype) for _ in range(2))
+        self._total = xp.zeros((R, 1, 1), dtype=network.dtype)
+        self._rows = 0
+
+    def add_gradient(self, loss: Any) -> None:
+        """Add alpha W / (weight of the batch) to the gradient, and note the penalty."""
+        xp, weights = self.xp, self._weights
+        B = loss.values.shape[1]
+        factor: Any = self.alpha / B
+        self.linalg.bmm_nt(weights[:, None, :], weights[:, None, :], self._square)
+        if loss.weighted:
+            total = self._total[: loss.w.shape[0]]
+            self.linalg.batch_sum(loss.w, total)
+            factor = self.alpha / total
+            xp.multiply(self._square, B / total, out=self._square)
+            factor = factor[:, 0]
+        xp.add(self._sum, self._square, out=self._sum)
+        self._rows += B
+        xp.multiply(weights, factor, out=self._work)
+        xp.add(self._grad, self._work, out=self._grad)
+
+    def value(self) -> Any:
+        """The epoch's mean penalty per row (R, 1), on the device."""
+        mean = self._sum[:, 0] * (self.alpha / 2 / max(1, self._rows))
+        self._sum.fill(0)
+        self._rows = 0
+        return mean
+
+
+class SummedBinaryCrossEntropy(BinaryCrossEntropy):
+    """Binary cross-entropy summed over the outputs, not averaged."""
+
+    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+        super()._evaluate(logits, labels, dlogits)
+        _scale(self, dlogits, self.n_outputs)
+
+
+class HalfSquaredError(MeanSquaredError):
+    """Half the squared error, summed over the outputs."""
+
+    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+        super()._evaluate(logits, labels, dlogits)
+        _scale(self, dlogits, self.n_outputs / 2)
+
+
+def _scale(loss: Any, dlogits: Any, factor: float) -> None:
+    if factor == 1:
+        return
+    loss.xp.multiply(loss.values_column, factor, out=loss.values_column)
+    if dlogits is not None:
+        loss.xp.multiply(dlogits, factor, out=dlogits)

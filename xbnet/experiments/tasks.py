@@ -1,0 +1,101 @@
+"""The report `tasks`: a library of modules, and the tasks that it solves one after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..layers import Linear
+from ..losses import SoftmaxCrossEntropy
+from ..network import Network
+from ..optimizers import SGD
+from ..plots import curves, decision_regions
+from ..training import fit
+from .common import Setup, best_by_training, dense, last, train_seeds
+from .gradients import gradient_section, jacobian_section
+from .report import Report, Row
+
+TITLE = "Tasks: a module-based library, from one example to GMM and SwissRoll"
+NEEDS = ()
+SEEDS = 5
+EXAMPLE, LABEL, CLASSES = np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([0]), 3
+
+
+def run(setup: Setup) -> Report:
+    """All tasks that show figures: 1, 3, 6 and 7."""
+    report = Report("tasks", TITLE)
+    gmm, peaks, roll = (setup.points(name) for name in ("gmm", "peaks", "swissroll"))
+    setup.say_data(report)
+    report.text(
+        f"""Accuracies are those of the files' validation parts, which the report calls test. Where several seeds are
+        trained ({SEEDS} here, as one stack), "ours" is the network with the lowest training loss, and the table behind
+        it shows all."""
+    )
+
+    setup.progress("tasks: gradient test of the softmax objective")
+    softmax = Network([Linear(CLASSES)], 4, dtype="float64", rng=0)
+    report.heading("Task 1: gradient test of the softmax objective on x = [1, 2, 3, 4], label 0")
+    gradient_section(report, softmax, EXAMPLE, LABEL)
+
+    setup.progress("tasks: one example, softmax regression")
+    report.heading("Task 3: SGD on one example, and softmax regression")
+    _one_example(report)
+    _softmax_regression(setup, report, {"GMM": gmm, "Peaks": peaks})
+
+    setup.progress("tasks: Jacobian and gradient test of a two-layer network")
+    report.heading("Task 6: Jacobian and gradient test of a two-layer network on the same example")
+    two_layers = Network(dense([5], "tanh", CLASSES), 4, dtype="float64", rng=0)
+    jacobian_section(report, two_layers, EXAMPLE)
+    gradient_section(report, two_layers, EXAMPLE, LABEL)
+
+    report.heading("Task 7: hidden layers of 10 and 7, tanh, batch 64, 250 epochs, learning rate 0.1")
+    rows, table, lines = [], [], {}
+    for label, data, reported in (("GMM", gmm, 0.9857), ("SwissRoll", roll, 1.0)):
+        setup.progress(f"tasks: two hidden layers on {label}")
+        epochs = setup.epochs(250)
+        layers = dense([10, 7], "tanh", data.n_outputs)
+        network, history = train_seeds(layers, data, SGD(lr=0.1), seeds=SEEDS, epochs=epochs, batch_size=64)
+        chosen = best_by_training(history)
+        rows.append(Row(f"{label}, accuracy", reported, last(history, "val_accuracy")[chosen]))
+        table.append([label, *last(history, "val_accuracy")])
+        for part in ("train", "val"):
+            lines[f"{part} {label}"] = {k: history[f"{part}_{k}"][:, chosen] for k in ("loss", "accuracy")}
+        if label == "SwissRoll":
+            regions = decision_regions(network.select([chosen]), data.val.x, data.val.y)
+    report.compare(rows)
+    report.table(("accuracy of each seed", *map(str, range(SEEDS))), table)
+    loss, accuracy = ({label: found[k] for label, found in lines.items()} for k in ("loss", "accuracy"))
+    figure = curves([("loss", loss), ("loss", loss), ("accuracy", accuracy)], log=[False, True, False], width=4.2)
+    report.picture(figure, "Two hidden layers: loss on a linear and on a logarithmic axis, and accuracy")
+    report.picture(regions, "SwissRoll: what the network decides over the plane, with validation samples")
+    return report
+
+
+def _one_example(report: Report) -> None:
+    """By the modules themselves: `fit` would ask for samples of every class."""
+    network = Network([Linear(CLASSES)], 4, dtype="float64", rng=0)
+    objective, optimizer = SoftmaxCrossEntropy().bind(network), SGD(lr=0.1).bind(network)
+    loss = np.zeros(50)
+    for epoch in range(50):
+        logits = network.forward(EXAMPLE[None], training=True)
+        loss[epoch] = objective(logits, LABEL[None], network.output_gradient)[0, 0]
+        network.backward()
+        optimizer.step()
+    report.text(f"One example, 50 epochs: the loss falls from {loss[0]:.4f} to {loss[-1]:.2e}; it is learnt by heart.")
+    report.picture(curves([("loss", {"loss": loss})] * 2, log=[False, True], width=4.2), "Overfitting one example")
+
+
+def _softmax_regression(setup: Setup, report: Report, sets: dict) -> None:
+    table, lines = [], {}
+    for label, data in sets.items():
+        network = Network([Linear(data.n_outputs)], data.n_inputs, rng=0)
+        settings = {"epochs": setup.epochs(200), "batch_size": 64, "rng": 0, "progress": False}
+        history = fit(network, "cross_entropy", SGD(lr=0.1), data, **settings)
+        table.append([label, *(history[k][-1] for k in ("train_loss", "train_accuracy", "val_accuracy"))])
+        lines |= {f"{part} {label}": history[f"{part}_accuracy"] for part in ("train", "val")}
+    report.table(("softmax regression, 200 epochs, learning rate 0.1", "loss", "train", "validation"), table)
+    best = max(row[-1] for row in table)
+    report.text(
+        f"""A linear model fits neither set: the better of the two accuracies is {best:.4f}, and more epochs don't
+        change it."""
+    )
+    report.picture(curves([("accuracy", lines)]), "Softmax regression does not fit these sets")

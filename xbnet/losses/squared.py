@@ -1,0 +1,26 @@
+"""Squared error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .base import Loss
+
+
+class MeanSquaredError(Loss):
+    """Mean over outputs of (y - t)^2; its gradient is 2 (y - t) / O. Integer labels mean one-hot targets."""
+
+    name = "mse"
+    links = {"regression": "identity", "classification": "scores"}  # noqa: RUF012
+
+    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+        xp, linalg = self.xp, self.linalg
+        difference = xp.subtract(logits, self._target_rows(labels), out=self.e)
+        if dlogits is not None:
+            xp.multiply(difference, 2 / self.n_outputs, out=dlogits)
+        xp.multiply(difference, difference, out=self.work0)
+        linalg.row_sum(self.work0, self.s)
+        xp.multiply(self.s, 1 / self.n_outputs, out=self.values_column)
+        if self.task == "classification":
+            linalg.row_max(logits, self.m, self.predicted, self._index)
+            self._count_hits(labels)

@@ -1,0 +1,222 @@
+"""Rows of a file, a chunk at a time: tables as text or Parquet, NumPy's files, and whatever `load_dataset` knows."""
+
+from __future__ import annotations
+
+import csv
+import mmap
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ConfigError, DataError
+
+CHUNK_BYTES = 1 << 23
+"""About so much of a file is in memory at a time."""
+
+
+class Chunk(NamedTuple):
+    """Some consecutive rows: x (n, I) numbers, and what the file says that is right, (n,) or (n, C), or None."""
+
+    x: np.ndarray
+    y: np.ndarray | None
+
+
+def open_rows(source: str, n_inputs: int, target: str | None = None, part: str | None = None) -> Iterator[Chunk]:
+    """The rows of a file in chunks.
+
+    Parameters
+    ----------
+    source
+        A .csv, .tsv, .parquet, .npy or .npz file; "-" for CSV from stdin; anything else is for `load_dataset`.
+    n_inputs
+        I, how many inputs the model has.
+    target
+        The column (for .npy: its number) that holds what is right; it is no input.
+    part
+        "train", "val" or "test" of an .npz file or a data set; by default the last of these that is there.
+
+    Raises
+    ------
+    DataError
+        The file is missing, damaged, or its rows have another number of inputs.
+    ConfigError
+        `target` or `part` for a file that has none.
+    """
+    suffix = Path(source).suffix.lower()
+    if source == "-" or suffix in (".csv", ".tsv"):
+        found = _csv(source, n_inputs, target)
+    elif suffix in (".parquet", ".pq"):
+        found = _parquet(source, n_inputs, target)
+    elif suffix == ".npy":
+        found = _npy(source, n_inputs, target)
+    else:
+        if target is not None:
+            raise ConfigError(f"{source}: expected no --target, for only tables and .npy files have columns")
+        return _dataset(source, n_inputs, part)
+    if part is not None:
+        raise ConfigError(f"{source}: expected no --part, for it is one table")
+    return found
+
+
+def _rows(row_bytes: int) -> int:
+    return max(256, CHUNK_BYTES // max(1, row_bytes))
+
+
+def _check_width(source: str, width: int, n_inputs: int, target: str | None) -> None:
+    if width != n_inputs:
+        hint = "; name the column that is no input with --target" if width == n_inputs + 1 and target is None else ""
+        raise DataError(f"{source}: expected {n_inputs} input columns, as the model has, got {width}{hint}")
+
+
+def _check_finite(source: str, x: np.ndarray, first: int, what: str) -> None:
+    if np.isfinite(x).all():
+        return
+    row, column = np.argwhere(~np.isfinite(x))[0]
+    raise DataError(f"{source}: expected finite numbers, got {x[row, column]} at {what} {first + row}, input {column}")
+
+
+# -- text --------------------------------------------------------------------------------------------------------------
+
+
+def _csv(source: str, n_inputs: int, target: str | None) -> Iterator[Chunk]:
+    try:
+        opened: Any = (
+            nullcontext(sys.stdin) if source == "-" else open(source, encoding="utf-8-sig", newline="")  # noqa: SIM115
+        )
+        with opened as file:
+            header = file.readline()
+            delimiter = max(",;\t", key=header.count)
+            names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+            column = _column_of(source, names, target)
+            _check_width(source, len(names) - (column is not None), n_inputs, target)
+            reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
+            while rows := list(islice(filter(None, reader), _rows(40 * len(names)))):
+                last = reader.line_num + 1
+                y = None if column is None else np.array([_cell(source, row, column, last).strip() for row in rows])
+                if column is not None:
+                    rows = [row[:column] + row[column + 1 :] for row in rows]
+                yield Chunk(_numbers(source, rows, n_inputs, last - len(rows) + 1), y)
+    except OSError as error:
+        raise DataError(f"{source}: can't be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{source}: expected text in UTF-8") from None
+    except csv.Error as error:
+        raise DataError(f"{source}: expected a CSV table, got one that can't be parsed ({error})") from None
+
+
+def _column_of(source: str, names: list[str], target: str | None) -> int | None:
+    if not names or all(_is_number(name) for name in names):
+        raise DataError(f"{source}: expected a header with the names of the columns in the first line")
+    if target is None:
+        return None
+    if target not in names:
+        raise DataError(f"{source}: expected as target one of {', '.join(names[:10])}, got {target!r}")
+    return names.index(target)
+
+
+def _cell(source: str, row: list[str], column: int, line: int) -> str:
+    if column < len(row):
+        return row[column]
+    raise DataError(f"{source}: a row that ends before line {line} has only {len(row)} values")
+
+
+def _numbers(source: str, rows: list[list[str]], n_inputs: int, first: int) -> np.ndarray:
+    """Text to numbers (n, I), or an error that names the line (where no text spans several)."""
+    for i, row in enumerate(rows):
+        if len(row) != n_inputs:
+            raise DataError(f"{source}: line {first + i}: expected {n_inputs} inputs, got {len(row)}")
+    try:
+        x = np.array(rows, dtype=float)
+    except ValueError:
+        i, value = next((i, v) for i, row in enumerate(rows) for v in row if not _is_number(v))
+        raise DataError(f"{source}: line {first + i}: expected a number, got {value[:40]!r}") from None
+    _check_finite(source, x, first, "line")
+    return x
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+# -- binary ------------------------------------------------------------------------------------------------------------
+
+
+def _parquet(source: str, n_inputs: int, target: str | None) -> Iterator[Chunk]:
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise DataError(f"{source}: reading Parquet needs pyarrow; pip install 'xbnet[table]'") from None
+    first = 0
+    try:
+        with parquet.ParquetFile(source) as file:
+            names = file.schema_arrow.names
+            column = _column_of(source, names, target)
+            _check_width(source, len(names) - (column is not None), n_inputs, target)
+            for batch in file.iter_batches(batch_size=_rows(8 * len(names))):
+                columns = [values.to_numpy(zero_copy_only=False) for values in batch.columns]
+                y = None if column is None else columns.pop(column)
+                try:
+                    x = np.stack([values.astype(float) for values in columns], axis=1)
+                except (TypeError, ValueError):
+                    raise DataError(f"{source}: expected numbers in every column but the target") from None
+                _check_finite(source, x, first, "row")
+                first += len(x)
+                yield Chunk(x, y)
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise DataError(f"{source}: can't be read as Parquet ({reason})") from None
+
+
+def _npy(source: str, n_inputs: int, target: str | None) -> Iterator[Chunk]:
+    try:
+        table = np.load(source, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        raise DataError(f"{source}: can't be read as a NumPy file ({str(error).splitlines()[0][:200]})") from None
+    if table.ndim != 2 or table.dtype.kind not in "fiub":
+        raise DataError(f"{source}: expected a table (N, I={n_inputs}) of numbers, got {table.dtype} {table.shape}")
+    column = None
+    if target is not None:
+        try:
+            column = range(table.shape[1])[int(target)]
+        except (ValueError, IndexError):
+            raise DataError(
+                f"{source}: expected as target the number of one of {table.shape[1]} columns, got {target!r}"
+            ) from None
+    _check_width(source, table.shape[1] - (column is not None), n_inputs, target)
+    step = _rows(table.dtype.itemsize * table.shape[1])
+    for start in range(0, len(table), step):
+        rows = np.asarray(table[start : start + step])
+        x = rows if column is None else np.delete(rows, column, axis=1)
+        _check_finite(source, x, start, "row")
+        yield Chunk(x, None if column is None else rows[:, column].copy())
+        # Pages that were read would otherwise stay, and count as this process's memory.
+        pages: Any = getattr(table, "_mmap", None)
+        if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+            pages.madvise(mmap.MADV_DONTNEED)
+
+
+def _dataset(source: str, n_inputs: int, part: str | None) -> Iterator[Chunk]:
+    from ..datasets import load_dataset
+
+    data = load_dataset(source)
+    parts = dict(data.parts())
+    name = part or list(parts)[-1]
+    if name not in parts:
+        raise ConfigError(f"{source}: has no part {name!r}; it has {', '.join(parts)}")
+    x, y = parts[name].x, parts[name].y
+    _check_width(source, x.shape[1], n_inputs, None)
+    names = np.asarray(data.classes) if data.task == "classification" else None
+    step = _rows(x.itemsize * x.shape[1])
+    for start in range(0, len(x), step):
+        right = y[start : start + step]
+        yield Chunk(x[start : start + step], right if names is None else names[right])

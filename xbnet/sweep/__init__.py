@@ -1,0 +1,24 @@
+"""Hundreds of networks trained as one: configurations x seeds x folds, as stacks of equal shape.
+
+`sweep` plans and runs; `SweepResult` is what it gives; `assert_replica_equal` checks the contract that a member of
+a stack equals the same network trained alone. The rooms: `space` (which configurations there are), `pool` (samples
+and folds), `plan` (members, buckets, chunks), `footprint` (memory, and how large a stack pays), `build` (members to
+a `Trainer`), `chunk` (the unit of work), `executors` (where it runs), `store` (what stays when it is killed).
+"""
+
+from .distributions import Distribution, Integers, LogIntegers, LogUniform, Uniform
+from .exact import assert_replica_equal
+from .result import Ensemble, SweepResult
+from .run import sweep
+
+__all__ = [
+    "Distribution",
+    "Ensemble",
+    "Integers",
+    "LogIntegers",
+    "LogUniform",
+    "SweepResult",
+    "Uniform",
+    "assert_replica_equal",
+    "sweep",
+]

@@ -1,0 +1,153 @@
+"""From members to a stack that is ready to train; a member alone is a stack of one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..layers import BatchNorm, Dropout, Layer, Linear, Residual
+from ..losses import Loss, SoftmaxCrossEntropy, get_loss
+from ..network import Network
+from ..optimizers import Optimizer, get_optimizer
+from ..penalties import Penalty
+from ..replicas import replica_seeds
+from ..schedules import Schedule
+from ..trainer import Trainer
+from .plan import Member
+from .pool import Pool
+from .space import OPTIMIZER_KEYS, SCHEDULE_KEYS, Configuration, make_schedule
+
+DEFAULT_LOSSES = {"classification": "cross_entropy", "multilabel": "binary_cross_entropy", "regression": "mse"}
+
+
+@dataclass(frozen=True)
+class Program:
+    """What all members of a sweep have in common; travels to every worker.
+
+    Attributes
+    ----------
+    pool
+        Samples and folds.
+    layers
+        The user's function of layers, or None.
+    monitor, backend, dtype, class_weight
+        See `sweep`.
+    """
+
+    pool: Pool
+    layers: Callable[..., Sequence[Layer]] | None = None
+    monitor: str | None = None
+    backend: str = "numpy"
+    dtype: str = "float32"
+    class_weight: Any = None
+
+
+def layer_keys(layers: Any) -> list[str] | None:
+    """The keys that the user's function of layers takes; None without one."""
+    if layers is None:
+        return None
+    if not callable(layers):
+        raise ConfigError(f"sweep: expected layers to be a function that returns a list of layers, got {layers!r}")
+    return list(inspect.signature(layers).parameters)
+
+
+def make_layers(program: Program, members: Sequence[Member]) -> list[Layer]:
+    """The layers of a stack; a dropout rate may differ between its members."""
+    settings = members[0].settings
+    rate = [m.settings["dropout"] for m in members] if "dropout" in settings else None
+    if program.layers is not None:
+        keys = layer_keys(program.layers) or []
+        arguments = {key: settings[key] for key in keys if key in settings}
+        return list(program.layers(**arguments | ({"dropout": rate} if "dropout" in keys and rate else {})))
+    layers: list[Layer] = []
+    blocks: list[Layer] = [Linear(width, settings["activation"]) for width in settings["hidden"]]
+    blocks += [Residual(settings["activation"]) for _ in range(settings["residual"])]
+    for block in blocks:
+        layers.append(block)
+        if settings["batch_norm"]:
+            layers.append(BatchNorm())
+        if rate is not None:
+            layers.append(Dropout(rate))
+    return [*layers, Linear(program.pool.data.n_outputs)]
+
+
+def make_network(program: Program, members: Sequence[Member]) -> Network:
+    """The stack with its initial weights."""
+    network = Network(
+        make_layers(program, members),
+        program.pool.data.n_inputs,
+        replicas=len(members),
+        backend=program.backend,
+        dtype=program.dtype,
+        rng=[replica_seeds(member.weight_seed, 1)[0] for member in members],
+    )
+    if "init_scale" in members[0].settings:
+        scale = network.per_replica("init_scale", _column(members, "init_scale", 1.0))
+        weights = network.theta[:, : network.n_weights]
+        network.backend.xp.multiply(weights, scale, out=weights)
+    network.link = make_loss(program, members).links[program.pool.data.task]
+    return network
+
+
+def make_loss(program: Program, members: Sequence[Member]) -> Loss:
+    """The loss; its label smoothing may differ between members."""
+    loss = get_loss(members[0].settings["loss"])
+    smoothing = _column(members, "label_smoothing", 0.0)
+    if isinstance(loss, SoftmaxCrossEntropy):
+        return SoftmaxCrossEntropy(class_weight=program.class_weight, label_smoothing=smoothing)
+    if smoothing.any():
+        raise ConfigError(f"sweep: label_smoothing goes with loss {SoftmaxCrossEntropy.name!r}, got {loss.name!r}")
+    return type(loss)(class_weight=program.class_weight)
+
+
+def make_optimizer(members: Sequence[Member]) -> Optimizer:
+    """The optimizer with one value per member of each hyper-parameter that is given."""
+    settings = members[0].settings
+    hyper = {key: _column(members, key) for key in OPTIMIZER_KEYS if key in settings}
+    return get_optimizer(settings["optimizer"], **hyper)
+
+
+def _schedule(members: Sequence[Member]) -> Schedule:
+    settings = members[0].settings
+    columns = {key: _column(members, key) for key in SCHEDULE_KEYS if key in settings}
+    return make_schedule(settings["schedule"], columns)
+
+
+def make_trainer(program: Program, members: Sequence[Member]) -> Trainer:
+    """The stack of these members, ready to train. They must be of one bucket."""
+    settings, pool = members[0].settings, program.pool
+    folds = None if pool.folds is None else [pool.folds[member.fold or 0] for member in members]
+    return Trainer(
+        make_network(program, members),
+        make_loss(program, members),
+        make_optimizer(members),
+        pool.data,
+        epochs=settings["epochs"],
+        batch_size=settings["batch_size"],
+        rng=[replica_seeds(member.order_seed, 1)[0] for member in members],
+        schedule=_schedule(members),
+        penalty=Penalty(_column(members, "l2", 0.0), _column(members, "l1", 0.0)),
+        clip_norm=_column(members, "clip_norm") if "clip_norm" in settings else None,
+        patience=settings["patience"],
+        monitor=program.monitor,
+        sample_weight=pool.sample_weight,
+        train_rows=None if folds is None else [rows[0] for rows in folds],
+        val_rows=None if folds is None else [rows[1] for rows in folds],
+    )
+
+
+def _column(members: Sequence[Member], key: str, default: Any = None) -> np.ndarray:
+    """One setting of every member (R,)."""
+    return np.array([member.settings.get(key, default) for member in members], dtype=float)
+
+
+def settings_for(settings: Configuration, pool: Pool) -> Configuration:
+    """With what depends on the data: the loss that suits the targets, a batch no larger than the training part."""
+    folds = [None] if pool.folds is None else range(len(pool.folds))
+    smallest = min(pool.sizes(fold)[0] for fold in folds)
+    return {"loss": DEFAULT_LOSSES[pool.data.task], "batch_size": min(64, smallest)} | settings

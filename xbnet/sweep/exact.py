@@ -1,0 +1,72 @@
+"""The contract of stacks: a member equals the same network trained alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ..backend import get_backend
+from .chunk import Outcome, run_chunk
+from .result import SweepResult
+
+TOLERANCE = 1e-3
+"""Relative, on backends other than NumPy: their batched products may round otherwise than single ones."""
+
+
+def assert_replica_equal(
+    result: SweepResult, members: int | Sequence[int] | None = None, *, tolerance: float | None = None
+) -> None:
+    """Train members again, each alone, and compare weights, statistics, status, best epoch and learning curves.
+
+    Parameters
+    ----------
+    result
+        Of a sweep, however it was stacked, cut and executed.
+    members
+        Indices; None: all of them.
+    tolerance
+        Relative. By default 0 on NumPy: equal bits (0 and -0 count as equal), with BLAS on one thread as in the
+        sweep. Elsewhere `TOLERANCE`. With a tolerance, status and best epoch are not compared.
+
+    Raises
+    ------
+    AssertionError
+        A member differs: which one, and in what.
+    """
+    if tolerance is None:
+        tolerance = 0.0 if get_backend(result.program.backend).name == "numpy" else TOLERANCE
+    indices = range(len(result)) if members is None else [members] if isinstance(members, int) else members
+    for index in indices:
+        with threadpool_limits(limits=1, user_api="blas"):
+            alone = run_chunk(result.program, [result.members[index]])
+        assert alone is not None
+        outcome, r = result.place(index)
+        for name, stacked, solo in _pairs(outcome, r, alone):
+            _compare(f"member {index}: {name}", np.asarray(stacked), np.asarray(solo), tolerance)
+        if not tolerance:
+            for name in ("status", "epochs", "best_epoch"):
+                stacked, solo = outcome.rows[r][name], alone.rows[0][name]
+                assert stacked == solo, f"member {index}: {name} is {stacked} in the stack, {solo} alone"
+
+
+def _pairs(outcome: Outcome, r: int, alone: Outcome):
+    """Name, array in the stack, array alone."""
+    yield "weights", outcome.theta[r], alone.theta[0]
+    yield "statistics", outcome.state[r], alone.state[0]
+    for name, curve in alone.curves.items():
+        yield name, outcome.curves[name][: len(curve), r], curve[:, 0]
+
+
+def _compare(what: str, stacked: np.ndarray, solo: np.ndarray, tolerance: float) -> None:
+    if not tolerance:
+        different = np.flatnonzero(~((stacked == solo) | (np.isnan(stacked) & np.isnan(solo))))
+        assert not len(different), (
+            f"{what}: {len(different)} of {stacked.size} numbers differ between the stack and alone, the first "
+            f"at {different[0]}: {stacked[different[0]]!r} and {solo[different[0]]!r}"
+        )
+        return
+    scale = max(1.0, float(np.nanmax(np.abs(solo), initial=0.0)))
+    gap = float(np.nanmax(np.abs(stacked - solo), initial=0.0)) / scale
+    assert gap <= tolerance, f"{what}: differs by {gap:.2g} between the stack and alone, more than {tolerance:.2g}"

@@ -1,0 +1,188 @@
+"""Where chunks run: this process's threads, other processes, a Dask cluster, MPI: any `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor as Threads
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import BackendError, XbnetError, unknown_name
+from .build import Program
+from .chunk import Outcome, here, run_chunk_elsewhere
+from .plan import Chunk
+
+ATTEMPTS = 3
+"""How often workers may die without any chunk ending in between: it is then likely the work that kills them."""
+
+KINDS = ("threads", "processes", "dask")
+
+
+@dataclass
+class Workers:
+    """Where chunks run.
+
+    Attributes
+    ----------
+    executor
+        In use now.
+    count
+        Chunks that run at once.
+    local
+        Whether they run in this process.
+    renew
+        Makes the executor anew after its workers died; None where it is the user's own, or heals itself.
+    """
+
+    executor: Executor
+    count: int
+    local: bool
+    renew: Callable[[], Executor] | None = None
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def open_workers(executor: Any, workers: int | None, *, on_cpu: bool) -> Iterator[Workers]:
+    """The workers that `executor` asks for; those that are made here end here."""
+    if isinstance(executor, Executor):
+        count = workers or _size(executor)
+        yield Workers(executor, count, isinstance(executor, Threads))
+        return
+    kind, _, address = str(executor or "threads").partition(":")
+    if kind == "dask":
+        with _dask(address, workers) as opened:
+            yield opened
+        return
+    if kind not in KINDS:
+        raise unknown_name("sweep", "executor", executor, KINDS)
+    count = workers or (cores() if on_cpu else 1)  # one device runs one stack at a time
+    make = Threads if kind == "threads" else _processes
+    opened = Workers(make(count), count, kind == "threads", None if kind == "threads" else lambda: make(count))
+    try:
+        yield opened
+    finally:
+        opened.executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _processes(count: int) -> Executor:
+    import multiprocessing
+
+    # Not fork: BLAS's own threads would be missing in the child, and hold locks that nobody gives back.
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _size(executor: Executor) -> int:
+    """How many workers an executor has, where it says so."""
+    count = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None)
+    client = getattr(executor, "_client", None)
+    if count is None and client is not None and hasattr(client, "nthreads"):
+        count = sum(client.nthreads().values())
+    return int(count or cores())
+
+
+@contextmanager
+def _dask(address: str, workers: int | None) -> Iterator[Workers]:
+    """A Dask cluster: that of a scheduler's address, or one on this machine for "local"."""
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise BackendError("sweep: Dask is not installed; install it with: pip install 'xbnet[dask]'") from None
+    cluster: Any = nullcontext()
+    if address in ("", "local"):
+        cluster = LocalCluster(n_workers=workers or cores(), threads_per_worker=1, dashboard_address=None)
+    with cluster:
+        try:
+            client = Client(cluster if address in ("", "local") else address, timeout=20)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise BackendError(f"sweep: no Dask scheduler answers at {address} ({error}); is it running?") from None
+        with client:
+            count = workers or sum(client.nthreads().values())
+            if count < 1:
+                raise BackendError(
+                    f"sweep: the Dask scheduler at {address} has no workers; start `dask worker {address}`"
+                )
+            yield Workers(client.get_executor(pure=False), count, False)
+
+
+def outcomes(
+    workers: Workers, program: Program, chunks: Sequence[Chunk], run_local: Callable[..., Outcome | None]
+) -> Iterator[tuple[Chunk, Outcome]]:
+    """Each chunk with its outcome, as they end. A chunk whose worker died runs again.
+
+    Parameters
+    ----------
+    workers
+        Where.
+    program
+        What all chunks have in common.
+    chunks
+        In the order in which they shall start.
+    run_local
+        What runs a chunk ``(program, members)`` in this process.
+
+    Raises
+    ------
+    XbnetError
+        What a chunk raised; or its workers died several times.
+    """
+    deaths = 0
+
+    def submit(chunk: Chunk) -> Future:
+        if workers.local:
+            return workers.executor.submit(run_local, program, chunk.members)
+        return workers.executor.submit(run_chunk_elsewhere, program, chunk.members, here())
+
+    running = {submit(chunk): chunk for chunk in chunks}
+    try:
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            again: list[Chunk] = []
+            death: BaseException | None = None
+            for future in done:
+                chunk = running.pop(future)
+                error = future.exception()
+                if error is None:
+                    outcome = future.result()
+                    if outcome is not None:
+                        deaths = 0
+                        yield chunk, outcome
+                elif _worker_died(error):
+                    again.append(chunk)
+                    death = error
+                else:
+                    raise error
+            if death is None:
+                continue
+            deaths += 1
+            if deaths >= ATTEMPTS:
+                raise XbnetError(
+                    f"sweep: workers died {ATTEMPTS} times and no chunk ended in between; is there too little memory? "
+                    "give a smaller memory=, or fewer workers="
+                ) from death
+            if workers.renew is not None:  # one death breaks a whole pool; the others' chunks are innocent
+                again += running.values()
+                running.clear()
+                workers.executor.shutdown(wait=False, cancel_futures=True)
+                workers.executor = workers.renew()
+            elif isinstance(death, BrokenExecutor):
+                raise XbnetError(
+                    "sweep: a worker died, and with it the executor that was handed in; what has ended is kept where "
+                    "out= says: go on from there with resume"
+                ) from death
+            running |= {submit(chunk): chunk for chunk in again}
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def _worker_died(error: BaseException) -> bool:
+    """Whether an error says that a worker is gone, not that the work went wrong."""
+    dask = {"KilledWorker", "CommClosedError", "FutureCancelledError"}  # by name: Dask is an extra
+    return isinstance(error, BrokenExecutor) or any(kind.__name__ in dask for kind in type(error).__mro__)

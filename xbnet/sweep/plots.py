@@ -1,0 +1,131 @@
+"""Pictures of a sweep; every function returns a `matplotlib.figure.Figure`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..history import PER_REPLICA
+from ..plots import new_figure
+from .chunk import sign
+
+BEST, OTHERS = "#d62728", "#7f7f7f"
+
+
+def curves(result: Any, figure: str) -> Any:
+    """A figure of `History` by epoch: every member thin and grey, the best in front."""
+    if figure not in PER_REPLICA:
+        raise ConfigError(f"plot_curves: expected a figure of {', '.join(PER_REPLICA)}, got {figure!r}")
+    picture, axes = new_figure(width=6.5, height=4.2)
+    axis = axes[0, 0]
+    best = result.best_member()
+    alpha = float(np.clip(20 / len(result), 0.15, 0.6))
+    for member in [*(m for m in range(len(result)) if m != best), best]:
+        values = np.atleast_1d(result.history(member)[figure])
+        epochs = 1 + np.arange(len(values))
+        if member == best:
+            label = f"best: {_settings(result)}"
+            axis.plot(epochs, values, color=BEST, lw=2, label=label, zorder=3, marker="." if len(values) == 1 else None)
+        else:
+            axis.plot(epochs, values, color=OTHERS, lw=0.7, alpha=alpha)
+    axis.set(xlabel="epoch", ylabel=figure.replace("_", " "))
+    if _is_wide(np.concatenate([np.atleast_1d(result.history(m)[figure]) for m in range(len(result))])):
+        axis.set_yscale("log")
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False, fontsize=8)
+    return picture
+
+
+def _is_wide(values: np.ndarray) -> bool:
+    """Whether positive values span so much that a few which explode would flatten all others: then logarithms help."""
+    values = values[np.isfinite(values)]
+    return len(values) > 0 and values.min() > 0 and values.max() > 30 * values.min()
+
+
+def _settings(result: Any) -> str:
+    return ", ".join(f"{key}={_short(value)}" for key, value in result.best["settings"].items()) or "the only one"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def heat_map(result: Any, x: str, y: str) -> Any:
+    """The mean score over each pair of values of the keys `x` and `y`; a cell without any is left white."""
+    for key in (x, y):
+        if key not in result.keys:
+            raise ConfigError(f"plot_heat_map: expected keys that vary ({', '.join(result.keys)}), got {key!r}")
+    across, up = (_distinct(result, key) for key in (x, y))
+    score, total, count = result.column("score"), *np.zeros((2, len(up), len(across)))
+    for member, value in zip(result.members, score, strict=True):
+        if np.isfinite(value):
+            row, column = up.index(member.settings.get(y)), across.index(member.settings.get(x))
+            total[row, column] += value
+            count[row, column] += 1
+    mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    picture, axes = new_figure(width=max(4.5, 0.75 * len(across) + 2), height=max(3.4, 0.5 * len(up) + 1.4))
+    axis = axes[0, 0]
+    colors = "viridis" if sign(result.monitor) > 0 else "viridis_r"
+    image = axis.imshow(mean, origin="lower", aspect="auto", cmap=colors, norm="log" if _is_wide(mean) else "linear")
+    axis.set_xticks(range(len(across)), [_short(value) for value in across], rotation=45 if len(across) > 6 else 0)
+    axis.set_yticks(range(len(up)), [_short(value) for value in up])
+    axis.set(xlabel=x, ylabel=y)
+    if mean.size <= 150:
+        _write_cells(axis, image, mean)
+    picture.colorbar(image, label=f"mean {result.monitor.replace('_', ' ')}")
+    return picture
+
+
+def _write_cells(axis: Any, image: Any, mean: np.ndarray) -> None:
+    """Each cell's value, in white on dark cells."""
+    for (row, column), value in np.ndenumerate(mean):
+        if np.isfinite(value):
+            dark = np.dot(image.to_rgba(value)[:3], (0.3, 0.6, 0.1)) < 0.5
+            axis.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=8, color="w" if dark else "k")
+
+
+def against_keys(result: Any) -> Any:
+    """The score of every member against each key that varies; a line through the medians where values repeat."""
+    if not result.keys:
+        raise ConfigError("plot_keys: expected configurations that differ, got a single one")
+    columns = min(3, len(result.keys))
+    rows = -(-len(result.keys) // columns)
+    picture, axes = new_figure(columns, rows, width=3.8, height=3.2)
+    score = result.column("score")
+    for axis, key in zip(axes.flat, result.keys, strict=False):
+        values = [member.settings.get(key) for member in result.members]
+        numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+        distinct = _distinct(result, key)
+        places = np.array(values, float) if numeric else np.array([distinct.index(v) for v in values], float)
+        axis.plot(places, score, ".", color=OTHERS, alpha=0.5, ms=5)
+        if len(distinct) < len(values) / 2:
+            where = np.unique(places)
+            medians = [_median(score[places == place]) for place in where]
+            axis.plot(where, medians, "o-", color=BEST, ms=4, label="median")
+            axis.legend(frameon=False, fontsize=8)
+        if not numeric:
+            axis.set_xticks(range(len(distinct)), [_short(value) for value in distinct])
+        elif places.min() > 0 and places.max() / places.min() >= 50:
+            axis.set_xscale("log")
+        elif places.min() == 0 and len(places[places > 0]) and places.max() / places[places > 0].min() >= 50:
+            axis.set_xscale("symlog", linthresh=float(places[places > 0].min()))
+        if _is_wide(score):
+            axis.set_yscale("log")
+        axis.set(xlabel=key, ylabel=result.monitor.replace("_", " "))
+        axis.grid(alpha=0.3)
+    for axis in axes.flat[len(result.keys) :]:
+        axis.set_axis_off()
+    return picture
+
+
+def _median(values: np.ndarray) -> float:
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if len(values) else float("nan")
+
+
+def _distinct(result: Any, key: str) -> list[Any]:
+    """The values of a key, sorted where they are numbers."""
+    values = list(dict.fromkeys(member.settings.get(key) for member in result.members))
+    return sorted(values) if all(isinstance(v, (int, float)) for v in values) else values

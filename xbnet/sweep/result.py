@@ -1,0 +1,215 @@
+"""What a sweep gives: a table, the best configuration, networks, ensembles, histories, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..datasets import Standardizer
+from ..errors import ConfigError, XbnetError
+from ..history import History
+from ..links import LINKS
+from ..network import Network
+from .build import Program, make_network
+from .chunk import Outcome, sign
+from .plan import Member
+from .space import Configuration
+from .store import table_row
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Networks that answer together: the mean of their probabilities (or values).
+
+    Attributes
+    ----------
+    networks
+        Each for one network.
+    preparations
+        What must be done to each one's inputs, or None.
+    """
+
+    networks: tuple[Network, ...]
+    preparations: tuple[Standardizer | None, ...]
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """Inputs (N, I) as they come -> the mean over the networks, (N, C)."""
+        x, total = np.asarray(x), np.zeros(())
+        for network, preparation in zip(self.networks, self.preparations, strict=True):
+            total = total + network.predict_proba(x if preparation is None else preparation(x)).astype(float)
+        return total / len(self.networks)
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Labels (N,), or values (N, O) for a regression."""
+        return LINKS[self.networks[0].link][1](self.predict_proba(x))
+
+
+class SweepResult:
+    """The networks of a sweep, in the order of the table.
+
+    Attributes
+    ----------
+    monitor
+        The figure that ranks.
+    keys
+        Those of the settings in which configurations differ.
+    """
+
+    def __init__(self, program: Program, members: Sequence[Member], outcomes: Sequence[Outcome]):
+        self.program, self.members = program, list(members)
+        self.monitor = program.monitor or "val_loss"
+        self._where = {index: (o, r) for o in outcomes for r, index in enumerate(o.members)}
+        missing = [member.index for member in members if member.index not in self._where]
+        if missing:
+            raise XbnetError(f"sweep: {len(missing)} networks have no result, the first is member {missing[0]}")
+        self.keys = _varied(self.members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __repr__(self) -> str:
+        best = self.best
+        return f"SweepResult({len(self)} networks, best {self.monitor} {best['mean']:.4f} at {best['settings']})"
+
+    # -- the table -------------------------------------------------------------------------------------------------
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One dict per network: who it is, its settings, `status`, `epochs`, `best_epoch`, figures at that epoch.
+
+        `score` is the monitored figure at the best epoch, NaN for a network that diverged; `seconds` is its share of
+        its stack's time.
+        """
+        for member in self.members:
+            outcome, r = self._where[member.index]
+            yield table_row(member, outcome.rows[r])
+
+    def to_pandas(self) -> Any:
+        """The table as a `pandas.DataFrame`."""
+        try:
+            import pandas
+        except ImportError:
+            raise ConfigError("sweep: to_pandas needs pandas; install it with: pip install pandas") from None
+        return pandas.DataFrame(list(self.rows())).set_index("member")
+
+    def column(self, name: str) -> np.ndarray:
+        """One column of the table."""
+        rows = list(self.rows())
+        if name not in rows[0]:
+            raise ConfigError(f"sweep: no column {name!r} in the table; there are {', '.join(rows[0])}")
+        return np.array([row[name] for row in rows])
+
+    def configurations(self) -> list[dict[str, Any]]:
+        """One dict per configuration, best first: the settings that vary, and its score over seeds and folds.
+
+        `mean` and `spread` (standard deviation with divisor n) are over its networks; where one of them diverged,
+        `mean` is NaN and the configuration comes last. `diverged` counts these.
+        """
+        score = self.column("score")
+        found = []
+        for number in dict.fromkeys(member.configuration for member in self.members):
+            where = [i for i, member in enumerate(self.members) if member.configuration == number]
+            scores = score[where]
+            settings = {key: self.members[where[0]].settings.get(key) for key in self.keys}
+            found.append(
+                {
+                    "configuration": number,
+                    "settings": settings,
+                    "mean": float(scores.mean()),
+                    "spread": float(scores.std()),
+                    "networks": len(where),
+                    "diverged": int(np.isnan(scores).sum()),
+                }
+            )
+        better = sign(self.monitor)
+        return sorted(found, key=lambda row: -better * row["mean"] if np.isfinite(row["mean"]) else np.inf)
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The best of `configurations`."""
+        return self.configurations()[0]
+
+    def ranking(self) -> list[int]:
+        """Members, best first; those that diverged come last."""
+        score = sign(self.monitor) * self.column("score")
+        return [int(i) for i in np.argsort(np.where(np.isfinite(score), -score, np.inf), kind="stable")]
+
+    # -- networks --------------------------------------------------------------------------------------------------
+
+    def network(self, member: int) -> Network:
+        """A member's network, with the weights that it ended with, on the sweep's backend."""
+        outcome, r = self.place(member)
+        network = make_network(self.program, [self.members[member]])
+        network.theta[...] = network.backend.asarray(outcome.theta[r : r + 1])
+        network.state[...] = network.backend.asarray(outcome.state[r : r + 1])
+        return network
+
+    def best_member(self) -> int:
+        """The best network of the best configuration."""
+        number = self.best["configuration"]
+        return next(i for i in self.ranking() if self.members[i].configuration == number)
+
+    def best_network(self) -> Network:
+        """The network of `best_member`."""
+        return self.network(self.best_member())
+
+    def preparation(self, member: int) -> Standardizer | None:
+        """What must be done to inputs before a member's network sees them; None: nothing."""
+        return self.program.pool.preparation(self._member(member).fold)
+
+    def ensemble(self, members: int | Sequence[int] = 5) -> Ensemble:
+        """The members with these indices, or as many of the best as a number says, as one."""
+        if isinstance(members, (int, np.integer)):
+            if not 1 <= members <= len(self):
+                raise ConfigError(f"ensemble: expected 1 to {len(self)} members, got {members}")
+            members = self.ranking()[: int(members)]
+        return Ensemble(tuple(map(self.network, members)), tuple(map(self.preparation, members)))
+
+    def history(self, member: int) -> History:
+        """How a member was trained: the epochs until it left. Times are not kept."""
+        outcome, r = self.place(member)
+        row = outcome.rows[r]
+        history = History(1)
+        for epoch in range(row["epochs"]):
+            record: dict[str, Any] = {name: curve[epoch, r : r + 1] for name, curve in outcome.curves.items()}
+            history.records.append({"epoch": epoch + 1} | record | {"seconds": 0.0, "samples_per_second": float("nan")})
+        history.status, history.best_epoch = [row["status"]], np.array([row["best_epoch"]])
+        return history
+
+    def place(self, member: int) -> tuple[Outcome, int]:
+        """The outcome of the chunk that a member trained in, and its row there."""
+        return self._where[self._member(member).index]
+
+    def _member(self, index: int) -> Member:
+        if not 0 <= index < len(self.members):
+            raise ConfigError(f"sweep: expected a member from 0 to {len(self) - 1}, got {index!r}")
+        return self.members[index]
+
+    # -- pictures --------------------------------------------------------------------------------------------------
+
+    def plot_curves(self, figure: str | None = None) -> Any:
+        """Every member's curve of a figure of `History` (by default the monitored one), the best in front."""
+        from .plots import curves
+
+        return curves(self, figure or self.monitor)
+
+    def plot_heat_map(self, x: str, y: str) -> Any:
+        """The score over two keys: mean over everything else."""
+        from .plots import heat_map
+
+        return heat_map(self, x, y)
+
+    def plot_keys(self) -> Any:
+        """The score against each key that varies."""
+        from .plots import against_keys
+
+        return against_keys(self)
+
+
+def _varied(members: Sequence[Member]) -> list[str]:
+    """Keys in which configurations differ; all that were not seeds where none does."""
+    settings: dict[int, Configuration] = {member.configuration: member.settings for member in members}
+    keys = dict.fromkeys(key for one in settings.values() for key in one)
+    return [key for key in keys if len({repr(one.get(key)) for one in settings.values()}) > 1]

@@ -1,0 +1,219 @@
+"""`sweep`: configurations x seeds x folds, trained as stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ..backend import get_backend
+from ..checks import check_data
+from ..datasets import load_dataset
+from ..errors import ConfigError
+from ..settings import parse_bytes
+from .board import show_progress
+from .build import Program, layer_keys, make_trainer, settings_for
+from .chunk import Outcome
+from .executors import open_workers, outcomes
+from .footprint import Footprint, footprint, free_bytes
+from .plan import Member, bucket_of, make_members, make_plan
+from .pool import make_pool
+from .result import SweepResult
+from .space import complete, configurations
+from .store import Store, fingerprint
+
+
+def sweep(
+    space: Any,
+    data: Any,
+    *,
+    draws: int | None = None,
+    seeds: int | Sequence[int] = 1,
+    folds: int | Sequence[tuple[Any, Any]] | None = None,
+    standardize: bool = False,
+    layers: Callable[..., Any] | None = None,
+    monitor: str | None = None,
+    class_weight: Any = None,
+    sample_weight: Any = None,
+    backend: str = "numpy",
+    dtype: str = "float32",
+    rng: int = 0,
+    executor: Any = None,
+    workers: int | None = None,
+    memory: Any = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+    **fixed: Any,
+) -> SweepResult:
+    """Train every configuration of a space, times seeds, times folds, as a few stacks of many networks.
+
+    On NumPy each network ends with the same bits as when it is trained alone, whatever the stack, the chunk, the
+    executor and the company; see `assert_replica_equal`.
+
+    Parameters
+    ----------
+    space
+        ``{key: values}``: all combinations of the lists; with `draws`, random ones, where a value may also be a
+        distribution: text like ``"loguniform:1e-4,1"`` (uniform, loguniform, integers, logintegers) or a frozen one
+        of scipy.stats. Or a list of configurations ``{key: value}``.
+
+        Keys in which the networks of a stack may differ: lr, momentum, beta1, beta2, decay, eps, weight_decay, l1,
+        l2, dropout, clip_norm, label_smoothing, init_scale (times the initial weights), seed, weight_seed,
+        order_seed, schedule.PARAMETER. Keys that sort networks into stacks: hidden (a width, or widths in order),
+        width and depth (in its place), residual, activation, batch_norm, batch_size, loss, optimizer, schedule,
+        epochs, patience.
+    data
+        A name, a path, a `Dataset`, or ``(x, y)``.
+    draws
+        How many configurations to draw at random; None: all combinations.
+    seeds
+        How many seeds, 0, 1, ..., or the seeds: whole numbers >= 0, of initial weights, dropout and order.
+    folds
+        Cross-validation on the training part: a number >= 2, or pairs of row numbers (train, validation).
+    standardize
+        z-score the inputs, each fold by its own training part.
+    layers
+        A function of further keys that returns the list of layers, e.g. ``lambda width: [...]``, in place of the
+        keys that describe the default network. Rates of the key dropout come as one list for the stack.
+    monitor
+        The figure that stops, ranks and picks weights, see `fit`; by default "val_loss", or "train_loss" without
+        anything to validate on.
+    class_weight, sample_weight
+        See the losses, and `fit`.
+    backend, dtype
+        See `Network`.
+    rng
+        Seed of draws and folds, >= 0.
+    executor
+        Where chunks run: "threads" (the default), "processes", "dask" or "dask:ADDRESS", or any
+        `concurrent.futures.Executor`, such as ``MPIPoolExecutor``.
+    workers
+        How many chunks at once; by default one per core, or per worker of the executor; one on a GPU.
+    memory
+        Bytes, or text like "2 GB", for all chunks that run at once; by default half of what is free.
+    out
+        A folder to keep results in as chunks end.
+    resume
+        Go on with what is in `out`; the table is the same as without the interruption.
+    progress
+        The plan and a bar on stderr; None: where stderr is a terminal.
+    **fixed
+        Any key of the space, with one value for all.
+
+    Returns
+    -------
+    SweepResult
+
+    Raises
+    ------
+    ConfigError, DataError
+        A space, data or settings that make no sense, in one line, before anything is trained.
+    XbnetError
+        Workers died again and again.
+
+    Examples
+    --------
+    >>> result = sweep({"lr": [0.01, 0.1, 1.0], "l2": [0, 1e-4]}, "gmm", seeds=3, epochs=2, patience=5)
+    >>> len(result)
+    18
+    """
+    generator = np.random.default_rng(_seed(rng))
+    dataset = load_dataset(data) if isinstance(data, (str, Path)) else check_data(data, "sweep")
+    custom = layer_keys(layers)
+    rows = [complete(row, fixed, custom) for row in configurations(space, draws, generator)]
+    if resume and out is None:
+        raise ConfigError("sweep: resume goes on with the folder of an earlier sweep; say which: out=FOLDER")
+    pool = make_pool(dataset, folds, standardize=standardize, sample_weight=sample_weight, rng=_seed(rng))
+    rows = [settings_for(row, pool) for row in rows]
+    program = Program(pool, layers, monitor, backend, dtype, class_weight)
+    members = make_members(rows, _seeds(seeds), None if pool.folds is None else len(pool.folds))
+    return run_members(
+        program,
+        members,
+        executor=executor,
+        workers=workers,
+        memory=memory,
+        out=out,
+        resume=resume,
+        progress=progress,
+    )
+
+
+def run_members(
+    program: Program,
+    members: Sequence[Member],
+    *,
+    executor: Any = None,
+    workers: int | None = None,
+    memory: Any = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+) -> SweepResult:
+    """Train members; the arguments are those of `sweep`."""
+    device = get_backend(program.backend)
+    budget = free_bytes(device) // 2 if memory is None else parse_bytes("sweep: memory", memory)
+    costs, monitor = _probe(program, members)
+    program = replace(program, monitor=monitor)
+    found: list[Outcome] = []
+    store = None if out is None else Store(out, fingerprint(program, members), resume=resume)
+    if store is not None:
+        found += store.read()
+    done = {index for outcome in found for index in outcome.members}
+    left = [member for member in members if member.index not in done]
+    with open_workers(executor, workers, on_cpu=device.name == "numpy") as where, ExitStack() as held:
+        plan = make_plan(
+            left,
+            program.pool,
+            workers=where.count,
+            budget=budget,
+            footprint=lambda member: costs[bucket_of(member, program.pool)],
+        )
+        if where.local:
+            held.enter_context(threadpool_limits(limits=1, user_api="blas"))
+        board = held.enter_context(show_progress(progress, plan, monitor, n_done=len(done)))
+        try:
+            for chunk, outcome in outcomes(where, program, plan.chunks, board.run):
+                found.append(outcome)
+                board.ended(chunk, outcome)
+                if store is not None:
+                    store.append(chunk.members, outcome)
+        except BaseException:
+            board.stopped = True  # chunks in threads end with their epoch
+            raise
+    return SweepResult(program, members, found)
+
+
+def _probe(program: Program, members: Sequence[Member]) -> tuple[dict[tuple, Footprint], str]:
+    """What a network of each bucket costs, and the monitored figure. Complains where settings don't fit together."""
+    costs: dict[tuple, Footprint] = {}
+    monitor = ""
+    for member in members:
+        bucket = bucket_of(member, program.pool)
+        if bucket not in costs:
+            trainer = make_trainer(program, [member])
+            costs[bucket], monitor = footprint(trainer), trainer.monitor
+    return costs, monitor
+
+
+def _seeds(seeds: Any) -> list[int]:
+    """A count, or the seeds themselves, as a list."""
+    if isinstance(seeds, Sequence) and not isinstance(seeds, str):
+        if not seeds:
+            raise ConfigError("sweep: expected at least one seed, got none")
+        return [_seed(seed, "seeds") for seed in seeds]
+    if isinstance(seeds, bool) or not isinstance(seeds, (int, np.integer)) or seeds < 1:
+        raise ConfigError(f"sweep: expected seeds to be a count >= 1 or a list of seeds, got {seeds!r}")
+    return list(range(int(seeds)))
+
+
+def _seed(value: Any, name: str = "rng") -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ConfigError(f"sweep: expected {name} to be a whole number >= 0, got {value!r}")
+    return int(value)

@@ -1,0 +1,208 @@
+"""The space of a sweep: which configurations there are, and what a key may be."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..activations import get_activation
+from ..errors import ConfigError, unknown_name
+from ..losses import get_loss
+from ..optimizers import OPTIMIZERS, get_optimizer
+from ..schedules import SCHEDULES, get_schedule
+from .distributions import as_distribution, draw
+
+Configuration = dict[str, Any]
+
+SEEDS = ("seed", "weight_seed", "order_seed")
+OPTIMIZER_KEYS = tuple(dict.fromkeys(key for kind in OPTIMIZERS.values() for key in kind().hyper))
+SCHEDULE_KEYS = tuple(
+    dict.fromkeys(f"schedule.{field.name}" for kind in SCHEDULES.values() for field in dataclasses.fields(kind))
+)
+RANGES = {
+    "l1": "[0, inf)",
+    "l2": "[0, inf)",
+    "dropout": "[0, 1)",
+    "clip_norm": "(0, inf)",
+    "label_smoothing": "[0, 1)",
+    "init_scale": "[0, inf)",
+}
+PER_REPLICA = (*OPTIMIZER_KEYS, *SCHEDULE_KEYS, *RANGES, *SEEDS)
+"""Keys in which the networks of one stack may differ."""
+
+NETWORK_KEYS = ("hidden", "width", "depth", "residual", "activation", "batch_norm")
+SHAPES = (*NETWORK_KEYS, "batch_size", "loss", "optimizer", "schedule", "epochs", "patience")
+"""Keys that change shapes or the program: their values sort configurations into buckets."""
+
+DEFAULTS: Configuration = {
+    "hidden": (10, 7),
+    "residual": 0,
+    "activation": "tanh",
+    "batch_norm": False,
+    "optimizer": "sgd",
+    "schedule": "constant",
+    "epochs": 100,
+    "patience": None,
+}
+
+
+def configurations(space: Any, draws: int | None, rng: np.random.Generator) -> list[Configuration]:
+    """The configurations of a space.
+
+    Parameters
+    ----------
+    space
+        Key -> list of alternatives, distribution or single value; or a list of configurations, taken as they are.
+    draws
+        How many to draw at random; None: all combinations of the alternatives.
+    rng
+        For the draws.
+    """
+    if isinstance(space, Mapping):
+        return _from_mapping(space, draws, rng)
+    if isinstance(space, (str, bytes)) or not isinstance(space, Sequence):
+        raise ConfigError(f"sweep: expected a space {{key: [values]}} or a list of such rows, got {space!r}")
+    if draws is not None:
+        raise ConfigError("sweep: draws goes with a space {key: distribution}, got a list of configurations")
+    if not space:
+        raise ConfigError("sweep: expected at least one configuration, got an empty list")
+    for row in space:
+        if not isinstance(row, Mapping):
+            raise ConfigError(f"sweep: expected configurations like {{'lr': 0.1}}, got {row!r}")
+    return [{key: _plain(value) for key, value in row.items()} for row in space]
+
+
+def _from_mapping(space: Mapping[str, Any], draws: int | None, rng: np.random.Generator) -> list[Configuration]:
+    alternatives: dict[str, Any] = {}
+    for key, values in space.items():
+        distribution = as_distribution(values)
+        if distribution is not None:
+            if draws is None:
+                raise ConfigError(f"sweep: {key} is a distribution; say how many configurations to draw: draws=N")
+            alternatives[key] = distribution
+            continue
+        many = isinstance(values, (list, tuple, range, np.ndarray))
+        alternatives[key] = [_plain(value) for value in values] if many else [_plain(values)]
+        if not alternatives[key]:
+            raise ConfigError(f"sweep: expected at least one value of {key}, got none")
+    if draws is None:
+        rows = itertools.product(*alternatives.values())
+        return [dict(zip(alternatives, row, strict=True)) for row in rows]
+    if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
+        raise ConfigError(f"sweep: expected draws to be a whole number >= 1, got {draws!r}")
+    return [
+        {
+            key: values[rng.integers(len(values))] if isinstance(values, list) else draw(values, rng)
+            for key, values in alternatives.items()
+        }
+        for _ in range(draws)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars as Python has them, lists as tuples, so that values compare and print well."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return tuple(_plain(v) for v in value) if isinstance(value, (list, tuple, np.ndarray)) else value
+
+
+def complete(configuration: Configuration, fixed: Configuration, custom: Sequence[str] | None) -> Configuration:
+    """All settings of a configuration, checked; `width` and `depth` become `hidden`.
+
+    Parameters
+    ----------
+    configuration, fixed
+        Of the space, and those that all share; the former win.
+    custom
+        Keys that the user's own function of layers takes, which then take the place of the network's keys; None:
+        there is no such function.
+    """
+    given = fixed | configuration
+    if custom is None:
+        known: tuple[str, ...] = (*SHAPES, *PER_REPLICA)
+    else:
+        known = (*(key for key in (*SHAPES, *PER_REPLICA) if key not in (*NETWORK_KEYS, "dropout")), *custom)
+    for key in given:
+        if key not in known:
+            raise unknown_name("sweep", "key", key, known)
+    settings = {key: value for key, value in DEFAULTS.items() if key in known} | given
+    if custom is None:
+        _network(settings, given)
+    _shapes(settings)
+    _numbers(settings)
+    return settings
+
+
+def _network(settings: Configuration, given: Configuration) -> None:
+    """Check what describes the default network; afterwards `hidden` is a tuple of widths."""
+    width, depth = settings.pop("width", None), settings.pop("depth", None)
+    if width is not None or depth is not None:
+        if "hidden" in given:
+            raise ConfigError("sweep: give either hidden, or width and depth, got both")
+        settings["hidden"] = (_whole("width", 10 if width is None else width),) * _whole("depth", depth or 1)
+    hidden = settings["hidden"]
+    hidden = hidden if isinstance(hidden, (tuple, list)) else () if hidden in (None, "none", 0) else (hidden,)
+    settings["hidden"] = tuple(_whole("hidden", one) for one in hidden)
+    settings["residual"] = _whole("residual", settings["residual"], least=0)
+    if not isinstance(settings["batch_norm"], bool):
+        raise ConfigError(f"sweep: expected batch_norm to be true or false, got {settings['batch_norm']!r}")
+    get_activation(settings["activation"])
+
+
+def _shapes(settings: Configuration) -> None:
+    """Check the rest of what sorts into buckets."""
+    for key in ("epochs", "batch_size", "patience"):
+        if key in settings:
+            value = None if key == "batch_size" and settings[key] == "full" else settings[key]
+            settings[key] = value if value is None and key != "epochs" else _whole(key, value)
+    if "loss" in settings:
+        get_loss(settings["loss"])
+
+
+def _numbers(settings: Configuration) -> None:
+    """Check the values that may differ within a stack."""
+    for key, bounds in RANGES.items():
+        value = settings.get(key)
+        if value is None:
+            settings.pop(key, None)
+            continue
+        low, high = (float(word) for word in bounds[1:-1].split(","))
+        number = _number(key, value)
+        if not ((low <= number if bounds[0] == "[" else low < number) and number < high):
+            raise ConfigError(f"sweep: expected {key} in {bounds}, got {value!r}")
+    for key in SEEDS:
+        if key in settings:
+            _whole(key, settings[key], least=0)
+    if "seed" in settings and ("weight_seed" in settings or "order_seed" in settings):
+        raise ConfigError("sweep: give either seed, or weight_seed and order_seed, got both")
+    hyper = {key: _number(key, settings[key]) for key in OPTIMIZER_KEYS if key in settings}
+    get_optimizer(settings["optimizer"], **hyper)
+    make_schedule(settings["schedule"], {key: settings[key] for key in SCHEDULE_KEYS if key in settings})
+
+
+def make_schedule(name: Any, settings: Mapping[str, Any]) -> Any:
+    """The schedule of that name, with settings ``schedule.KEY`` that are numbers or one per replica."""
+    schedule = get_schedule(name)
+    known = [f"schedule.{field.name}" for field in dataclasses.fields(schedule)]
+    for key, value in settings.items():
+        if key not in known:
+            raise unknown_name(f"sweep: schedule {name!r}", "key", key, known)
+        if np.ndim(value) == 0:
+            _number(key, value)
+    return dataclasses.replace(schedule, **{key.partition(".")[2]: value for key, value in settings.items()})
+
+
+def _number(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+        raise ConfigError(f"sweep: expected {key} to be a number, got {value!r}")
+    return float(value)
+
+
+def _whole(key: str, value: Any, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ConfigError(f"sweep: expected {key} to be a whole number >= {least}, got {value!r}")
+    return int(value)

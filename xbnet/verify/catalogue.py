@@ -1,0 +1,123 @@
+"""Everything that the library has, as cases to verify: what `xbnet verify --all` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..activations import ACTIVATIONS
+from ..layers import BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
+from ..losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from ..network import Network
+from .gradient import gradient_test, jacobian_test
+from .results import Verification
+
+DEPTHS = range(1, 21)
+N_INPUTS, N_CLASSES, ROWS = 4, 3, 6
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test.
+
+    Attributes
+    ----------
+    name
+        "layers/batch norm", "depth/residual 12", ...
+    run
+        Runs it.
+    """
+
+    name: str
+    run: Callable[[], Verification]
+
+
+LAYERS: dict[str, Callable[[], Layer]] = {
+    "linear": lambda: Linear(3, "tanh"),
+    "residual": lambda: Residual("tanh"),
+    "residual narrow": lambda: Residual("tanh", n_hidden=2),
+    "residual begin": lambda: Residual("tanh", begin="gelu"),
+    "residual end": lambda: Residual("tanh", end="elu"),
+    "dropout": lambda: Dropout(0.4),
+    "batch norm": lambda: BatchNorm(),
+    "layer norm": lambda: LayerNorm(),
+}
+"""A row for every kind of layer."""
+
+LOSSES: dict[str, tuple[Callable[[], Loss], dict[str, Any]]] = {
+    "cross_entropy": (SoftmaxCrossEntropy, {}),
+    "cross_entropy smoothed": (lambda: SoftmaxCrossEntropy(label_smoothing=0.1), {}),
+    "cross_entropy class weights": (lambda: SoftmaxCrossEntropy(class_weight=[1.0, 0.3, 2.5]), {}),
+    "cross_entropy sample weights": (SoftmaxCrossEntropy, {"sample_weight": np.linspace(0.2, 3.0, ROWS)}),
+    "cross_entropy l2": (SoftmaxCrossEntropy, {"l2": 0.05}),
+    "cross_entropy l1": (SoftmaxCrossEntropy, {"l1": 0.05}),
+    "cross_entropy all": (
+        lambda: SoftmaxCrossEntropy(class_weight=[1.0, 0.3, 2.5], label_smoothing=0.1),
+        {"sample_weight": np.linspace(0.2, 3.0, ROWS), "l2": 0.05, "l1": 0.01},
+    ),
+    "binary_cross_entropy": (BinaryCrossEntropy, {}),
+    "binary_cross_entropy multilabel": (BinaryCrossEntropy, {"task": "multilabel"}),
+    "binary_cross_entropy class weights": (lambda: BinaryCrossEntropy(class_weight=[1.0, 0.3, 2.5]), {}),
+    "mse": (MeanSquaredError, {"task": "regression"}),
+    "mse classification": (MeanSquaredError, {}),
+    "mse sample weights": (MeanSquaredError, {"task": "regression", "sample_weight": np.linspace(0.2, 3.0, ROWS)}),
+}
+
+
+def catalogue(backend: Any = "numpy", dtype: Any = "float64", replicas: int = 2, seed: int = 0) -> Iterator[Case]:
+    """All cases: the reports' example, every layer, activation and loss, depths 1 to 20."""
+    rng = np.random.default_rng(seed)
+    x, labels, targets = (
+        rng.standard_normal((ROWS, N_INPUTS)),
+        rng.integers(0, N_CLASSES, ROWS),
+        rng.standard_normal((ROWS, N_CLASSES)),
+    )
+    yes_or_no = (targets > 0).astype(float)
+    stack = {"replicas": replicas, "backend": backend, "dtype": dtype, "rng": seed}
+
+    def network(layers: list[Layer]) -> Network:
+        return Network(layers, N_INPUTS, **stack)
+
+    def layer(make: Callable[[], Layer]) -> Callable[[], Verification]:
+        return lambda: jacobian_test(make(), x, **stack)
+
+    def loss(make: Callable[[], Loss], settings: dict[str, Any]) -> Callable[[], Verification]:
+        y = {"regression": targets, "multilabel": yes_or_no}.get(settings.get("task", ""), labels)
+        small = network([Linear(5, "tanh"), Linear(N_CLASSES)])
+        return lambda: gradient_test(small, make(), x, y, rng=seed, **settings)
+
+    def deep(depth: int, block: Callable[[], Layer]) -> Callable[[], Verification]:
+        blocks = [block() for _ in range(depth - 1)]
+        return lambda: gradient_test(network([*blocks, Linear(N_CLASSES)]), "cross_entropy", x, labels, rng=seed)
+
+    yield from report_example(network, seed)
+    for name, make in LAYERS.items():
+        yield Case(f"layers/{name}", layer(make))
+    for name in ACTIVATIONS:
+        yield Case(f"activations/{name}", layer(partial(Linear, 3, name)))
+        yield Case(f"activations/{name} in a residual block", layer(partial(Residual, name)))
+    for name, (make_loss, settings) in LOSSES.items():
+        yield Case(f"losses/{name}", loss(make_loss, settings))
+    for depth in DEPTHS:
+        yield Case(f"depth/standard {depth}", deep(depth, lambda: Linear(N_INPUTS, "tanh")))
+        yield Case(f"depth/residual {depth}", deep(depth, lambda: Residual("tanh")))
+
+
+def report_example(network: Callable[..., Network], seed: int) -> Iterator[Case]:
+    """The one example of the course reports: x = [1, 2, 3, 4] with label 0."""
+    x, y = np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([0])
+
+    def gradient(layers: list[Layer]) -> Callable[[], Verification]:
+        return lambda: gradient_test(network(layers), "cross_entropy", x, y, rng=seed)
+
+    def jacobian(layers: list[Layer]) -> Callable[[], Verification]:
+        return lambda: jacobian_test(network(layers), x, rng=seed)
+
+    yield Case("example/softmax objective", gradient([Linear(N_CLASSES)]))
+    yield Case("example/one layer", jacobian([Linear(3, "tanh")]))
+    yield Case("example/two layers, Jacobian", jacobian([Linear(5, "tanh"), Linear(N_CLASSES)]))
+    yield Case("example/two layers, gradient", gradient([Linear(5, "tanh"), Linear(N_CLASSES)]))

@@ -1,0 +1,55 @@
+"""The full Jacobian of small networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..layers import Layer
+from ..network import Network
+from ..penalties import Penalty
+from .functionals import InnerProduct
+from .objective import THETA, Objective, Problem
+from .prepare import network_of, rows_of, seed_of, theta_of
+
+
+def jacobian(
+    layer: Layer | Network, x: Any, *, replicas: int | None = None, backend: Any = "numpy", rng: Any = 0
+) -> dict[str, np.ndarray]:
+    """The derivative of every output by every entry of every block, by backward, in float64.
+
+    One backward pass per output and row of the batch, for all replicas at once; replicas share nothing, so only
+    their own blocks are kept. The layer or network is left as it is.
+
+    Parameters
+    ----------
+    layer
+        A network, or a layer as in `jacobian_test`.
+    x
+        (N, I), or (R or 1, B, I).
+    replicas, backend, rng
+        Of the stack in which a fresh layer is put; by default as many replicas as x has, or 2.
+
+    Returns
+    -------
+    dict
+        Block -> ``(R, B, O, *shape)``: a block per parameter, and "x" with ``(R, B, O, B, I)``.
+    """
+    rows = rows_of("jacobian", x)
+    if isinstance(layer, Network):
+        network = layer
+    else:
+        network = network_of(layer, rows, replicas, backend, "float64", seed_of(rng))
+    R, B, n_outputs = network.replicas, rows.shape[1], network.n_outputs
+    problem = Problem(network, theta_of(network), rows, InnerProduct(np.zeros((R, B, n_outputs))), Penalty())
+    with np.errstate(all="ignore"):
+        objective = Objective(problem)
+        out = {b: np.empty((R, B, n_outputs, *objective.shape(b))) for b in objective.blocks if b != THETA}
+        for b, o in np.ndindex(B, n_outputs):
+            u = np.zeros((R, B, n_outputs))
+            u[:, b, o] = 1
+            row = objective.pullback(u)
+            for block, array in out.items():
+                array[:, b, o] = row[block].reshape(R, *array.shape[3:])
+    return out

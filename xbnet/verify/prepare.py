@@ -1,0 +1,141 @@
+"""From what a user hands in to what is tested; every check of arguments is here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, DataError, ShapeError, expect_shape
+from ..layers import Layer
+from ..losses import Loss
+from ..network import Network
+from .functionals import Cost
+
+
+def seed_of(rng: Any) -> int:
+    """A seed that can be printed, and handed in again."""
+    if rng is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(2**32))
+    if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or rng < 0:
+        raise ConfigError(f"rng: expected an integer >= 0, a Generator or None, got {rng!r}")
+    return int(rng)
+
+
+def steps_of(where: str, e0: float, steps: int) -> np.ndarray:
+    """E = e0 * 0.5^i."""
+    if not e0 > 0 or not np.isfinite(e0):
+        raise ConfigError(f"{where}: expected e0 > 0, got {e0!r}")
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 8:
+        raise ConfigError(f"{where}: expected steps to be a whole number >= 8, got {steps!r}")
+    return e0 * 0.5 ** np.arange(steps)
+
+
+def rows_of(where: str, x: Any) -> np.ndarray:
+    """X as float64 (R or 1, B, I)."""
+    try:
+        rows = np.asarray(x, dtype=float)
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: expected x to be numbers (N, I), got {type(x).__name__}") from None
+    if rows.ndim == 2:
+        rows = rows[None]
+    if rows.ndim != 3 or 0 in rows.shape:
+        raise ShapeError(
+            f"{where}: expected x (N, I) or (R, B, I), got {rows.shape}; is it one sample? x[None] is a row"
+        )
+    if not np.isfinite(rows).all():
+        raise DataError(f"{where}: expected finite numbers in x, got NaN or infinity")
+    return rows
+
+
+def cost_of(
+    where: str, network: Network, loss: Loss, x: Any, y: Any, sample_weight: Any, task: str | None
+) -> tuple[np.ndarray, Cost]:
+    """X (R or 1, B, I) and the cost, with shapes, labels and weights checked."""
+    rows = rows_of(where, x)
+    R, B = network.replicas, rows.shape[1]
+    leading = (1, R) if R > 1 else 1
+    expect_shape(where, "x", rows, R=leading, B=B, I=network.n_inputs)
+    targets = _targets(np.asarray(y), np.ndim(x))
+    C = network.n_outputs
+    if targets.dtype.kind in "iu":
+        expect_shape(where, "y", targets, "", R=leading, B=B)
+        if targets.min() < 0 or targets.max() >= C:
+            raise DataError(f"{where}: expected labels in [0, C={C}), got {targets.min()} to {targets.max()}")
+    else:
+        expect_shape(where, "y", targets, "", R=leading, B=B, C=C)
+        if not np.isfinite(targets).all():
+            raise DataError(f"{where}: expected finite numbers in y, got NaN or infinity")
+    if task is None:
+        task = "classification" if targets.ndim == 2 else "regression" if "regression" in loss.links else "multilabel"
+    if targets.ndim == 3 and loss.class_weight is not None:
+        raise ConfigError(f"{where}: class_weight needs integer labels, got targets; use sample_weight")
+    loss.bind(network, task)  # raises where they don't fit
+    return rows, Cost(loss, targets, _weights(where, sample_weight, leading, B), task)
+
+
+def _targets(y: np.ndarray, dimensions_of_x: int) -> np.ndarray:
+    """Integers (R or 1, B), or float64 (R or 1, B, C)."""
+    rank = 3 if dimensions_of_x == 3 and y.ndim >= 2 else 2
+    y = y if rank == 3 else y[None]
+    if y.dtype.kind in "iub" and y.ndim == 2:
+        return y.astype(np.intp)
+    if y.dtype.kind not in "iubf":
+        raise DataError(f"expected y to be integer labels or numbers, got {y.dtype}")
+    return (y[..., None] if y.ndim == 2 else y).astype(float)
+
+
+def _weights(where: str, sample_weight: Any, leading: Any, B: int) -> np.ndarray | None:
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, dtype=float)
+    weights = weights[None] if weights.ndim == 1 else weights
+    expect_shape(where, "sample_weight", weights, R=leading, B=B)
+    if not np.all(weights >= 0) or not np.all(weights.sum(axis=1) > 0):
+        raise ConfigError(f"{where}: expected sample_weight >= 0 with at least one > 0")
+    return weights
+
+
+def theta_of(network: Network) -> np.ndarray:
+    """Host theta (R, P) in float64, checked to be finite."""
+    theta = network.backend.to_host(network.theta).astype(float)
+    if not np.isfinite(theta).all():
+        raise DataError("expected a network with finite parameters, got NaN or infinity; has it diverged?")
+    return theta
+
+
+def network_of(layer: Layer, x: np.ndarray, replicas: int | None, backend: Any, dtype: Any, seed: int) -> Network:
+    """A network of one layer, with the parameters that the layer has, if it has any yet."""
+    if not isinstance(layer, Layer):
+        raise ConfigError(f"jacobian_test: expected a layer such as xbnet.Linear(3), got {layer!r}")
+    names = [spec.name for spec in layer.parameters()] if hasattr(layer, "dtype") else []
+    if names and replicas is None:
+        replicas = getattr(layer, names[0]).shape[0]
+    if hasattr(layer, "dtype"):
+        backend, dtype = layer.backend, layer.dtype
+    if replicas is None:
+        replicas = x.shape[0] if x.shape[0] > 1 else 2
+    network = Network([layer], x.shape[2], replicas=replicas, backend=backend, dtype=dtype, rng=seed)
+    expect_shape("jacobian_test", "x", x, R=(1, replicas) if replicas > 1 else 1, B=x.shape[1], I=x.shape[2])
+    for name in names:
+        trained = getattr(layer, name)
+        expect_shape(
+            "jacobian_test", name, trained, **dict(zip("Rio", network.parameters[f"0.{name}"].shape, strict=True))
+        )
+        network.parameters[f"0.{name}"][...] = trained
+    return network
+
+
+def brief(network: Network) -> str:
+    """A network in one line."""
+    layers = ", ".join(map(repr, network.layers[:4])) + (
+        f", ... ({len(network.layers)})" if len(network.layers) > 4 else ""
+    )
+    return f"{network.n_inputs} -> [{layers}], R={network.replicas}, {network.dtype.name}, {network.backend.name}"
+
+
+def penalty_text(l2: Any, l1: Any) -> str:
+    """What a title says about penalties."""
+    return "".join(f", {name}={value}" for name, value in (("l2", l2), ("l1", l1)) if np.any(np.asarray(value)))

@@ -1,0 +1,8 @@
+"""The version that is installed."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("xbnet")
+except PackageNotFoundError:  # run from a checkout that was never installed
+    __version__ = "0+unknown"
