@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -118,6 +120,8 @@ def _as_words(path: str, name: str, value: Any, action: argparse.Action) -> list
         if action.nargs != 0:
             raise ConfigError(f"{path}: expected {name} to have a value, got {str(value).lower()}")
         return [f"--{name}"] if value else []
+    if isinstance(value, dict) and isinstance(action, argparse._AppendAction):
+        return [f"--{name}={key}={json.dumps(one)}" for key, one in _flat(value)]
     if action.nargs == 0:
         raise ConfigError(f"{path}: expected {name} to be true or false, got {value!r}")
     if isinstance(value, list):
@@ -125,3 +129,12 @@ def _as_words(path: str, name: str, value: Any, action: argparse.Action) -> list
     if not isinstance(value, (str, int, float)):
         raise ConfigError(f"{path}: expected {name} to be a number, a text or a list, got {value!r}")
     return [f"--{name}={value}"]
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Entries of a table, those of tables within it under dotted keys."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
