@@ -69,6 +69,7 @@ def test_nothing_is_read_that_was_not_written(row, leading):
 def test_the_gradient_is_the_slope_along_random_directions(row, leading):
     """Of theta and of x, for a random cotangent; each replica for itself."""
     net, h = cases.network(row, replicas=R), 1e-6
+    net.theta[...] += 0.3 * np.random.default_rng(2).normal(size=net.theta.shape)  # gains and offsets are not neutral
     net._use(B)
     for layer in net.layers:
         layer.frozen = True

@@ -315,7 +315,8 @@ def test_a_user_who_stops_after_replicas_left():
 
 
 def test_evaluate_by_hand():
-    net = cases.network(replicas=2)
+    """Dropout is off and batch normalization uses its running statistics, as in predictions."""
+    net = cases.network("deep", replicas=2)
     proba, w = net.predict_proba(X), np.linspace(0, 2, 20)
     found = evaluate(net, "cross_entropy", X, Y, w)
     losses, hits = -np.log(proba[:, np.arange(20), Y]), proba.argmax(axis=2) == Y
