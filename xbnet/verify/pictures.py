@@ -34,7 +34,7 @@ def taylor_figure(result: Verification) -> Any:
         axis.set_ylabel("difference", fontsize=8)
     for axis in axes.flat[max(0, len(curves) - columns) : len(curves)]:  # nothing is drawn below these
         axis.set_xlabel("i, with e = e0 * 0.5^i", fontsize=8)
-    legend = {}
+    legend: dict[str, Any] = {}
     for axis in axes.flat:
         legend |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     ncols = len(legend) if columns > 2 else 2
