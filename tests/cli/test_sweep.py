@@ -72,7 +72,10 @@ def test_a_sweep_from_a_file_is_kept_and_goes_on(tmp_path, capsys):
             "see `xbnet sweep --help`",
         ),
         (["--space", "lr=1", "--memory", "9"], None),
-        (["--space", "lr=1", "--folds", "1"], "sweep: expected folds from 2 to 25000, the number of training samples, got 1"),
+        (
+            ["--space", "lr=1", "--folds", "1"],
+            "sweep: expected folds from 2 to 25000, the number of training samples, got 1",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, line, capsys):
