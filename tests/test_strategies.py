@@ -157,7 +157,7 @@ def test_resumes_to_the_bit(tmp_path):
         return net.theta
 
     whole = run(5, network())
-    run(3, network(), checkpoint=tmp_path)
+    run(3, network(), checkpoint=tmp_path, checkpoint_every=3)
     np.testing.assert_array_equal(run(5, network(), checkpoint=tmp_path, resume=True), whole)
     with pytest.raises(ConfigError, match=r"was made with strategy = Alternating\(every=2\), got Strategy\(\)"):
         xbnet.fit(
