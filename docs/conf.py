@@ -39,6 +39,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_inherit_docstrings = False  # what the methods of a kind of layer do is said once, in the base class
 highlight_language = "none"
+smartquotes = False  # they turn the dashes of flags into others
 maximum_signature_line_length = 88
 numpydoc_show_class_members = False
 default_role = "py:obj"  # `Backend` in a docstring is a link
