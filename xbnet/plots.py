@@ -149,7 +149,8 @@ def curves(
         axis.grid(alpha=0.3)
         if logarithmic:
             axis.set_yscale("log")
-        axis.legend(frameon=False, fontsize="small")
+        where: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(lines) > 8 else {}
+        axis.legend(frameon=False, fontsize="small", **where)
     return figure
 
 
