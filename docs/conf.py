@@ -39,6 +39,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_inherit_docstrings = False  # what the methods of a kind of layer do is said once, in the base class
 highlight_language = "none"
+smartquotes = False  # they turn the dashes of flags into others
 maximum_signature_line_length = 88
 numpydoc_show_class_members = False
 default_role = "py:obj"  # `Backend` in a docstring is a link
@@ -74,6 +75,7 @@ GROUPS = {
     "Data sets": ("datasets",),
     "Files": ("checkpoint", "resume"),
     "Sweeps": ("sweep",),
+    "Predictions and other formats": ("predictions", "export"),
     "scikit-learn": ("estimators", "search"),
     "Gradient and Jacobian tests": ("verify",),
     "Backends": ("backend",),
@@ -135,7 +137,9 @@ class Flags(SphinxDirective):
         lines: list[str] = []
         for group in parser._action_groups:
             nested = [action for action in group._group_actions if isinstance(action, argparse._SubParsersAction)]
-            rows = [self.row(action) for action in group._group_actions if action.dest != "help" and not action.choices]
+            rows = [
+                self.row(action) for action in group._group_actions if action.dest != "help" and action not in nested
+            ]
             if rows:
                 title = {"options": "Flags", "positional arguments": "Arguments"}.get(group.title, group.title)
                 lines += [f"**{title.capitalize()}**", "", "| flag | default | meaning |", "|---|---|---|", *rows, ""]
@@ -147,7 +151,8 @@ class Flags(SphinxDirective):
 
     def row(self, action: argparse.Action) -> str:
         """One flag or argument."""
-        value = "" if action.nargs == 0 else action.metavar or action.dest.upper()
+        names = "|".join(action.choices) if action.choices else action.dest.upper()
+        value = "" if action.nargs == 0 else action.metavar or names
         flag = f"{', '.join(action.option_strings)} {value}".strip()
         default = ",".join(map(str, action.default)) if isinstance(action.default, tuple) else action.default
         silent = action.nargs == 0 or default is None or default == argparse.SUPPRESS

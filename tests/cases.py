@@ -57,8 +57,8 @@ OPTIMIZERS = {
 # Name -> (schedule, its factors at the epochs 0, 0.5, 1, 2 and 3 of a run of 4), worked out by hand.
 SCHEDULES = {
     "constant": lambda: (Schedule(), [1, 1, 1, 1, 1]),
-    "step": lambda: (Step(every=2, gamma=0.1), [1, 1, 1, 0.1, 0.1]),
-    "exponential": lambda: (Exponential(gamma=0.5), [1, 1, 0.5, 0.25, 0.125]),
+    "step": lambda: (Step(every=1, gamma=0.3), [1, 1, 0.3, 0.09, 0.027]),
+    "exponential": lambda: (Exponential(gamma=0.8), [1, 1, 0.8, 0.64, 0.512]),
     "inverse_time": lambda: (InverseTime(rate=0.5), [1, 1 / 1.25, 1 / 1.5, 1 / 2, 1 / 2.5]),
     "cosine": lambda: (
         Cosine(final=0.2),

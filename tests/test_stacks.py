@@ -72,6 +72,18 @@ def test_losses(row):
     assert_stack_is_its_members(lambda value: ("linear-tanh", loss, xbnet.SGD(value(LR))), task)
 
 
+@pytest.mark.parametrize("row", cases.OPTIMIZERS)
+def test_full_batch(row):
+    """One step an epoch."""
+    hyper = cases.OPTIMIZERS[row]().hyper
+    make = lambda value: (  # noqa: E731
+        "linear-tanh",
+        LOSS,
+        type(cases.OPTIMIZERS[row]())(**{key: value([v, 0.5 * v, 0.9 * v]) for key, v in hyper.items()}),
+    )
+    assert_stack_is_its_members(make, batch_size=None, epochs=6, schedule=xbnet.schedules.Exponential(0.8))
+
+
 def test_label_smoothing_per_replica():
     def make(value):
         return "linear-tanh", xbnet.SoftmaxCrossEntropy(label_smoothing=value([0.0, 0.1, 0.4])), xbnet.SGD(0.1)

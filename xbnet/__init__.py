@@ -5,6 +5,9 @@ Arrays are 3-D inside: x (R, B, I), where R = 1 means shared by all replicas; W 
 logits (R, B, C), labels (R or 1, B). A `d` in front of a name is the gradient of the loss by it. Rows are samples.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .activations import Activation
 from .backend import Backend, get_backend
 from .checkpoint import Model, load, load_model, save
@@ -21,16 +24,17 @@ from .replicas import replica_seeds
 from .strategies import Alternating, Layerwise, Strategy, Weighted
 from .sweep import SweepResult, assert_replica_equal, sweep
 from .training import fit
-from .verify import (
-    GradientComparison,
-    Verification,
-    compare_gradients,
-    gradient_test,
-    jacobian,
-    jacobian_test,
-    numerical_gradient,
-)
-from .version import __version__ as __version__
+
+if TYPE_CHECKING:  # what these need is imported when they are asked for, see `__getattr__`
+    from .verify import (
+        GradientComparison,
+        Verification,
+        compare_gradients,
+        gradient_test,
+        jacobian,
+        jacobian_test,
+        numerical_gradient,
+    )
 
 __all__ = [
     "BATCH",
@@ -91,14 +95,28 @@ __all__ = [
 ]
 
 
+LATE = {
+    "XBClassifier": "estimators",
+    "XBRegressor": "estimators",
+    **dict.fromkeys(("GradientComparison", "Verification", "compare_gradients", "gradient_test"), "verify"),
+    **dict.fromkeys(("jacobian", "jacobian_test", "numerical_gradient"), "verify"),
+    "__version__": "version",
+}
+"""Names that live in parts of the package which `import xbnet` leaves out, to stay quick."""
+
+
 def __getattr__(name: str) -> object:
-    """The estimators: scikit-learn is imported when they are asked for."""
-    if name in ("XBClassifier", "XBRegressor"):
-        try:
-            from . import estimators
-        except ImportError as error:
-            if (error.name or "").partition(".")[0] != "sklearn":
-                raise
-            raise ImportError(f"xbnet.{name} needs scikit-learn: pip install 'xbnet[sklearn]'") from error
-        return getattr(estimators, name)
-    raise AttributeError(f"module 'xbnet' has no attribute {name!r}")
+    """Import the part that a late name lives in."""
+    if name not in LATE:
+        raise AttributeError(f"module 'xbnet' has no attribute {name!r}")
+    try:
+        module = import_module(f".{LATE[name]}", __name__)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "sklearn":
+            raise
+        raise ImportError(f"xbnet.{name} needs scikit-learn: pip install 'xbnet[sklearn]'") from error
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATE})

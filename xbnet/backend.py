@@ -14,7 +14,6 @@ dialect that the three share:
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 import sys
 import sysconfig

@@ -178,7 +178,7 @@ def restore_network(file: Tensors, backend: str | Backend, custom: Mapping[str, 
     _check_sizes(file, layers, n_inputs, replicas)
     seeds = [np.random.SeedSequence(entropy, spawn_key=tuple(key)) for entropy, key in d["seeds"]]
     file.require(d["link"] in LINKS, f"link {d['link']!r} is one of {', '.join(LINKS)}")
-    file.require(len(d["streams"]) == replicas, "there is a stream per replica")
+    file.require(len(seeds) == len(d["streams"]) == replicas, "there is a seed and a stream per replica")
     network = Network(layers, n_inputs, replicas=replicas, backend=backend, dtype=dtype, rng=seeds)
     for name, specs in (("blocks", network.specs), ("state_blocks", network.state_specs)):
         file.require(
@@ -207,7 +207,8 @@ def _restore_layer(file: Tensors, name: Any, config: Any, custom: Mapping[str, A
 def _check_sizes(file: Tensors, layers: list[Layer], n_inputs: Any, replicas: Any) -> None:
     """Compare the sizes of theta and state with the layers', before arrays of these sizes are made."""
     for name, value in (("n_inputs", n_inputs), ("replicas", replicas)):
-        file.require(type(value) is int and 0 < value <= file.n_bytes, f"{name} fits the file, got {value!r}")
+        right = type(value) is int and 0 < value < 2**31
+        file.require(right, f"{name} is a whole number in [1, 2^31), got {value!r}")
     width, n_parameters, n_state = n_inputs, 0, 0
     for layer in layers:
         layer.build(width)
@@ -267,7 +268,7 @@ def pack_history(history: History) -> tuple[dict[str, np.ndarray], dict[str, Any
 def unpack_history(file: Tensors, kept: dict[str, Any], replicas: int) -> History:
     """The history that `pack_history` packed."""
     E, history = kept["epochs"], History(replicas)
-    file.require(type(E) is int and 0 <= E <= file.n_bytes, f"history has a number of epochs, got {E!r}")
+    file.require(type(E) is int and E >= 0, f"history has a number of epochs, got {E!r}")
     figures = {}
     for name in (*PER_REPLICA, "seconds", "samples_per_second"):
         shape = (E, replicas) if name in PER_REPLICA else (E,)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ConfigError, unknown_name
-from .replicas import numbers, replica_values, select_values
+from .replicas import numbers, powers, replica_values, select_values
 from .settings import check_keys, number, parse_settings
 
 STEPS_AHEAD = 64
@@ -204,8 +204,8 @@ class Adam(Optimizer):
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         beta1, beta2 = self.values["beta1"], self.values["beta2"]
-        root = np.sqrt(1 - beta2**t)
-        return lr * root / (1 - beta1**t), beta1, 1 - beta1, beta2, 1 - beta2, self.values["eps"] * root
+        root = np.sqrt(1 - powers(beta2, t))
+        return lr * root / (1 - powers(beta1, t)), beta1, 1 - beta1, beta2, 1 - beta2, self.values["eps"] * root
 
     def update(
         self, theta: Any, grad: Any, length: Any, beta1: Any, rest1: Any, beta2: Any, rest2: Any, eps: Any

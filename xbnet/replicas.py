@@ -83,6 +83,17 @@ def replica_values(where: str, value: Any, replicas: int) -> np.ndarray:
     return values
 
 
+def powers(base: Any, exponent: np.ndarray) -> np.ndarray:
+    """base^exponent of () or (R,) and (S, 1), as (S, 1 or R), in bits that depend on neither S nor R.
+
+    NumPy squares instead where it sees that the exponent of a whole row is 2, which rounds differently.
+    """
+    shape = np.broadcast_shapes(np.shape(base), exponent.shape)
+    bases, exponents = np.ones((2, shape[0] + 1, *shape[1:]))  # the row more keeps a single entry from being a scalar
+    bases[:-1], exponents[:-1] = base, exponent
+    return (bases**exponents)[:-1]
+
+
 def select_values(value: Any, index: np.ndarray) -> Any:
     """The replicas `index` of a setting that is a number or one value per replica."""
     return value if np.ndim(value) == 0 else np.asarray(value)[index]

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .errors import ConfigError, unknown_name
-from .replicas import numbers, replica_values, select_values
+from .replicas import numbers, powers, replica_values, select_values
 from .settings import check_keys, number, parse_settings
 
 
@@ -71,7 +71,7 @@ class Step(Schedule):
     gamma: Any = 0.1
 
     def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
-        return np.asarray(self.gamma, float) ** np.floor(epochs / self.every)
+        return powers(self.gamma, np.floor(epochs / self.every))
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Exponential(Schedule):
     gamma: Any = 0.95
 
     def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
-        return np.asarray(self.gamma, float) ** np.floor(epochs)
+        return powers(self.gamma, np.floor(epochs))
 
 
 @dataclass

@@ -18,7 +18,6 @@ import numpy as np
 
 from .errors import DataError, XbnetError
 from .files import write_bytes
-from .version import __version__
 
 FORMAT = 1
 """Raised when older versions could not read the file any more."""
@@ -44,6 +43,8 @@ def write_tensors(path: str | Path, kind: str, tensors: Mapping[str, np.ndarray]
     from safetensors.numpy import save
 
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    from .version import __version__
+
     text = json.dumps({"format": FORMAT, "kind": kind, "version": __version__, **description})
     write_bytes(path, save(arrays, {"xbnet": text, "crc32": checksum(text, arrays)}))
 
@@ -71,11 +72,6 @@ class Tensors:
 
     def __init__(self, source: str | Path, arrays: Mapping[str, np.ndarray], description: dict[str, Any]):
         self.source, self.arrays, self.description = source, arrays, description
-
-    @property
-    def n_bytes(self) -> int:
-        """Of all tensors: no count that belongs to one of them can be larger."""
-        return sum(array.nbytes for array in self.arrays.values())
 
     @property
     def version(self) -> str:

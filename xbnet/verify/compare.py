@@ -41,7 +41,7 @@ def numerical_gradient(
     Returns
     -------
     dict
-        Block -> (R, *shape): a block per parameter, as in `network.gradients`, and "x" (R, B, I). NaN where every
+        Block -> ``(R, *shape)``: a block per parameter, as in `network.gradients`, and "x" (R, B, I). NaN where every
         step crosses a kink, even one of h / 4096.
     """
     objective, _ = _objective("numerical_gradient", network, loss, x, y, sample_weight, l2, l1, task)
@@ -111,6 +111,6 @@ def _objective(
     """The objective at the network's own theta, and a title."""
     loss = get_loss(loss)
     rows, cost = cost_of(where, network, loss, x, y, sample_weight, task)
-    problem = Problem(network, theta_of(network), rows, cost, Penalty(l2, l1))
+    problem = Problem(network, theta_of(where, network), rows, cost, Penalty(l2, l1))
     with np.errstate(all="ignore"):
         return Objective(problem), f"{where}: {brief(network)}, {loss!r}{penalty_text(l2, l1)}"

@@ -76,11 +76,11 @@ class Noise(NamedTuple):
 
     def slope(self, block: str, direction: np.ndarray) -> np.ndarray:
         """How far rounding moves <grad, direction (R, n)>, (R,)."""
-        return 2 * np.abs((self.gradient[block] * direction).sum(axis=2)).max(axis=0)
+        return 2 * np.nan_to_num(np.abs((self.gradient[block] * direction).sum(axis=2)).max(axis=0))
 
     def entry(self, block: str) -> np.ndarray:
         """How far rounding moves an entry of a block's gradient, (R,)."""
-        return np.abs(self.gradient[block]).max(axis=(0, 2))
+        return np.nan_to_num(np.abs(self.gradient[block]).max(axis=(0, 2)))
 
 
 class Objective:
@@ -247,16 +247,15 @@ class Objective:
 
     def noise(self, eps: float, probes: int = 6) -> Noise:
         """How far rounding to a precision of `eps` moves f and its gradient; measured, see `rounding`."""
-        base, gradient = self.value(), self.gradient()
+        base, gradient = self.value(), self._with_dx(self._cost)
         f = np.zeros(self.replicas)
         moves: dict[str, list[np.ndarray]] = {block: [] for block in gradient}
         for _ in range(probes):
-            self.rounding.size = eps
-            self.home()
-            f = np.maximum(f, np.abs(self.value().f - base.f))
-            for block, part in self._with_dx(self._cost, fresh=False).items():
-                moves[block].append(part - gradient[block])
-            self.rounding.size = 0.0
+            with self.rounding.of_size(eps):
+                self.home()
+                f = np.maximum(f, np.abs(self.value().f - base.f))
+                for block, part in self._with_dx(self._cost, fresh=False).items():
+                    moves[block].append(part - gradient[block])
         self.home()
         return Noise(f + 2 * eps * base.scale, {block: np.stack(parts) for block, parts in moves.items()})
 

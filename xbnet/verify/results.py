@@ -122,7 +122,7 @@ class Verification:
                 + ("ok" if row.passed else "FAILED")
             )
         lines += [f"{c.name}: {'ok' if c.passed else 'FAILED'}, {c.detail}" for c in self.checks]
-        lines += [str(self.placement)]
+        lines.append(f"{self.placement}; seed {self.seed}")
         failures = self.failures()
         lines.append("PASSED" if not failures else "FAILED\n  " + "\n  ".join(failures))
         return "\n".join(lines)

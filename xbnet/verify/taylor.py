@@ -89,14 +89,17 @@ def judge(
     tolerance
         How far an order may stay below 1 or 2.
     """
-    clean = clean & np.isfinite(difference) & np.isfinite(slope)
+    finite = np.isfinite(difference) & np.isfinite(slope)
+    note = "every step crosses a kink" if finite.any() else "not finite"
+    clean = clean & finite
     first, second = np.abs(difference), np.abs(difference - e * slope)
     order1, judged1 = _order(e, first, clean & (first > CLEAR * rounding))
     rounding = rounding + e * (doubt + 4 * np.finfo(float).eps * abs(slope))
     order2, judged2 = _order(e, second, clean & (second > CLEAR * rounding))
-    error, note, negligible = np.inf, "every step crosses a kink", False
+    error, negligible = np.inf, False
     if clean.any():
         wrong = np.where(clean, (second + rounding) / e, np.inf)
+        wrong[:-1] = np.maximum(wrong[:-1], wrong[1:])  # of two neighbours: e^2 and an error may cancel at one e
         best, largest = np.argmin(wrong), np.argmax(clean)
         error = wrong[best] / max(abs(slope), first[best] / e[best], np.finfo(float).tiny)
         negligible = wrong[best] <= NEGLIGIBLE * rounding[largest]
@@ -168,6 +171,8 @@ class TaylorCurve:
         Points on this side of every kink, (R, n).
     slope
         <grad, d>, (R,).
+    direction
+        d, of length 1, (R, P of the block).
     judgements
         One per replica.
     directions
@@ -182,6 +187,7 @@ class TaylorCurve:
     rounding: np.ndarray
     clean: np.ndarray
     slope: np.ndarray
+    direction: np.ndarray
     judgements: tuple[Judgement, ...]
     directions: int
 
@@ -220,10 +226,12 @@ def taylor_curve(
                 continue
             verdict = judge(e, difference[r], slope[r], doubt[r], rounding[r], clean[r], tolerance)
             if r not in kept or verdict.quality > kept[r][-1].quality:
-                kept[r] = (e, difference[r], slope[r], rounding[r], clean[r], verdict)
+                kept[r] = (e, difference[r], slope[r], rounding[r], clean[r], d[r], verdict)
         if all(row[-1].quality == 2 for row in kept.values()):
             break
     columns = list(zip(*(kept[r] for r in range(R)), strict=True))
-    e, difference, slope, rounding, clean = (np.array(column) for column in columns[:5])
+    e, difference, slope, rounding, clean, direction = (np.array(column) for column in columns[:6])
     remainder = np.abs(difference - e * slope[:, None])
-    return TaylorCurve(block, size, e, np.abs(difference), remainder, rounding, clean, slope, columns[5], tried)
+    return TaylorCurve(
+        block, size, e, np.abs(difference), remainder, rounding, clean, slope, direction, columns[6], tried
+    )

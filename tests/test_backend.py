@@ -1,0 +1,136 @@
+import importlib
+import sys
+
+import numpy as np
+import pytest
+from lines import refuses
+
+import xbnet
+from xbnet import BackendError, ConfigError, get_backend
+from xbnet import backend as module
+
+
+@pytest.fixture
+def unopened(monkeypatch):
+    """As if no backend had been opened yet."""
+    monkeypatch.setattr(module, "_opened", {})
+    return monkeypatch
+
+
+def without(monkeypatch, *names, reason="No module named {!r}"):
+    real = importlib.import_module
+
+    def refuse(name):
+        if name in names:
+            raise ImportError(reason.format(name))
+        return real(name)
+
+    monkeypatch.setattr(module.importlib, "import_module", refuse)
+
+
+def test_numpy():
+    backend = get_backend("numpy")
+    assert (backend.name, backend.device, backend.xp) == ("numpy", "cpu", np)
+    assert get_backend() is backend
+    assert get_backend("numpy") is backend
+    assert get_backend(backend) is backend
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        (
+            "cupy",
+            "backend 'cupy': No module named 'cupy'; install it with: "
+            "pip install 'cupy-cuda12x[ctk]' (or 'cupy-cuda13x[ctk]' for a CUDA 13 driver)",
+        ),
+        ("dpnp", "backend 'dpnp': No module named 'dpnp'; install it with: pip install dpnp"),
+    ],
+)
+def test_a_missing_library_is_one_line_with_the_command(unopened, name, line):
+    without(unopened, name)
+    with refuses(BackendError, line):
+        get_backend(name)
+    with refuses(BackendError, line):
+        xbnet.Network([xbnet.Linear(2)], 3, backend=name)
+
+
+class SilentCuda:
+    """The cupy package on a machine without a GPU."""
+
+    __version__ = "14.0"
+
+    class cuda:
+        @staticmethod
+        def Device():
+            return SilentCuda.cuda
+
+        id = 0
+
+        class runtime:
+            @staticmethod
+            def getDeviceProperties(device):
+                raise RuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected\nmore lines")
+
+
+def test_a_missing_device_is_one_line(unopened):
+    unopened.setattr(module, "_import", lambda name: SilentCuda)
+    line = (
+        "backend 'cupy': CuPy 14.0 is installed, but no CUDA device answers (cudaErrorNoDevice: no CUDA-capable device "
+        "is detected); check `nvidia-smi`, or use --backend numpy"
+    )
+    with refuses(BackendError, line):
+        get_backend("cupy")
+
+
+def test_a_missing_sycl_device_is_one_line(unopened):
+    class SilentSycl:
+        __version__ = "0.20"
+
+        @staticmethod
+        def empty(n):
+            raise RuntimeError("")
+
+    unopened.setattr(module, "_import", lambda name: SilentSycl)
+    unopened.setitem(sys.modules, "dpnp", SilentSycl)
+    line = (
+        "backend 'dpnp': dpnp 0.20 is installed, but no SYCL device answers (RuntimeError); "
+        "install a driver for the device, or use --backend numpy"
+    )
+    with refuses(BackendError, line):
+        get_backend("dpnp")
+
+
+def test_auto_is_numpy_where_no_cuda_device_answers(unopened):
+    without(unopened, "cupy")
+    assert get_backend("auto").name == "numpy"
+    unopened.setattr(module, "_import", lambda name: SilentCuda)
+    assert get_backend("auto").name == "numpy"
+
+
+def test_unknown():
+    with refuses(
+        ConfigError, "get_backend: unknown backend 'nunpy'; did you mean 'numpy'? known are auto, cupy, dpnp, numpy"
+    ):
+        get_backend("nunpy")
+    with refuses(ConfigError, "get_backend: unknown backend 3; known are auto, cupy, dpnp, numpy"):
+        get_backend(3)
+
+
+def test_describe_backends_tells_what_to_do(unopened):
+    without(unopened, "cupy", "dpnp")
+    rows = {row["backend"]: row for row in module.describe_backends()}
+    assert rows["numpy"] == {"backend": "numpy", "version": np.__version__, "device": "cpu", "hint": ""}
+    for name in ("cupy", "dpnp"):
+        assert rows[name]["device"] == ""
+        assert module.INSTALL[name] in rows[name]["hint"]
+
+
+def test_asarray_makes_contiguous_arrays_of_the_type():
+    backend, host = get_backend(), np.arange(12).reshape(3, 4)
+    for strange in (host.T, host[:, ::2], np.asfortranarray(host), host.tolist()):
+        there = backend.asarray(strange, "float32")
+        assert there.flags.c_contiguous
+        assert there.dtype == np.float32
+        np.testing.assert_array_equal(there, strange)
+    assert backend.to_host(host) is host
