@@ -116,8 +116,9 @@ class Network:
         self._batch = self._backward_batch = -1
         self._between: list[Any] = []
         self._ready = False
+        self.linalg = self.backend.linalg_for_buffers()
         for k, layer in enumerate(self.layers):
-            layer.backend, layer.xp, layer.linalg = self.backend, xp, self.backend.linalg
+            layer.backend, layer.xp, layer.linalg = self.backend, xp, self.linalg
             layer.dtype = self.dtype
             for spec in layer.parameters():
                 setattr(layer, spec.name, self.parameters[f"{k}.{spec.name}"])
