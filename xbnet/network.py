@@ -111,14 +111,9 @@ class Network:
         self.parameters = carve(self._theta, self.specs)
         self.gradients = carve(self._grad, self.specs)
         self.statistics = carve(self._state, self.state_specs)
-        self._activations = Workspace(xp, self.dtype, R)
-        self._gradients = Workspace(xp, self.dtype, R)
-        self._batch = self._backward_batch = -1
-        self._between: list[Any] = []
-        self._ready = False
-        self.linalg = self.backend.linalg_for_buffers()
+        self._forget_buffers()
         for k, layer in enumerate(self.layers):
-            layer.backend, layer.xp, layer.linalg = self.backend, xp, self.linalg
+            layer.backend, layer.xp = self.backend, xp
             layer.dtype = self.dtype
             for spec in layer.parameters():
                 setattr(layer, spec.name, self.parameters[f"{k}.{spec.name}"])
@@ -164,6 +159,13 @@ class Network:
     def state(self) -> Any:
         """(R, S)."""
         return self._state
+
+    def _forget_buffers(self) -> None:
+        self._activations, self._gradients = (Workspace(self.backend.xp, self.dtype, self.replicas) for _ in "ab")
+        self._batch, self._backward_batch, self._ready = -1, -1, False
+        self.linalg = self.backend.linalg_for_buffers()
+        for layer in self.layers:
+            layer.linalg = self.linalg
 
     def _use(self, B: int) -> None:
         """Point every layer at its buffers for batches of B rows; all layers share their scratch memory."""
@@ -290,11 +292,8 @@ class Network:
 
     def release(self) -> None:
         """Let go of the buffers; the next forward allocates what it needs."""
-        xp, R = self.backend.xp, self.replicas
-        self._activations, self._gradients = Workspace(xp, self.dtype, R), Workspace(xp, self.dtype, R)
-        self._between, self._backward_batch = [], -1
-        self.forward(xp.zeros((1, 1, self.n_inputs), dtype=self.dtype))  # layers forget what they held
-        self._batch = -1
+        self._forget_buffers()
+        self.forward(self.backend.xp.zeros((1, 1, self.n_inputs), dtype=self.dtype))  # layers let go, too
 
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""

@@ -28,7 +28,7 @@ def test_shows_a_table_with_a_target(capsys, tmp_path):
     ("argv", "line"),
     [
         (["data", "fetch", "mnits"], r"fetch: unknown data set 'mnits'; did you mean 'mnist'\? known are .*"),
-        (["data"], "xbnet data: the following arguments are required: ACTION; see `xbnet data --help`"),
+        (["data"], "data: the following arguments are required: ACTION; see `xbnet data --help`"),
     ],
 )
 def test_a_mistake_is_one_line(capsys, argv, line):

@@ -91,14 +91,14 @@ def test_architectures_and_losses(capsys, flags, loss):
 
 ERRORS = {
     "unknown verb": (["tran"], r"xbnet: unknown verb 'tran'; did you mean 'train'\? known are .*"),
-    "unknown flag": (["train", "--epoch", "3"], r"xbnet train: unknown argument '--epoch'; did you mean --epochs\?"),
+    "unknown flag": (["train", "--epoch", "3"], r"train: unknown argument '--epoch'; did you mean --epochs\?"),
     "bad number": (
         ["train", "--epochs", "0"],
-        "xbnet train: argument --epochs: expected a whole number >= 1, got '0'; see `xbnet train --help`",
+        "train: argument --epochs: expected a whole number >= 1, got '0'; see `xbnet train --help`",
     ),
     "bad widths": (
         ["train", "--hidden", "10,x"],
-        "xbnet train: argument --hidden: expected whole numbers >= 1 like 10,7, or none, got '10,x'; "
+        "train: argument --hidden: expected whole numbers >= 1 like 10,7, or none, got '10,x'; "
         "see `xbnet train --help`",
     ),
     "activation": (

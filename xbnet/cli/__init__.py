@@ -18,6 +18,7 @@ from .parser import Parser, expand_config
 
 VERBS = {
     "train": "train a network on a data set",
+    "sweep": "train a grid of configurations, seeds and folds as one",
     "verify": "prove that backward is the derivative of forward",
     "reproduce": "run the published reports and set our figures beside theirs",
     "data": "fetch a public data set, or show what a name or a file holds",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -47,13 +49,18 @@ class Parser(argparse.ArgumentParser):
         parser = self.child(verb) if verb else self
         near = difflib.get_close_matches(rest[0].split("=")[0], [f"--{f}" for f in parser.flags()], n=1)
         hint = f"did you mean {near[0]}?" if near else f"see `{parser.prog} --help`"
-        raise ConfigError(f"{parser.prog}: unknown argument {rest[0]!r}; {hint}")
+        raise ConfigError(f"{parser.where()}unknown argument {rest[0]!r}; {hint}")
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""
         if "invalid choice" in message and "VERB" in message:
             raise unknown_name("xbnet", "verb", message.split("'")[1], self.verbs())
-        raise ConfigError(f"{self.prog}: {message}; see `{self.prog} --help`")
+        raise ConfigError(f"{self.where()}{message}; see `{self.prog} --help`")
+
+    def where(self) -> str:
+        """The verb, in front of a complaint."""
+        verb = self.prog.partition(" ")[2]
+        return f"{verb}: " if verb else ""
 
 
 def expand_config(argv: list[str], parser: Parser) -> list[str]:
@@ -113,6 +120,8 @@ def _as_words(path: str, name: str, value: Any, action: argparse.Action) -> list
         if action.nargs != 0:
             raise ConfigError(f"{path}: expected {name} to have a value, got {str(value).lower()}")
         return [f"--{name}"] if value else []
+    if isinstance(value, dict) and isinstance(action, argparse._AppendAction):
+        return [f"--{name}={key}={json.dumps(one)}" for key, one in _flat(value)]
     if action.nargs == 0:
         raise ConfigError(f"{path}: expected {name} to be true or false, got {value!r}")
     if isinstance(value, list):
@@ -120,3 +129,12 @@ def _as_words(path: str, name: str, value: Any, action: argparse.Action) -> list
     if not isinstance(value, (str, int, float)):
         raise ConfigError(f"{path}: expected {name} to be a number, a text or a list, got {value!r}")
     return [f"--{name}={value}"]
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Entries of a table, those of tables within it under dotted keys."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

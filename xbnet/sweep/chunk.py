@@ -29,7 +29,7 @@ class Outcome:
     members
         Indices.
     rows
-        Per member: status, epochs, best_epoch, score, figures, seconds.
+        Per member: status, last_epoch, best_epoch, score, figures, seconds.
     theta, state
         (R, P) and (R, S): the weights and statistics that each member ends with.
     curves
@@ -145,8 +145,8 @@ def _best(history: History, monitor: str) -> float:
 def _row(history: History, monitor: str, r: int) -> dict[str, Any]:
     """The table's figures of one member."""
     best = int(history.best_epoch[r])
-    epochs = sum(bool(np.isfinite(record["lr"][r])) for record in history.records)
+    last = sum(bool(np.isfinite(record["lr"][r])) for record in history.records)
     at_best = {name: float(history.records[best - 1][name][r]) if best else float("nan") for name in FIGURES}
     status = history.status[r]
     score = float("nan") if status == "diverged" or not best else float(history.records[best - 1][monitor][r])
-    return {"status": status, "epochs": epochs, "best_epoch": best, "score": score} | at_best
+    return {"status": status, "last_epoch": last, "best_epoch": best, "score": score} | at_best

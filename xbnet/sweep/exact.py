@@ -46,7 +46,7 @@ def assert_replica_equal(
         for name, stacked, solo in _pairs(outcome, r, alone):
             _compare(f"member {index}: {name}", np.asarray(stacked), np.asarray(solo), tolerance)
         if not tolerance:
-            for name in ("status", "epochs", "best_epoch"):
+            for name in ("status", "last_epoch", "best_epoch"):
                 stacked, solo = outcome.rows[r][name], alone.rows[0][name]
                 assert stacked == solo, f"member {index}: {name} is {stacked} in the stack, {solo} alone"
 

@@ -108,6 +108,11 @@ def _dask(address: str, workers: int | None) -> Iterator[Workers]:
                 raise BackendError(
                     f"sweep: the Dask scheduler at {address} has no workers; start `dask worker {address}`"
                 )
+            # A worker without xbnet would close itself at its first chunk, and the sweep wait for ever.
+            has_it = client.run(lambda: __import__("importlib.util").util.find_spec("xbnet") is not None)
+            without = [worker for worker, has in has_it.items() if not has]
+            if without:
+                raise BackendError(f"sweep: the Dask worker {without[0]} has no xbnet; install it there")
             yield Workers(client.get_executor(pure=False), count, False)
 
 

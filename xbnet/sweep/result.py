@@ -77,7 +77,8 @@ class SweepResult:
     # -- the table -------------------------------------------------------------------------------------------------
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One dict per network: who it is, its settings, `status`, `epochs`, `best_epoch`, figures at that epoch.
+        """One dict per network: who it is, its settings, `status`, `last_epoch` (that it trained),
+        `best_epoch`, figures at that epoch.
 
         `score` is the monitored figure at the best epoch, NaN for a network that diverged; `seconds` is its share of
         its stack's time.
@@ -172,7 +173,7 @@ class SweepResult:
         outcome, r = self.place(member)
         row = outcome.rows[r]
         history = History(1)
-        for epoch in range(row["epochs"]):
+        for epoch in range(row["last_epoch"]):
             record: dict[str, Any] = {name: curve[epoch, r : r + 1] for name, curve in outcome.curves.items()}
             history.records.append({"epoch": epoch + 1} | record | {"seconds": 0.0, "samples_per_second": float("nan")})
         history.status, history.best_epoch = [row["status"]], np.array([row["best_epoch"]])

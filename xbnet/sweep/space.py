@@ -104,7 +104,9 @@ def _from_mapping(space: Mapping[str, Any], draws: int | None, rng: np.random.Ge
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars as Python has them, lists as tuples, so that values compare and print well."""
+    """NumPy scalars as Python has them, lists as tuples, the text "none" as None: values that compare well."""
+    if isinstance(value, str) and value == "none":  # TOML has no other word for it
+        return None
     if isinstance(value, np.generic):
         return value.item()
     return tuple(_plain(v) for v in value) if isinstance(value, (list, tuple, np.ndarray)) else value

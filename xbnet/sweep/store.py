@@ -103,7 +103,7 @@ def _outcome(rows: dict[int, dict[str, Any]], arrays: dict[str, np.ndarray]) -> 
     """Those members of a chunk's arrays that have a line."""
     where = [i for i, member in enumerate(arrays["members"].tolist()) if member in rows]
     members = tuple(int(arrays["members"][i]) for i in where)
-    keep = ("status", "epochs", "best_epoch", "score", "seconds", "train_loss", "train_accuracy", "val_loss")
+    keep = ("status", "last_epoch", "best_epoch", "score", "seconds", "train_loss", "train_accuracy", "val_loss")
     found = [{key: _number(rows[m][key]) for key in (*keep, "val_accuracy")} for m in members]
     curves = {name: arrays[f"curves.{name}"][:, where] for name in PER_REPLICA}
     return Outcome(members, tuple(found), arrays["theta"][where], arrays["state"][where], curves)

@@ -1,0 +1,87 @@
+import json
+
+import pytest
+
+from xbnet.cli import main
+from xbnet.cli.sweep import parse_space
+
+SMALL = ["--data", "peaks", "--space", "epochs=1", "--space", "hidden=[[4]]"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("lr=0.1,1", ("lr", [0.1, 1])),
+        ("lr=0.1", ("lr", 0.1)),
+        ("hidden=[[10,7],[20]]", ("hidden", [[10, 7], [20]])),
+        ("lr=loguniform:1e-4,1", ("lr", "loguniform:1e-4,1")),
+        ("activation=tanh, relu", ("activation", ["tanh", "relu"])),
+        ("batch_norm=true,false", ("batch_norm", [True, False])),
+        ("schedule.gamma=0.5", ("schedule.gamma", 0.5)),
+        ('lr="loguniform:1e-4,1"', ("lr", "loguniform:1e-4,1")),
+        ("patience=none", ("patience", "none")),
+    ],
+)
+def test_a_space_is_read_from_words(text, found):
+    assert parse_space(text) == found
+
+
+def test_json_is_the_last_line_and_complete(capsys):
+    assert main(["sweep", *SMALL, "--space", "lr=0.1,1", "--seeds", "3,4", "--json"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    summary = json.loads(lines[-1])
+    assert summary["networks"] == 4
+    assert summary["configurations"] == 2
+    assert summary["best"] in ({"lr": 0.1}, {"lr": 1})
+    assert summary["best_member"] in range(4)
+    assert "val_loss" in lines[1]
+
+
+def test_a_sweep_from_a_file_is_kept_and_goes_on(tmp_path, capsys):
+    config, out = tmp_path / "sweep.toml", tmp_path / "out"
+    config.write_text(
+        'data = "peaks"\nseeds = [1, 5]\n[space]\nlr = [0.1, 1.0]\nl2 = [0, 0.1]\nhidden = [[4]]\n'
+        'epochs = 1\nschedule = "step"\n"schedule.gamma" = 0.5\npatience = "none"\n'
+    )
+    assert main(["sweep", "--config", str(config), "--out", str(out), "--quiet"]) == 0
+    found = {path.name for path in out.iterdir()}
+    assert found >= {"results.jsonl", "best.safetensors", "curves.png", "keys.png", "heat_map.png", "result.json"}
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert len(rows) == 8
+    assert {row["weight_seed"] for row in rows} == {1, 5}
+    assert all(row["schema"] == "xbnet.sweep/1" for row in rows)
+    (out / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:3]))
+    assert main(["sweep", "--resume", str(out), "--quiet"]) == 0
+    again = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert again[:3] == rows[:3]
+    by_member = [sorted(table, key=lambda row: row["member"]) for table in (rows, again)]
+    for one, two in zip(*by_member, strict=True):
+        assert {**one, "seconds": 0, "arrays": 0} == {**two, "seconds": 0, "arrays": 0}
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "xbnet sweep: expected a space, e.g. --space lr=0.01,0.1, or [space] in the --config file"),
+        (["--space", "lr"], "--space: expected KEY=VALUES like lr=0.01,0.1, got 'lr'"),
+        (["--space", "lr=a,b"], "sweep: expected lr to be a number, got 'a'"),
+        (
+            ["--space", "lr=1", "--seeds", "0"],
+            "xbnet sweep: argument --seeds: expected a count >= 1 or seeds like 0,1,5, got '0'; "
+            "see `xbnet sweep --help`",
+        ),
+        (["--space", "lr=1", "--memory", "9"], None),
+        (
+            ["--space", "lr=1", "--folds", "1"],
+            "sweep: expected folds from 2 to 25000, the number of training samples, got 1",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, line, capsys):
+    assert main(["sweep", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    if line is not None:
+        assert captured.err == f"xbnet: {line}\n"

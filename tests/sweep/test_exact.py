@@ -1,0 +1,160 @@
+"""The contract: on NumPy, a member of a stack ends with the same bits as the same network trained alone."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import xbnet
+from xbnet.sweep.chunk import run_chunk
+
+from .conftest import assert_same_table, make_data
+
+numbers = {
+    "lr": st.sampled_from([1e-3, 0.03, 0.3, 3.0, 300.0]),
+    "l2": st.sampled_from([0, 1e-3]),
+    "l1": st.sampled_from([0, 1e-4]),
+    "dropout": st.sampled_from([0, 0.3, 0.6]),
+    "clip_norm": st.sampled_from([0.1, 1.0, 50.0]),
+    "label_smoothing": st.sampled_from([0, 0.1]),
+    "init_scale": st.sampled_from([0, 0.5, 2.0]),
+    "weight_seed": st.integers(0, 2),
+    "order_seed": st.integers(0, 2),
+}
+by_optimizer = {
+    "sgd": {},
+    "nesterov": {"momentum": st.sampled_from([0, 0.5, 0.9])},
+    "rmsprop": {"decay": st.sampled_from([0.9, 0.99])},
+    "adam": {"beta1": st.sampled_from([0.5, 0.9]), "beta2": st.sampled_from([0.9, 0.999])},
+    "adamw": {"weight_decay": st.sampled_from([0, 0.1])},
+}
+by_schedule = {
+    "constant": {},
+    "step": {"schedule.every": st.integers(1, 2), "schedule.gamma": st.sampled_from([0.1, 0.9])},
+    "cosine": {"schedule.final": st.sampled_from([0, 0.1])},
+    "plateau": {"schedule.patience": st.integers(0, 1), "schedule.factor": st.sampled_from([0.1, 0.5])},
+}
+
+
+@st.composite
+def sweeps(draw):
+    optimizer, schedule = draw(st.sampled_from(sorted(by_optimizer))), draw(st.sampled_from(sorted(by_schedule)))
+    keys = draw(st.sets(st.sampled_from(sorted(numbers)), min_size=1))
+    pool = {key: numbers[key] for key in keys} | by_optimizer[optimizer] | by_schedule[schedule]
+    space = draw(st.lists(st.fixed_dictionaries(pool), min_size=2, max_size=6))
+    fixed = {
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "hidden": tuple(draw(st.lists(st.integers(1, 9), max_size=2))),
+        "residual": draw(st.integers(0, 1)),
+        "batch_norm": draw(st.booleans()),
+        "activation": draw(st.sampled_from(["tanh", "relu", "gelu", "softplus"])),
+        "batch_size": draw(st.sampled_from([2, 7, 16, 33, None])),
+        "loss": draw(st.sampled_from(["cross_entropy", "mse", "binary_cross_entropy"])),
+        "patience": draw(st.sampled_from([None, 1, 2])),
+        "epochs": 3,
+        "folds": draw(st.sampled_from([None, 2, 3])),
+        "standardize": draw(st.booleans()),
+        "workers": draw(st.integers(1, 2)),
+        "dtype": draw(st.sampled_from(["float32", "float64"])),
+        "monitor": draw(st.sampled_from([None, "val_accuracy", "train_loss"])),
+    }
+    if fixed["loss"] != "cross_entropy":
+        space = [{k: v for k, v in row.items() if k != "label_smoothing"} for row in space]
+    return space, fixed
+
+
+@settings(deadline=None, max_examples=25)
+@given(sweeps())
+def test_any_member_of_any_sweep_equals_its_solo_run(case):
+    space, fixed = case
+    result = xbnet.sweep(space, make_data(66, 20), **fixed)
+    xbnet.assert_replica_equal(result)
+
+
+def test_company_position_and_chunks_change_nothing(data):
+    space = {"lr": [0.01, 0.3, 1000.0], "l2": [0, 0.01], "hidden": [(5,), (4, 3)]}
+    fixed = {"seeds": 2, "epochs": 6, "patience": 2, "dropout": 0.1}
+    whole = xbnet.sweep(space, data, workers=1, **fixed)
+    assert {"finished", "stopped", "diverged"} >= set(whole.column("status").tolist())
+    assert len(set(whole.column("last_epoch").tolist())) > 1  # some left earlier than others
+    assert_same_table(whole, xbnet.sweep(space, data, workers=5, **fixed))
+    assert_same_table(whole, xbnet.sweep(space, data, workers=1, memory=60_000, **fixed))
+    # the same networks in another order, and fewer of them
+    members = whole.members[::-3]
+    for member in members:
+        alone = run_chunk(whole.program, [m for m in members if m.settings["hidden"] == member.settings["hidden"]])
+        outcome, r = whole.place(member.index)
+        np.testing.assert_array_equal(alone.theta[alone.members.index(member.index)], outcome.theta[r])
+
+
+def test_a_replica_that_diverges_is_marked_and_leaves_the_others_alone(data):
+    result = xbnet.sweep({"lr": [0.1, 1e30]}, data, epochs=4, loss="mse", activation="relu")
+    assert result.column("status").tolist() == ["finished", "diverged"]
+    assert np.isnan(result.column("score")[1])
+    assert result.best["settings"] == {"lr": 0.1}
+    assert result.configurations()[1]["diverged"] == 1
+    xbnet.assert_replica_equal(result)
+
+
+def test_a_stack_in_which_all_diverge_still_gives_a_table(data):
+    result = xbnet.sweep({"lr": [1e30, 1e31]}, data, epochs=4, loss="mse", activation="relu")
+    assert result.column("status").tolist() == ["diverged", "diverged"]
+
+
+@pytest.mark.parametrize("fold", [None, 1])
+def test_a_member_equals_what_fit_gives_on_the_same_data(data, fold):
+    result = xbnet.sweep(
+        {"lr": [0.1, 0.5], "l2": [0, 0.01]},
+        data,
+        seeds=[7, 8],
+        folds=None if fold is None else 3,
+        standardize=True,
+        hidden=(6,),
+        optimizer="momentum",
+        momentum=0.8,
+        label_smoothing=0.1,
+        epochs=5,
+        batch_size=16,
+        patience=2,
+    )
+    wanted = {"lr": 0.5, "l2": 0.01, "weight_seed": 8, "fold": fold}
+    member = next(row["member"] for row in result.rows() if wanted.items() <= row.items())
+    network = xbnet.Network([xbnet.Linear(6, "tanh"), xbnet.Linear(3)], 3, rng=8)
+    history = xbnet.fit(
+        network,
+        xbnet.SoftmaxCrossEntropy(label_smoothing=0.1),
+        xbnet.Momentum(lr=0.5, momentum=0.8),
+        result.program.pool.of_fold(fold),
+        epochs=5,
+        batch_size=16,
+        l2=0.01,
+        patience=2,
+    )
+    outcome, r = result.place(member)
+    np.testing.assert_array_equal(network.theta[0], outcome.theta[r])
+    np.testing.assert_array_equal(history["val_loss"], result.history(member)["val_loss"])
+
+
+def test_assert_replica_equal_can_fail(data):
+    result = xbnet.sweep({"lr": [0.1, 0.2]}, data, epochs=2)
+    outcome, r = result.place(1)
+    outcome.theta[r, 3] = np.nextafter(outcome.theta[r, 3], np.float32(9))
+    with pytest.raises(
+        AssertionError, match=r"^member 1: weights: 1 of \d+ numbers differ between the stack and alone"
+    ):
+        xbnet.assert_replica_equal(result)
+    xbnet.assert_replica_equal(result, 0)
+    xbnet.assert_replica_equal(result, tolerance=1e-6)
+    outcome.theta[r, 3] += 0.1
+    with pytest.raises(AssertionError, match=r"^member 1: weights: differs by 0\.1 between"):
+        xbnet.assert_replica_equal(result, [1], tolerance=1e-6)
+
+
+@pytest.mark.parametrize("gamma", [0.1, 0.3, 0.7])
+@pytest.mark.parametrize("schedule", ["step", "exponential"])
+def test_powers_do_not_depend_on_the_size_of_the_stack(data, schedule, gamma):
+    """``**`` on an array squares by another rule than `pow`, depending on strides: a bit that differed once."""
+    space = {"schedule.gamma": [gamma, gamma, 0.5], "beta1": [0.1, 0.3, 0.7]}
+    every = {"schedule.every": 1} if schedule == "step" else {}
+    xbnet.assert_replica_equal(xbnet.sweep(space, data, optimizer="adam", schedule=schedule, epochs=4, **every))

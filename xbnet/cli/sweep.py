@@ -1,0 +1,197 @@
+"""`xbnet sweep`: train every configuration of a space, as a few stacks of many networks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from ..datasets import load_dataset
+from ..errors import ConfigError
+from ..files import make_folder, write_text
+from ..sweep import SweepResult, sweep
+from ..sweep.distributions import as_distribution
+from ..sweep.store import plain_row
+from . import arguments as flags
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    flags.add_data_arguments(parser)
+    group = parser.add_argument_group("space")
+    group.add_argument(
+        "--space",
+        action="append",
+        default=[],
+        metavar="KEY=VALUES",
+        help="lr=0.01,0.1 or l2=loguniform:1e-6,1e-2 or hidden=[[10,7],[20]] or epochs=50; in a TOML file: [space]",
+    )
+    group.add_argument("--draws", type=flags.positive, metavar="N", help="draw so many configurations at random")
+    group.add_argument("--seeds", type=seeds, default=1, metavar="N|N,N,..", help="how many, or which")
+    group.add_argument("--folds", type=flags.positive, metavar="K", help="cross-validation on the training part")
+    group.add_argument("--monitor", metavar="FIGURE", help="what stops and ranks; val_loss where there is validation")
+    group = parser.add_argument_group("execution")
+    group.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
+    group.add_argument("--dtype", default="float32", metavar="TYPE", help="float32, float64")
+    group.add_argument("--seed", type=flags.count, default=0, metavar="N", help="of draws, folds and splits")
+    group.add_argument("--executor", default="threads", metavar="NAME", help="threads, processes")
+    group.add_argument("--dask", metavar="ADDRESS|local", help="run on this Dask scheduler, or on one started here")
+    group.add_argument("--workers", type=flags.positive, metavar="N", help="chunks at once; by default one per core")
+    group.add_argument("--memory", metavar="SIZE", help="for all chunks, e.g. 2GB; by default half of what is free")
+    group = parser.add_argument_group("output")
+    group.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
+    group.add_argument("--out", metavar="DIR", help="keep results there as chunks end, the best network and pictures")
+    group.add_argument("--resume", metavar="DIR", help="go on with the sweep that was kept with --out DIR")
+    group.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    group.add_argument("--quiet", action="store_true", help="no plan, no progress bar, no table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sweep, and report."""
+    started = time.perf_counter()
+    folder = make_folder(args.out) if args.out else None
+    space = dict(map(parse_space, args.space))
+    if not space:
+        raise ConfigError("xbnet sweep: expected a space, e.g. --space lr=0.01,0.1, or [space] in the --config file")
+    if folder is not None and not args.resume and not (folder / "sweep.json").exists():
+        write_text(folder / "config.toml", config_text(args, space))
+    try:
+        result = train(args, space, folder)
+    except KeyboardInterrupt:
+        if folder is None:
+            raise
+        raise KeyboardInterrupt(f"interrupted; go on with: xbnet sweep --resume {folder}") from None
+    summary = summarize(args, result, time.perf_counter() - started)
+    if folder is not None:
+        keep(folder, result, summary)
+    if not args.quiet:
+        print_table(result, summary)
+        if folder is not None:
+            print(f"kept in {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
+    if args.json:
+        print(json.dumps(summary))
+    return 0
+
+
+def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) -> SweepResult:
+    """Run `sweep` with the flags."""
+    return sweep(
+        space,
+        load_dataset(args.data, val=args.val, test=args.test, rng=args.seed),
+        draws=args.draws,
+        seeds=args.seeds,
+        folds=args.folds,
+        standardize=args.standardize,
+        monitor=args.monitor,
+        backend=args.backend,
+        dtype=args.dtype,
+        rng=args.seed,
+        executor=f"dask:{args.dask}" if args.dask else args.executor,
+        workers=args.workers,
+        memory=args.memory,
+        out=folder,
+        resume=args.resume is not None,
+        progress=False if args.quiet else None,
+    )
+
+
+def config_text(args: argparse.Namespace, space: dict[str, Any]) -> str:
+    """The flags as a TOML file that `--config` takes."""
+    lines = []
+    for key, value in sorted(vars(args).items()):
+        if key in ("verb", "version", "config", "space", "out", "resume", "json", "quiet") or value is None:
+            continue
+        lines.append(f"{key.replace('_', '-')} = {json.dumps(value)}")
+    lines += ["", "[space]", *(f"{json.dumps(key)} = {_toml(value)}" for key, value in space.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """A value of the space; TOML has no null."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps("none" if value is None else value)
+
+
+def parse_space(text: str) -> tuple[str, Any]:
+    """``KEY=VALUES`` -> key and values: JSON, a distribution, or words with commas in between."""
+    key, equals, values = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--space: expected KEY=VALUES like lr=0.01,0.1, got {text!r}")
+    try:
+        return key.strip(), json.loads(values)
+    except json.JSONDecodeError:
+        pass
+    if as_distribution(values) is not None:
+        return key.strip(), values
+    words = [_value(word.strip()) for word in values.split(",")]
+    return key.strip(), words if len(words) > 1 else words[0]
+
+
+def _value(word: str) -> Any:
+    try:
+        return json.loads(word)
+    except json.JSONDecodeError:
+        return word
+
+
+def seeds(text: str) -> int | list[int]:
+    """``3`` -> how many; ``0,1,5`` -> which."""
+    try:
+        found = [flags.count(word.strip()) for word in text.split(",")]
+    except argparse.ArgumentTypeError:
+        found = [0]
+    if len(found) == 1 and found[0] < 1:
+        raise argparse.ArgumentTypeError(f"expected a count >= 1 or seeds like 0,1,5, got {text!r}")
+    return found if len(found) > 1 else found[0]
+
+
+def summarize(args: argparse.Namespace, result: SweepResult, seconds: float) -> dict[str, Any]:
+    """The result as JSON has it."""
+    best = result.best
+    return {
+        "backend": result.program.backend,
+        "dtype": args.dtype,
+        "dataset": result.program.pool.data.name,
+        "networks": len(result),
+        "configurations": len(result.configurations()),
+        "diverged": int((result.column("status") == "diverged").sum()),
+        "monitor": result.monitor,
+        "best": plain_row(best["settings"]),
+        "best_mean": plain_row(best)["mean"],
+        "best_spread": plain_row(best)["spread"],
+        "best_member": result.best_member(),
+        "seconds": seconds,
+    }
+
+
+def keep(folder: Path, result: SweepResult, summary: dict[str, Any]) -> None:
+    """Write the best network, the summary and pictures beside the table."""
+    from ..checkpoint import save
+    from ..plots import save_figure
+
+    best, data = result.best_member(), result.program.pool.data
+    write_text(folder / "result.json", json.dumps(summary, indent=1) + "\n")
+    save(result.network(best), folder / "best.safetensors", classes=data.classes, preparation=result.preparation(best))
+    save_figure(result.plot_curves(), folder / "curves.png")
+    if result.keys:
+        save_figure(result.plot_keys(), folder / "keys.png")
+    if len(result.keys) == 2:
+        save_figure(result.plot_heat_map(*result.keys), folder / "heat_map.png")
+
+
+def print_table(result: SweepResult, summary: dict[str, Any], rows: int = 10) -> None:
+    """The best configurations, for people."""
+    print(
+        f"{summary['dataset']}: {summary['networks']} networks of {summary['configurations']} configurations in "
+        f"{summary['seconds']:.2f} s on {summary['backend']} ({summary['dtype']}), {summary['diverged']} diverged"
+    )
+    print(f"{result.monitor:>12}{'spread':>10}{'networks':>10}  settings")
+    found = result.configurations()
+    for row in found[:rows]:
+        settings = ", ".join(f"{key}={value}" for key, value in row["settings"].items()) or "the only ones"
+        print(f"{row['mean']:>12.5f}{row['spread']:>10.5f}{row['networks']:>10}  {settings}")
+    if len(found) > rows:
+        print(f"... and {len(found) - rows} more")
