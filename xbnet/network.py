@@ -163,6 +163,7 @@ class Network:
     def _forget_buffers(self) -> None:
         self._activations, self._gradients = (Workspace(self.backend.xp, self.dtype, self.replicas) for _ in "ab")
         self._batch, self._backward_batch, self._ready = -1, -1, False
+        self._between: list[Any] = []
         self.linalg = self.backend.linalg_for_buffers()
         for layer in self.layers:
             layer.linalg = self.linalg
