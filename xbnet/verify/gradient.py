@@ -89,7 +89,8 @@ def gradient_test(
 
     References
     ----------
-    Haber, Ruthotto, Holtham & Jun, "Learning across scales", 2017; the test is older and folklore.
+    Farrell, Ham, Funke & Rognes, "Automated derivation of the adjoint of high-level transient finite element programs",
+    2013, for the Taylor test.
     """
     check_settings("gradient_test", tolerance, jitter)
     loss = get_loss(loss)
