@@ -96,6 +96,7 @@ __all__ = [
 
 
 LATE = {
+    "StackedSearchCV": "search",
     "XBClassifier": "estimators",
     "XBRegressor": "estimators",
     **dict.fromkeys(("GradientComparison", "Verification", "compare_gradients", "gradient_test"), "verify"),

@@ -33,6 +33,7 @@ class Resident:
 
     def __init__(self, backend: Backend, dtype: Any, x: np.ndarray, y: np.ndarray, w: np.ndarray | None = None):
         labels = np.issubdtype(y.dtype, np.integer)
+        self._backend = backend
         self.x = backend.asarray(x, dtype)
         self.y = backend.asarray(y, np.intp if labels else dtype)
         self.w = None if w is None else backend.asarray(w, dtype)
@@ -45,10 +46,10 @@ class Resident:
         twin.rows, twin.n = list(rows), len(rows[0])
         return twin
 
-    def unweighted(self) -> Resident:
-        """The same samples, all of weight 1."""
+    def weighted(self, w: np.ndarray | None) -> Resident:
+        """The same samples with other weights (N,), or all of weight 1."""
         twin = copy.copy(self)
-        twin.w = None
+        twin.w = None if w is None else self._backend.asarray(w, self.x.dtype)
         return twin
 
     def select(self, index: np.ndarray) -> Resident:

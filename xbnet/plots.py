@@ -149,7 +149,8 @@ def curves(
         axis.grid(alpha=0.3)
         if logarithmic:
             axis.set_yscale("log")
-        axis.legend(frameon=False, fontsize="small")
+        where: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(lines) > 8 else {}
+        axis.legend(frameon=False, fontsize="small", **where)
     return figure
 
 
@@ -211,7 +212,9 @@ def weight_images(weights: np.ndarray, image_shape: tuple[int, int, int], classe
     return figure
 
 
-def true_class_histograms(probabilities: dict[str, np.ndarray], y: np.ndarray, bins: int = 25) -> Any:
+def true_class_histograms(
+    probabilities: dict[str, np.ndarray], y: np.ndarray, bins: int = 25, *, log: bool = False
+) -> Any:
     """How probable the true class was, for samples that were classified right and wrong.
 
     Parameters
@@ -222,6 +225,8 @@ def true_class_histograms(probabilities: dict[str, np.ndarray], y: np.ndarray, b
         Labels (N,).
     bins
         In [0, 1].
+    log
+        Count on a logarithmic axis.
     """
     figure, axes = new_figure(len(probabilities), width=4.2, height=3.2)
     for axis, (label, p) in zip(axes[0], probabilities.items(), strict=True):
@@ -229,7 +234,7 @@ def true_class_histograms(probabilities: dict[str, np.ndarray], y: np.ndarray, b
         right = p.argmax(axis=1) == y
         edges = np.linspace(0, 1, bins + 1)
         for which, name, color in ((right, "right", TRAIN), (~right, "wrong", VALIDATION)):
-            axis.hist(true[which], edges, alpha=0.6, color=color, label=f"{name} ({which.sum():,})")
+            axis.hist(true[which], edges, log=log, alpha=0.6, color=color, label=f"{name} ({which.sum():,})")
         axis.set_title(label, fontsize=10)
         axis.set_xlabel("probability of the true class")
         axis.set_ylabel("samples")

@@ -83,7 +83,7 @@ class Trainer:
         self.train = Resident(backend, dtype, data.train.x, data.train.y, sample_weight)
         self.val = None
         if train_rows is not None:
-            self.val = None if val_rows is None else self.train.unweighted().subsets(val_rows)
+            self.val = None if val_rows is None else self.train.weighted(val_weight).subsets(val_rows)
             self.train = self.train.subsets(train_rows)
         elif data.val is not None:
             self.val = Resident(backend, dtype, data.val.x, data.val.y, val_weight)

@@ -63,16 +63,19 @@ def test_a_sweep_from_a_file_is_kept_and_goes_on(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "xbnet sweep: expected a space, e.g. --space lr=0.01,0.1, or [space] in the --config file"),
+        ([], "sweep: expected a space, e.g. --space lr=0.01,0.1, or [space] in the --config file"),
         (["--space", "lr"], "--space: expected KEY=VALUES like lr=0.01,0.1, got 'lr'"),
         (["--space", "lr=a,b"], "sweep: expected lr to be a number, got 'a'"),
         (
             ["--space", "lr=1", "--seeds", "0"],
-            "xbnet sweep: argument --seeds: expected a count >= 1 or seeds like 0,1,5, got '0'; "
+            "sweep: argument --seeds: expected a count >= 1 or seeds like 0,1,5, got '0'; "
             "see `xbnet sweep --help`",
         ),
         (["--space", "lr=1", "--memory", "9"], None),
-        (["--space", "lr=1", "--folds", "1"], "sweep: expected folds from 2 to 25000, the number of training samples, got 1"),
+        (
+            ["--space", "lr=1", "--folds", "1"],
+            "sweep: expected folds from 2 to 25000, the number of training samples, got 1",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, line, capsys):

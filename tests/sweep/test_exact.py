@@ -147,7 +147,7 @@ def test_assert_replica_equal_can_fail(data):
     xbnet.assert_replica_equal(result, 0)
     xbnet.assert_replica_equal(result, tolerance=1e-6)
     outcome.theta[r, 3] += 0.1
-    with pytest.raises(AssertionError, match="^member 1: weights: differs by 0.1 "):
+    with pytest.raises(AssertionError, match=r"^member 1: weights: differs by 0\.1 between"):
         xbnet.assert_replica_equal(result, [1], tolerance=1e-6)
 
 

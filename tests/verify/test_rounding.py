@@ -46,9 +46,10 @@ def test_operations_are_the_backends_own_outside_of_a_measurement():
     objective = objective_of(network, xbnet.SoftmaxCrossEntropy(), np.ones((4, 2)), np.array([0, 1, 2, 0]))
     before = objective.value().f, objective.gradient()
     objective.noise(1e-3)
-    for layer in (*objective.network.layers, *network.layers):
-        assert layer.xp is network.backend.xp
-        assert layer.linalg is network.backend.linalg
+    for owner in (objective.network, network):
+        for layer in owner.layers:
+            assert layer.xp is network.backend.xp
+            assert layer.linalg is owner.linalg
     np.testing.assert_array_equal(objective.value().f, before[0])
     for block, part in objective.gradient().items():
         np.testing.assert_array_equal(part, before[1][block])

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     folder = make_folder(args.out) if args.out else None
     space = dict(map(parse_space, args.space))
     if not space:
-        raise ConfigError("xbnet sweep: expected a space, e.g. --space lr=0.01,0.1, or [space] in the --config file")
+        raise ConfigError("sweep: expected a space, e.g. --space lr=0.01,0.1, or [space] in the --config file")
     if folder is not None and not args.resume and not (folder / "sweep.json").exists():
         write_text(folder / "config.toml", config_text(args, space))
     try:

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from ..linalg import Made
 from ..losses import BinaryCrossEntropy, MeanSquaredError
 from ..network import Network
 from ..optimizers import Adam
 from ..parameters import block_slices
+from ..replicas import replica_values, select_values
 
 
 def draw_weights(network: Network, drawn: list[int], states: list[np.random.RandomState], logistic: bool) -> None:
@@ -87,14 +89,20 @@ class PlainAdam(Adam):
 
 
 class BatchPenalty:
-    """alpha / 2 times the sum of squared weights, divided by the batch's weight: `alpha` as scikit-learn means it."""
+    """alpha / 2 times the sum of squared weights, divided by the batch's weight: `alpha` as scikit-learn means it.
 
-    def __init__(self, alpha: float):
+    Parameters
+    ----------
+    alpha
+        >= 0, a number or one per replica.
+    """
+
+    def __init__(self, alpha: Any):
         self.alpha = alpha
 
     def select(self, index: np.ndarray) -> BatchPenalty:
-        """It has no setting per replica."""
-        return self
+        """For the replicas `index`."""
+        return BatchPenalty(select_values(self.alpha, index))
 
     def bind(self, network: Network) -> BoundBatchPenalty:
         """For one network."""
@@ -104,10 +112,14 @@ class BatchPenalty:
 class BoundBatchPenalty:
     """A `BatchPenalty` on the weights of one network."""
 
-    def __init__(self, alpha: float, network: Network):
+    def __init__(self, alpha: Any, network: Network):
         xp, R, n = network.backend.xp, network.replicas, network.n_weights
-        self.xp, self.linalg, self.alpha = xp, network.backend.linalg, float(alpha)
-        self.active = self.alpha > 0 and n > 0
+        alphas = replica_values("alpha", alpha, R)
+        self.xp, self.linalg = xp, network.backend.linalg
+        self.active = bool(alphas.any()) and n > 0
+        self._alpha = network.per_replica("alpha", alphas)[:, :, None]
+        # Divided in float64 and then rounded, once per divisor.
+        self._alpha_over = Made(lambda divisor: network.per_replica("alpha", alphas / divisor))
         self._weights, self._grad = network.theta[:, :n], network.grad[:, :n]
         self._work = xp.zeros((R, n), dtype=network.dtype)
         self._square, self._sum = (xp.zeros((R, 1, 1), dtype=network.dtype) for _ in range(2))
@@ -118,14 +130,14 @@ class BoundBatchPenalty:
         """Add alpha W / (weight of the batch) to the gradient, and note the penalty."""
         xp, weights = self.xp, self._weights
         B = loss.values.shape[1]
-        factor: Any = self.alpha / B
         self.linalg.bmm_nt(weights[:, None, :], weights[:, None, :], self._square)
         if loss.weighted:
             total = self._total[: loss.w.shape[0]]
             self.linalg.batch_sum(loss.w, total)
-            factor = self.alpha / total
+            factor = (self._alpha / total)[:, 0]
             xp.multiply(self._square, B / total, out=self._square)
-            factor = factor[:, 0]
+        else:
+            factor = self._alpha_over[(B,)]
         xp.add(self._sum, self._square, out=self._sum)
         self._rows += B
         xp.multiply(weights, factor, out=self._work)
@@ -133,7 +145,7 @@ class BoundBatchPenalty:
 
     def value(self) -> Any:
         """The epoch's mean penalty per row (R, 1), on the device."""
-        mean = self._sum[:, 0] * (self.alpha / 2 / max(1, self._rows))
+        mean = self._sum[:, 0] * self._alpha_over[(2 * max(1, self._rows),)]
         self._sum.fill(0)
         self._rows = 0
         return mean

@@ -126,7 +126,7 @@ def _cases(setup: Setup, report: Report, data: Dataset) -> None:
     weights = network.backend.to_host(network.parameters["0.W"])
     for i, title in enumerate(titles):
         figure = weight_images(weights[i], (3, 32, 32), data.classes or ())
-        report.picture(figure, f"{title}: each class's weights as an image")
+        report.picture(figure, f"{title}: each class's weights as an image", colors=256)
     report.text(
         """Without a penalty the images are the noise that the weights began with. The penalty lets it fade, and what
         remains are blurred averages of the classes, the smoother the larger lambda."""
@@ -167,8 +167,8 @@ def _extensions(setup: Setup, report: Report, images: Dataset, data: Dataset) ->
             f"and {true[~right].mean():.3f} where it is wrong"
         )
     report.text(
-        f"""{"; ".join(told).capitalize()}. Sigmoids answer ten yes-or-no questions, of which nine are no, so their
-        probabilities stay smaller; softmax's have to sum to one."""
+        f"""{"; ".join(told).capitalize()}. Sigmoids answer ten yes-or-no questions, of which nine are no, and
+        each may be answered alike; softmax's probabilities have to sum to one."""
     )
 
 

@@ -152,10 +152,10 @@ class Report:
         self.rows += rows
         self.table(("", "reported", "ours", "ours is"), [row.cells() for row in rows])
 
-    def picture(self, figure: Any, caption: str) -> None:
-        """Add a matplotlib figure."""
+    def picture(self, figure: Any, caption: str, colors: int = 64) -> None:
+        """Add a matplotlib figure, reduced to so many colours."""
         count = sum(isinstance(part, Picture) for part in self.parts)
-        self.parts.append(Picture(f"{self.name}-{count + 1}.png", caption, png(figure)))
+        self.parts.append(Picture(f"{self.name}-{count + 1}.png", caption, png(figure, colors)))
 
     # -- output ------------------------------------------------------------------------------------------------------
 
@@ -199,13 +199,13 @@ def page(reports: Sequence[Report]) -> str:
     )
 
 
-def png(figure: Any) -> bytes:
-    """A figure as a small PNG with a palette of 64 colours."""
+def png(figure: Any, colors: int) -> bytes:
+    """A figure as a small PNG with a palette of at most 256 colours."""
     from PIL import Image
 
     raw, small = io.BytesIO(), io.BytesIO()
     figure.savefig(raw, format="png", dpi=DPI)
-    Image.open(raw).convert("RGB").quantize(64).save(small, format="png", optimize=True)
+    Image.open(raw).convert("RGB").quantize(colors).save(small, format="png", optimize=True)
     return small.getvalue()
 
 

@@ -104,7 +104,7 @@ def _from_mapping(space: Mapping[str, Any], draws: int | None, rng: np.random.Ge
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars as Python has them, lists as tuples, the text "none" as None: values that compare and print well."""
+    """NumPy scalars as Python has them, lists as tuples, the text "none" as None: values that compare well."""
     if isinstance(value, str) and value == "none":  # TOML has no other word for it
         return None
     if isinstance(value, np.generic):
