@@ -125,7 +125,9 @@ def judge(
         second_holds = error <= AGREEMENT or negligible
     else:
         second_holds = order2 >= 2 - tolerance or vanishing
-        if not second_holds and _linear_share(e, difference - e * slope, judged2) <= LINEAR_SHARE:
+        nearer = _order(e, second, clean & (second > CLEAR / 10 * rounding))[1]  # rounding may be less than it seems
+        shares = [_linear_share(e, difference - e * slope, judged) for judged in (judged2, nearer)]
+        if not second_holds and min(shares) <= LINEAR_SHARE:
             second_holds, note = True, "no linear part"
     first_holds = np.isnan(order1) or order1 >= 1 - tolerance or vanishing
     typical = note in ("linear", "flat") or (abs(order1 - 1) <= tolerance and abs(order2 - 2) <= tolerance)
