@@ -1,1 +1,1 @@
-"""Benchmarks: the asv suite, and comparisons with other libraries. Public interface only."""
+"""Benchmarks: the asv suite in `suite/`, and comparisons with other libraries. Public interface only."""

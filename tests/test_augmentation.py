@@ -77,7 +77,7 @@ def test_same_seed_shares_order_and_mirrors():
 
 def test_resumes_to_the_bit(tmp_path):
     whole = fit(1, 3, epochs=4, flip=0.5)
-    fit(1, 3, epochs=2, flip=0.5, checkpoint=tmp_path)
+    fit(1, 3, epochs=2, flip=0.5, checkpoint=tmp_path, checkpoint_every=1)
     np.testing.assert_array_equal(fit(1, 3, epochs=4, flip=0.5, checkpoint=tmp_path, resume=True), whole)
 
 

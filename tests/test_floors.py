@@ -2,9 +2,10 @@
 
 import ast
 import doctest
+import functools
 import graphlib
 import importlib
-import pkgutil
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -37,12 +38,14 @@ FLOORS = [
 
 CORE = [
     "activations",
+    "augmentation",
     "batches",
     "evaluation",
     "linalg",
     "network",
     "optimizers",
     "penalties",
+    "strategies",
     "trainer",
     "workspace",
     *(f"{folder}/{path.stem}" for folder in ("layers", "losses") for path in (PACKAGE / folder).glob("*.py")),
@@ -55,14 +58,21 @@ def modules():
         yield ".".join(path.relative_to(PACKAGE).with_suffix("").parts), path
 
 
+@functools.cache
+def parsed(path):
+    return ast.parse(path.read_text())
+
+
 def imports(name, path):
     """The modules of the package that a file imports anywhere, in functions too, except for types only."""
     here = name.split(".")[:-1]
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
-            node.body = []
-    for node in ast.walk(tree):
+    conditional = [
+        node for node in ast.walk(parsed(path)) if getattr(getattr(node, "test", 0), "id", 0) == "TYPE_CHECKING"
+    ]
+    for_types = {node for condition in conditional for node in ast.walk(condition)}
+    for node in ast.walk(parsed(path)):
+        if node in for_types:
+            continue
         if isinstance(node, ast.Import):
             found = [alias.name.split(".")[1:] for alias in node.names if alias.name.split(".")[0] == "xbnet"]
         elif isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] == "xbnet"):
@@ -101,7 +111,7 @@ def test_imports_within_a_folder_have_no_cycle():
 
 def test_only_the_backend_imports_cupy_and_dpnp():
     for name, path in modules():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             assert not {n.split(".")[0] for n in names} & {"cupy", "cupyx", "dpnp", "dpctl"}, name
@@ -110,7 +120,7 @@ def test_only_the_backend_imports_cupy_and_dpnp():
 def test_the_core_imports_no_array_library_for_its_mathematics():
     """NumPy works on the host there: types, seeds and settings. Arrays come from `xp`."""
     for name in ("activations", "linalg", "penalties", "workspace", "layers.base", "layers.linear", "layers.residual"):
-        tree = ast.parse((PACKAGE / (name.replace(".", "/") + ".py")).read_text())
+        tree = parsed(PACKAGE / (name.replace(".", "/") + ".py"))
         used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "np"}
         host = {"ndarray", "asarray", "all", "isfinite", "random", "Generator", "integer", "floating"}
         assert used <= host | ({"add", "arange"} if name == "linalg" else set()), name
@@ -127,7 +137,7 @@ def test_no_file_is_longer_than_350_lines():
 def words(path):
     """All X of ``xp.X``, with the keywords they are called by."""
     spoken = {}
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Attribute) and names_the_namespace(node.value):
             spoken.setdefault(node.attr, set())
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and names_the_namespace(node.func.value):
@@ -181,12 +191,15 @@ def test_every_word_is_in_the_dictionary(library):
     assert not [word for word in vocabulary() if not callable(getattr(xp, word, None))]
     if library == "cupy":
         assert all(isinstance(getattr(xp, word), xp.ufunc) for word in vocabulary() if word in UFUNCS)
+        for word, keywords in FUNCTIONS.items():
+            if not isinstance(getattr(xp, word), xp.ufunc):
+                assert keywords <= set(inspect.signature(getattr(xp, word)).parameters), word
 
 
 def test_the_core_never_waits_for_the_device():
     """No ``.item()``, ``float(array)`` by the way, or einsum in what runs within a step."""
     for name in ["activations", "linalg", *(f"layers/{p.stem}" for p in (PACKAGE / "layers").glob("*.py"))]:
-        for node in ast.walk(ast.parse((PACKAGE / f"{name}.py").read_text())):
+        for node in ast.walk(parsed(PACKAGE / f"{name}.py")):
             assert getattr(node, "attr", "") not in {"item", "einsum", "asnumpy", "to_host"}, name
 
 
@@ -212,17 +225,17 @@ def test_all_is_sorted_and_complete():
 
     assert sorted(xbnet.__all__, key=lambda name: (kind(name), name)) == xbnet.__all__
     assert all(getattr(xbnet, name) is not None for name in xbnet.__all__)
-    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    tree = parsed(PACKAGE / "__init__.py")
     imported = {a.asname or a.name for n in tree.body if isinstance(n, ast.ImportFrom) and n.level for a in n.names}
     assert imported - {"__version__"} <= set(xbnet.__all__)
 
 
-MODULES = [m.name for m in pkgutil.walk_packages([str(PACKAGE)], "xbnet.") if m.name != "xbnet.__main__"]
+WITH_EXAMPLES = [name.removesuffix(".__init__") for name, path in modules() if ">>> " in path.read_text()]
 
 
-@pytest.mark.parametrize("name", [n for n in MODULES if ">>>" in Path(importlib.util.find_spec(n).origin).read_text()])
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples_in_docstrings_hold(name):
-    failed, tried = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    failed, tried = doctest.testmod(importlib.import_module(f"xbnet.{name}"), optionflags=doctest.ELLIPSIS)
     assert tried
     assert not failed
 

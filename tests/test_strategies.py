@@ -150,20 +150,22 @@ def test_a_replica_that_leaves_takes_no_other_along():
     assert np.isfinite(net.theta).all()
 
 
-def test_resumes_to_the_bit(tmp_path):
-    def run(epochs, net, **more):
-        settings = {"epochs": epochs, "batch_size": 32, "rng": 2, "strategy": "alternating:every=2"}
-        xbnet.fit(net, "cross_entropy", "adamw:lr=0.01", DATA, **settings, **more)
+@pytest.mark.parametrize("strategy", ["alternating:every=2", "layerwise:epochs=2"])
+def test_resumes_to_the_bit(tmp_path, strategy):
+    settings = {"batch_size": 32, "rng": 2}
+
+    def run(epochs, **more):
+        net = network()
+        xbnet.fit(net, "cross_entropy", "adamw:lr=0.01", DATA, epochs=epochs, strategy=strategy, **settings, **more)
         return net.theta
 
-    whole = run(5, network())
-    run(3, network(), checkpoint=tmp_path)
-    np.testing.assert_array_equal(run(5, network(), checkpoint=tmp_path, resume=True), whole)
-    with pytest.raises(ConfigError, match=r"was made with strategy = Alternating\(every=2\), got Strategy\(\)"):
+    run(3, checkpoint=tmp_path, checkpoint_every=1)
+    np.testing.assert_array_equal(run(5, checkpoint=tmp_path, checkpoint_every=1, resume=True), run(5))
+    before = re.escape(repr(get_strategy(strategy)))
+    with pytest.raises(ConfigError, match=rf"was made with strategy = {before}, got Strategy\(\)"):
         xbnet.fit(
-            network(), "cross_entropy", "adamw:lr=0.01", DATA, epochs=6, batch_size=32, rng=2, checkpoint=tmp_path,
-            resume=True,
-        )  # fmt: skip
+            network(), "cross_entropy", "adamw:lr=0.01", DATA, epochs=6, checkpoint=tmp_path, resume=True, **settings
+        )
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BackendError, unknown_name
-from .linalg import Linalg, numpy_linalg, plain_linalg
+from .linalg import Linalg, numpy_linalg, plain_linalg, prepared_linalg
 
 INSTALL = {
     "numpy": "pip install numpy",
@@ -65,6 +65,10 @@ class Backend:
         if isinstance(array, np.ndarray):
             return array
         return array.get() if self.name == "cupy" else self.xp.asnumpy(array)
+
+    def linalg_for_buffers(self) -> Linalg:
+        """`linalg` for a holder of buffers, whose arrays are the same at every step."""
+        return prepared_linalg(self.xp, self.linalg) if self.name == "numpy" else self.linalg
 
     def synchronize(self) -> None:
         """Wait until the device has done all it was asked to."""

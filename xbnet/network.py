@@ -113,7 +113,7 @@ class Network:
         self.statistics = carve(self._state, self.state_specs)
         self._forget_buffers()
         for k, layer in enumerate(self.layers):
-            layer.backend, layer.xp, layer.linalg = self.backend, xp, self.backend.linalg
+            layer.backend, layer.xp = self.backend, xp
             layer.dtype = self.dtype
             for spec in layer.parameters():
                 setattr(layer, spec.name, self.parameters[f"{k}.{spec.name}"])
@@ -163,6 +163,10 @@ class Network:
     def _forget_buffers(self) -> None:
         self._activations, self._gradients = (Workspace(self.backend.xp, self.dtype, self.replicas) for _ in "ab")
         self._batch, self._backward_batch, self._ready = -1, -1, False
+        self._between: list[Any] = []
+        self.linalg = self.backend.linalg_for_buffers()
+        for layer in self.layers:
+            layer.linalg = self.linalg
 
     def _use(self, B: int) -> None:
         """Point every layer at its buffers for batches of B rows; all layers share their scratch memory."""

@@ -142,18 +142,26 @@ def curves(
             key = rest if part in ("train", "val", "test") else label
             color = colors.setdefault(key, f"C{len(colors) % 10}")
             ticks = np.arange(1, len(values) + 1) if x is None else x
-            axis.plot(ticks, values, "--" if part == "train" else "-", color=color, label=label, lw=1.3)
+            style = ("--" if part == "train" else "-") if len(values) > 1 else "."
+            axis.plot(ticks, values, style, color=color, label=label, lw=1.3)
         axis.set_xlabel(xlabel)
         axis.set_ylabel(ylabel)
         axis.grid(alpha=0.3)
         if logarithmic:
             axis.set_yscale("log")
-        axis.legend(frameon=False, fontsize="small")
+        where: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(lines) > 8 else {}
+        axis.legend(frameon=False, fontsize="small", **where)
     return figure
 
 
 def heat_map(
-    values: np.ndarray, rows: Sequence[Any], columns: Sequence[Any], *, title: str = "", row: str = "", column: str = ""
+    values: np.ndarray,
+    rows: Sequence[float],
+    columns: Sequence[float],
+    *,
+    title: str = "",
+    row: str = "",
+    column: str = "",
 ) -> Any:
     """Values (len(rows), len(columns)) as colours, with the numbers in the fields.
 
@@ -173,8 +181,8 @@ def heat_map(
     for i, j in np.ndindex(values.shape):
         color = "white" if values[i, j] < middle else "black"
         axis.text(j, i, f"{values[i, j]:.3f}", ha="center", va="center", color=color)
-    axis.set_xticks(range(len(columns)), [str(c) for c in columns])
-    axis.set_yticks(range(len(rows)), [str(r) for r in rows])
+    axis.set_xticks(range(len(columns)), [f"{c:g}" for c in columns])
+    axis.set_yticks(range(len(rows)), [f"{r:g}" for r in rows])
     axis.set_xlabel(column)
     axis.set_ylabel(row)
     axis.set_title(title)
@@ -182,38 +190,31 @@ def heat_map(
     return figure
 
 
-def weight_images(
-    weights: np.ndarray, image_shape: tuple[int, int, int], classes: Sequence[str], titles: Sequence[str] = ("",)
-) -> Any:
-    """Each class's weights as an image, scaled to its own range; a row of images per network.
+def weight_images(weights: np.ndarray, image_shape: tuple[int, int, int], classes: Sequence[str]) -> Any:
+    """Each class's weights as an image, scaled to its own range.
 
     Parameters
     ----------
     weights
-        (R, I, C) or (I, C), with I = channels * height * width.
+        (I, C), with I = channels * height * width.
     image_shape
         (channels, H, W), 1 or 3 channels.
     classes
         Names, C.
-    titles
-        One per network.
     """
-    weights = weights.reshape(-1, *weights.shape[-2:])
-    figure, axes = new_figure(len(classes), len(weights), width=0.95, height=1.15)
-    for r, network in enumerate(weights):
-        for c, name in enumerate(classes):
-            image = network[:, c].reshape(image_shape).transpose(1, 2, 0)
-            low, high = image.min(), image.max()
-            axes[r, c].imshow(((image - low) / max(high - low, 1e-12)).squeeze(), cmap="gray")
-            axes[r, c].set_xticks([])
-            axes[r, c].set_yticks([])
-            if r == 0:
-                axes[r, c].set_title(name, fontsize=8)
-        axes[r, 0].set_ylabel(titles[r], fontsize=8)
+    figure, axes = new_figure(len(classes), width=0.9, height=1.1)
+    for axis, weight, name in zip(axes[0], weights.T, classes, strict=True):
+        image = weight.reshape(image_shape).transpose(1, 2, 0)
+        low, high = image.min(), image.max()
+        axis.imshow(((image - low) / max(high - low, 1e-12)).squeeze(), cmap="gray")
+        axis.set_title(name, fontsize=8)
+        axis.set_axis_off()
     return figure
 
 
-def true_class_histograms(probabilities: dict[str, np.ndarray], y: np.ndarray, bins: int = 25) -> Any:
+def true_class_histograms(
+    probabilities: dict[str, np.ndarray], y: np.ndarray, bins: int = 25, *, log: bool = False
+) -> Any:
     """How probable the true class was, for samples that were classified right and wrong.
 
     Parameters
@@ -224,6 +225,8 @@ def true_class_histograms(probabilities: dict[str, np.ndarray], y: np.ndarray, b
         Labels (N,).
     bins
         In [0, 1].
+    log
+        Count on a logarithmic axis.
     """
     figure, axes = new_figure(len(probabilities), width=4.2, height=3.2)
     for axis, (label, p) in zip(axes[0], probabilities.items(), strict=True):
@@ -231,7 +234,7 @@ def true_class_histograms(probabilities: dict[str, np.ndarray], y: np.ndarray, b
         right = p.argmax(axis=1) == y
         edges = np.linspace(0, 1, bins + 1)
         for which, name, color in ((right, "right", TRAIN), (~right, "wrong", VALIDATION)):
-            axis.hist(true[which], edges, alpha=0.6, color=color, label=f"{name} ({which.sum():,})")
+            axis.hist(true[which], edges, log=log, alpha=0.6, color=color, label=f"{name} ({which.sum():,})")
         axis.set_title(label, fontsize=10)
         axis.set_xlabel("probability of the true class")
         axis.set_ylabel("samples")

@@ -303,9 +303,10 @@ class Trainer:
     def _divergence(self, sums: np.ndarray, lr: np.ndarray) -> DivergenceError:
         bad = ~np.isfinite(sums[:, :, 0])
         step = int(bad.any(axis=1).argmax()) if bad.any() else len(sums) - 1
-        value = sums[step, bad[step].argmax(), 0]
+        what = "loss became nan" if np.isnan(sums[step, bad[step].argmax(), 0]) else "loss became infinite"
+        what = what if bad.any() else "weights became nan or infinite"
         error = DivergenceError(
-            f"fit: the loss became {'nan' if np.isnan(value) else 'infinite'} in epoch {len(self.history)}, "
+            f"fit: the {what} in epoch {len(self.history)}, "
             f"step {step + 1} of {len(sums)} (learning rate {lr[step].max():g}); try a smaller learning rate, "
             "clip_norm, or standardized inputs; the last good weights are kept"
         )

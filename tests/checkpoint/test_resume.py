@@ -10,10 +10,13 @@ import pytest
 
 import xbnet
 from xbnet import Adam, BatchNorm, ConfigError, DataError, Dropout, Linear, Momentum, Network
+from xbnet.schedules import Plateau, Warmup
 
 X = np.random.default_rng(0).normal(size=(120, 3))
 Y = (X @ np.random.default_rng(1).normal(size=(3, 3))).argmax(axis=1)
 DATA = xbnet.Dataset("toy", xbnet.Part(X[:90], Y[:90]), xbnet.Part(X[90:], Y[90:]))
+# Has a memory that every epoch moves.
+SCHEDULE = Warmup(epochs=2, then=Plateau(factor=0.5, patience=0))
 
 
 class Killed(Exception):
@@ -29,7 +32,7 @@ def train(network, optimizer=None, epochs=14, die_at=None, **settings):
         if record["epoch"] == die_at:
             raise Killed
 
-    settings = {"patience": 2, "schedule": "warmup:epochs=2,then=plateau", "batch_size": 20, "rng": 7, **settings}
+    settings = {"patience": 2, "schedule": SCHEDULE, "batch_size": 20, "rng": 7, **settings}
     # Learning rates so different that replicas leave at different times.
     optimizer = optimizer or Adam(lr=[0.005, 0.3, 1.5])
     return xbnet.fit(network, "cross_entropy", optimizer, DATA, epochs=epochs, on_epoch=on_epoch, **settings)
@@ -137,7 +140,7 @@ def test_other_data_or_network_are_refused(tmp_path):
     moved = xbnet.Dataset("toy", xbnet.Part(X[:90] + 1e-9, Y[:90]), xbnet.Part(X[90:], Y[90:]))
     with pytest.raises(ConfigError, match=r"was made with data = 90 training samples with checksum"):
         xbnet.fit(make(), "cross_entropy", Adam(lr=[0.005, 0.3, 1.5]), moved, epochs=14, rng=7, patience=2,
-                  schedule="warmup:epochs=2,then=plateau", batch_size=20, checkpoint=tmp_path, resume=True)  # fmt: skip
+                  schedule=SCHEDULE, batch_size=20, checkpoint=tmp_path, resume=True)  # fmt: skip
 
 
 def test_interrupt_waits_for_the_epoch_and_the_run_goes_on(tmp_path):
@@ -150,7 +153,7 @@ def test_interrupt_waits_for_the_epoch_and_the_run_goes_on(tmp_path):
             signal.raise_signal(signal.SIGINT)
 
     twin = make()
-    settings = {"patience": 2, "schedule": "warmup:epochs=2,then=plateau", "batch_size": 20, "rng": 7, "epochs": 14}
+    settings = {"patience": 2, "schedule": SCHEDULE, "batch_size": 20, "rng": 7, "epochs": 14}
     optimizer = Adam(lr=[0.005, 0.3, 1.5])
     with pytest.raises(KeyboardInterrupt, match=r"^interrupted after epoch 5; the run can be resumed from "):
         xbnet.fit(twin, "cross_entropy", optimizer, DATA, checkpoint=tmp_path, on_epoch=interrupt, **settings)

@@ -183,6 +183,18 @@ def test_setting_that_json_has_not_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_file_is_replaced_not_overwritten(tmp_path):
+    path, before = tmp_path / "m.safetensors", tmp_path / "before.safetensors"
+    network = Network([Linear(3)], 3, rng=0)
+    xbnet.save(network, path)
+    before.hardlink_to(path)  # what a reader has open
+    theta = network.theta.copy()
+    network.theta[...] = 0
+    xbnet.save(network, path)
+    np.testing.assert_array_equal(xbnet.load(before).theta, theta)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["before.safetensors", "m.safetensors"]
+
+
 def test_import_stays_light():
     code = "import sys, xbnet; print(*(m for m in ('safetensors', 'sklearn', 'onnx', 'torch') if m in sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

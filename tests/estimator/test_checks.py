@@ -28,8 +28,6 @@ ESTIMATORS = [
     XBRegressor(),
     XBClassifier(dtype="float64"),
     XBRegressor(dtype="float64"),
-    XBClassifier(dtype="float64", n_members=2, activation="gelu", residual=1, hidden_layer_sizes=(20,)),
-    XBRegressor(dtype="float64", n_members=2, hidden_layer_sizes=(20, 10), solver="rmsprop", schedule="cosine"),
 ]
 
 

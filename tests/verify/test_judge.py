@@ -97,6 +97,13 @@ def test_kink_near_by_leaves_agreement_to_judge():
     assert not verdict(lambda e: e + e**2, 1.01, noise=1e-18, clean=clean).passed
 
 
+def test_flat_function_with_a_kink_near_by_passes_only_with_slope_0():
+    clean = E < 1e-7
+    assert verdict(lambda e: 0 * e, 0.0, clean=clean).passed
+    assert not verdict(lambda e: 0 * e, 1e-6, clean=clean).passed
+    assert not verdict(lambda e: 1e-3 * e, 0.0, clean=clean).passed
+
+
 def test_nothing_to_judge_is_not_a_pass():
     found = verdict(np.exp, 1.0, clean=~CLEAN)
     assert not found.passed

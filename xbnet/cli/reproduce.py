@@ -46,7 +46,6 @@ def run(args: argparse.Namespace) -> int:
             missing += 1
             continue
         reports.append(report)
-        report.text(f"Time: {report.seconds:.0f} s.")
         if not args.quiet:
             print(report.markdown(pictures=None), flush=True)
         if folder is not None:

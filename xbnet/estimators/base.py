@@ -150,13 +150,13 @@ class XBEstimator(BaseEstimator):
         self
         """
         check_parameters(self)
+        if (X_val is None) != (y_val is None):
+            raise ConfigError(f"{type(self).__name__}.fit: expected X_val and y_val together, or neither")
         fresh = not (self.warm_start and hasattr(self, "network_"))
         X, y, w = self._validate(X, y, sample_weight, fresh)
         if fresh:
             self._learn_targets(y)
             self._start()
-        if (X_val is None) != (y_val is None):
-            raise ConfigError(f"{type(self).__name__}.fit: expected X_val and y_val together, or neither")
         val = None
         if X_val is not None:
             val = self._validate(X_val, y_val, sample_weight_val, False)

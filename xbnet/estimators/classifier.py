@@ -201,6 +201,46 @@ class XBClassifier(ClassifierMixin, XBEstimator):
 
         return self._partial_fit(X, y, sample_weight, learn)
 
+    # -- scikit-learn's own networks -----------------------------------------------------------------------------------
+
+    @classmethod
+    def from_sklearn(cls, mlp: Any, **parameters: Any) -> XBClassifier:
+        """A fitted classifier with the weights of a fitted `MLPClassifier`.
+
+        Parameters
+        ----------
+        mlp
+            The network; its parameters are taken over.
+        **parameters
+            Of this class, on top; dtype is by default that of the weights.
+
+        Raises
+        ------
+        ConfigError
+            The network uses what xbnet has not, e.g. solver="lbfgs".
+        """
+        from .convert import parameters_of, take_weights
+
+        settings = {**parameters_of(mlp), "dtype": mlp.coefs_[0].dtype.name, **parameters}
+        estimator = cls(**settings)
+        multilabel = mlp._label_binarizer.y_type_.startswith("multilabel")
+        estimator._learn_targets(np.eye(mlp.n_outputs_, dtype=int) if multilabel else mlp.classes_)
+        return take_weights(estimator, mlp)
+
+    def to_sklearn(self) -> Any:
+        """A fitted `MLPClassifier` with these weights, which predicts the same.
+
+        Raises
+        ------
+        ConfigError
+            There is something that scikit-learn has not: other layers, activations, losses, several members.
+        """
+        from sklearn.neural_network import MLPClassifier
+
+        from .convert import scikit_learn_of
+
+        return scikit_learn_of(self, MLPClassifier)
+
     # -- targets -----------------------------------------------------------------------------------------------------
 
     def _learn_targets(self, y: np.ndarray) -> None:

@@ -40,6 +40,23 @@ class XBRegressor(RegressorMixin, XBEstimator):
         """
         return self._partial_fit(X, y, sample_weight, self._learn_targets)
 
+    @classmethod
+    def from_sklearn(cls, mlp: Any, **parameters: Any) -> XBRegressor:
+        """A fitted regressor with the weights of a fitted `MLPRegressor`; see `XBClassifier.from_sklearn`."""
+        from .convert import parameters_of, take_weights
+
+        estimator = cls(**{**parameters_of(mlp), "dtype": mlp.coefs_[0].dtype.name, **parameters})
+        estimator._learn_targets(np.zeros(1) if mlp.n_outputs_ == 1 else np.zeros((1, mlp.n_outputs_)))
+        return take_weights(estimator, mlp)
+
+    def to_sklearn(self) -> Any:
+        """A fitted `MLPRegressor` with these weights; see `XBClassifier.to_sklearn`."""
+        from sklearn.neural_network import MLPRegressor
+
+        from .convert import scikit_learn_of
+
+        return scikit_learn_of(self, MLPRegressor)
+
     def _learn_targets(self, y: np.ndarray) -> None:
         self._flat = y.ndim == 1
         self._task, self.n_outputs_ = "regression", 1 if self._flat else y.shape[1]
@@ -66,6 +83,6 @@ class XBRegressor(RegressorMixin, XBEstimator):
 
     def predict(self, X: Any) -> Any:
         """Values (N,) or (N, O), as y was; float32 for X of float32, else float64."""
-        single = getattr(X, "dtype", None) == np.float32
+        single = str(getattr(X, "dtype", "")).endswith("float32")
         values = self._outputs(X).astype(np.float32 if single else np.float64, copy=False)
         return back_to(values[:, 0] if self._flat else values, X)

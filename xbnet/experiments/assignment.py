@@ -42,8 +42,8 @@ def run(setup: Setup) -> Report:
     for block in (Linear(WIDTH, "tanh"), Residual("tanh"), Residual("tanh", end="tanh")):
         report.text(f"{block!r}:")
         jacobian_section(report, Network([block], gmm.n_inputs, dtype="float64", rng=0), x)
-    whole = Network(_layers("residual", 4, gmm.n_outputs), gmm.n_inputs, dtype="float64", rng=0)
-    report.text("A whole residual network of 4 blocks:")
+    whole = Network(_layers("residual", 2, gmm.n_outputs), gmm.n_inputs, dtype="float64", rng=0)
+    report.text("A whole residual network of 2 blocks:")
     gradient_section(report, whole, x, y)
     report.heading("Lengths compared")
     _lengths(setup, report, sets, setup.short((1, 2, 4, 6), (0, 1)), 0.1, 40)
@@ -82,11 +82,11 @@ def _rates(setup: Setup, report: Report, label: str, data: Dataset) -> None:
         heat_map(accuracies, rates, batches, title="validation accuracy", row="learning rate", column="batch size"),
         f"{label}, after {setup.epochs(30)} epochs",
     )
-    i, j = np.unravel_index(accuracies.argmax(), accuracies.shape)
-    a, b = np.unravel_index(accuracies.argmin(), accuracies.shape)
+    (best, b), (worst, w) = (divmod(int(at), len(batches)) for at in (accuracies.argmax(), accuracies.argmin()))
     report.text(
-        f"""{label}: best is learning rate {rates[i]:g} with batches of {batches[j]} ({accuracies[i, j]:.4f}), worst
-        {rates[a]:g} with {batches[b]} ({accuracies[a, b]:.4f}). With batches of {batches[0]}, the three rates reach
+        f"""{label}: best is learning rate {rates[best]:g} with batches of {batches[b]} ({accuracies[best, b]:.4f}),
+        worst {rates[worst]:g} with {batches[w]} ({accuracies[worst, w]:.4f}). With batches of {batches[0]}, the three
+        rates reach
         {", ".join(f"{v:.3f}" for v in accuracies[:, 0])}, with {batches[-1]}
         {", ".join(f"{v:.3f}" for v in accuracies[:, -1])}."""
     )
@@ -95,16 +95,16 @@ def _rates(setup: Setup, report: Report, label: str, data: Dataset) -> None:
 def _lengths(
     setup: Setup, report: Report, sets: dict[str, Dataset], lengths: list[int], lr: float, epochs: int
 ) -> None:
+    passes = setup.epochs(epochs, 1)
     for label, data in sets.items():
         found: dict[str, list[np.ndarray]] = {"standard": [], "residual": []}
-        table, shown = [], {}
+        table: list[list[Any]] = []
+        shown: dict[str, np.ndarray] = {}
         for kind in found:
             for length in lengths:
                 setup.progress(f"assignment: {label}, {kind}, {length} layers")
-                _, history = train_seeds(
-                    _layers(kind, length, data.n_outputs), data, SGD(lr=lr), seeds=SEEDS, epochs=setup.epochs(epochs, 1),
-                    batch_size=64,
-                )  # fmt: skip
+                layers, settings = _layers(kind, length, data.n_outputs), {"epochs": passes, "batch_size": 64}
+                _, history = train_seeds(layers, data, SGD(lr=lr), seeds=SEEDS, **settings)
                 found[kind].append(last(history, "val_accuracy"))
                 middle = [np.median(last(history, f)) for f in ("train_loss", "train_accuracy", "val_accuracy")]
                 table.append([f"{kind}, {length}", *middle, found[kind][-1].min()])
@@ -121,9 +121,9 @@ def _lengths(
         medians = {kind: np.median(values, axis=1) for kind, values in lines.items()}
         wins = [n for n, s, r in zip(lengths, medians["standard"], medians["residual"], strict=True) if r > s]
         report.text(
-            f"""{label}, learning rate {lr:g}, {setup.epochs(epochs, 1)} epochs: from {lengths[0]} to {lengths[-1]} layers
-            the standard network goes from {medians["standard"][0]:.4f} to {medians["standard"][-1]:.4f}, the residual one
-            from {medians["residual"][0]:.4f} to {medians["residual"][-1]:.4f}. The residual network is ahead at
+            f"""{label}, learning rate {lr:g}, {passes} epochs: from {lengths[0]} to {lengths[-1]} layers the standard
+            network goes from {medians["standard"][0]:.4f} to {medians["standard"][-1]:.4f}, the residual one from
+            {medians["residual"][0]:.4f} to {medians["residual"][-1]:.4f}. The residual network is ahead at
             {", ".join(map(str, wins)) or "no number of"} layers."""
         )
 
@@ -200,9 +200,9 @@ def _strategies(setup: Setup, report: Report, label: str, data: Dataset) -> None
     joint = table[0][3]
     better = [row[0] for row in ranked if row[3] > joint]
     report.text(
-        f"""{label}: best is {ranked[0][0]} ({ranked[0][3]:.4f}), last {ranked[-1][0]} ({ranked[-1][3]:.4f}). Plain SGD on
-        everything jointly reaches {joint:.4f}; better than that: {", ".join(better) or "none"}. Every strategy had the
-        same number of passes over the data."""
+        f"""{label}: best is {ranked[0][0]} ({ranked[0][3]:.4f}), last {ranked[-1][0]} ({ranked[-1][3]:.4f}). Plain
+        SGD on everything jointly reaches {joint:.4f}; better than that: {", ".join(better) or "none"}. Every strategy
+        had the same number of passes over the data."""
     )
 
 

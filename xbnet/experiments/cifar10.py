@@ -75,7 +75,7 @@ def _gradients(setup: Setup, report: Report, data: Dataset) -> None:
     report.heading("Gradient check against central differences")
     network = Network([Linear(10, initializer=f"normal:{STD}")], data.n_inputs, dtype="float64", rng=0)
     x, y = data.train.x[:BATCH].astype(float), data.train.y[:BATCH]
-    found = compare_gradients(network, "cross_entropy", x, y, max_entries=200 if setup.quick else 2000)
+    found = compare_gradients(network, "cross_entropy", x, y, max_entries=50 if setup.quick else 2000)
     found.raise_if_failed()
     names = {"0.W": "W", "0.b": "b"}
     rows = []
@@ -123,10 +123,10 @@ def _cases(setup: Setup, report: Report, data: Dataset) -> None:
     for i, title in enumerate(titles):
         lines = {k: {p: history[f"{p}_{k}"][:, i] for p in ("train", "val")} for k in ("loss", "cost", "accuracy")}
         report.picture(curves(list(lines.items()), width=3.4), f"{title}: loss, cost and accuracy by epoch")
-    report.picture(
-        weight_images(network.backend.to_host(network.parameters["0.W"]), (3, 32, 32), data.classes or (), titles),
-        "Each class's weights as an image",
-    )
+    weights = network.backend.to_host(network.parameters["0.W"])
+    for i, title in enumerate(titles):
+        figure = weight_images(weights[i], (3, 32, 32), data.classes or ())
+        report.picture(figure, f"{title}: each class's weights as an image", colors=256)
     report.text(
         """Without a penalty the images are the noise that the weights began with. The penalty lets it fade, and what
         remains are blurred averages of the classes, the smoother the larger lambda."""
@@ -167,8 +167,8 @@ def _extensions(setup: Setup, report: Report, images: Dataset, data: Dataset) ->
             f"and {true[~right].mean():.3f} where it is wrong"
         )
     report.text(
-        f"""{"; ".join(told).capitalize()}. Sigmoids answer ten yes-or-no questions, of which nine are no, so their
-        probabilities stay smaller; softmax's have to sum to one."""
+        f"""{"; ".join(told).capitalize()}. Sigmoids answer ten yes-or-no questions, of which nine are no, and
+        each may be answered alike; softmax's probabilities have to sum to one."""
     )
 
 

@@ -55,9 +55,10 @@ class Row:
         size = self._shown(abs(self.gain))
         if float(size.replace(",", "")) == 0:
             return "equal"
+        if self.gain > 0:
+            return f"better by {size}"
         decimals = len(f"{self.reported:g}".partition(".")[2])
-        rounded = ", equal when rounded" if round(self.ours, decimals) == self.reported else ""
-        return f"{'better' if self.gain > 0 else 'worse'} by {size}{rounded}"
+        return f"worse by {size}" + (", equal when rounded" if round(self.ours, decimals) == self.reported else "")
 
     def cells(self) -> list[str]:
         """What the table shows."""
@@ -118,6 +119,8 @@ class Report:
         Headings, texts, tables, pictures.
     rows
         All comparisons with published figures.
+    seconds, processor_seconds
+        What it took, on the clock and of all cores together.
     """
 
     name: str
@@ -125,6 +128,7 @@ class Report:
     parts: list[Any] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     seconds: float = 0.0
+    processor_seconds: float = 0.0
 
     def heading(self, text: str) -> None:
         """Begin a section."""
@@ -148,10 +152,10 @@ class Report:
         self.rows += rows
         self.table(("", "reported", "ours", "ours is"), [row.cells() for row in rows])
 
-    def picture(self, figure: Any, caption: str) -> None:
-        """Add a matplotlib figure."""
+    def picture(self, figure: Any, caption: str, colors: int = 64) -> None:
+        """Add a matplotlib figure, reduced to so many colours."""
         count = sum(isinstance(part, Picture) for part in self.parts)
-        self.parts.append(Picture(f"{self.name}-{count + 1}.png", caption, png(figure)))
+        self.parts.append(Picture(f"{self.name}-{count + 1}.png", caption, png(figure, colors)))
 
     # -- output ------------------------------------------------------------------------------------------------------
 
@@ -175,7 +179,7 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """What JSON needs."""
         rows = [{"what": r.what, "reported": r.reported, "ours": float(r.ours), "gain": r.gain} for r in self.rows]
-        return {"title": self.title, "seconds": self.seconds, "rows": rows}
+        return {"title": self.title, "seconds": self.seconds, "processor_seconds": self.processor_seconds, "rows": rows}
 
 
 def page(reports: Sequence[Report]) -> str:
@@ -195,13 +199,13 @@ def page(reports: Sequence[Report]) -> str:
     )
 
 
-def png(figure: Any) -> bytes:
-    """A figure as a small PNG with a palette of 128 colours."""
+def png(figure: Any, colors: int) -> bytes:
+    """A figure as a small PNG with a palette of at most 256 colours."""
     from PIL import Image
 
     raw, small = io.BytesIO(), io.BytesIO()
     figure.savefig(raw, format="png", dpi=DPI)
-    Image.open(raw).convert("RGB").quantize(128).save(small, format="png", optimize=True)
+    Image.open(raw).convert("RGB").quantize(colors).save(small, format="png", optimize=True)
     return small.getvalue()
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ..datasets import Dataset
 from ..layers import Linear
 from ..losses import SoftmaxCrossEntropy
 from ..network import Network
@@ -59,7 +62,7 @@ def run(setup: Setup) -> Report:
         table.append([label, *last(history, "val_accuracy")])
         for part in ("train", "val"):
             lines[f"{part} {label}"] = {k: history[f"{part}_{k}"][:, chosen] for k in ("loss", "accuracy")}
-        if label == "SwissRoll":
+        if label == "SwissRoll" and data.val is not None:
             regions = decision_regions(network.select([chosen]), data.val.x, data.val.y)
     report.compare(rows)
     report.table(("accuracy of each seed", *map(str, range(SEEDS))), table)
@@ -84,18 +87,23 @@ def _one_example(report: Report) -> None:
     report.picture(curves([("loss", {"loss": loss})] * 2, log=[False, True], width=4.2), "Overfitting one example")
 
 
-def _softmax_regression(setup: Setup, report: Report, sets: dict) -> None:
-    table, lines = [], {}
+def _softmax_regression(setup: Setup, report: Report, sets: dict[str, Dataset]) -> None:
+    table: list[list[Any]] = []
+    lines: dict[str, np.ndarray] = {}
     for label, data in sets.items():
         network = Network([Linear(data.n_outputs)], data.n_inputs, rng=0)
-        settings = {"epochs": setup.epochs(200), "batch_size": 64, "rng": 0, "progress": False}
+        settings: dict[str, Any] = {"epochs": setup.epochs(200), "batch_size": 64, "rng": 0, "progress": False}
         history = fit(network, "cross_entropy", SGD(lr=0.1), data, **settings)
-        table.append([label, *(history[k][-1] for k in ("train_loss", "train_accuracy", "val_accuracy"))])
+        half = history["val_accuracy"][len(history) // 2 - 1]
+        table.append([label, *(history[k][-1] for k in ("train_loss", "train_accuracy", "val_accuracy")), half])
         lines |= {f"{part} {label}": history[f"{part}_accuracy"] for part in ("train", "val")}
-    report.table(("softmax regression, 200 epochs, learning rate 0.1", "loss", "train", "validation"), table)
-    best = max(row[-1] for row in table)
+    report.table(
+        ("softmax regression, lr 0.1", "loss", "train", "validation", "at half the epochs"),
+        table,
+    )
+    best = max(row[-2] for row in table)
     report.text(
-        f"""A linear model fits neither set: the better of the two accuracies is {best:.4f}, and more epochs don't
-        change it."""
+        f"""A linear model fits neither set: the better of the two accuracies is {best:.4f}, and the second
+        half of the epochs has hardly changed it."""
     )
     report.picture(curves([("accuracy", lines)]), "Softmax regression does not fit these sets")

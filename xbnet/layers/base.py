@@ -24,8 +24,9 @@ class Layer:
     A layer states what it needs (`parameters`, `state`, `buffers`, `scratch`); the network that takes it in makes
     a copy, allocates all of it once, and sets one attribute per name: a parameter ``W`` appears as ``self.W
     (R, I, O)``, a view into theta, and its gradient as ``self.dW``; a buffer ``y`` of shape ``(BATCH, O)`` as
-    ``self.y (R, B, O)``. `self.xp` is the array namespace, `self.linalg` the backend's products. A layer
-    allocates nothing while it runs, and knows neither the loss nor the optimizer.
+    ``self.y (R, B, O)``. `self.xp` is the array namespace, `self.linalg` the backend's products, which
+    are quickest for arrays that are the same at every step. A layer allocates nothing while it runs, and knows neither
+    the loss nor the optimizer.
 
     To write your own, derive from `Layer`, give `forward` and `backward`, and state what they use. Attributes
     set in `__init__` under the names of its arguments are what `config` saves.

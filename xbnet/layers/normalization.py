@@ -78,9 +78,10 @@ class BatchNorm(Layer):
     def _statistics(self, x: Any) -> None:
         """Mean and variance of the batch, in two passes, and the running ones moved towards them."""
         xp, m, B = self.xp, self.momentum, x.shape[1]
-        self.linalg.batch_sum(x, self.mean[: x.shape[0]])
-        if x.shape[0] < self.mean.shape[0]:  # all replicas share x
-            self.mean[...] = self.mean[:1]
+        if x.shape[0] == self.mean.shape[0]:
+            self.linalg.batch_sum(x, self.mean)
+        else:  # all replicas share x
+            self.mean[...] = self.linalg.batch_sum(x, self.mean[:1])
         xp.multiply(self.mean, 1 / B, out=self.mean)
         xp.subtract(x, self.mean, out=self.xhat)
         xp.multiply(self.xhat, self.xhat, out=self.work)

@@ -40,6 +40,7 @@ class Loss:
     link: str
     xp: Any
     linalg: Any
+    _plain: Any  # linalg for arrays that are others at every step
     replicas: int
     n_outputs: int
     _floats: Workspace
@@ -81,7 +82,8 @@ class Loss:
             raise ConfigError(f"{self.name}: class_weight needs integer labels, got {task} targets; use sample_weight")
         bound = copy.copy(self)
         bound.task, bound.link = task, self.links[task]
-        bound.xp, bound.linalg = network.backend.xp, network.backend.linalg
+        bound.xp, bound.linalg = network.backend.xp, network.backend.linalg_for_buffers()
+        bound._plain = network.backend.linalg
         bound.replicas, bound.n_outputs = network.replicas, network.n_outputs
         bound._floats = Workspace(bound.xp, network.dtype, bound.replicas)
         bound._integers = Workspace(bound.xp, np.dtype(np.intp), bound.replicas)
@@ -188,7 +190,7 @@ class Loss:
             return
         leading = self.w.shape[0]
         total, divisor = self.s[:leading, :1], self.m[:leading, :1]
-        self.linalg.batch_sum(self.w, total)
+        self._plain.batch_sum(self.w, total)
         xp.maximum(total, self._tiny, out=divisor)  # a batch whose weights are all 0 has the gradient 0, not 0 / 0
         fractions = xp.divide(self.w, divisor, out=self.weights["fractions"][:leading])
         xp.multiply(dlogits, fractions, out=dlogits)
@@ -199,7 +201,7 @@ class Loss:
         A hit is 1 where the most probable class is the label; for multi-label targets the share of classes that
         are decided right; NaN for regression.
         """
-        return self.linalg.bmm(self.report, self.w, out)
+        return self._plain.bmm(self.report, self.w, out)
 
     def _target_rows(self, labels: Any) -> Any:
         """Targets (R or 1, B, C) from integer labels."""

@@ -42,8 +42,9 @@ class Score:
             right = right.astype(np.int64)
         values, inverse = np.unique(right.astype(str), return_inverse=True)
         found = [self._index.get(value, -1) for value in values]
-        if -1 in found and right.dtype.kind in "iub" and not any(value in self._index for value in values):
-            found = [int(value) if 0 <= int(value) < len(self._index) else -1 for value in values]
+        if set(found) == {-1}:  # not the classes' names: their numbers?
+            known = {str(i): i for i in range(len(self._index))}
+            found = [known.get(value, -1) for value in values]
         if -1 in found:
             value = values[found.index(-1)]
             raise DataError(f"{source}: expected a class of the model ({_some(self._index)}), got {str(value)[:40]!r}")

@@ -111,6 +111,6 @@ def _objective(
     """The objective at the network's own theta, and a title."""
     loss = get_loss(loss)
     rows, cost = cost_of(where, network, loss, x, y, sample_weight, task)
-    problem = Problem(network, theta_of(network), rows, cost, Penalty(l2, l1))
+    problem = Problem(network, theta_of(where, network), rows, cost, Penalty(l2, l1))
     with np.errstate(all="ignore"):
         return Objective(problem), f"{where}: {brief(network)}, {loss!r}{penalty_text(l2, l1)}"

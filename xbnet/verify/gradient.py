@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import expect_shape
 from ..layers import Layer
 from ..losses import Loss, get_loss
 from ..network import Network
@@ -15,7 +16,7 @@ from .functionals import InnerProduct
 from .numerical import compare_block
 from .objective import THETA, Objective, Problem
 from .points import move_to_general_position
-from .prepare import brief, cost_of, network_of, penalty_text, rows_of, seed_of, steps_of, theta_of
+from .prepare import brief, check_settings, cost_of, network_of, penalty_text, rows_of, seed_of, steps_of, theta_of
 from .results import Verification
 from .taylor import taylor_curve
 
@@ -88,11 +89,13 @@ def gradient_test(
 
     References
     ----------
-    Haber, Ruthotto, Holtham & Jun, "Learning across scales", 2017; the test is older and folklore.
+    Farrell, Ham, Funke & Rognes, "Automated derivation of the adjoint of high-level transient finite element programs",
+    2013, for the Taylor test.
     """
+    check_settings("gradient_test", tolerance, jitter)
     loss = get_loss(loss)
     x, functional = cost_of("gradient_test", network, loss, x, y, sample_weight, task)
-    problem = Problem(network, theta_of(network), x, functional, Penalty(l2, l1))
+    problem = Problem(network, theta_of("gradient_test", network), x, functional, Penalty(l2, l1))
     title = f"gradient_test: {brief(network)}, {loss!r}" + penalty_text(l2, l1)
     e = steps_of("gradient_test", e0, steps)
     return _verify(title, problem, e, tolerance, float32_tolerance, jitter, seed_of(rng), jacobian=False)
@@ -133,11 +136,17 @@ def jacobian_test(
     ShapeError, ConfigError
         Arguments that don't fit together.
     """
+    check_settings("jacobian_test", tolerance, jitter)
     x = rows_of("jacobian_test", x)
     seed = seed_of(rng)
-    network = layer if isinstance(layer, Network) else network_of(layer, x, replicas, backend, dtype, seed)
-    u = np.random.default_rng([seed, 1]).standard_normal((network.replicas, x.shape[1], network.n_outputs))
-    problem = Problem(network, theta_of(network), x, InnerProduct(u), Penalty())
+    if isinstance(layer, Network):
+        network = layer
+    else:
+        network = network_of("jacobian_test", layer, x, replicas, backend, dtype, seed)
+    R = network.replicas
+    expect_shape("jacobian_test", "x", x, R=(1, R) if R > 1 else 1, B=x.shape[1], I=network.n_inputs)
+    u = np.random.default_rng([seed, 1]).standard_normal((R, x.shape[1], network.n_outputs))
+    problem = Problem(network, theta_of("jacobian_test", network), x, InnerProduct(u), Penalty())
     title = f"jacobian_test: {brief(network)}"
     e = steps_of("jacobian_test", e0, steps)
     return _verify(title, problem, e, tolerance, float32_tolerance, jitter, seed, jacobian=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import expect_shape
 from ..layers import Layer
 from ..network import Network
 from ..penalties import Penalty
@@ -40,9 +41,12 @@ def jacobian(
     if isinstance(layer, Network):
         network = layer
     else:
-        network = network_of(layer, rows, replicas, backend, "float64", seed_of(rng))
+        network = network_of("jacobian", layer, rows, replicas, backend, "float64", seed_of(rng))
     R, B, n_outputs = network.replicas, rows.shape[1], network.n_outputs
-    problem = Problem(network, theta_of(network), rows, InnerProduct(np.zeros((R, B, n_outputs))), Penalty())
+    expect_shape("jacobian", "x", rows, R=(1, R) if R > 1 else 1, B=B, I=network.n_inputs)
+    problem = Problem(
+        network, theta_of("jacobian", network), rows, InnerProduct(np.zeros((R, B, n_outputs))), Penalty()
+    )
     with np.errstate(all="ignore"):
         objective = Objective(problem)
         out = {b: np.empty((R, B, n_outputs, *objective.shape(b))) for b in objective.blocks if b != THETA}

@@ -251,12 +251,11 @@ class Objective:
         f = np.zeros(self.replicas)
         moves: dict[str, list[np.ndarray]] = {block: [] for block in gradient}
         for _ in range(probes):
-            self.rounding.size = eps
-            self.home()
-            f = np.maximum(f, np.abs(self.value().f - base.f))
-            for block, part in self._with_dx(self._cost, fresh=False).items():
-                moves[block].append(part - gradient[block])
-            self.rounding.size = 0.0
+            with self.rounding.of_size(eps):
+                self.home()
+                f = np.maximum(f, np.abs(self.value().f - base.f))
+                for block, part in self._with_dx(self._cost, fresh=False).items():
+                    moves[block].append(part - gradient[block])
         self.home()
         return Noise(f + 2 * eps * base.scale, {block: np.stack(parts) for block, parts in moves.items()})
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 from .taylor import TaylorCurve
 
 FIRST, SECOND = "#1f77b4", "#d62728"
-COLUMNS = 4
 MOST = 16
 """Blocks that get axes of their own; of a deeper network the first and the last are drawn, "theta" and "x" always."""
 
@@ -25,18 +24,21 @@ def taylor_figure(result: Verification) -> Any:
     if len(curves) > MOST:
         head = (MOST - 2) // 2
         curves = [*curves[:head], *curves[-(MOST - head) :]]
-    columns = min(COLUMNS, len(curves))
-    figure, axes = new_figure(columns, math.ceil(len(curves) / columns), width=3.4, height=2.9)
+    columns = {5: 3, 6: 3, 9: 3}.get(len(curves), min(4, len(curves)))
+    figure, axes = new_figure(columns, math.ceil(len(curves) / columns), width=5.0 if columns == 1 else 3.4, height=2.9)
     for axis, curve in zip(axes.flat, curves, strict=False):
         _draw(axis, curve)
     for axis in axes.flat[len(curves) :]:
         axis.set_axis_off()
     for axis in axes[:, 0]:
-        axis.set_ylabel("difference")
-    for axis in axes[-1]:
-        axis.set_xlabel("i, with e = e0 * 0.5^i")
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+        axis.set_ylabel("difference", fontsize=8)
+    for axis in axes.flat[max(0, len(curves) - columns) : len(curves)]:  # nothing is drawn below these
+        axis.set_xlabel("i, with e = e0 * 0.5^i", fontsize=8)
+    legend: dict[str, Any] = {}
+    for axis in axes.flat:
+        legend |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    ncols = len(legend) if columns > 2 else 2
+    figure.legend(legend.values(), legend, loc="outside lower center", ncols=ncols, frameon=False, fontsize=8)
     figure.suptitle(_wrapped(f"{result.title}: {'passed' if result.passed else 'FAILED'}", 40 * columns), fontsize=9)
     return figure
 
@@ -54,12 +56,16 @@ def _draw(axis: Any, curve: TaylorCurve) -> None:
             axis.plot(i, row, "-", color=color, lw=1.2 if r == worst else 0.5, alpha=1 if r == worst else 0.4)
         judged = curve.judgements[worst].judged[order]
         axis.plot(i[judged], shown[worst][judged], "o", color=color, ms=3)
+        beyond = ~curve.clean[worst]
+        label_beyond = "across a kink" if beyond.any() else ""
+        axis.plot(i[beyond], shown[worst][beyond], "x", color="black", ms=4, label=label_beyond)
         axis.plot([], [], "-o", color=color, ms=3, label=label)
         _reference(axis, curve.e[worst], curve.rounding[worst], shown[worst], judged, order + 1)
     axis.plot(i, curve.rounding[worst], ":", color="gray", lw=1, label="rounding")
-    orders = [curve.judgements[worst].orders[k] for k in (0, 1)]
-    text = " and ".join("-" if np.isnan(o) else f"{o:.3f}" for o in orders)
-    axis.set_title(f"{curve.block}: orders {text}", fontsize=8, color="black" if curve.passed else SECOND)
+    judgement = curve.judgements[worst]
+    text = ", ".join(f"{order:.3f}" for order in judgement.orders if not np.isnan(order))
+    text = ", ".join(filter(None, (f"order {text}" if text else "", judgement.note)))
+    axis.set_title(f"{curve.block}: {text}", fontsize=8, color="black" if curve.passed else SECOND)
     axis.set_yscale("log")
     floor = max(float(np.nanmin(curve.rounding)) / 100, 1e-300)
     axis.set_ylim(bottom=floor)

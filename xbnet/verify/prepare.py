@@ -33,6 +33,14 @@ def steps_of(where: str, e0: float, steps: int) -> np.ndarray:
     return e0 * 0.5 ** np.arange(steps)
 
 
+def check_settings(where: str, tolerance: float, jitter: float) -> None:
+    """Of both tests."""
+    if not 0 < tolerance < 0.5:
+        raise ConfigError(f"{where}: expected tolerance in (0, 0.5), got {tolerance!r}")
+    if not 0 <= jitter < np.inf:
+        raise ConfigError(f"{where}: expected jitter >= 0, got {jitter!r}")
+
+
 def rows_of(where: str, x: Any) -> np.ndarray:
     """X as float64 (R or 1, B, I)."""
     try:
@@ -58,7 +66,7 @@ def cost_of(
     R, B = network.replicas, rows.shape[1]
     leading = (1, R) if R > 1 else 1
     expect_shape(where, "x", rows, R=leading, B=B, I=network.n_inputs)
-    targets = _targets(np.asarray(y), np.ndim(x))
+    targets = _targets(where, np.asarray(y), np.ndim(x))
     C = network.n_outputs
     if targets.dtype.kind in "iu":
         expect_shape(where, "y", targets, "", R=leading, B=B)
@@ -76,14 +84,14 @@ def cost_of(
     return rows, Cost(loss, targets, _weights(where, sample_weight, leading, B), task)
 
 
-def _targets(y: np.ndarray, dimensions_of_x: int) -> np.ndarray:
+def _targets(where: str, y: np.ndarray, dimensions_of_x: int) -> np.ndarray:
     """Integers (R or 1, B), or float64 (R or 1, B, C)."""
     rank = 3 if dimensions_of_x == 3 and y.ndim >= 2 else 2
     y = y if rank == 3 else y[None]
     if y.dtype.kind in "iub" and y.ndim == 2:
         return y.astype(np.intp)
     if y.dtype.kind not in "iubf":
-        raise DataError(f"expected y to be integer labels or numbers, got {y.dtype}")
+        raise DataError(f"{where}: expected y to be integer labels or numbers, got {y.dtype}")
     return (y[..., None] if y.ndim == 2 else y).astype(float)
 
 
@@ -98,41 +106,39 @@ def _weights(where: str, sample_weight: Any, leading: Any, B: int) -> np.ndarray
     return weights
 
 
-def theta_of(network: Network) -> np.ndarray:
+def theta_of(where: str, network: Network) -> np.ndarray:
     """Host theta (R, P) in float64, checked to be finite."""
     theta = network.backend.to_host(network.theta).astype(float)
     if not np.isfinite(theta).all():
-        raise DataError("expected a network with finite parameters, got NaN or infinity; has it diverged?")
+        raise DataError(f"{where}: expected a network with finite parameters, got NaN or infinity; has it diverged?")
     return theta
 
 
-def network_of(layer: Layer, x: np.ndarray, replicas: int | None, backend: Any, dtype: Any, seed: int) -> Network:
+def network_of(
+    where: str, layer: Layer, x: np.ndarray, replicas: int | None, backend: Any, dtype: Any, seed: int
+) -> Network:
     """A network of one layer, with the parameters that the layer has, if it has any yet."""
     if not isinstance(layer, Layer):
-        raise ConfigError(f"jacobian_test: expected a layer such as xbnet.Linear(3), got {layer!r}")
-    names = [spec.name for spec in layer.parameters()] if hasattr(layer, "dtype") else []
-    if names and replicas is None:
-        replicas = getattr(layer, names[0]).shape[0]
-    if hasattr(layer, "dtype"):
-        backend, dtype = layer.backend, layer.dtype
+        raise ConfigError(f"{where}: expected a layer such as xbnet.Linear(3), got {layer!r}")
+    width = x.shape[2]
+    trained = {}
+    if hasattr(layer, "backend"):  # it is a network's
+        backend, dtype, width = layer.backend, layer.dtype, layer.n_inputs
+        trained = {spec.name: getattr(layer, spec.name) for spec in layer.parameters()}
+        replicas = next((len(block) for block in trained.values()), replicas)
     if replicas is None:
-        replicas = x.shape[0] if x.shape[0] > 1 else 2
-    network = Network([layer], x.shape[2], replicas=replicas, backend=backend, dtype=dtype, rng=seed)
-    expect_shape("jacobian_test", "x", x, R=(1, replicas) if replicas > 1 else 1, B=x.shape[1], I=x.shape[2])
-    for name in names:
-        trained = getattr(layer, name)
-        expect_shape(
-            "jacobian_test", name, trained, **dict(zip("Rio", network.parameters[f"0.{name}"].shape, strict=True))
-        )
-        network.parameters[f"0.{name}"][...] = trained
+        replicas = len(x) if len(x) > 1 else 2
+    expect_shape(where, "x", x, R=(1, replicas) if replicas > 1 else 1, B=x.shape[1], I=width)
+    network = Network([layer], width, replicas=replicas, backend=backend, dtype=dtype, rng=seed)
+    for name, block in trained.items():
+        network.parameters[f"0.{name}"][...] = block
     return network
 
 
 def brief(network: Network) -> str:
     """A network in one line."""
-    layers = ", ".join(map(repr, network.layers[:4])) + (
-        f", ... ({len(network.layers)})" if len(network.layers) > 4 else ""
-    )
+    n = len(network.layers)
+    layers = ", ".join(map(repr, network.layers[:4])) + (f", ... ({n})" if n > 4 else "")
     return f"{network.n_inputs} -> [{layers}], R={network.replicas}, {network.dtype.name}, {network.backend.name}"
 
 

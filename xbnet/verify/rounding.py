@@ -7,7 +7,8 @@ as no bound from the sizes of inputs and outputs could tell it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,22 +20,40 @@ ROUNDED = ("bmm", "bmm_tn", "bmm_nt", "row_sum", "batch_sum")
 
 
 class Rounding:
-    """Stands between layers, loss and penalty and their array operations.
+    """Comes between layers, loss and penalty and their array operations while rounding is measured.
 
     Attributes
     ----------
     size
-        Every result is moved by up to this share of itself; 0: none is.
+        Every result is moved by up to this share of itself; 0: nothing is, and nothing is between.
     """
 
     def __init__(self, backend: Backend, dtype: Any):
         self.backend, self.dtype, self.size = backend, dtype, 0.0
         self.rng = np.random.default_rng(0)
+        self._users: list[tuple[Any, dict[str, Any], dict[str, Any]]] = []
 
     def attach(self, user: Any) -> None:
-        """Put itself between `user` and its `xp` and `linalg`."""
-        user.xp = Operations(user.xp, self, lambda keywords: "out" in keywords)
-        user.linalg = Operations(user.linalg, self, lambda keywords: True, ROUNDED)
+        """From now on, what `user` does by its `xp` and `linalg` is moved where `size` is set."""
+        plain = {"xp": user.xp, "linalg": user.linalg}
+        moved = {
+            "xp": Operations(user.xp, self, lambda name, keywords: "out" in keywords),
+            "linalg": Operations(user.linalg, self, lambda name, keywords: name in ROUNDED),
+        }
+        self._users.append((user, plain, moved))
+
+    @contextmanager
+    def of_size(self, size: float) -> Iterator[None]:
+        """Move results by up to `size` of themselves within this context."""
+        self.size = size
+        for user, _, moved in self._users:
+            vars(user).update(moved)
+        try:
+            yield
+        finally:
+            self.size = 0.0
+            for user, plain, _ in self._users:
+                vars(user).update(plain)
 
     def factors(self, shape: tuple[int, ...]) -> Any:
         """Random numbers near 1, on the device."""
@@ -48,19 +67,18 @@ class Rounding:
 class Operations:
     """An array namespace, or a `Linalg`, whose results are moved in place where they are rounded."""
 
-    def __init__(self, operations: Any, rounding: Rounding, rounds: Callable[[dict], bool], names: tuple = ()):
-        self._operations, self._rounding, self._rounds, self._names = operations, rounding, rounds, names
+    def __init__(self, operations: Any, rounding: Rounding, rounds: Callable[[str, dict], bool]):
+        self._operations, self._rounding, self._rounds = operations, rounding, rounds
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self._operations, name)
-        if not callable(operation) or isinstance(operation, type) or (self._names and name not in self._names):
+        if not callable(operation) or isinstance(operation, type):
             return operation
-        rounding = self._rounding
 
         def rounded(*arguments: Any, **keywords: Any) -> Any:
             result = operation(*arguments, **keywords)
-            if rounding.size and self._rounds(keywords) and result.dtype == rounding.dtype:
-                result *= rounding.factors(result.shape)
+            if self._rounds(name, keywords) and result.dtype == self._rounding.dtype:
+                result *= self._rounding.factors(result.shape)
             return result
 
         return rounded

@@ -106,6 +106,7 @@ def judge(
         note = ""
         if first[largest] <= CLEAR * rounding[largest] >= e[largest] * abs(slope):
             note = "flat"
+            negligible |= abs(slope) <= NEGLIGIBLE * rounding[largest]
         elif np.isnan(order2):
             note = "linear" if second[largest] <= CLEAR * rounding[largest] else "by agreement"
     if np.isnan(order2):

@@ -1,0 +1,87 @@
+"""What every rival has to do: networks, their first weights, data, and how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Case:
+    """SGD steps with softmax cross-entropy in float32, on batches gathered from data that lie in memory.
+
+    Attributes
+    ----------
+    name
+        What the table calls it.
+    widths
+        Inputs, hidden layers, classes.
+    batch
+        B.
+    activation
+        Of the hidden layers: "tanh" or "relu".
+    blocks
+        Residual blocks x + W2 s(x W1 + b) of the first width, in front of the linear layers.
+    replicas
+        R networks with learning rates of their own, on shared batches.
+    steps
+        Of one epoch over the data.
+    lr
+        Learning rate, of the first replica.
+    """
+
+    name: str
+    widths: tuple[int, ...]
+    batch: int
+    activation: str = "tanh"
+    blocks: int = 0
+    replicas: int = 1
+    steps: int = 1
+    lr: float = 0.05
+
+    @property
+    def learning_rates(self) -> np.ndarray:
+        """(R,), falling from lr to lr / 2."""
+        return np.linspace(self.lr, self.lr / 2, self.replicas).astype(np.float32)
+
+    def start(self) -> list[dict[str, np.ndarray]]:
+        """The first weights of each layer: W (R, I, O) and b (R, 1, O); in blocks W1, b, W2."""
+        rng = np.random.default_rng(1)
+
+        def draw(*shape: int) -> np.ndarray:
+            return rng.normal(0, np.sqrt(1 / shape[0]), (self.replicas, *shape)).astype(np.float32)
+
+        def zeros(n: int) -> np.ndarray:
+            return np.zeros((self.replicas, 1, n), np.float32)
+
+        n, depth = self.widths[0], max(self.blocks, 1)
+        blocks = [{"W1": draw(n, n), "b": zeros(n), "W2": draw(n, n) / np.float32(depth)} for _ in range(self.blocks)]
+        return blocks + [{"W": draw(i, o), "b": zeros(o)} for i, o in pairwise(self.widths)]
+
+    def data(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """x (N, I), labels (N,) that can be learnt, and the rows of each step (steps, B): each sample once, in order.
+
+        In order, because scikit-learn can't be told an order of its own; the others gather the rows nevertheless.
+        """
+        rng = np.random.default_rng(0)
+        n = self.steps * self.batch
+        x = rng.normal(size=(n, self.widths[0])).astype(np.float32)
+        labels = (x @ rng.normal(size=(self.widths[0], self.widths[-1]))).argmax(axis=1)
+        labels[: self.widths[-1]] = np.arange(self.widths[-1])  # no class is missing
+        return x, labels, np.arange(n).reshape(self.steps, self.batch)
+
+
+SINGLE = (
+    Case("5-10-7-5, batch 64", (5, 10, 7, 5), 64, steps=128),
+    Case("2-16-16-16-16-5, batch 64", (2, 16, 16, 16, 16, 5), 64, steps=128),
+    Case("784-300-10, batch 128", (784, 300, 10), 128, "relu", steps=16),
+    Case("256x4-10, batch 256", (256, 256, 256, 256, 256, 10), 256, "relu", steps=8),
+    Case("1024x4-10, batch 512", (1024, 1024, 1024, 1024, 1024, 10), 512, "relu", steps=1, lr=0.01),
+    Case("residual 64 wide, 20 deep, batch 64", (64, 5), 64, blocks=20, steps=16, lr=0.01),
+)
+STACKS = tuple(
+    Case(f"{R:,} stacked 5-10-7-5, batch 64", (5, 10, 7, 5), 64, replicas=R, steps=steps)
+    for R, steps in ((9, 32), (100, 8), (1000, 1))
+)

@@ -1,0 +1,83 @@
+"""xbnet, and its floor: the bare sequence of a step's matrix products."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import xbnet
+
+from .cases import Case
+from .rival import Rival
+
+
+class Xbnet(Rival):
+    """xbnet's parts, in the order in which `fit` calls them."""
+
+    def __init__(self, case: Case):
+        super().__init__(case)
+        layers = [xbnet.Residual(case.activation) for _ in range(case.blocks)]
+        layers += [xbnet.Linear(n, case.activation) for n in case.widths[1:-1]]
+        layers.append(xbnet.Linear(case.widths[-1]))
+        self.network = xbnet.Network(layers, case.widths[0], replicas=case.replicas, rng=0)
+        for k, layer in enumerate(case.start()):
+            for name, value in layer.items():
+                self.network.parameters[f"{k}.{name}"][...] = value
+        self.loss = xbnet.SoftmaxCrossEntropy().bind(self.network)
+        self.optimizer = xbnet.SGD(case.learning_rates.astype(float)).bind(self.network)
+        self.x, self.y, self.rows = case.data()
+        self.xb = np.empty((1, case.batch, case.widths[0]), np.float32)
+        self.yb = np.empty((1, case.batch), np.intp)
+
+    def run(self, epochs: int) -> None:
+        network, loss, optimizer = self.network, self.loss, self.optimizer
+        gather, x, y, xb, yb = network.backend.linalg.gather, self.x, self.y, self.xb, self.yb
+        for s in range(epochs * self.case.steps):
+            index = self.rows[None, s % self.case.steps]
+            gather(x, index, xb)
+            gather(y, index, yb)
+            loss(network.forward(xb, training=True), yb, network.output_gradient)
+            network.backward()
+            optimizer.step()
+
+    def weights(self) -> list[dict[str, np.ndarray]]:
+        parameters = self.network.parameters
+        return [{name: parameters[f"{k}.{name}"] for name in layer} for k, layer in enumerate(self.case.start())]
+
+    @staticmethod
+    def version() -> str:
+        return f"xbnet {xbnet.__version__} on NumPy {np.__version__}"
+
+
+class BareProducts(Rival):
+    """The matrix products of the step and nothing else: forward, by the weights, by the inputs of all but the first.
+
+    No library that calls the same BLAS can be faster. It computes no step, so its numbers mean nothing.
+    """
+
+    checked = False
+
+    def __init__(self, case: Case):
+        super().__init__(case)
+        sizes = [matrix.shape[1:] for layer in case.start() for name, matrix in layer.items() if name != "b"]
+        rng = np.random.default_rng(0)
+
+        def draw(*shape: int) -> np.ndarray:
+            return rng.normal(size=(case.replicas, *shape)).astype(np.float32).squeeze()
+
+        self.products = []
+        for k, (i, o) in enumerate(sizes):
+            x, w, dy = draw(case.batch, i), draw(i, o), draw(case.batch, o)
+            self.products.append((x, w, np.empty_like(dy)))
+            self.products.append((x.swapaxes(-1, -2), dy, np.empty_like(w)))
+            if k > 0:
+                self.products.append((dy, w.swapaxes(-1, -2), np.empty_like(x)))
+
+    def run(self, epochs: int) -> None:
+        matmul, products = np.matmul, self.products
+        for _ in range(epochs * self.case.steps):
+            for a, b, out in products:
+                matmul(a, b, out=out)
+
+    @staticmethod
+    def version() -> str:
+        return ""

@@ -1,0 +1,169 @@
+"""PyTorch: eager, compiled, a loop over networks, and `torch.func.vmap`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+from torch.func import functional_call, grad, stack_module_state, vmap
+
+from .cases import Case
+from .rival import Rival, Unable
+
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+LOOP = 10
+"""How many networks of a stack the loop trains: its time is proportional to them."""
+
+
+class Block(nn.Module):
+    """x + W2 s(x W1 + b)."""
+
+    def __init__(self, n: int, activation: nn.Module):
+        super().__init__()
+        self.first, self.activation, self.second = nn.Linear(n, n), activation, nn.Linear(n, n, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.second(self.activation(self.first(x)))
+
+
+def matrices(module: nn.Module) -> list[tuple[str, nn.Linear, bool]]:
+    """Name in `Case.start`, layer, whether a new entry of it begins there."""
+    if isinstance(module, Block):
+        return [("W1", module.first, True), ("W2", module.second, False)]
+    return [("W", module, True)] if isinstance(module, nn.Linear) else []
+
+
+def build(case: Case, r: int) -> nn.Sequential:
+    """Network r of a case."""
+    activation = {"tanh": nn.Tanh, "relu": nn.ReLU}[case.activation]
+    modules: list[nn.Module] = [Block(case.widths[0], activation()) for _ in range(case.blocks)]
+    for i, o in pairwise(case.widths):
+        modules += [nn.Linear(i, o), activation()]
+    model, at = nn.Sequential(*modules[:-1]), -1
+    start = case.start()
+    with torch.no_grad():
+        for name, layer, new in (found for module in model for found in matrices(module)):
+            at += new
+            layer.weight.copy_(torch.from_numpy(start[at][name][r].T.copy()))
+            if layer.bias is not None:
+                layer.bias.copy_(torch.from_numpy(start[at]["b"][r, 0]))
+    return model
+
+
+def read(model: nn.Sequential) -> list[dict[str, np.ndarray]]:
+    """As `Case.start` has them, of one network."""
+    entries: list[dict[str, np.ndarray]] = []
+    for name, layer, new in (found for module in model for found in matrices(module)):
+        if new:
+            entries.append({})
+        entries[-1][name] = layer.weight.detach().numpy().T[None]
+        if layer.bias is not None:
+            entries[-1]["b"] = layer.bias.detach().numpy()[None, None]
+    return entries
+
+
+class Torch(Rival):
+    """What they share: data as tensors."""
+
+    def __init__(self, case: Case):
+        super().__init__(case)
+        self.x, self.y, self.rows = (torch.from_numpy(a) for a in case.data())
+
+    @staticmethod
+    def version() -> str:
+        return f"PyTorch {torch.__version__}"
+
+
+class Eager(Torch):
+    """The loop of every tutorial; a stack is one network after the other."""
+
+    def __init__(self, case: Case):
+        super().__init__(case)
+        self.steps = [self._step(r) for r in range(self.networks)]
+
+    @property
+    def networks(self) -> int:
+        return min(self.case.replicas, LOOP)
+
+    def _step(self, r: int) -> Callable[[torch.Tensor], None]:
+        model, criterion = build(self.case, r), nn.CrossEntropyLoss()
+        optimizer = torch.optim.SGD(model.parameters(), lr=float(self.case.learning_rates[r]))
+        if r == 0:
+            self.model = model
+        x, y = self.x, self.y
+
+        def step(index: torch.Tensor) -> None:
+            optimizer.zero_grad(set_to_none=True)
+            criterion(model(x[index]), y[index]).backward()
+            optimizer.step()
+
+        return step
+
+    def run(self, epochs: int) -> None:
+        for step in self.steps:
+            for _ in range(epochs):
+                for index in self.rows:
+                    step(index)
+
+    def weights(self) -> list[dict[str, np.ndarray]]:
+        return read(self.model)
+
+
+class Compiled(Eager):
+    """The same step, with loss and update through `torch.compile`."""
+
+    def _step(self, r: int) -> Callable[[torch.Tensor], None]:
+        if self.case.replicas > 1:
+            raise Unable("one network only")
+        model, criterion = build(self.case, r), nn.CrossEntropyLoss()
+        optimizer = torch.optim.SGD(model.parameters(), lr=float(self.case.learning_rates[r]))
+        self.model = model
+        loss = torch.compile(lambda x, y: criterion(model(x), y))
+        update = torch.compile(optimizer.step)
+        x, y = self.x, self.y
+
+        def step(index: torch.Tensor) -> None:
+            optimizer.zero_grad(set_to_none=True)
+            loss(x[index], y[index]).backward()
+            update()
+
+        return step
+
+
+class Vmap(Torch):
+    """`torch.func`: gradients of stacked parameters, vectorized over the networks."""
+
+    def __init__(self, case: Case):
+        super().__init__(case)
+        if case.replicas == 1:
+            raise Unable("stacks only")
+        models = [build(case, r) for r in range(case.replicas)]
+        self.model, (parameters, _) = models[0], stack_module_state(models)
+        self.parameters = {name: value.detach() for name, value in parameters.items()}
+        criterion, model = nn.CrossEntropyLoss(), self.model
+        self.gradients = vmap(
+            grad(lambda p, x, y: criterion(functional_call(model, p, (x,)), y)), in_dims=(0, None, None)
+        )
+        self.lr = torch.from_numpy(case.learning_rates)
+
+    def run(self, epochs: int) -> None:
+        columns = {name: self.lr.reshape(-1, *[1] * (v.dim() - 1)) for name, v in self.parameters.items()}
+        with torch.no_grad():
+            for index in self.rows.repeat(epochs, 1):
+                gradients = self.gradients(self.parameters, self.x[index], self.y[index])
+                for name, value in self.parameters.items():
+                    value.addcmul_(columns[name], gradients[name], value=-1)
+
+    def weights(self) -> list[dict[str, np.ndarray]]:
+        names = [name.removesuffix(".weight") for name in self.parameters if name.endswith("weight")]
+        return [
+            {
+                "W": self.parameters[f"{name}.weight"].numpy().swapaxes(1, 2),
+                "b": self.parameters[f"{name}.bias"].numpy()[:, None],
+            }
+            for name in names
+        ]

@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+
+from xbnet.links import LINKS
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_far_out_all_is_finite(link):
+    value, decide = LINKS[link]
+    z = np.array([[1e4, -1e4, 0.0], [-1e4, 3.0, 3.0]])
+    with np.errstate(all="raise", under="ignore"):
+        assert np.isfinite(value(z)).all()
+        assert np.isfinite(decide(value(z))).all()
+
+
+def test_values():
+    z = np.log([[[1.0, 2.0, 5.0]]])
+    np.testing.assert_allclose(LINKS["softmax"][0](z), [[[0.125, 0.25, 0.625]]])
+    np.testing.assert_allclose(LINKS["sigmoid"][0](z), [[[1 / 2, 2 / 3, 5 / 6]]])
+    assert LINKS["identity"][0](z) is z
+
+
+def test_decisions():
+    p = np.array([[0.5, 0.49, 0.9], [0.2, 0.1, 0.2]])
+    assert LINKS["softmax"][1](p).tolist() == [2, 0]
+    assert LINKS["sigmoid"][1](p).tolist() == LINKS["scores"][1](p).tolist() == [2, 0]
+    assert LINKS["multilabel"][1](p).tolist() == [[1, 0, 1], [0, 0, 0]]

@@ -1,0 +1,126 @@
+"""Weights to and from scikit-learn's own networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.validation import check_is_fitted
+
+from ..errors import ConfigError
+from ..layers import Linear
+from ..optimizers import Optimizer
+
+SHARED = (
+    "hidden_layer_sizes",
+    "activation",
+    "solver",
+    "alpha",
+    "batch_size",
+    "learning_rate_init",
+    "max_iter",
+    "shuffle",
+    "random_state",
+    "tol",
+    "verbose",
+    "warm_start",
+    "momentum",
+    "nesterovs_momentum",
+    "early_stopping",
+    "validation_fraction",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+    "n_iter_no_change",
+)
+"""Parameters that both have, with the same meaning."""
+ACTIVATIONS = {"identity": "identity", "relu": "relu", "tanh": "tanh", "sigmoid": "logistic"}
+"""xbnet's name -> scikit-learn's."""
+
+
+def parameters_of(mlp: Any) -> dict[str, Any]:
+    """An xbnet estimator's parameters from scikit-learn's.
+
+    Raises
+    ------
+    ConfigError
+        The network uses what xbnet has not.
+    """
+    where = f"from_sklearn({type(mlp).__name__})"
+    if not isinstance(mlp, (MLPClassifier, MLPRegressor)):
+        raise ConfigError(f"{where}: expected an MLPClassifier or MLPRegressor of scikit-learn")
+    if mlp.solver == "lbfgs":
+        raise ConfigError(f"{where}: solver='lbfgs' has no counterpart; train with 'adam' or 'sgd'")
+    if getattr(mlp, "loss", "squared_error") not in ("log_loss", "squared_error"):
+        raise ConfigError(f"{where}: loss={mlp.loss!r} has no counterpart")
+    if mlp.solver == "sgd" and mlp.learning_rate != "constant":
+        raise ConfigError(f"{where}: learning_rate={mlp.learning_rate!r} has no counterpart; see `schedule`")
+    return {name: getattr(mlp, name) for name in SHARED}
+
+
+def take_weights(estimator: Any, mlp: Any) -> Any:
+    """Give an estimator that knows its targets the weights of a fitted scikit-learn network."""
+    check_is_fitted(mlp)
+    estimator.n_features_in_ = mlp.n_features_in_
+    if hasattr(mlp, "feature_names_in_"):
+        estimator.feature_names_in_ = mlp.feature_names_in_
+    estimator._start()
+    network = estimator.network_
+    layers = [layer for layer in network.layers if isinstance(layer, Linear)]
+    for layer, W, b in zip(layers, mlp.coefs_, mlp.intercepts_, strict=True):
+        layer.W[...] = network.backend.asarray(W[None], network.dtype)
+        layer.b[...] = network.backend.asarray(b[None, None], network.dtype)
+    network.link = estimator._loss().links[estimator._task]
+    estimator.n_iter_ = 0
+    estimator.n_layers_ = mlp.n_layers_
+    return estimator
+
+
+def scikit_learn_of(estimator: Any, kind: Any) -> Any:
+    """A fitted scikit-learn network of the class `kind` with an estimator's weights.
+
+    Raises
+    ------
+    ConfigError
+        It has something that scikit-learn has not.
+    """
+    check_is_fitted(estimator, "network_")
+    layers = estimator.network_.layers
+    where = f"{type(estimator).__name__}.to_sklearn"
+    names = {getattr(layer.activation, "name", "identity") for layer in layers[:-1] if isinstance(layer, Linear)}
+    if not all(isinstance(layer, Linear) for layer in layers):
+        raise ConfigError(f"{where}: scikit-learn has fully connected layers only, not {layers!r}")
+    if estimator.n_members > 1 or estimator.loss != "auto":
+        raise ConfigError(f"{where}: scikit-learn has one member and the default loss only")
+    if len(names) > 1 or not names <= set(ACTIVATIONS):
+        raise ConfigError(f"{where}: scikit-learn has one of {', '.join(ACTIVATIONS.values())} for all layers")
+    settings = {name: getattr(estimator, name) for name in SHARED}
+    settings["hidden_layer_sizes"] = tuple(layer.n_outputs for layer in layers[:-1])
+    settings["activation"] = ACTIVATIONS[names.pop()] if names else "identity"
+    if isinstance(settings["solver"], Optimizer) or settings["solver"] not in ("adam", "sgd"):
+        settings["solver"] = "adam"
+    if settings["batch_size"] == "full":
+        settings["batch_size"] = "auto"
+    mlp = kind(**settings)
+    mlp.coefs_ = [W.copy() for W in estimator.coefs_]
+    mlp.intercepts_ = [b.copy() for b in estimator.intercepts_]
+    mlp.n_features_in_ = estimator.n_features_in_
+    if hasattr(estimator, "feature_names_in_"):
+        mlp.feature_names_in_ = estimator.feature_names_in_
+    mlp.n_layers_, mlp.n_outputs_ = len(layers) + 1, estimator.n_outputs_
+    mlp.n_iter_, mlp.t_ = estimator.n_iter_, getattr(estimator, "t_", 0)
+    mlp.loss_curve_, mlp.validation_scores_ = list(estimator.loss_curve_), estimator.validation_scores_
+    mlp.loss_ = estimator.loss_curve_[-1] if estimator.loss_curve_ else None
+    mlp.best_loss_ = getattr(estimator, "best_loss_", None)
+    mlp.best_validation_score_ = getattr(estimator, "best_validation_score_", None)
+    mlp._no_improvement_count = 0
+    mlp.out_activation_ = {"softmax": "softmax", "multilabel": "logistic"}.get(estimator.network_.link, "identity")
+    if isinstance(mlp, MLPClassifier):
+        mlp.classes_ = estimator.classes_
+        targets = estimator.classes_
+        if estimator._task == "multilabel" and estimator.n_outputs_ > 1:
+            targets = np.eye(estimator.n_outputs_, dtype=int)
+        mlp._label_binarizer = LabelBinarizer().fit(targets)
+    return mlp
