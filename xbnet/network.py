@@ -286,6 +286,7 @@ class Network:
         where = self.backend.asarray(index)
         twin.theta[...] = self.theta[where]
         twin.state[...] = self.state[where]
+        twin.release()  # its layers are copies, and hold this network's buffers
         return twin
 
     def buffer_bytes(self, B: int) -> int:

@@ -262,8 +262,8 @@ class Trainer:
         if len(stay) == 0:
             return
         index = self.live.backend.asarray(stay)
-        everyone, self.live = self.live, self.live.select(stay)
-        everyone.release()
+        self.live.release()
+        self.live = self.live.select(stay)
         self.optimizer = self.optimizer.select(stay, self.live)
         self.loss_settings = self.loss_settings.select(stay)
         self.penalty_settings = self.penalty_settings.select(stay)

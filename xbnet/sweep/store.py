@@ -22,7 +22,7 @@ from ..errors import ConfigError, DataError
 from ..files import make_folder, write_text, write_with
 from ..history import PER_REPLICA, plain
 from .build import Program
-from .chunk import Outcome
+from .chunk import OUTCOME, Outcome
 from .plan import Member
 
 SCHEMA = "xbnet.sweep/1"
@@ -103,8 +103,7 @@ def _outcome(rows: dict[int, dict[str, Any]], arrays: dict[str, np.ndarray]) -> 
     """Those members of a chunk's arrays that have a line."""
     where = [i for i, member in enumerate(arrays["members"].tolist()) if member in rows]
     members = tuple(int(arrays["members"][i]) for i in where)
-    keep = ("status", "last_epoch", "best_epoch", "score", "seconds", "train_loss", "train_accuracy", "val_loss")
-    found = [{key: _number(rows[m][key]) for key in (*keep, "val_accuracy")} for m in members]
+    found = [{key: _number(rows[m][key]) for key in OUTCOME} for m in members]
     curves = {name: arrays[f"curves.{name}"][:, where] for name in PER_REPLICA}
     return Outcome(members, tuple(found), arrays["theta"][where], arrays["state"][where], curves)
 
