@@ -5,21 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datasets import Dataset
 from ..errors import ConfigError
-from ..evaluation import evaluate
 from ..files import make_folder, write_text
 from ..history import History, plain
-from ..losses import Loss
-from ..network import Network
-from ..optimizers import Optimizer
-from ..tensorboard import event_writer
-from ..training import fit
 from . import arguments as flags
+
+if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
+    from ..datasets import Dataset
+    from ..losses import Loss
+    from ..network import Network
+    from ..optimizers import Optimizer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, and report."""
+    from ..network import Network
+
     folder = make_folder(args.out) if args.out else None
     for flag in ("checkpoint_every", "tensorboard"):
         if folder is None and getattr(args, flag):
@@ -73,6 +74,9 @@ def train(
     args: argparse.Namespace, folder: Path | None, network: Network, loss: Loss, optimizer: Optimizer, data: Dataset
 ) -> History:
     """Run `fit`; with a folder, so that an interrupted run can be resumed."""
+    from ..tensorboard import event_writer
+    from ..training import fit
+
     settings = flags.fit_settings_from(args) | {"progress": False if args.quiet else None}
     if folder is None:
         return fit(network, loss, optimizer, data, **settings)
@@ -103,6 +107,8 @@ def summarize(
 
     Losses and accuracies are those of the weights that the network ends with, over whole parts, when not training.
     """
+    from ..evaluation import evaluate
+
     R, n, epochs = network.replicas, len(data.train.x), len(history)
     batch_size = min(args.batch_size or n, n)
     result: dict[str, Any] = {
