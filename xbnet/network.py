@@ -84,7 +84,11 @@ class Network:
         self._bare = copy_layers(layers)
         self.streams = [stream(seed, "dropout") for seed in self.seeds]
         self._build()
-        self._allocate()
+        try:
+            self._allocate()
+        except MemoryError:
+            size = self.replicas * sum(spec.size for spec in self.specs)
+            raise ConfigError(f"Network: {size:,} parameters don't fit into memory; take smaller layers") from None
         self._initialize()
 
     # -- construction ----------------------------------------------------------------------------------------------

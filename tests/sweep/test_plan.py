@@ -33,7 +33,13 @@ def test_members_are_configurations_times_seeds_times_folds(data):
 
 
 def test_what_changes_shapes_or_the_program_sorts_into_buckets(data):
-    space = {"lr": [0.1, 0.2], "l2": [0, 1], "hidden": [3, (3, 3)], "batch_size": [8, 16], "activation": ["tanh", "relu"]}
+    space = {
+        "lr": [0.1, 0.2],
+        "l2": [0, 1],
+        "hidden": [3, (3, 3)],
+        "batch_size": [8, 16],
+        "activation": ["tanh", "relu"],
+    }
     plan, members, _ = planned(data, space)
     assert plan.buckets == 8
     for chunk in plan.chunks:
@@ -65,7 +71,8 @@ def test_memory_cuts_chunks_and_one_network_must_fit(data):
     assert (len(free.chunks), len(tight.chunks)) == (1, 3)
     assert tight.bytes <= tight.budget
     with pytest.raises(
-        xbnet.ConfigError, match=r"^sweep: expected memory for at least one network \(.* kB with 2 at once\), got 9 kB; "
+        xbnet.ConfigError,
+        match=r"^sweep: expected memory for at least one network \(.* kB with 2 at once\), got 9 kB; ",
     ):
         planned(data, {"lr": [0.1] * 12}, workers=2, budget=9_000)
 

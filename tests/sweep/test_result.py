@@ -79,7 +79,9 @@ def test_pandas(result, monkeypatch):
     assert frame.shape[0] == 36
     assert frame["score"].idxmin() == result.ranking()[0]
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-    with pytest.raises(xbnet.ConfigError, match=r"^sweep: to_pandas needs pandas; install it with: pip install pandas$"):
+    with pytest.raises(
+        xbnet.ConfigError, match=r"^sweep: to_pandas needs pandas; install it with: pip install pandas$"
+    ):
         result.to_pandas()
 
 
