@@ -14,7 +14,7 @@ from ..trainer import Trainer
 
 WORKING_SET = 3 << 20
 """Bytes that a stack on a CPU may touch per step. Up to here a larger stack shares the cost of each NumPy call among
-more networks; beyond, its arrays leave the core's caches, and the stack gets slower (measured by `benchmarks/stacks`,
+more networks; beyond, its arrays leave the core's caches, and the stack gets slower (measured by `benchmarks/stack_size`,
 see docs/stacks.md)."""
 
 
@@ -46,8 +46,8 @@ def footprint(trainer: Trainer) -> Footprint:
     order = 2 * n * np.dtype(np.intp).itemsize if n > B else 0  # as drawn, and cut into batches
     activations = network.buffer_bytes(B)
     theta = network.n_parameters * network.dtype.itemsize
-    # theta, its gradient, the optimizer's state and work, the best weights, the penalty's work; and where replicas leave
-    # early, for a moment the stack before and after beside each other
+    # theta, its gradient, the optimizer's state and work, the best weights, the penalty's work; and where replicas
+    # leave early, for a moment the stack before and after beside each other
     rows = 4 + len(trainer.optimizer.slots) + trainer.penalty.active + 4 * (trainer.patience is not None)
     batch = B * (network.n_inputs + 2) * 8
     touched = activations + theta * (2 + len(trainer.optimizer.slots) + 1)
