@@ -2,8 +2,6 @@
 
     python -m benchmarks.stacks steps       time per network and step, 5-10-7-5, batch 64
     python -m benchmarks.stacks search      StackedSearchCV against GridSearchCV(MLPClassifier, n_jobs=2) on GMM
-    python -m benchmarks.stacks memory      bytes of a stack against theta x (2 + optimizer state) + activations
-    python -m benchmarks.stacks crossover   time against stack size for several widths and batches, as a picture
 
 With other work on the machine, pin the process to one core and count its processor time instead of wall time:
 
@@ -18,7 +16,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -29,7 +26,7 @@ from threadpoolctl import threadpool_limits
 import xbnet
 from xbnet.sweep.build import Program, make_trainer, settings_for
 from xbnet.sweep.executors import cores
-from xbnet.sweep.footprint import WORKING_SET, footprint, loss_bytes
+from xbnet.sweep.footprint import footprint
 from xbnet.sweep.plan import make_members, make_plan
 from xbnet.sweep.pool import make_pool
 from xbnet.sweep.space import complete
@@ -269,134 +266,16 @@ def search(repeats: int) -> None:
     print(f"ratio of medians: {theirs / ours:.1f}")
 
 
-# -- memory ------------------------------------------------------------------------------------------------------------
-
-
-def memory(repeats: int) -> None:
-    del repeats
-    columns = f"{'networks':>9}{'widths':>12}{'batch':>7}{'optimizer':>11}"
-    print(f"{columns}{'estimate':>12}{'measured':>12}{'bound':>12}{'of it':>8}")
-    for R, hidden, batch, optimizer in (
-        (100, (10, 7), 64, "sgd"),
-        (1000, (10, 7), 64, "adam"),
-        (100, (32, 32), 64, "adam"),
-        (32, (128, 128), 64, "adam"),
-        (32, (128, 128), 64, "sgd"),
-        (8, (512, 512), 64, "adam"),
-    ):
-        pool = make_pool(dataset(B * 4))
-        fixed = {"hidden": hidden, "batch_size": batch, "optimizer": optimizer, "epochs": 2, "patience": 5}
-        rows = [settings_for(complete({"lr": lr}, fixed, None), pool) for lr in learning_rates(R)]
-        program, members = Program(pool), make_members(rows, [0], None)
-        probe = make_trainer(program, members[:1])
-        cost = footprint(probe)
-        theta = probe.network.n_parameters * 4 * (2 + len(probe.optimizer.slots))
-        # The bound: the least it could take, and a fifth more; what the loss keeps per sample counts as activations.
-        bound = 1.2 * R * (theta + probe.network.buffer_bytes(batch) + loss_bytes(probe.network, batch))
-        tracemalloc.start()
-        trainer = make_trainer(program, members)
-        while not trainer.done:
-            trainer.run_epoch()
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        estimate = cost.per_network * R + cost.order
-        widths = "-".join(map(str, hidden))
-        print(
-            f"{R:>9}{widths:>12}{batch:>7}{optimizer:>11}{estimate / 1e6:>9.2f} MB{peak / 1e6:>9.2f} MB"
-            f"{bound / 1e6:>9.2f} MB{peak / bound:>8.0%}"
-        )
-
-
-# -- crossover ---------------------------------------------------------------------------------------------------------
-
-
-def one_step(width: int, batch: int, R: int) -> tuple[Run, int]:
-    """A step of a stack of width-width-width-10 networks, and the bytes that it touches per network."""
-    rng = np.random.default_rng(0)
-    layers = [xbnet.Linear(width, "tanh"), xbnet.Linear(width, "tanh"), xbnet.Linear(10)]
-    network = xbnet.Network(layers, width, replicas=R, rng=0)
-    loss, optimizer = xbnet.SoftmaxCrossEntropy().bind(network), xbnet.SGD(0.01).bind(network)
-    x = rng.normal(size=(1, batch, width)).astype(np.float32)
-    y = rng.integers(0, 10, (1, batch))
-
-    def run() -> None:
-        loss(network.forward(x, training=True), y, network.output_gradient)
-        network.backward()
-        optimizer.step()
-
-    return run, network.buffer_bytes(batch) // R + 3 * network.n_parameters * 4
-
-
-def crossover(repeats: int, picture: str | None = None) -> None:
-    """Processor time of one step on one core, best of several: what a stack costs, whatever runs beside it."""
-    sizes = [2**k for k in range(10)]
-    curves = {}
-    with threadpool_limits(limits=1, user_api="blas"):
-        for width in (8, 32, 128, 512):
-            for batch in (16, 64, 256):
-                times = []
-                for R in sizes:
-                    run, touched = one_step(width, batch, R)
-                    if R * touched > 2e8:
-                        break
-                    run()
-                    best, until = float("inf"), time.perf_counter() + 0.05 * repeats
-                    while time.perf_counter() < until:
-                        started = time.process_time()
-                        run()
-                        best = min(best, time.process_time() - started)
-                    times.append(best / R * 1e6)
-                chosen = max(1, WORKING_SET // touched)
-                curves[width, batch] = times, chosen
-                best = int(np.argmin(times))
-                line = " ".join(f"{t:.1f}" for t in times)
-                print(f"width {width:>3} batch {batch:>3} ({touched / 1e3:>6.0f} kB): {line}", end="")
-                print(
-                    f" | best at R={sizes[best]}, {times[0] / times[best]:.1f} x; the sweep takes {chosen}", flush=True
-                )
-    if picture:
-        draw(curves, sizes, picture)
-
-
-def draw(curves: dict, sizes: list[int], path: str) -> None:
-    from xbnet.plots import new_figure, save_figure
-
-    figure, axes = new_figure(3, width=4.0, height=3.6)
-    for axis, batch in zip(axes[0], (16, 64, 256), strict=True):
-        for width, color in ((8, "C0"), (32, "C1"), (128, "C2"), (512, "C3")):
-            times, chosen = curves[width, batch]
-            R = np.array(sizes[: len(times)])
-            relative = np.array(times) / times[0]
-            axis.plot(R, relative, ".-", color=color, label=f"width {width}")
-            axis.plot(
-                min(chosen, R[-1]),
-                np.interp(np.log(min(chosen, R[-1])), np.log(R), relative),
-                "o",
-                ms=9,
-                mfc="none",
-                color=color,
-            )
-        axis.axhline(1, color="k", lw=0.8, ls=":")
-        axis.set(xscale="log", yscale="log", ylim=(0.05, 2), xlabel="networks in the stack", title=f"batch {batch}")
-        axis.grid(alpha=0.3, which="both")
-    axes[0, 0].set_ylabel("time per network and step, alone = 1")
-    axes[0, 0].legend(frameon=False, fontsize=8)
-    save_figure(figure, path, dpi=90)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["steps", "search", "memory", "crossover"])
+    parser.add_argument("what", choices=["steps", "search"])
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--cpu", action="store_true", help="`steps`: processor time of all threads, not wall time")
-    parser.add_argument("--picture", help="where `crossover` draws")
     args = parser.parse_args()
     if args.what == "steps":
         steps(args.repeats, time.process_time if args.cpu else time.perf_counter)
-    elif args.what == "crossover":
-        crossover(args.repeats, args.picture)
     else:
-        {"search": search, "memory": memory}[args.what](args.repeats)
+        search(args.repeats)
 
 
 if __name__ == "__main__":

@@ -158,3 +158,17 @@ def test_powers_do_not_depend_on_the_size_of_the_stack(data, schedule, gamma):
     space = {"schedule.gamma": [gamma, gamma, 0.5], "beta1": [0.1, 0.3, 0.7]}
     every = {"schedule.every": 1} if schedule == "step" else {}
     xbnet.assert_replica_equal(xbnet.sweep(space, data, optimizer="adam", schedule=schedule, epochs=4, **every))
+
+
+@pytest.mark.parametrize("backend", ["cupy", "dpnp"])
+def test_other_backends_agree_within_the_stated_tolerance(backend):
+    try:
+        xbnet.get_backend(backend)
+    except xbnet.BackendError as error:
+        pytest.skip(str(error))
+    data, space = make_data(60, 20), {"lr": [0.01, 0.3], "l2": [0, 1e-3]}
+    settings = {"epochs": 3, "patience": 1, "folds": 2, "batch_size": 10, "hidden": (5,)}
+    result = xbnet.sweep(space, data, backend=backend, **settings)
+    xbnet.assert_replica_equal(result, [0, 5])
+    on_host = xbnet.sweep(space, data, **settings)
+    np.testing.assert_allclose(result.column("val_loss"), on_host.column("val_loss"), rtol=1e-3)

@@ -33,14 +33,8 @@ def test_members_are_configurations_times_seeds_times_folds(data):
 
 
 def test_what_changes_shapes_or_the_program_sorts_into_buckets(data):
-    space = {
-        "lr": [0.1, 0.2],
-        "l2": [0, 1],
-        "hidden": [3, (3, 3)],
-        "batch_size": [8, 16],
-        "activation": ["tanh", "relu"],
-    }
-    plan, members, _ = planned(data, space)
+    shapes = {"hidden": [3, (3, 3)], "batch_size": [8, 16], "activation": ["tanh", "relu"]}
+    plan, members, _ = planned(data, {"lr": [0.1, 0.2], "l2": [0, 1]} | shapes)
     assert plan.buckets == 8
     for chunk in plan.chunks:
         keys = [(m.settings["hidden"], m.settings["batch_size"], m.settings["activation"]) for m in chunk.members]
@@ -70,10 +64,8 @@ def test_memory_cuts_chunks_and_one_network_must_fit(data):
     tight, _, _ = planned(data, {"lr": [0.1] * 12}, workers=1, budget=5 * each.per_network + each.order)
     assert (len(free.chunks), len(tight.chunks)) == (1, 3)
     assert tight.bytes <= tight.budget
-    with pytest.raises(
-        xbnet.ConfigError,
-        match=r"^sweep: expected memory for at least one network \(.* kB with 2 at once\), got 9 kB; ",
-    ):
+    line = r"^sweep: expected memory for at least one network \(.* kB with 2 at once\), got 9 kB; raise memory"
+    with pytest.raises(xbnet.ConfigError, match=line):
         planned(data, {"lr": [0.1] * 12}, workers=2, budget=9_000)
 
 
@@ -108,5 +100,5 @@ def test_bytes_in_and_out():
     assert parse_bytes("x", "1.5GB") == 1_500_000_000
     assert parse_bytes("x", 1e6) == 1_000_000
     for wrong in ("0", "-1 MB", "MB", "nan"):
-        with pytest.raises(xbnet.ConfigError, match="^x: expected bytes, a number or text like '500 MB', got "):
+        with pytest.raises(xbnet.ConfigError, match=r"^x: expected bytes, a number or text like '500 MB', got "):
             parse_bytes("x", wrong)

@@ -53,9 +53,11 @@ def test_folds_of_the_user(data):
     ("folds", "line"),
     [
         (1, "sweep: expected folds from 2 to 120, the number of training samples, got 1"),
-        (50, "sweep: class '0' of small has 40 samples, too few for 50 folds: some fold would be without it; use fewer folds"),
+        (50, "sweep: class '0' of small has 40 samples, too few for 50 folds: some fold would be without it; "
+             "use fewer folds"),
         ([], "sweep: expected folds, a number >= 2 or pairs (train, validation), got none"),
-        ([([0, 3, 6], [1])], "sweep: fold 0 of small has no sample of class '1' to train on; use fewer folds, or stratified ones"),
+        ([([0, 3, 6], [1])], "sweep: fold 0 of small has no sample of class '1' to train on; use fewer folds, "
+                             "or stratified ones"),
         ([([0, 1, 2], [])], "sweep: fold 0: expected validation rows, whole numbers from 0 to 119"),
         ([([0, 1, 200], [3])], "sweep: fold 0: expected training rows, whole numbers from 0 to 119"),
         ([7], "sweep: expected folds as pairs (train, validation) of row numbers, got 7"),

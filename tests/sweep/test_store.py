@@ -21,9 +21,7 @@ def test_each_network_has_a_line(kept):
     assert sorted(row["member"] for row in rows) == list(range(len(result)))
     assert {row["schema"] for row in rows} == {"xbnet.sweep/1"}
     row = rows[0]
-    assert {"configuration", "weight_seed", "order_seed", "fold", "lr", "l2", "hidden", "status", "best_epoch"} <= set(
-        row
-    )
+    assert {"configuration", "weight_seed", "fold", "lr", "l2", "hidden", "status", "best_epoch"} <= set(row)
     assert all((folder / row["arrays"]).exists() for row in rows)
 
 
@@ -57,9 +55,7 @@ def test_a_folder_is_not_overwritten_nor_mixed(data, kept):
         (SPACE, make_data(seed=1), FIXED),
         (SPACE, data, FIXED | {"epochs": 5}),
     ):
-        with pytest.raises(
-            xbnet.ConfigError, match=r"holds another sweep \(space, data or settings differ\); choose another"
-        ):
+        with pytest.raises(xbnet.ConfigError, match=r"holds another sweep \(space, data or settings differ\); choose"):
             xbnet.sweep(space, other, out=folder, resume=True, **fixed)
 
 

@@ -14,7 +14,7 @@ from ..trainer import Trainer
 
 WORKING_SET = 3 << 20
 """Bytes that a stack on a CPU may touch per step. Up to here a larger stack shares the cost of each NumPy call among
-more networks; beyond, its arrays leave the core's caches, and the stack gets slower (measured by `benchmarks/stacks`,
+more networks; beyond, its arrays leave the caches, and the stack gets slower (measured by `benchmarks/stack_size`,
 see docs/stacks.md)."""
 
 
