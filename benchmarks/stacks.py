@@ -21,6 +21,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -28,7 +29,7 @@ from threadpoolctl import threadpool_limits
 import xbnet
 from xbnet.sweep.build import Program, make_trainer, settings_for
 from xbnet.sweep.executors import cores
-from xbnet.sweep.footprint import WORKING_SET, footprint
+from xbnet.sweep.footprint import WORKING_SET, footprint, loss_bytes
 from xbnet.sweep.plan import make_members, make_plan
 from xbnet.sweep.pool import make_pool
 from xbnet.sweep.space import complete
@@ -71,7 +72,13 @@ def with_torch_loop(R: int) -> Run:
     batches = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in cut()]
     networks = []
     for lr in learning_rates(R):
-        layers = [torch.nn.Linear(5, 10), torch.nn.Tanh(), torch.nn.Linear(10, 7), torch.nn.Tanh(), torch.nn.Linear(7, 5)]
+        layers = [
+            torch.nn.Linear(5, 10),
+            torch.nn.Tanh(),
+            torch.nn.Linear(10, 7),
+            torch.nn.Tanh(),
+            torch.nn.Linear(7, 5),
+        ]
         network = torch.nn.Sequential(*layers)
         networks.append((network, torch.optim.SGD(network.parameters(), lr=float(lr))))
     loss = torch.nn.CrossEntropyLoss()
@@ -134,7 +141,7 @@ def with_torch_vmap(R: int) -> Run:
 def stacked_torch(R: int) -> list:
     import torch
 
-    shapes = [(R, i, o) for i, o in zip(WIDTHS, WIDTHS[1:], strict=False)]
+    shapes = [(R, i, o) for i, o in pairwise(WIDTHS)]
     pairs = [(0.3 * torch.randn(shape), torch.zeros(R, 1, shape[2])) for shape in shapes]
     return [tensor.requires_grad_() for pair in pairs for tensor in pair]
 
@@ -145,9 +152,12 @@ def with_jax_vmap(R: int) -> Run:
 
     batches = [(jnp.asarray(x), jnp.asarray(y)) for x, y in cut()]
     rng = np.random.default_rng(0)
-    shapes = list(zip(WIDTHS, WIDTHS[1:], strict=False))
+    shapes = list(pairwise(WIDTHS))
     state = [
-        [(jnp.asarray(0.3 * rng.normal(size=(R, i, o)), jnp.float32), jnp.zeros((R, o), jnp.float32)) for i, o in shapes]
+        [
+            (jnp.asarray(0.3 * rng.normal(size=(R, i, o)), jnp.float32), jnp.zeros((R, o), jnp.float32))
+            for i, o in shapes
+        ]
     ]
     lr = jnp.asarray(learning_rates(R), jnp.float32)
 
@@ -230,12 +240,22 @@ def search(repeats: int) -> None:
         "alpha": [0.0, 1e-4, 1e-2],
         "beta_1": [0.8, 0.9],
     }
-    settings = {"hidden_layer_sizes": (10, 7), "activation": "tanh", "batch_size": 64, "max_iter": 20, "random_state": 0}
+    settings = {
+        "hidden_layer_sizes": (10, 7),
+        "activation": "tanh",
+        "batch_size": 64,
+        "max_iter": 20,
+        "random_state": 0,
+    }
     cv = StratifiedKFold(5, shuffle=True, random_state=0)
+    repeats = max(1, repeats // 3)
     times: dict[str, list[float]] = {"StackedSearchCV": [], "GridSearchCV(MLPClassifier, n_jobs=2)": []}
     for _ in range(repeats):
         for name, make in (
-            ("StackedSearchCV", lambda: xbnet.StackedSearchCV(xbnet.XBClassifier(**settings), grid, cv=cv, refit=False)),
+            (
+                "StackedSearchCV",
+                lambda: xbnet.StackedSearchCV(xbnet.XBClassifier(**settings), grid, cv=cv, refit=False),
+            ),
             (
                 "GridSearchCV(MLPClassifier, n_jobs=2)",
                 lambda: GridSearchCV(MLPClassifier(**settings), grid, cv=cv, n_jobs=2, refit=False),
@@ -254,7 +274,8 @@ def search(repeats: int) -> None:
 
 def memory(repeats: int) -> None:
     del repeats
-    print(f"{'networks':>9}{'widths':>12}{'batch':>7}{'optimizer':>11}{'estimate':>12}{'measured':>12}{'bound':>12}{'of it':>8}")
+    columns = f"{'networks':>9}{'widths':>12}{'batch':>7}{'optimizer':>11}"
+    print(f"{columns}{'estimate':>12}{'measured':>12}{'bound':>12}{'of it':>8}")
     for R, hidden, batch, optimizer in (
         (100, (10, 7), 64, "sgd"),
         (1000, (10, 7), 64, "adam"),
@@ -270,8 +291,8 @@ def memory(repeats: int) -> None:
         probe = make_trainer(program, members[:1])
         cost = footprint(probe)
         theta = probe.network.n_parameters * 4 * (2 + len(probe.optimizer.slots))
-        # the bound: what it would take at least, and a fifth more
-        bound = 1.2 * R * (theta + probe.network.buffer_bytes(batch))
+        # The bound: the least it could take, and a fifth more; what the loss keeps per sample counts as activations.
+        bound = 1.2 * R * (theta + probe.network.buffer_bytes(batch) + loss_bytes(probe.network, batch))
         tracemalloc.start()
         trainer = make_trainer(program, members)
         while not trainer.done:
@@ -307,7 +328,7 @@ def one_step(width: int, batch: int, R: int) -> tuple[Run, int]:
 
 
 def crossover(repeats: int, picture: str | None = None) -> None:
-    """Processor time of one step on one core, best of several: what a stack costs by itself, whatever runs beside it."""
+    """Processor time of one step on one core, best of several: what a stack costs, whatever runs beside it."""
     sizes = [2**k for k in range(10)]
     curves = {}
     with threadpool_limits(limits=1, user_api="blas"):
@@ -330,7 +351,9 @@ def crossover(repeats: int, picture: str | None = None) -> None:
                 best = int(np.argmin(times))
                 line = " ".join(f"{t:.1f}" for t in times)
                 print(f"width {width:>3} batch {batch:>3} ({touched / 1e3:>6.0f} kB): {line}", end="")
-                print(f" | best at R={sizes[best]}, {times[0] / times[best]:.1f} x; the sweep takes {chosen}", flush=True)
+                print(
+                    f" | best at R={sizes[best]}, {times[0] / times[best]:.1f} x; the sweep takes {chosen}", flush=True
+                )
     if picture:
         draw(curves, sizes, picture)
 
@@ -345,13 +368,20 @@ def draw(curves: dict, sizes: list[int], path: str) -> None:
             R = np.array(sizes[: len(times)])
             relative = np.array(times) / times[0]
             axis.plot(R, relative, ".-", color=color, label=f"width {width}")
-            axis.plot(min(chosen, R[-1]), np.interp(np.log(min(chosen, R[-1])), np.log(R), relative), "o", ms=9, mfc="none", color=color)
+            axis.plot(
+                min(chosen, R[-1]),
+                np.interp(np.log(min(chosen, R[-1])), np.log(R), relative),
+                "o",
+                ms=9,
+                mfc="none",
+                color=color,
+            )
         axis.axhline(1, color="k", lw=0.8, ls=":")
-        axis.set(xscale="log", yscale="log", xlabel="networks in the stack", title=f"batch {batch}")
+        axis.set(xscale="log", yscale="log", ylim=(0.05, 2), xlabel="networks in the stack", title=f"batch {batch}")
         axis.grid(alpha=0.3, which="both")
     axes[0, 0].set_ylabel("time per network and step, alone = 1")
     axes[0, 0].legend(frameon=False, fontsize=8)
-    save_figure(figure, path)
+    save_figure(figure, path, dpi=90)
 
 
 def main() -> None:

@@ -80,7 +80,6 @@ def test_subsets():
 def test_in_order():
     batches = InOrder(NUMPY, resident(7, weights=True), 3)
     assert [y[0].tolist() for _, y, _ in batches] == [[0, 1, 2], [3, 4, 5], [6]]
-    assert resident(7, weights=True).unweighted().w is None
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint16", "int64"])

@@ -262,8 +262,8 @@ class Trainer:
         if len(stay) == 0:
             return
         index = self.live.backend.asarray(stay)
-        everyone, self.live = self.live, self.live.select(stay)
-        everyone.release()
+        self.live.release()
+        self.live = self.live.select(stay)
         self.optimizer = self.optimizer.select(stay, self.live)
         self.loss_settings = self.loss_settings.select(stay)
         self.penalty_settings = self.penalty_settings.select(stay)
@@ -299,6 +299,7 @@ class Trainer:
         if len(self.rows) and (self.live is not self.network or self.keep_best):
             self._deliver(everyone, self.kept if self.keep_best else (self.live.theta, self.live.state))
         self.rows = self.rows[:0]
+        self.network.release()  # its buffers know the training data
 
     def _divergence(self, sums: np.ndarray, lr: np.ndarray) -> DivergenceError:
         bad = ~np.isfinite(sums[:, :, 0])

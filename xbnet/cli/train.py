@@ -80,23 +80,33 @@ def train(
     settings = flags.fit_settings_from(args) | {"progress": False if args.quiet else None}
     if folder is None:
         return fit(network, loss, optimizer, data, **settings)
+    if args.resume and (folder / "result.json").exists() and not any((folder / "checkpoints").glob("epoch-*")):
+        raise ConfigError(
+            f"--resume {folder}: the run there has ended and kept no checkpoints to go on from; train into another "
+            "folder, with --checkpoint-every N"
+        )
     settings |= {
         "checkpoint": folder / "checkpoints",
         "checkpoint_every": args.checkpoint_every,
         "resume": args.resume is not None,
     }
+    config_written = False
     try:
         with event_writer(folder / "tensorboard" if args.tensorboard else None) as write_events:
 
             def on_epoch(record: dict[str, Any]) -> None:
-                # Not before the first epoch: until then `fit` may refuse to touch the run that is in the folder.
-                if not (folder / "config.toml").exists() or record["epoch"] == 1:
+                nonlocal config_written
+                # Not before an epoch has ended: until then `fit` may refuse to touch the run that is in the folder.
+                if not config_written:
                     write_text(folder / "config.toml", config_text(args))
+                    config_written = True
                 if write_events is not None:
                     write_events(record)
 
             return fit(network, loss, optimizer, data, on_epoch=on_epoch, **settings)
     except KeyboardInterrupt as interrupt:
+        if not str(interrupt):  # before the first epoch: there is nothing to go on with
+            raise
         raise KeyboardInterrupt(f"{interrupt}; go on with: xbnet train --resume {folder}") from None
 
 
@@ -110,7 +120,7 @@ def summarize(
     from ..evaluation import evaluate
 
     R, n, epochs = network.replicas, len(data.train.x), len(history)
-    batch_size = min(args.batch_size or n, n)
+    batch_size = min(64 if args.batch_size == "auto" else args.batch_size or n, n)
     result: dict[str, Any] = {
         "backend": network.backend.name,
         "device": network.backend.device,

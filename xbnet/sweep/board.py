@@ -51,6 +51,8 @@ class Board:
             seen = self._pulses.get(first)
             self._pulses[first] = Pulse(first, 0, epochs, seen.steps if seen else 0, best)
             self._draw()
+            if self.bar is not None:
+                self.bar.refresh()
 
     def _draw(self) -> None:
         if self.bar is None:

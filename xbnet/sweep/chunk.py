@@ -19,6 +19,9 @@ from .plan import Member
 FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 """Figures of the table: each at the member's best epoch."""
 
+OUTCOME = ("status", "last_epoch", "best_epoch", "score", *FIGURES, "seconds")
+"""Columns of the table that training fills."""
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:

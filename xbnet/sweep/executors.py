@@ -150,7 +150,7 @@ def outcomes(
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             again: list[Chunk] = []
             death: BaseException | None = None
-            for future in done:
+            for future in sorted(done, key=lambda future: future.exception() is not None):  # keep first what ended well
                 chunk = running.pop(future)
                 error = future.exception()
                 if error is None:

@@ -46,20 +46,21 @@ def footprint(trainer: Trainer) -> Footprint:
     order = 2 * n * np.dtype(np.intp).itemsize if n > B else 0  # as drawn, and cut into batches
     activations = network.buffer_bytes(B)
     theta = network.n_parameters * network.dtype.itemsize
-    # theta, its gradient, the optimizer's state and work, the best weights, and the penalty's work
-    rows = 4 + len(trainer.optimizer.slots) + trainer.penalty.active
+    # theta, its gradient, the optimizer's state and work, the best weights, the penalty's work; and where replicas
+    # leave early, for a moment the stack before and after beside each other
+    rows = 4 + len(trainer.optimizer.slots) + trainer.penalty.active + 4 * (trainer.patience is not None)
     batch = B * (network.n_inputs + 2) * 8
     touched = activations + theta * (2 + len(trainer.optimizer.slots) + 1)
     steps = trainer.batches.steps * trainer.epochs
     return Footprint(
         order=order,
-        per_network=theta * rows + activations + batch + _loss_bytes(network, B),
+        per_network=theta * rows + activations + batch + loss_bytes(network, B),
         work=steps * (6.0 * B * network.n_parameters + activations),
         best_stack=max(1, int(WORKING_SET // touched)) if network.backend.name == "numpy" else sys.maxsize,
     )
 
 
-def _loss_bytes(network: Network, B: int) -> int:
+def loss_bytes(network: Network, B: int) -> int:
     """Of the largest loss: six arrays (B, C) or (B,) of floats, two of integers."""
     return B * (network.n_outputs * 3 + 8) * network.dtype.itemsize + 2 * B * np.dtype(np.intp).itemsize
 

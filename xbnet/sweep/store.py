@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from ..errors import ConfigError, DataError
 from ..files import make_folder, write_text, write_with
 from ..history import PER_REPLICA, plain
 from .build import Program
-from .chunk import Outcome
+from .chunk import OUTCOME, Outcome
 from .plan import Member
 
 SCHEMA = "xbnet.sweep/1"
@@ -94,17 +95,17 @@ class Store:
             try:
                 with np.load(self.folder / name, allow_pickle=False) as file:
                     arrays = dict(file)
-            except (OSError, ValueError, EOFError) as error:
+                outcome = _outcome(rows, arrays)
+            except (OSError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
                 raise DataError(f"{self.folder / name}: can't be read ({error}); sweep into another folder") from None
-            yield _outcome(rows, arrays)
+            yield outcome
 
 
 def _outcome(rows: dict[int, dict[str, Any]], arrays: dict[str, np.ndarray]) -> Outcome:
     """Those members of a chunk's arrays that have a line."""
     where = [i for i, member in enumerate(arrays["members"].tolist()) if member in rows]
     members = tuple(int(arrays["members"][i]) for i in where)
-    keep = ("status", "last_epoch", "best_epoch", "score", "seconds", "train_loss", "train_accuracy", "val_loss")
-    found = [{key: _number(rows[m][key]) for key in (*keep, "val_accuracy")} for m in members]
+    found = [{key: _number(rows[m][key]) for key in OUTCOME} for m in members]
     curves = {name: arrays[f"curves.{name}"][:, where] for name in PER_REPLICA}
     return Outcome(members, tuple(found), arrays["theta"][where], arrays["state"][where], curves)
 
