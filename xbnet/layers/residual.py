@@ -92,9 +92,10 @@ class Residual(Layer):
 
     def _apply_begin(self, begin: Activation, x: Any) -> Any:
         """begin(x), in the first rows of `u` where all replicas share x."""
-        shared = slice(0, x.shape[0])
-        u = self.u[shared]
-        begin.forward(self.xp, x, u, (self.outer0[shared], self.outer1[shared]))
+        u, work = self.u, (self.outer0, self.outer1)
+        if x.shape != u.shape:
+            u, work = u[:1], (work[0][:1], work[1][:1])
+        begin.forward(self.xp, x, u, work)
         return u
 
     def backward(self, dy: Any, dx: Any | None) -> None:
