@@ -225,9 +225,27 @@ def test_all_is_sorted_and_complete():
 
     assert sorted(xbnet.__all__, key=lambda name: (kind(name), name)) == xbnet.__all__
     assert all(getattr(xbnet, name) is not None for name in xbnet.__all__)
-    tree = parsed(PACKAGE / "__init__.py")
-    imported = {a.asname or a.name for n in tree.body if isinstance(n, ast.ImportFrom) and n.level for a in n.names}
-    assert imported - {"__version__"} <= set(xbnet.__all__)
+    for_types = next(node for node in parsed(PACKAGE / "__init__.py").body if isinstance(node, ast.If))
+    imported = {alias.name: node.module for node in for_types.body for alias in node.names}
+    assert imported == {name: xbnet.LATE[name] for name in xbnet.__all__}
+    assert set(xbnet.LATE) - set(imported) == {"StackedSearchCV", "XBClassifier", "XBRegressor", "__version__"}
+
+
+def test_the_sweep_stays_a_function_when_its_part_is_imported():
+    importlib.import_module("xbnet.sweep.run")
+    assert inspect.isfunction(xbnet.sweep)
+
+
+def test_help_imports_little():
+    """What makes `xbnet train --help` slow: whatever comes with servers, processes and logs."""
+    code = "import sys\nfrom xbnet.cli import main\ntry: main(['train', '--help'])\nfinally: print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent, timeout=60
+    )
+    loaded = done.stdout.splitlines()[-1].split()
+    late = {"xbnet.trainer", "xbnet.sweep.run", "xbnet.verify", "multiprocessing", "logging", "socket", "threadpoolctl"}
+    assert "xbnet.cli.train" in loaded
+    assert not late & set(loaded)
 
 
 WITH_EXAMPLES = [name.removesuffix(".__init__") for name, path in modules() if ">>> " in path.read_text()]

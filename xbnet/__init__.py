@@ -8,24 +8,25 @@ logits (R, B, C), labels (R or 1, B). A `d` in front of a name is the gradient o
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .activations import Activation
-from .backend import Backend, get_backend
-from .checkpoint import Model, load, load_model, save
-from .datasets import Dataset, Part, load_dataset
-from .errors import BackendError, ConfigError, DataError, DivergenceError, GradientError, ShapeError, XbnetError
-from .evaluation import evaluate
-from .history import History
-from .layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
-from .losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from .network import Network
-from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
-from .parameters import ParameterSpec
-from .replicas import replica_seeds
-from .strategies import Alternating, Layerwise, Strategy, Weighted
-from .sweep import SweepResult, assert_replica_equal, sweep
-from .training import fit
+from . import sweep as _sweep_part
 
-if TYPE_CHECKING:  # what these need is imported when they are asked for, see `__getattr__`
+if TYPE_CHECKING:
+    from .activations import Activation
+    from .backend import Backend, get_backend
+    from .checkpoint import Model, load, load_model, save
+    from .datasets import Dataset, Part, load_dataset
+    from .errors import BackendError, ConfigError, DataError, DivergenceError, GradientError, ShapeError, XbnetError
+    from .evaluation import evaluate
+    from .history import History
+    from .layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
+    from .losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+    from .network import Network
+    from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
+    from .parameters import ParameterSpec
+    from .replicas import replica_seeds
+    from .strategies import Alternating, Layerwise, Strategy, Weighted
+    from .sweep import SweepResult, assert_replica_equal, sweep
+    from .training import fit
     from .verify import (
         GradientComparison,
         Verification,
@@ -94,29 +95,51 @@ __all__ = [
     "sweep",
 ]
 
-
-LATE = {
-    "StackedSearchCV": "search",
-    "XBClassifier": "estimators",
-    "XBRegressor": "estimators",
-    **dict.fromkeys(("GradientComparison", "Verification", "compare_gradients", "gradient_test"), "verify"),
-    **dict.fromkeys(("jacobian", "jacobian_test", "numerical_gradient"), "verify"),
-    "__version__": "version",
+PARTS = {
+    "activations": "Activation",
+    "backend": "Backend get_backend",
+    "checkpoint": "Model load load_model save",
+    "datasets": "Dataset Part load_dataset",
+    "errors": "BackendError ConfigError DataError DivergenceError GradientError ShapeError XbnetError",
+    "estimators": "XBClassifier XBRegressor",
+    "evaluation": "evaluate",
+    "history": "History",
+    "layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear Residual",
+    "losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
+    "network": "Network",
+    "optimizers": "SGD Adam AdamW Momentum Nesterov Optimizer RMSProp",
+    "parameters": "ParameterSpec",
+    "replicas": "replica_seeds",
+    "search": "StackedSearchCV",
+    "strategies": "Alternating Layerwise Strategy Weighted",
+    "sweep": "SweepResult assert_replica_equal sweep",
+    "training": "fit",
+    "verify": "GradientComparison Verification compare_gradients gradient_test jacobian jacobian_test "
+    "numerical_gradient",
+    "version": "__version__",
 }
-"""Names that live in parts of the package which `import xbnet` leaves out, to stay quick."""
+"""Which part of the package has which names. A part is imported when one of its names is asked for: so that help, and
+whoever needs little of the package, need not wait for all of it."""
+
+LATE = {name: part for part, names in PARTS.items() for name in names.split()}
+
+# `xbnet.sweep` is the function, but an import of its part, which has the same name, would set that instead. So the part
+# (it is late inside, too) is imported at the top, and its name is freed for `__getattr__`; it is never set again.
+del _sweep_part, globals()["sweep"]
 
 
 def __getattr__(name: str) -> object:
-    """Import the part that a late name lives in."""
+    """Import the part that a name lives in."""
     if name not in LATE:
         raise AttributeError(f"module 'xbnet' has no attribute {name!r}")
     try:
-        module = import_module(f".{LATE[name]}", __name__)
+        value = getattr(import_module(f".{LATE[name]}", __name__), name)
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "sklearn":
             raise
         raise ImportError(f"xbnet.{name} needs scikit-learn: pip install 'xbnet[sklearn]'") from error
-    return getattr(module, name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

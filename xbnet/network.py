@@ -84,7 +84,11 @@ class Network:
         self._bare = copy_layers(layers)
         self.streams = [stream(seed, "dropout") for seed in self.seeds]
         self._build()
-        self._allocate()
+        try:
+            self._allocate()
+        except MemoryError:
+            size = self.replicas * sum(spec.size for spec in self.specs)
+            raise ConfigError(f"Network: {size:,} parameters don't fit into memory; take smaller layers") from None
         self._initialize()
 
     # -- construction ----------------------------------------------------------------------------------------------
@@ -256,11 +260,14 @@ class Network:
             raise DataError(f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array")
         out = np.empty((self.replicas, len(x), self.n_outputs), self.dtype)
         step, (link, _) = EVALUATION_ROWS, LINKS[self.link]
+        rows = self.backend.xp.empty((1, step, self.n_inputs), dtype=self.dtype)  # one array for all that is predicted
         for block in range(0, len(x), LINKED_ROWS):
             stop = min(block + LINKED_ROWS, len(x))
             for start in range(block, stop, step):
-                part = self.backend.asarray(x[start : min(start + step, stop)], self.dtype)
-                out[:, start : start + len(part)] = self.backend.to_host(self.forward(part[None]))
+                n = min(start + step, stop) - start
+                part = rows if n == step else rows[:, :n]
+                part[...] = self.backend.asarray(x[start : start + n], self.dtype)
+                out[:, start : start + n] = self.backend.to_host(self.forward(part))
             out[:, block:stop] = link(out[:, block:stop])
         return out[0] if self.replicas == 1 else out
 

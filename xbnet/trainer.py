@@ -299,6 +299,7 @@ class Trainer:
         if len(self.rows) and (self.live is not self.network or self.keep_best):
             self._deliver(everyone, self.kept if self.keep_best else (self.live.theta, self.live.state))
         self.rows = self.rows[:0]
+        self.network.release()  # its buffers know the training data
 
     def _divergence(self, sums: np.ndarray, lr: np.ndarray) -> DivergenceError:
         bad = ~np.isfinite(sums[:, :, 0])

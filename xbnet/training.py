@@ -26,7 +26,7 @@ def fit(
     data: Any,
     *,
     epochs: int = 100,
-    batch_size: int | None = 64,
+    batch_size: int | str | None = "auto",
     rng: Any = None,
     schedule: str | Schedule | None = None,
     l2: Any = 0.0,
@@ -56,7 +56,7 @@ def fit(
     epochs
         >= 1.
     batch_size
-        B in [1, N]; None: all N at once.
+        B in [1, N]; None: all N at once; "auto": 64, or N where there are fewer samples.
     rng
         Seeds of the order of the data, see `replica_seeds`; None: the network's own seeds.
     schedule
@@ -81,10 +81,10 @@ def fit(
     on_epoch
         Called with each epoch's record; a truthy answer stops the run.
     checkpoint
-        A folder for the run's state, see `resume.Checkpoints`: written when the run ends or is interrupted by
-        Ctrl-C, which waits for the end of the epoch.
+        A folder for the run's state, see `resume.Checkpoints`: written when the run is interrupted by Ctrl-C, which
+        waits for the end of the epoch.
     checkpoint_every
-        Write it after so many epochs too.
+        Write it after so many epochs too, and when the run ends.
     resume
         Go on from the newest state in the folder, if there is one. The run ends in the same bits as one that was
         never interrupted.
@@ -103,6 +103,8 @@ def fit(
         `History.status`, and the others go on.
     """
     data, strategy = check_data(data), get_strategy(strategy)
+    if batch_size == "auto":
+        batch_size = min(64, len(data.train))
     common: dict[str, Any] = {
         "batch_size": batch_size, "rng": rng, "clip_norm": clip_norm, "sample_weight": sample_weight, "flip": flip,
     }  # fmt: skip

@@ -68,8 +68,7 @@ def test_a_sweep_from_a_file_is_kept_and_goes_on(tmp_path, capsys):
         (["--space", "lr=a,b"], "sweep: expected lr to be a number, got 'a'"),
         (
             ["--space", "lr=1", "--seeds", "0"],
-            "sweep: argument --seeds: expected a count >= 1 or seeds like 0,1,5, got '0'; "
-            "see `xbnet sweep --help`",
+            "sweep: argument --seeds: expected a count >= 1 or seeds like 0,1,5, got '0'; see `xbnet sweep --help`",
         ),
         (["--space", "lr=1", "--memory", "9"], None),
         (

@@ -116,3 +116,14 @@ def test_jump_fails_the_first_curve():
     found = verdict(lambda e: float(e > 0) * 1e-3 + e, 1.0)
     assert not found.passed
     assert found.orders[0] < 0.5
+
+
+def test_small_error_is_not_excused_by_smaller_steps():
+    """At steps below 1e-6, where another direction looks, a slope off by 1e-6 vanishes in rounding."""
+    failed = verdict(np.exp, 1 + 1e-6)
+    closer = judge(E / 2**20, np.expm1(E / 2**20), 1 + 1e-6, 0.0, np.full(32, 2e-15), CLEAN, 0.05)
+    assert not failed.passed
+    assert closer.passed
+    assert closer.quality > failed.quality
+    assert not closer.overrules(failed)
+    assert verdict(np.exp, 1.0).overrules(failed)

@@ -70,7 +70,9 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--flip", type=float, default=0.0, metavar="P", help="mirror images with this probability")
     group.add_argument("--clip-norm", type=float, metavar="X", help="largest norm of the gradient")
-    group.add_argument("--batch-size", type=batch_size, default=64, metavar="N|full", help="rows per step")
+    group.add_argument(
+        "--batch-size", type=batch_size, default="auto", metavar="N|full", help="rows per step; auto is 64"
+    )
     group.add_argument("--epochs", type=positive, default=100, metavar="N", help="passes over the training part")
     group.add_argument("--patience", type=positive, metavar="N", help="stop after N epochs without a better figure")
     group.add_argument("--monitor", metavar="FIGURE", help="e.g. val_loss (the default), val_accuracy")
@@ -196,8 +198,10 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def batch_size(text: str) -> int | None:
-    """A whole number >= 1, or ``full`` -> None."""
+def batch_size(text: str) -> int | str | None:
+    """A whole number >= 1, ``auto``, or ``full`` -> None."""
+    if text == "auto":
+        return text
     if text == "full":
         return None
     if not text.isdecimal() or int(text) < 1:

@@ -79,7 +79,7 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
     """Run `sweep` with the flags."""
     return sweep(
         space,
-        load_dataset(args.data, val=args.val, test=args.test, rng=args.seed),
+        load_dataset(args.data, val=args.val, test=args.test, rng=args.seed, target=args.target, task=args.task),
         draws=args.draws,
         seeds=args.seeds,
         folds=args.folds,

@@ -5,21 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datasets import Dataset
 from ..errors import ConfigError
-from ..evaluation import evaluate
 from ..files import make_folder, write_text
 from ..history import History, plain
-from ..losses import Loss
-from ..network import Network
-from ..optimizers import Optimizer
-from ..tensorboard import event_writer
-from ..training import fit
 from . import arguments as flags
+
+if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
+    from ..datasets import Dataset
+    from ..losses import Loss
+    from ..network import Network
+    from ..optimizers import Optimizer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, and report."""
+    from ..network import Network
+
     folder = make_folder(args.out) if args.out else None
     for flag in ("checkpoint_every", "tensorboard"):
         if folder is None and getattr(args, flag):
@@ -73,26 +74,39 @@ def train(
     args: argparse.Namespace, folder: Path | None, network: Network, loss: Loss, optimizer: Optimizer, data: Dataset
 ) -> History:
     """Run `fit`; with a folder, so that an interrupted run can be resumed."""
+    from ..tensorboard import event_writer
+    from ..training import fit
+
     settings = flags.fit_settings_from(args) | {"progress": False if args.quiet else None}
     if folder is None:
         return fit(network, loss, optimizer, data, **settings)
+    if args.resume and (folder / "result.json").exists() and not any((folder / "checkpoints").glob("epoch-*")):
+        raise ConfigError(
+            f"--resume {folder}: the run there has ended and kept no checkpoints to go on from; train into another "
+            "folder, with --checkpoint-every N"
+        )
     settings |= {
         "checkpoint": folder / "checkpoints",
         "checkpoint_every": args.checkpoint_every,
         "resume": args.resume is not None,
     }
+    config_written = False
     try:
         with event_writer(folder / "tensorboard" if args.tensorboard else None) as write_events:
 
             def on_epoch(record: dict[str, Any]) -> None:
-                # Not before the first epoch: until then `fit` may refuse to touch the run that is in the folder.
-                if not (folder / "config.toml").exists() or record["epoch"] == 1:
+                nonlocal config_written
+                # Not before an epoch has ended: until then `fit` may refuse to touch the run that is in the folder.
+                if not config_written:
                     write_text(folder / "config.toml", config_text(args))
+                    config_written = True
                 if write_events is not None:
                     write_events(record)
 
             return fit(network, loss, optimizer, data, on_epoch=on_epoch, **settings)
     except KeyboardInterrupt as interrupt:
+        if not str(interrupt):  # before the first epoch: there is nothing to go on with
+            raise
         raise KeyboardInterrupt(f"{interrupt}; go on with: xbnet train --resume {folder}") from None
 
 
@@ -103,8 +117,10 @@ def summarize(
 
     Losses and accuracies are those of the weights that the network ends with, over whole parts, when not training.
     """
+    from ..evaluation import evaluate
+
     R, n, epochs = network.replicas, len(data.train.x), len(history)
-    batch_size = min(args.batch_size or n, n)
+    batch_size = min(64 if args.batch_size == "auto" else args.batch_size or n, n)
     result: dict[str, Any] = {
         "backend": network.backend.name,
         "device": network.backend.device,

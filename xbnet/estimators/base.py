@@ -317,7 +317,7 @@ class XBEstimator(BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, to_numpy(X), reset=False, dtype=self.network_.dtype)
         values = self.network_.predict_proba(X)
-        return values.mean(axis=0) if self.n_members > 1 else values
+        return values.mean(axis=0) if self.network_.replicas > 1 else values
 
     @property
     def coefs_(self) -> list[np.ndarray]:

@@ -76,7 +76,12 @@ class Task:
             (len(self.train), None if self.val is None else len(self.val)),
             (self.w is None, self.val_weight is None, self.monitor, self.tol),
         )
-        return repr((sorted(settings.items()), also))
+        return repr((sorted((k, _identity(v)) for k, v in settings.items()), also))
+
+
+def _identity(value: Any) -> Any:
+    """What tells two settings apart: objects of the user's own may have a `repr` that hides how they differ."""
+    return (id(type(value)), vars(value)) if hasattr(value, "__dict__") and not callable(value) else value
 
 
 def start(estimator: XBEstimator, data: Any, X: Any, y: Any, sample_weight: Any = None) -> Task:

@@ -6,10 +6,14 @@ and folds), `plan` (members, buckets, chunks), `footprint` (memory, and how larg
 a `Trainer`), `chunk` (the unit of work), `executors` (where it runs), `store` (what stays when it is killed).
 """
 
-from .distributions import Distribution, Integers, LogIntegers, LogUniform, Uniform
-from .exact import assert_replica_equal
-from .result import Ensemble, SweepResult
-from .run import sweep
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .distributions import Distribution, Integers, LogIntegers, LogUniform, Uniform
+    from .exact import assert_replica_equal
+    from .result import Ensemble, SweepResult
+    from .run import sweep
 
 __all__ = [
     "Distribution",
@@ -22,3 +26,18 @@ __all__ = [
     "assert_replica_equal",
     "sweep",
 ]
+
+LATE = {
+    **dict.fromkeys(("Distribution", "Integers", "LogIntegers", "LogUniform", "Uniform"), "distributions"),
+    "assert_replica_equal": "exact",
+    **dict.fromkeys(("Ensemble", "SweepResult"), "result"),
+    "sweep": "run",
+}
+"""Which file has which names; it is imported when one of them is asked for."""
+
+
+def __getattr__(name: str) -> object:
+    """Import the file that a name lives in."""
+    if name not in LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{LATE[name]}", __name__), name)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,10 @@ class Store:
             try:
                 with np.load(self.folder / name, allow_pickle=False) as file:
                     arrays = dict(file)
-            except (OSError, ValueError, EOFError) as error:
+                outcome = _outcome(rows, arrays)
+            except (OSError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
                 raise DataError(f"{self.folder / name}: can't be read ({error}); sweep into another folder") from None
-            yield _outcome(rows, arrays)
+            yield outcome
 
 
 def _outcome(rows: dict[int, dict[str, Any]], arrays: dict[str, np.ndarray]) -> Outcome:

@@ -153,7 +153,8 @@ def compare_block(
     difference = np.abs(backward - numeric)
     difference[~np.isfinite(difference) & seen] = np.inf
     size = np.maximum(np.abs(backward), np.abs(numeric))
-    excess = np.where(seen, difference / allowed[:, None], -np.inf)
+    with np.errstate(all="ignore"):  # where nothing is allowed, no difference is none too many
+        excess = np.where(seen, np.where(difference > 0, difference / allowed[:, None], 0.0), -np.inf)
     r, k = np.unravel_index(np.argmax(excess), excess.shape)
     name = entry_name(block, objective.shape(block), int(r), int(entries[k]))
     with np.errstate(all="ignore"):

@@ -20,8 +20,9 @@ AGREEMENT = 1e-4
 """Where too few points rise above rounding to show an order: how well <grad, d> must agree with f instead."""
 LINEAR_SHARE = 0.1
 """What may be linear of the smallest remainder, where rounding leaves no room for e^2 to rule over what follows it."""
-NEGLIGIBLE = 1e6
-"""A slope of so many roundings of f per unit step (1e-9 of f, say) can't be told from 0 where no order shows."""
+NEGLIGIBLE = 1e5
+"""An error of so few roundings of f per unit step (1e-10 of f, say) is none where no order shows it; nor where the
+whole gradient is hardly more than that, as in front of a batch normalization that takes back what it does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,15 @@ class Judgement:
     def quality(self) -> int:
         """0: failed, 1: passed, 2: passed with the orders that are typical, neither hidden nor above 1 and 2."""
         return self.passed + (self.passed and self.typical)
+
+    def overrules(self, other: Judgement) -> bool:
+        """Whether it is better than what another direction said.
+
+        A failure that an order has shown is overruled by nothing less than an order: at smaller steps a small error
+        vanishes in rounding, and "linear" is all that is left to say.
+        """
+        shown = not other.passed and not np.isnan(other.orders[1])
+        return self.quality > other.quality and not (shown and np.isnan(self.orders[1]))
 
 
 def judge(
@@ -96,13 +106,15 @@ def judge(
     order1, judged1 = _order(e, first, clean & (first > CLEAR * rounding))
     rounding = rounding + e * (doubt + 4 * np.finfo(float).eps * abs(slope))
     order2, judged2 = _order(e, second, clean & (second > CLEAR * rounding))
-    error, negligible = np.inf, False
+    error, negligible, vanishing = np.inf, False, False
     if clean.any():
         wrong = np.where(clean, (second + rounding) / e, np.inf)
         wrong[:-1] = np.maximum(wrong[:-1], wrong[1:])  # of two neighbours: e^2 and an error may cancel at one e
         best, largest = np.argmin(wrong), np.argmax(clean)
-        error = wrong[best] / max(abs(slope), first[best] / e[best], np.finfo(float).tiny)
+        size = max(abs(slope), first[best] / e[best], np.finfo(float).tiny)
+        error = wrong[best] / size
         negligible = wrong[best] <= NEGLIGIBLE * rounding[largest]
+        vanishing = negligible and size <= 10 * NEGLIGIBLE * rounding[largest]
         note = ""
         if first[largest] <= CLEAR * rounding[largest] >= e[largest] * abs(slope):
             note = "flat"
@@ -112,10 +124,12 @@ def judge(
     if np.isnan(order2):
         second_holds = error <= AGREEMENT or negligible
     else:
-        second_holds = order2 >= 2 - tolerance
-        if not second_holds and _linear_share(e, difference - e * slope, judged2) <= LINEAR_SHARE:
+        second_holds = order2 >= 2 - tolerance or vanishing
+        nearer = _order(e, second, clean & (second > CLEAR / 10 * rounding))[1]  # rounding may be less than it seems
+        shares = [_linear_share(e, difference - e * slope, judged) for judged in (judged2, nearer)]
+        if not second_holds and min(shares) <= LINEAR_SHARE:
             second_holds, note = True, "no linear part"
-    first_holds = np.isnan(order1) or order1 >= 1 - tolerance
+    first_holds = np.isnan(order1) or order1 >= 1 - tolerance or vanishing
     typical = note in ("linear", "flat") or (abs(order1 - 1) <= tolerance and abs(order2 - 2) <= tolerance)
     passed = bool(first_holds and second_holds)
     return Judgement(passed, (order1, order2), (judged1, judged2), float(error), note, bool(typical))
@@ -226,7 +240,7 @@ def taylor_curve(
             if r in kept and kept[r][-1].quality == 2:
                 continue
             verdict = judge(e, difference[r], slope[r], doubt[r], rounding[r], clean[r], tolerance)
-            if r not in kept or verdict.quality > kept[r][-1].quality:
+            if r not in kept or verdict.overrules(kept[r][-1]):
                 kept[r] = (e, difference[r], slope[r], rounding[r], clean[r], d[r], verdict)
         if all(row[-1].quality == 2 for row in kept.values()):
             break
