@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import xbnet
@@ -64,7 +64,7 @@ def sweeps(draw):
     return space, fixed
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(sweeps())
 def test_any_member_of_any_sweep_equals_its_solo_run(case):
     space, fixed = case
