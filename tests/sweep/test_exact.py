@@ -172,3 +172,11 @@ def test_other_backends_agree_within_the_stated_tolerance(backend):
     xbnet.assert_replica_equal(result, [0, 5])
     on_host = xbnet.sweep(space, data, **settings)
     np.testing.assert_allclose(result.column("val_loss"), on_host.column("val_loss"), rtol=1e-3)
+
+
+def test_a_penalty_of_others_turns_infinity_into_nan_and_nothing_else(data):
+    """0 * inf is NaN: in the last epoch of a network that diverged, and only there."""
+    space = [{"l2": 0, "lr": 1e25}, {"l2": 0.001, "lr": 0.001}]
+    result = xbnet.sweep(space, data, loss="mse", hidden=(), batch_size=2, epochs=3)
+    assert result.column("status").tolist() == ["diverged", "finished"]
+    xbnet.assert_replica_equal(result)
