@@ -9,11 +9,13 @@ import io
 import os
 import pickle
 import random
+import re
 import tracemalloc
 
 import numpy as np
 import pytest
 import samples
+import scipy.io
 
 from xbnet.datasets import Dataset, load_dataset
 from xbnet.errors import DataError
@@ -138,3 +140,34 @@ def test_damaged_files(tmp_path, case):
     finally:
         tracemalloc.stop()
     assert loaded < COUNT
+
+
+def bombs():
+    """Small files that unpack to 40 MB of a sound data set."""
+    zeros = np.zeros((40, 1_000_000), np.uint8)
+    mat = io.BytesIO()
+    scipy.io.savemat(mat, {"Yt": zeros.T, "Ct": np.eye(2)[:, np.arange(40) % 2]}, do_compression=True)
+    labels = {"train-labels-idx1-ubyte": samples.idx(np.arange(40) % 2)}
+    return {
+        "a.npz": (samples.npz(True, x=zeros, y=np.arange(40) % 2), {}),
+        "train-images-idx3-ubyte.gz": (gzip.compress(samples.idx(zeros.reshape(40, 1000, 1000)), mtime=0), labels),
+        "a.mat": (mat.getvalue(), {}),
+    }
+
+
+@pytest.mark.parametrize("name", ["a.npz", "train-images-idx3-ubyte.gz", "a.mat"])
+def test_a_compressed_file_may_not_hold_too_much(tmp_path, name):
+    content, beside = bombs()[name]
+    for other, other_content in {name: content, **beside}.items():
+        (tmp_path / other).write_bytes(other_content)
+    line = (
+        f"{tmp_path / name}: expected a compressed file that unpacks to at most 33,554,432 bytes (100 times its size, "
+        "or 33,554,432 bytes), got 40,"
+    )
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=re.escape(line) + r"[\d,]+; if it is sound, store it uncompressed\Z"):
+            load_dataset(tmp_path / name)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..backend import describe_backends
-from ..checkpoint import load_model
+from ..checkpoint import Model, load_model
+from ..errors import DataError
 from ..history import History, plain
 
 PACKAGES = ("numpy", "scipy", "matplotlib", "safetensors", "tqdm", "scikit-learn", "torch", "jax")
@@ -46,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
 def show_model(args: argparse.Namespace) -> int:
     """Print the architecture, parameters per layer, and the history in brief."""
-    model = load_model(args.model)
+    model = _load(args.model)
     network, history = model.network, model.history
     about: dict[str, Any] = {
         "file": args.model,
@@ -59,6 +62,7 @@ def show_model(args: argparse.Namespace) -> int:
         "link": network.link,
         "classes": None if model.classes is None else list(model.classes),
         "standardized": model.preparation is not None,
+        "features": None if model.features is None else list(model.features),
         "layers": [
             {"layer": repr(layer), "outputs": layer.n_outputs, "parameters": sum(s.size for s in layer.parameters())}
             for layer in network.layers
@@ -70,14 +74,35 @@ def show_model(args: argparse.Namespace) -> int:
         return 0
     print(f"{args.model}: written by xbnet {model.version}, {network.replicas} replica(s), {network.dtype.name}")
     print(network.describe())
-    classes = [] if model.classes is None else list(map(str, model.classes))
-    more = f" and {len(classes) - 10} more" if len(classes) > 10 else ""
-    print(f"link: {network.link}" + (f"; classes: {', '.join(classes[:10])}{more}" if classes else ""))
-    print(f"inputs: {network.n_inputs}, {'standardized first' if model.preparation else 'as they are'}")
+    print(f"link: {network.link}" + (f"; classes: {_some(model.classes)}" if model.classes else ""))
+    names = f": {_some(model.features)}" if model.features else ""
+    print(f"inputs: {network.n_inputs}, {'standardized first' if model.preparation else 'as they are'}{names}")
     if history is not None:
         figures = [f"{name} {value}" for name, value in brief(history).items()]
         print(f"history: {', '.join(figures)}")
     return 0
+
+
+def _some(names: Sequence[Any]) -> str:
+    return ", ".join(map(str, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def _load(name: str) -> Model:
+    """The model in a file; for other files and for folders, the error says what would show them."""
+    path = Path(name)
+    if path.is_dir():
+        inner = path / "model.safetensors"
+        if inner.is_file():
+            raise DataError(f"{path}: is the folder of a run; show its network with: xbnet info {inner}")
+        raise DataError(
+            f"{path}: is a folder; expected a file of xbnet.save, as model.safetensors of xbnet train --out"
+        )
+    try:
+        return load_model(name)
+    except DataError as error:
+        if not path.is_file() or "is no safetensors file" not in str(error):
+            raise
+        raise DataError(f"{error}; if it holds data, show it with: xbnet data show --data {path}") from None
 
 
 def brief(history: History) -> dict[str, Any]:

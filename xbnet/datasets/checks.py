@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,8 @@ Array = npt.NDArray[Any]
 #: The parts of a data set, by field name, as a sentence says them.
 PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
-_BLOCK = 1 << 20  # values looked at in one go, so that a check or a mean never doubles the memory
+BLOCK = 1 << 17
+"""Bytes that are looked at, or read, in one go: so a check or a mean takes no memory to speak of."""
 
 
 def check_parts(
@@ -60,23 +62,21 @@ def check_inputs(where: str, x: Array) -> Array:
         raise DataError(f"{where} x expected at least one input, got {x.shape}")
     if x.dtype.kind not in "biuf":
         raise DataError(f"{where} x expected numbers, got dtype {x.dtype}; encode text as numbers first")
-    x = x.astype(_floating(x.dtype), copy=False)
+    x = x.astype(floating(x.dtype), copy=False)
     check_finite(f"{where} x", x)
     return x
 
 
 def check_finite(what: str, array: Array) -> None:
     """Name the first value of a 2-D `array` that is NaN or infinite, by row and column from 0."""
-    start = 0
-    for rows in row_blocks(array):
-        finite = np.isfinite(rows)
+    for rows in row_slices(array):
+        finite = np.isfinite(array[rows])
         if not finite.all():
             row, column = np.unravel_index(int(np.argmin(finite)), finite.shape)
             raise DataError(
-                f"{what} expected finite values, got {rows[row, column]} at row {start + row}, "
+                f"{what} expected finite values, got {array[rows][row, column]} at row {rows.start + row}, "
                 f"column {column} (counted from 0); remove or fill such samples"
             )
-        start += len(rows)
 
 
 def _check_targets(
@@ -109,7 +109,7 @@ def _check_targets(
         return _multilabel(where, targets, classes)
     floats = {}
     for field, y in targets.items():
-        floats[field] = (y if y.ndim == 2 else y[:, None]).astype(_floating(y.dtype), copy=False)
+        floats[field] = (y if y.ndim == 2 else y[:, None]).astype(floating(y.dtype), copy=False)
         check_finite(f"{where}: {PART_NAMES[field]} y", floats[field])
     return floats, None
 
@@ -120,38 +120,46 @@ def _labels(
     """Labels as int64 in 0..C-1, every class of which occurs in training."""
     if targets["train"].dtype.kind == "U":
         if classes is None:
-            classes = tuple(np.unique(targets["train"]).tolist())
-        number = {name: i for i, name in enumerate(classes)}
-        coded = {}
-        for field, y in targets.items():
-            names, inverse = np.unique(y, return_inverse=True)
-            strange = sorted(set(names.tolist()) - number.keys())
-            if strange:
-                raise DataError(
-                    f"{where}: {PART_NAMES[field]} y holds the class {strange[0]!r}, which never occurs in "
-                    "training; move samples of it to training, or drop them"
-                )
-            coded[field] = np.array([number[name] for name in names.tolist()], np.int64)[inverse]
-        targets = coded
+            train = targets["train"]
+            classes = tuple(sorted(set().union(*(train[rows].tolist() for rows in row_slices(train)))))
+        targets = {field: _numbered(f"{where}: {PART_NAMES[field]}", y, classes) for field, y in targets.items()}
     n_classes = len(classes) if classes is not None else 1 + max(int(y.max()) for y in targets.values())
+    labels = {}
     for field, y in targets.items():
-        wrong = (y < 0) | (y >= n_classes) | (y != np.trunc(y))
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise DataError(
-                f"{where}: {PART_NAMES[field]} y expected labels 0..{n_classes - 1}, got {y[row]} "
-                f"at row {row} (counted from 0)"
-            )
-    labels = {field: y.astype(np.int64, copy=False) for field, y in targets.items()}
-    # Before anything of size C is made: a stray label of 2**60 must not ask for that much memory.
-    present = np.unique(labels["train"])
-    if len(present) < n_classes:
-        gaps = np.flatnonzero(present != np.arange(len(present)))
-        missing = int(gaps[0]) if len(gaps) else len(present)
-        _refuse_missing(where, missing, n_classes, classes, labels)
+        for rows in row_slices(y):
+            values = y[rows]
+            wrong = (values < 0) | (values >= n_classes) | (values != np.trunc(values))
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise DataError(
+                    f"{where}: {PART_NAMES[field]} y expected labels 0..{n_classes - 1}, got {values[row]} "
+                    f"at row {rows.start + row} (counted from 0)"
+                )
+        labels[field] = y.astype(np.int64, copy=False)
+    # Never more of them than samples: a stray label of 2**60 must not ask for that much memory.
+    train, seen = labels["train"], np.zeros(min(n_classes, len(labels["train"]) + 1), bool)
+    for rows in row_slices(train):
+        seen[train[rows][train[rows] < len(seen)]] = True
+    if not seen.all():
+        _refuse_missing(where, int(np.argmin(seen)), n_classes, classes, labels)
     if n_classes < 2:
         raise DataError(f"{where}: expected at least two classes, got one; there is nothing to tell apart")
     return labels, classes if classes is not None else tuple(map(str, range(n_classes)))
+
+
+def _numbered(where: str, y: Array, classes: tuple[str, ...]) -> Array:
+    """The numbers of the classes that `y (N,)` names."""
+    number, coded = {name: i for i, name in enumerate(classes)}, np.empty(len(y), np.int64)
+    for rows in row_slices(y):
+        names, inverse = np.unique(y[rows], return_inverse=True)
+        strange = [name for name in names.tolist() if name not in number]
+        if strange:
+            raise DataError(
+                f"{where} y holds the class {strange[0]!r}, which never occurs in training; "
+                "move samples of it to training, or drop them"
+            )
+        coded[rows] = np.array([number[name] for name in names.tolist()], np.int64)[inverse]
+    return coded
 
 
 def _multilabel(
@@ -163,15 +171,16 @@ def _multilabel(
     if classes is not None and len(classes) != n_classes:
         raise DataError(f"{where}: y expected a column for each of {len(classes)} classes, got {n_classes}")
     for field, y in targets.items():
-        wrong = (y != 0) & (y != 1)
-        if wrong.any():
-            row, column = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-            raise DataError(
-                f"{where}: {PART_NAMES[field]} y expected 0 or 1 per class, got {y[row, column]} "
-                f"at row {row}, column {column} (counted from 0); "
-                "integer y (N, C) is multi-label, a regression wants floats"
-            )
-        floats[field] = y.astype(_floating(y.dtype), copy=False)
+        for rows in row_slices(y):
+            wrong = (y[rows] != 0) & (y[rows] != 1)
+            if wrong.any():
+                row, column = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+                raise DataError(
+                    f"{where}: {PART_NAMES[field]} y expected 0 or 1 per class, got {y[rows][row, column]} "
+                    f"at row {rows.start + row}, column {column} (counted from 0); "
+                    "integer y (N, C) is multi-label, a regression wants floats"
+                )
+        floats[field] = y.astype(floating(y.dtype), copy=False)
     missing = np.flatnonzero(~targets["train"].any(axis=0))
     if len(missing):
         _refuse_missing(where, int(missing[0]), n_classes, classes, targets)
@@ -195,15 +204,15 @@ def _refuse_missing(
     )
 
 
-def _floating(dtype: np.dtype) -> np.dtype:
-    """The native floating type for `dtype`: its own up to float64, or float32 for integers and booleans."""
+def floating(dtype: np.dtype) -> np.dtype:
+    """The native floating type of inputs in `dtype`: its own up to float64, or float32 for integers and booleans."""
     if dtype.kind != "f":
         return np.dtype(np.float32)
     return dtype.newbyteorder("=") if dtype.itemsize <= 8 else np.dtype(np.float64)
 
 
-def row_blocks(x: Array) -> Iterator[Array]:
-    """Views of consecutive rows of `x`, each of about a million values."""
-    step = max(1, _BLOCK // max(1, x.shape[1]))
+def row_slices(x: Array) -> Iterator[slice]:
+    """Slices of consecutive rows of `x`, each of about `BLOCK` bytes."""
+    step = max(1, BLOCK // max(1, x.itemsize * math.prod(x.shape[1:])))
     for start in range(0, len(x), step):
-        yield x[start : start + step]
+        yield slice(start, start + step)

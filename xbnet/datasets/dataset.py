@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import ConfigError, DataError
-from .checks import PART_NAMES, Array, check_parts, row_blocks
+from .checks import PART_NAMES, Array, check_parts, row_slices
 
 Task = Literal["classification", "multilabel", "regression"]
 
@@ -67,11 +67,11 @@ class Standardizer:
         n, total = len(x), np.zeros(x.shape[1])
         squares = np.zeros_like(total)
         with np.errstate(over="ignore", invalid="ignore"):
-            for rows in row_blocks(x):
-                total += rows.sum(axis=0, dtype=np.float64)
+            for rows in row_slices(x):
+                total += x[rows].sum(axis=0, dtype=np.float64)
             mean = total / n
-            for rows in row_blocks(x):
-                squares += ((rows - mean) ** 2).sum(axis=0)
+            for rows in row_slices(x):
+                squares += ((x[rows] - mean) ** 2).sum(axis=0)
         scale = np.sqrt(squares / n)
         if not np.isfinite(scale).all():
             column = int(np.argmin(np.isfinite(scale)))
@@ -83,13 +83,17 @@ class Standardizer:
         scale[x.min(axis=0) == x.max(axis=0)] = 1.0
         return cls(mean, scale)
 
-    def __call__(self, x: Array) -> Array:
-        """Transform ``x (N, I)`` into a new array of its floating type (float32 for integers)."""
+    def __call__(self, x: Array, out: Array | None = None) -> Array:
+        """Transform ``x (N, I)`` into `out`, which may be x; by default a new array of its floating type.
+
+        That is float32 for integers.
+        """
         if x.ndim != 2 or x.shape[1] != len(self.mean):
             raise DataError(f"Standardizer: expected x (N, I={len(self.mean)}), got {x.shape}")
-        out = np.empty(x.shape, x.dtype if x.dtype.kind == "f" else np.float32)
-        for rows, result in zip(row_blocks(x), row_blocks(out), strict=True):
-            result[...] = (rows - self.mean) / self.scale
+        if out is None:
+            out = np.empty(x.shape, x.dtype if x.dtype.kind == "f" else np.float32)
+        for rows in row_slices(x):
+            out[rows] = (x[rows] - self.mean) / self.scale
         return out
 
 
@@ -113,6 +117,8 @@ class Dataset:
         Channels, height and width of the image that each row of x holds in this order, C * H * W = I.
     preparation : Standardizer, optional
         What was done to every x, and must be done to every new one.
+    features : tuple of str, optional
+        Names of the inputs (I,), where the source has them: a table's columns.
 
     Raises
     ------
@@ -128,6 +134,7 @@ class Dataset:
     classes: tuple[str, ...] | None = None
     image_shape: tuple[int, int, int] | None = None
     preparation: Standardizer | None = None
+    features: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         inputs, targets, classes = check_parts(
@@ -141,6 +148,8 @@ class Dataset:
         object.__setattr__(self, "classes", classes)
         if self.image_shape is not None and math.prod(self.image_shape) != self.n_inputs:
             raise DataError(f"{self.name}: image_shape {self.image_shape} expected C * H * W = I = {self.n_inputs}")
+        if self.features is not None and len(self.features) != self.n_inputs:
+            raise DataError(f"{self.name}: expected a name per input, I = {self.n_inputs}, got {len(self.features)}")
 
     def parts(self) -> Iterator[tuple[str, Part]]:
         """The parts that are there, each with its field name: ``("train", ...)`` first."""
@@ -171,12 +180,21 @@ class Dataset:
         """How many outputs a network for this task has: C, or O columns of a regression."""
         return int(self.train.y.shape[1]) if self.classes is None else len(self.classes)
 
-    def standardized(self) -> Dataset:
-        """A new data set, z-scored by the statistics of the training part, with `preparation` set."""
+    def standardized(self, *, in_place: bool = False) -> Dataset:
+        """A new data set, z-scored by the statistics of the training part, with `preparation` set.
+
+        Parameters
+        ----------
+        in_place
+            Overwrite the inputs of this one instead of taking memory for others. It must not be used any more, nor
+            what shares its arrays: a part that `split` left as it was does.
+        """
         if self.preparation is not None:
             raise ConfigError(f"{self.name}: is standardized already; standardize it once")
         preparation = Standardizer.fit(self.train.x)
-        parts = {field: Part(preparation(part.x), part.y) for field, part in self.parts()}
+        parts = {
+            field: Part(preparation(part.x, out=part.x if in_place else None), part.y) for field, part in self.parts()
+        }
         return replace(
             self, train=parts["train"], val=parts.get("val"), test=parts.get("test"), preparation=preparation
         )

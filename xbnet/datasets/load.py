@@ -74,7 +74,7 @@ def load_dataset(
     data = _find(name, target, task)
     if val is not None or test is not None:
         data = split(data, val, test, rng=rng)
-    return data.standardized() if standardize else data
+    return data.standardized(in_place=True) if standardize else data  # nobody else has these arrays
 
 
 def _find(name: str | os.PathLike[str], target: str | int | None, task: str | None) -> Dataset:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import logging
 import mmap
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
@@ -26,7 +27,13 @@ class Chunk(NamedTuple):
     y: np.ndarray | None
 
 
-def open_rows(source: str, n_inputs: int, target: str | None = None, part: str | None = None) -> Iterator[Chunk]:
+def open_rows(
+    source: str,
+    n_inputs: int,
+    target: str | None = None,
+    part: str | None = None,
+    features: Sequence[str] | None = None,
+) -> Iterator[Chunk]:
     """The rows of a file in chunks.
 
     Parameters
@@ -39,6 +46,9 @@ def open_rows(source: str, n_inputs: int, target: str | None = None, part: str |
         The column (for .npy: its number) that holds what is right; it is no input.
     part
         "train", "val" or "test" of an .npz file or a data set; by default the last of these that is there.
+    features
+        Names of the inputs (I,): a table's columns are found by them, and others are ignored. None: the columns are
+        taken in the order of the file, and there must be I of them.
 
     Raises
     ------
@@ -49,9 +59,9 @@ def open_rows(source: str, n_inputs: int, target: str | None = None, part: str |
     """
     suffix = Path(source).suffix.lower()
     if source == "-" or suffix in (".csv", ".tsv"):
-        found = _csv(source, n_inputs, target)
+        found = _csv(source, n_inputs, target, features)
     elif suffix in (".parquet", ".pq"):
-        found = _parquet(source, n_inputs, target)
+        found = _parquet(source, n_inputs, target, features)
     elif suffix == ".npy":
         found = _npy(source, n_inputs, target)
     else:
@@ -83,7 +93,7 @@ def _check_finite(source: str, x: np.ndarray, first: int, what: str) -> None:
 # -- text --------------------------------------------------------------------------------------------------------------
 
 
-def _csv(source: str, n_inputs: int, target: str | None) -> Iterator[Chunk]:
+def _csv(source: str, n_inputs: int, target: str | None, features: Sequence[str] | None) -> Iterator[Chunk]:
     try:
         opened: Any = (
             nullcontext(sys.stdin) if source == "-" else open(source, encoding="utf-8-sig", newline="")  # noqa: SIM115
@@ -93,14 +103,18 @@ def _csv(source: str, n_inputs: int, target: str | None) -> Iterator[Chunk]:
             delimiter = max(",;\t", key=header.count)
             names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
             column = _column_of(source, names, target)
-            _check_width(source, len(names) - (column is not None), n_inputs, target)
+            inputs = _inputs_of(source, names, column, n_inputs, features)
             reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
             while rows := list(islice(filter(None, reader), _rows(40 * len(names)))):
                 last = reader.line_num + 1
-                y = None if column is None else np.array([_cell(source, row, column, last).strip() for row in rows])
-                if column is not None:
-                    rows = [row[:column] + row[column + 1 :] for row in rows]
-                yield Chunk(_numbers(source, rows, n_inputs, last - len(rows) + 1), y)
+                for i, row in enumerate(rows):
+                    if len(row) != len(names):
+                        line = last - len(rows) + 1 + i
+                        raise DataError(f"{source}: line {line}: expected {len(names)} values, got {len(row)}")
+                y = None if column is None else np.array([row[column].strip() for row in rows])
+                if inputs != list(range(len(names))):
+                    rows = [[row[i] for i in inputs] for row in rows]
+                yield Chunk(_numbers(source, rows, last - len(rows) + 1), y)
     except OSError as error:
         raise DataError(f"{source}: can't be read ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -119,17 +133,34 @@ def _column_of(source: str, names: list[str], target: str | None) -> int | None:
     return names.index(target)
 
 
-def _cell(source: str, row: list[str], column: int, line: int) -> str:
-    if column < len(row):
-        return row[column]
-    raise DataError(f"{source}: a row that ends before line {line} has only {len(row)} values")
+def _inputs_of(
+    source: str, names: list[str], target: int | None, n_inputs: int, features: Sequence[str] | None
+) -> list[int]:
+    """Numbers of the columns that are the model's inputs, in its order."""
+    others = [i for i in range(len(names)) if i != target]
+    if features is None:
+        _check_width(source, len(others), n_inputs, None if target is None else names[target])
+        return others
+    where = {names[i]: i for i in reversed(others)}  # the first of several of the same name
+    missing = [name for name in features if name not in where]
+    if missing:
+        raise DataError(
+            f"{source}: expected the columns that the model was trained on, got none named {_some(missing)}"
+        )
+    unknown = [names[i] for i in others if names[i] not in set(features)]
+    if unknown:
+        logging.getLogger("xbnet").warning(
+            "%s: ignored columns that the model does not know: %s", source, _some(unknown)
+        )
+    return [where[name] for name in features]
 
 
-def _numbers(source: str, rows: list[list[str]], n_inputs: int, first: int) -> np.ndarray:
+def _some(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def _numbers(source: str, rows: list[list[str]], first: int) -> np.ndarray:
     """Text to numbers (n, I), or an error that names the line (where no text spans several)."""
-    for i, row in enumerate(rows):
-        if len(row) != n_inputs:
-            raise DataError(f"{source}: line {first + i}: expected {n_inputs} inputs, got {len(row)}")
     try:
         x = np.array(rows, dtype=float)
     except ValueError:
@@ -150,7 +181,7 @@ def _is_number(text: str) -> bool:
 # -- binary ------------------------------------------------------------------------------------------------------------
 
 
-def _parquet(source: str, n_inputs: int, target: str | None) -> Iterator[Chunk]:
+def _parquet(source: str, n_inputs: int, target: str | None, features: Sequence[str] | None) -> Iterator[Chunk]:
     try:
         import pyarrow
         import pyarrow.parquet as parquet
@@ -161,12 +192,16 @@ def _parquet(source: str, n_inputs: int, target: str | None) -> Iterator[Chunk]:
         with parquet.ParquetFile(source) as file:
             names = file.schema_arrow.names
             column = _column_of(source, names, target)
-            _check_width(source, len(names) - (column is not None), n_inputs, target)
-            for batch in file.iter_batches(batch_size=_rows(8 * len(names))):
-                columns = [values.to_numpy(zero_copy_only=False) for values in batch.columns]
-                y = None if column is None else columns.pop(column)
+            inputs = _inputs_of(source, names, column, n_inputs, features)
+            wanted = [names[i] for i in inputs] + ([] if column is None else [names[column]])
+            for batch in file.iter_batches(batch_size=_rows(8 * len(names)), columns=wanted):
+                columns = {
+                    name: values.to_numpy(zero_copy_only=False)
+                    for name, values in zip(batch.schema.names, batch.columns, strict=True)
+                }
+                y = None if column is None else columns.pop(names[column])
                 try:
-                    x = np.stack([values.astype(float) for values in columns], axis=1)
+                    x = np.stack([columns[names[i]].astype(float) for i in inputs], axis=1)
                 except (TypeError, ValueError):
                     raise DataError(f"{source}: expected numbers in every column but the target") from None
                 _check_finite(source, x, first, "row")

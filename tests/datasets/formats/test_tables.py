@@ -117,7 +117,7 @@ def test_a_regression_wants_numbers(save):
 
 
 def test_too_many_classes(save, monkeypatch):
-    monkeypatch.setattr(tables, "_MOST_CLASSES", 2)
+    monkeypatch.setattr(tables, "MOST_CLASSES", 2)
     line = "column 'kind': expected at most 2 classes, got more; is it the right target, or a regression?"
     refused(save(samples.csv_text()), line)
     refused(save(samples.csv_text(y=Y)), line)
@@ -175,6 +175,23 @@ class TestParquet:
     )  # fmt: skip
     def test_wrong_columns(self, parquet, columns, line):
         refused(parquet(kind=["x", "y", "x"], **columns), line)
+
+    def test_words_may_be_coded_and_bytes_are_no_words(self, parquet):
+        import pyarrow as pa
+
+        words = ["red", "green", "blue"] * 8
+        coded = parquet(kind=pa.array(words).dictionary_encode(), a=X[:, 0])
+        assert load_dataset(coded, target="kind").classes == ("blue", "green", "red")
+        path = parquet(kind=[word.encode() for word in words], a=X[:, 0])
+        refused(path, "column 'kind': expected numbers or text, got binary; convert it")
+        refused(parquet(kind=pa.array([], pa.string()), a=pa.array([], pa.float64())),
+                "expected a Parquet table with rows, got none")  # fmt: skip
+
+    def test_too_many_words(self, parquet, monkeypatch):
+        monkeypatch.setattr(tables, "MOST_CLASSES", 2)
+        line = "column 'kind': expected at most 2 classes, got more; is it the right target, or a regression?"
+        refused(parquet(kind=["red", "green", "blue"], a=[1, 2, 3]), line)
+        refused(parquet(kind=[1, 2, 3], a=[1, 2, 3]), line)
 
     def test_a_regression_wants_numbers(self, parquet):
         line = "column 'kind': expected a number, got 'x' at row 0"

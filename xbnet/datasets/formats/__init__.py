@@ -30,13 +30,13 @@ def read_file(path: Path, target: str | int | None = None, task: str | None = No
     ConfigError
         If a table lacks a `target`, or another format is given one.
     """
-    from . import arrays, cifar, idx, mat, tables
+    from . import arrays, cifar, idx, mat, parquet, tables
 
     if task not in (None, "classification", "regression"):
         raise ConfigError(f"{path}: expected as task classification or regression, got {task!r}")
     suffix, name = path.suffix.lower(), path.name
     if suffix in (".csv", ".tsv", ".parquet", ".pq"):
-        read = tables.read_csv if suffix in (".csv", ".tsv") else tables.read_parquet
+        read = tables.read_csv if suffix in (".csv", ".tsv") else parquet.read_parquet
         return read(path, None if target is None else str(target), task)
     if suffix == ".npy":
         return arrays.read_npy(path, target, task)

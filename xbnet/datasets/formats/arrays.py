@@ -6,18 +6,21 @@ An array's header is compared with the bytes that follow it before memory is ask
 from __future__ import annotations
 
 import math
+import mmap
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from ...errors import ConfigError, DataError
-from ..checks import Array
+from ..checks import Array, floating, row_slices
 from ..dataset import Dataset, Part
 from .sniff import looks_like, open_head, printable
+from .stream import check_unpacked, fill
 
 _PARTS = {"train": ("", "_train"), "val": ("_val", "_valid", "_validation"), "test": ("_test",)}
+ImageShape = tuple[int, int, int]
 _AGAIN = "write it again with numpy.save or numpy.savez"
 
 
@@ -59,8 +62,7 @@ def read_npy(path: Path, target: str | int | None = None, task: str | None = Non
     head = open_head(path, "a NumPy .npy file")
     if not head.startswith(b"\x93NUMPY"):
         raise DataError(f"{path}: expected a NumPy .npy file, got what looks like {looks_like(head)}")
-    with open(path, "rb") as stream:
-        table = _read_array(str(path), stream, path.stat().st_size)
+    table = _map_array(path)
     if table.ndim != 2 or table.shape[1] < 2 or table.dtype.kind not in "biuf":
         raise DataError(
             f"{path}: expected a table (N, columns) of numbers, one of them the target, got {table.shape} of "
@@ -74,7 +76,11 @@ def read_npy(path: Path, target: str | int | None = None, task: str | None = Non
     if not -columns <= column < columns:
         got = "none" if target is None else repr(target)
         raise ConfigError(f"{path}: expected as target the number of a column, 0..{columns - 1}, got {got}")
-    x, y = np.delete(table, column, axis=1), table[:, column]
+    column %= columns
+    x = np.empty((len(table), columns - 1), floating(table.dtype))
+    with np.errstate(over="ignore"):  # what is not finite is found, and named, later
+        x[:, :column], x[:, column:] = table[:, :column], table[:, column + 1 :]
+    y = table[:, column].astype(table.dtype.newbyteorder("="))
     return Dataset(str(path), Part(x, as_targets(str(path), y, task)))
 
 
@@ -84,7 +90,10 @@ def as_targets(where: str, y: Array, task: str | None) -> Array:
         return y
     if task == "regression":
         return y.astype(np.promote_types(y.dtype, np.float32)) if y.dtype.kind != "f" else y
-    if y.dtype.kind == "f" and not (np.isfinite(y) & (y == np.trunc(y)) & (np.abs(y) < 2**53)).all():
+    if y.dtype.kind == "f" and not all(
+        (np.isfinite(y[rows]) & (y[rows] == np.trunc(y[rows])) & (np.abs(y[rows]) < 2**53)).all()
+        for rows in row_slices(y)
+    ):
         raise DataError(f"{where}: expected whole numbers as labels for a classification, got others in the target")
     return y.astype(np.int64)
 
@@ -104,34 +113,21 @@ def _read_archive(path: Path, archive: zipfile.ZipFile, task: str | None) -> Dat
                 found[part] = (x, y)
     if "train" not in found:
         raise DataError(f"{path}: expected arrays x and y, or x_train and y_train, got only {held}")
+    check_unpacked(path, sum(info.file_size for info in archive.infolist()))
     parts, shapes = {}, {}
-    for part, names in found.items():
-        x_array, y_array = (_read_entry(path, archive, entries[name]) for name in names)
-        x_array, shapes[part] = _rows(f"{path}: {names[0]}", x_array)
-        parts[part] = Part(x_array, as_targets(f"{path}: {names[1]}", y_array, task))
+    for part, (x, y) in found.items():
+        inputs, shapes[part] = _read_entry(path, archive, entries[x], f"{path}: {x}")
+        targets, _ = _read_entry(path, archive, entries[y])
+        parts[part] = Part(inputs, as_targets(f"{path}: {y}", targets, task))
     if len(set(shapes.values())) > 1:
         raise DataError(f"{path}: expected images of one shape in all parts, got {sorted(map(str, shapes.values()))}")
     return Dataset(str(path), parts["train"], parts.get("val"), parts.get("test"), image_shape=shapes["train"])
 
 
-def _rows(where: str, x: Array) -> tuple[Array, tuple[int, int, int] | None]:
-    """Images as rows, and their shape (C, H, W)."""
-    if x.ndim < 3:
-        return x, None
-    if x.ndim == 3:
-        x = x[:, None]
-    elif x.ndim == 4 and x.shape[1] not in (1, 3, 4) and x.shape[3] in (1, 3, 4):
-        x = x.transpose(0, 3, 1, 2)
-    if x.ndim != 4:
-        raise DataError(f"{where}: expected (N, I) or images (N, H, W) or (N, C, H, W), got {x.shape}")
-    n, *shape = x.shape
-    rows = np.ascontiguousarray(x).reshape(n, math.prod(shape))
-    if rows.dtype == np.uint8:
-        rows = np.divide(rows, np.float32(255))
-    return rows, (shape[0], shape[1], shape[2])
-
-
-def _read_entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
+def _read_entry(
+    path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, inputs: str | None = None
+) -> tuple[Array, ImageShape | None]:
+    """An array of the archive; as `inputs` (their name in errors) by `_read_inputs`."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(
             f"{path}: expected {printable(info.filename)} stored or deflated, got another packing; {_AGAIN}"
@@ -143,31 +139,22 @@ def _read_entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
             size += len(chunk)
             if size > info.file_size:
                 break
+    where = f"{path}: {printable(info.filename)}"
     with archive.open(info) as stream:
-        return _read_array(f"{path}: {printable(info.filename)}", stream, size)
+        header = _read_header(where, stream, size)
+        if inputs is None or header.dtype.kind == "U":
+            return _read_values(where, stream, header), None
+        return _read_inputs(inputs, stream, header)
 
 
-def _read_array(where: str, stream: IO[bytes], size: int) -> Array:
-    """The array in a stream of `size` bytes in NumPy's format."""
-    dtype, shape, fortran = _read_header(where, stream)
-    wanted, got = math.prod(shape) * dtype.itemsize, size - stream.tell()
-    if wanted != got:
-        raise DataError(f"{where}: expected {wanted} bytes for {shape} of {dtype}, got {got}; {_AGAIN}")
-    out = np.empty(shape[::-1] if fortran else shape, dtype)
-    view = out.reshape(-1).view(np.uint8)
-    position = 0
-    while position < wanted:
-        chunk = stream.read(min(1 << 16, wanted - position))
-        if not chunk:
-            raise DataError(f"{where}: expected {wanted} bytes, got {position}; {_AGAIN}")
-        view[position : position + len(chunk)] = np.frombuffer(chunk, np.uint8)
-        position += len(chunk)
-    if dtype.kind == "U" and (out.reshape(-1).view(dtype.byteorder + "u4") > 0x10FFFF).any():
-        raise DataError(f"{where}: expected text, got characters that do not exist; {_AGAIN}")
-    return out.T if fortran else out
+class _Header(NamedTuple):
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    fortran: bool
 
 
-def _read_header(where: str, stream: IO[bytes]) -> tuple[np.dtype, tuple[int, ...], bool]:
+def _read_header(where: str, stream: IO[bytes], size: int) -> _Header:
+    """The header of an array, held against the `size` of the whole in bytes."""
     readers: dict[tuple[int, int], Any] = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
@@ -184,4 +171,50 @@ def _read_header(where: str, stream: IO[bytes]) -> tuple[np.dtype, tuple[int, ..
         raise DataError(f"{where}: expected an array of numbers or text, got {shape} of {dtype}")
     if len(shape) > 5 or not all(n > 0 for n in shape):
         raise DataError(f"{where}: expected an array of 1 to 5 axes with values, got {shape}")
-    return dtype, shape, fortran
+    wanted, got = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    if wanted != got:
+        raise DataError(f"{where}: expected {wanted} bytes for {shape} of {dtype}, got {got}; {_AGAIN}")
+    return _Header(dtype, shape, fortran)
+
+
+def _read_array(where: str, stream: IO[bytes], size: int) -> Array:
+    """The array in a stream of `size` bytes in NumPy's format."""
+    return _read_values(where, stream, _read_header(where, stream, size))
+
+
+def _read_values(where: str, stream: IO[bytes], header: _Header) -> Array:
+    """What follows a header, in the type that it has."""
+    dtype, shape, fortran = header
+    out = np.empty(shape[::-1] if fortran else shape, dtype)
+    fill(out, stream.read, dtype)
+    if dtype.kind == "U" and (out.reshape(-1).view(dtype.byteorder + "u4") > 0x10FFFF).any():
+        raise DataError(f"{where}: expected text, got characters that do not exist; {_AGAIN}")
+    return out.T if fortran else out
+
+
+def _read_inputs(where: str, stream: IO[bytes], header: _Header) -> tuple[Array, ImageShape | None]:
+    """What follows a header as inputs: images as rows, with their shape (C, H, W), and bytes among them in [0, 1]."""
+    dtype, shape, fortran = header
+    if len(shape) > 4:
+        raise DataError(f"{where}: expected (N, I) or images (N, H, W) or (N, C, H, W), got {shape}")
+    if len(shape) < 3:
+        out = np.empty(shape, floating(dtype))
+        fill(out.T if fortran else out, stream.read, dtype)
+        return out, None
+    n, *image = shape if len(shape) == 4 else (shape[0], 1, *shape[1:])
+    channels_last = image[0] not in (1, 3, 4) and image[2] in (1, 3, 4)
+    if channels_last:
+        image = [image[2], *image[:2]]
+    rows = np.empty((n, math.prod(image)), floating(dtype))
+    planes = rows.reshape(n, *image)
+    as_stored = planes.transpose(0, 2, 3, 1) if channels_last else planes.reshape(shape)
+    fill(as_stored.T if fortran else as_stored, stream.read, dtype, np.float32(255) if dtype == np.uint8 else None)
+    return rows, (image[0], image[1], image[2])
+
+
+def _map_array(path: Path) -> Array:
+    """The array of a `.npy` file, in the file: it takes no memory."""
+    with open(path, "rb") as file:
+        dtype, shape, fortran = _read_header(str(path), file, path.stat().st_size)
+        content, start = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), file.tell()
+    return np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if fortran else "C")

@@ -16,9 +16,10 @@ from typing import BinaryIO
 import numpy as np
 
 from ...errors import DataError
-from ..checks import Array
+from ..checks import Array, floating
 from ..dataset import Dataset, Part
 from .sniff import looks_like, open_head, printable
+from .stream import check_unpacked, fill
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _AXES = {"images": 3, "labels": 1}
@@ -91,7 +92,7 @@ def _read_pair(images: Path, labels: Path) -> tuple[Part, tuple[int, int, int] |
     y = _read_array(labels)
     if y.ndim != 1 or y.dtype.kind == "f":
         raise DataError(f"{labels}: expected one integer label per image, got axes {y.shape} of {y.dtype}")
-    x = _read_array(images, pixels=True)
+    x = _read_array(images, inputs=True)
     if x.ndim < 2:
         raise DataError(f"{images}: expected images (N, H, W), got axes {x.shape}")
     if len(x) != len(y):
@@ -103,11 +104,10 @@ def _read_pair(images: Path, labels: Path) -> tuple[Part, tuple[int, int, int] |
     return Part(x.reshape(len(x), math.prod(x.shape[1:])), y), shape
 
 
-def _read_array(path: Path, pixels: bool = False) -> Array:
-    """The array of one file; bytes become float32 in [0, 1] if they are `pixels`."""
+def _read_array(path: Path, inputs: bool = False) -> Array:
+    """The array of one file; as `inputs`, in the type of inputs, and bytes scaled to [0, 1]."""
     head = open_head(path, "an idx file")
     zipped = head.startswith(b"\x1f\x8b")
-    size = path.stat().st_size
 
     def open_stream() -> BinaryIO:
         return gzip.open(path, "rb") if zipped else open(path, "rb")  # type: ignore[return-value]
@@ -126,15 +126,19 @@ def _read_array(path: Path, pixels: bool = False) -> Array:
             dtype = np.dtype(_TYPES[code])
             wanted = math.prod(shape) * dtype.itemsize
             # Counted before memory is asked for: a header can claim anything.
-            got = _count(stream, wanted) if zipped else size - 4 - 4 * axes
+            got = _count(stream, wanted) if zipped else path.stat().st_size - 4 - 4 * axes
         if got != wanted:
             raise DataError(
                 f"{path}: expected {wanted} bytes after its header, for axes {shape} of {dtype}, got "
                 f"{'more' if got > wanted else got}; {_AGAIN}"
             )
+        if zipped:
+            check_unpacked(path, wanted)
+        out = np.empty(shape, floating(dtype) if inputs else dtype.newbyteorder("="))
         with open_stream() as stream:
             stream.read(4 + 4 * axes)
-            return _fill(stream, shape, dtype, pixels and code == 0x08)
+            fill(out, stream.read, dtype, np.float32(255) if inputs and code == 0x08 else None)
+        return out
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: can't be decompressed ({printable(error)}); {_AGAIN}") from None
 
@@ -145,18 +149,3 @@ def _count(stream: BinaryIO, limit: int) -> int:
     while count <= limit and (chunk := stream.read(1 << 16)):
         count += len(chunk)
     return count
-
-
-def _fill(stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype, pixels: bool) -> Array:
-    """Read the values in pieces, so that there is never a second copy of them all."""
-    out = np.empty(shape, np.float32 if pixels else dtype.newbyteorder("="))
-    flat = out.reshape(-1)
-    step = 1 << 16
-    for start in range(0, flat.size, step):
-        piece = flat[start : start + step]
-        raw = np.frombuffer(stream.read(piece.size * dtype.itemsize), dtype)
-        if pixels:
-            np.divide(raw, np.float32(255), out=piece)
-        else:
-            piece[...] = raw
-    return out

@@ -1,0 +1,50 @@
+"""`xbnet info` on what it cannot show."""
+
+import re
+
+import pytest
+
+import xbnet
+from xbnet.cli import main
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The folder of a run, with a network, and a table beside it."""
+    network = xbnet.Network([xbnet.Linear(2)], 2, rng=0)
+    (tmp_path / "run").mkdir()
+    xbnet.save(network, tmp_path / "run" / "model.safetensors")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "data.csv").write_text("a,b,kind\n1,2,x\n3,4,y\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("run", "is the folder of a run; show its network with: xbnet info {}/run/model.safetensors"),
+        ("empty", "is a folder; expected a file of xbnet.save, as model.safetensors of xbnet train --out"),
+        ("nothing", "there is no such file; expected one that xbnet saved"),
+    ],
+)
+def test_says_what_to_do(run, capsys, name, line):
+    assert main(["info", str(run / name)]) == 2
+    assert capsys.readouterr().err == f"xbnet: {run / name}: {line.format(run)}\n"
+
+
+def test_a_file_of_data(run, capsys):
+    path = run / "data.csv"
+    assert main(["info", str(path)]) == 2
+    line = rf"xbnet: {path}: is no safetensors file, or is damaged \(.*\); if it holds data, show it with: (.*)\n"
+    command = re.fullmatch(line, capsys.readouterr().err)[1].split()
+    assert command == ["xbnet", "data", "show", "--data", str(path)]
+    assert main([*command[1:], "--target", "kind"]) == 0
+
+
+def test_help_shows_only_defaults_that_there_are(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    out = capsys.readouterr().out
+    assert "(default: gmm)" in out
+    assert "default: None" not in out
+    assert "default: False" not in out
