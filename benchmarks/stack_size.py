@@ -15,11 +15,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import xbnet
-from xbnet.sweep.build import Program, make_trainer, settings_for
-from xbnet.sweep.footprint import WORKING_SET, footprint, loss_bytes
-from xbnet.sweep.plan import make_members
-from xbnet.sweep.pool import make_pool
-from xbnet.sweep.space import complete
+from xbnet.sweeps.build import Program, make_trainer, settings_for
+from xbnet.sweeps.footprint import WORKING_SET, footprint, loss_bytes
+from xbnet.sweeps.plan import make_members
+from xbnet.sweeps.pool import make_pool
+from xbnet.sweeps.space import complete
 
 from .stacks import dataset, learning_rates
 
@@ -28,8 +28,8 @@ Run = Callable[[], None]
 
 
 def memory() -> None:
-    columns = f"{'networks':>9}{'widths':>12}{'batch':>7}{'optimizer':>11}"
-    print(f"{columns}{'estimate':>12}{'measured':>12}{'bound':>12}{'of it':>8}")
+    """Peaks of whole runs with early stopping; in the second of each pair one network diverges and leaves the stack."""
+    print(f"{'networks':>9}{'widths':>12}{'batch':>7}{'optimizer':>11}{'estimate':>13}{'measured':>13}{'bound':>13}")
     for R, hidden, batch, optimizer in (
         (100, (10, 7), 64, "sgd"),
         (1000, (10, 7), 64, "adam"),
@@ -39,26 +39,28 @@ def memory() -> None:
         (8, (512, 512), 64, "adam"),
     ):
         pool = make_pool(dataset(B * 4))
-        fixed = {"hidden": hidden, "batch_size": batch, "optimizer": optimizer, "epochs": 2, "patience": 5}
-        rows = [settings_for(complete({"lr": lr}, fixed, None), pool) for lr in learning_rates(R)]
-        program, members = Program(pool), make_members(rows, [0], None)
-        probe = make_trainer(program, members[:1])
-        cost = footprint(probe)
-        theta = probe.network.n_parameters * 4 * (2 + len(probe.optimizer.slots))
-        # The bound: the least it could take, and a fifth more; what the loss keeps per sample counts as activations.
-        bound = 1.2 * R * (theta + probe.network.buffer_bytes(batch) + loss_bytes(probe.network, batch))
-        tracemalloc.start()
-        trainer = make_trainer(program, members)
-        while not trainer.done:
-            trainer.run_epoch()
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        estimate = cost.per_network * R + cost.order
-        widths = "-".join(map(str, hidden))
-        print(
-            f"{R:>9}{widths:>12}{batch:>7}{optimizer:>11}{estimate / 1e6:>9.2f} MB{peak / 1e6:>9.2f} MB"
-            f"{bound / 1e6:>9.2f} MB{peak / bound:>8.0%}"
-        )
+        fixed = {"hidden": hidden, "batch_size": batch, "optimizer": optimizer, "epochs": 3, "patience": 5}
+        for leaves in (False, True):
+            rates = [1e38 if leaves and r == 0 else lr for r, lr in enumerate(learning_rates(R))]
+            rows = [settings_for(complete({"lr": lr}, fixed, None), pool) for lr in rates]
+            program, members = Program(pool), make_members(rows, [0], None)
+            probe = make_trainer(program, members[:1])
+            cost = footprint(probe)
+            theta = probe.network.n_parameters * 4 * (2 + len(probe.optimizer.slots))
+            # The bound: the least it could take, and a fifth more; what the loss keeps per sample is an activation.
+            bound = 1.2 * R * (theta + probe.network.buffer_bytes(batch) + loss_bytes(probe.network, batch))
+            tracemalloc.start()
+            trainer = make_trainer(program, members)
+            while not trainer.done:
+                trainer.run_epoch()
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            estimate = cost.per_network * R + cost.order
+            print(
+                f"{R:>9}{'-'.join(map(str, hidden)):>12}{batch:>7}{optimizer:>11}{estimate / 1e6:>10.2f} MB"
+                f"{peak / 1e6:>10.2f} MB{bound / 1e6:>10.2f} MB   {peak / bound:.1%} of the bound, "
+                f"{peak / estimate:.1%} of the estimate{', one leaves' * leaves}"
+            )
 
 
 # -- crossover ---------------------------------------------------------------------------------------------------------

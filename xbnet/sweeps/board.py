@@ -15,7 +15,7 @@ from .plan import Chunk, Member, Plan
 
 
 class Board:
-    """Collects signs of life from chunks that run in this process, and the ends of all chunks.
+    """Collects signs of life from chunks, and their ends.
 
     Attributes
     ----------

@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,14 +119,20 @@ def run_chunk(
     )
 
 
-def run_chunk_elsewhere(program: Program, members: Sequence[Member], home: tuple[str, int]) -> Outcome | None:
-    """`run_chunk` with BLAS held to one thread, unless this is the process that holds it already."""
+def run_chunk_elsewhere(
+    program: Program, members: Sequence[Member], home: tuple[str, int], wire: Any = None
+) -> Outcome | None:
+    """`run_chunk` with BLAS held to one thread, unless this is the process that holds it already.
+
+    Signs of life go by `wire`, see `wire.Wire`.
+    """
     if home != here():
         from threadpoolctl import threadpool_limits
 
         # Never given back: another chunk may be running in a thread beside this one.
         threadpool_limits(limits=1, user_api="blas")
-    return run_chunk(program, members)
+    with nullcontext() if wire is None else wire.sender() as pulse:
+        return run_chunk(program, members, pulse)
 
 
 def here() -> tuple[str, int]:

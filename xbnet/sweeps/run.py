@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +15,19 @@ from ..backend import get_backend
 from ..checks import check_data
 from ..datasets import load_dataset
 from ..errors import ConfigError
-from ..settings import parse_bytes
+from ..settings import parse_bytes, whole_number
 from .board import show_progress
 from .build import Program, layer_keys, make_trainer, settings_for
 from .chunk import Outcome
-from .executors import open_workers, outcomes
+from .executors import open_workers, outcomes, visible_devices
+from .fingerprint import fingerprint
 from .footprint import Footprint, footprint, free_bytes
 from .plan import Member, bucket_of, make_members, make_plan
 from .pool import make_pool
 from .result import SweepResult
 from .space import complete, configurations
-from .store import Store, fingerprint
+from .store import Store
+from .wire import listen
 
 
 def sweep(
@@ -94,9 +96,10 @@ def sweep(
         Where chunks run: "threads" (the default), "processes", "dask" or "dask:ADDRESS", or any
         `concurrent.futures.Executor`, such as ``MPIPoolExecutor``.
     workers
-        How many chunks at once; by default one per core, or per worker of the executor; one on a GPU.
+        How many chunks at once; by default one per core, or per worker of the executor; one on a GPU, or with
+        processes one on each GPU.
     memory
-        Bytes, or text like "2 GB", for all chunks that run at once; by default half of what is free.
+        Bytes, or text like "2 GB" or "500 MiB", for all chunks that run at once; by default half of what is free.
     out
         A folder to keep results in as chunks end.
     resume
@@ -104,7 +107,7 @@ def sweep(
     progress
         The plan and a bar on stderr; None: where stderr is a terminal.
     **fixed
-        Any key of the space, with one value for all.
+        Any key that is not in the space, with one value for all; a row of a list of configurations may say otherwise.
 
     Returns
     -------
@@ -126,6 +129,9 @@ def sweep(
     generator = np.random.default_rng(_seed(rng))
     dataset = load_dataset(data) if isinstance(data, (str, Path)) else check_data(data, "sweep")
     custom = layer_keys(layers)
+    twice = sorted(set(space) & set(fixed)) if isinstance(space, Mapping) else []
+    if twice:
+        raise ConfigError(f"sweep: {twice[0]} is given twice, in the space and as {twice[0]}=; leave one of them away")
     rows = [complete(row, fixed, custom) for row in configurations(space, draws, generator)]
     if resume and out is None:
         raise ConfigError("sweep: resume goes on with the folder of an earlier sweep; say which: out=FOLDER")
@@ -158,28 +164,32 @@ def run_members(
 ) -> SweepResult:
     """Train members; the arguments are those of `sweep`."""
     device = get_backend(program.backend)
+    if workers is not None:
+        workers = whole_number("sweep", "workers", workers)
     budget = free_bytes(device) // 2 if memory is None else parse_bytes("sweep: memory", memory)
     costs, monitor = _probe(program, members)
     program = replace(program, monitor=monitor)
+    devices = visible_devices(device.count())
     found: list[Outcome] = []
     store = None if out is None else Store(out, fingerprint(program, members), resume=resume)
     if store is not None:
         found += store.read()
     done = {index for outcome in found for index in outcome.members}
     left = [member for member in members if member.index not in done]
-    with open_workers(executor, workers, on_cpu=device.name == "numpy") as where, ExitStack() as held:
+    with open_workers(executor, workers, on_cpu=device.name == "numpy", devices=devices) as where, ExitStack() as held:
         plan = make_plan(
             left,
             program.pool,
             workers=where.count,
-            budget=budget,
+            budget=budget if where.local or memory is not None else budget * max(1, len(devices)),
             footprint=lambda member: costs[bucket_of(member, program.pool)],
         )
         if where.local:
             held.enter_context(threadpool_limits(limits=1, user_api="blas"))
         board = held.enter_context(show_progress(progress, plan, monitor, n_done=len(done)))
+        wire = None if where.local or board.bar is None else held.enter_context(listen(where.host, board.pulse))
         try:
-            for chunk, outcome in outcomes(where, program, plan.chunks, board.run):
+            for chunk, outcome in outcomes(where, program, plan.chunks, board.run, wire):
                 found.append(outcome)
                 board.ended(chunk, outcome)
                 if store is not None:

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 import xbnet
+from xbnet.blocks import BLOCK
 from xbnet.settings import human_bytes, parse_bytes
-from xbnet.sweep.build import Program, make_trainer, settings_for
-from xbnet.sweep.footprint import WORKING_SET, footprint
-from xbnet.sweep.plan import make_members, make_plan
-from xbnet.sweep.pool import make_pool
-from xbnet.sweep.space import complete, configurations
+from xbnet.sweeps.build import Program, make_trainer, settings_for
+from xbnet.sweeps.footprint import WORKING_SET, footprint
+from xbnet.sweeps.plan import make_members, make_plan
+from xbnet.sweeps.pool import make_pool
+from xbnet.sweeps.space import complete, configurations
 
 from .conftest import make_data
 
@@ -76,12 +77,19 @@ def test_a_stack_ends_where_the_caches_end(data):
     assert WORKING_SET < 600 * 600 * 4 * 3
 
 
-@pytest.mark.parametrize(("hidden", "optimizer"), [((10, 7), "adam"), ((64, 64), "sgd"), ((8,), "momentum")])
-def test_the_estimate_is_what_a_stack_takes(hidden, optimizer):
-    data, R = make_data(256, 64), 60
-    pool = make_pool(data)
-    fixed = {"hidden": hidden, "optimizer": optimizer, "epochs": 3, "patience": 1}
-    rows = [settings_for(complete({"lr": 0.01 * (1 + r), "order_seed": r % 3}, fixed, None), pool) for r in range(R)]
+@pytest.mark.parametrize("leaving", [False, True])
+@pytest.mark.parametrize(
+    ("hidden", "optimizer", "R"),
+    [((10, 7), "adam", 60), ((64, 64), "sgd", 60), ((8,), "momentum", 60), ((256, 256), "adam", 8)],
+)
+def test_the_estimate_is_what_a_stack_takes(hidden, optimizer, R, leaving):
+    pool = make_pool(make_data(256, 64))
+    fixed = {"hidden": hidden, "optimizer": optimizer, "epochs": 3}
+    rates = [1e38 if leaving and r == 5 else 0.01 * (1 + r) for r in range(R)]
+    rows = [
+        settings_for(complete({"lr": lr, "order_seed": r % 3, "l2": 1e-4}, fixed, None), pool)
+        for r, lr in enumerate(rates)
+    ]
     program, members = Program(pool), make_members(rows, [0], None)
     cost = footprint(make_trainer(program, members[:1]))
     tracemalloc.start()
@@ -90,7 +98,41 @@ def test_the_estimate_is_what_a_stack_takes(hidden, optimizer):
         trainer.run_epoch()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert 0.85 < peak / (cost.per_network * R + 3 * cost.order) < 1.1
+    assert ("diverged" in trainer.history.status) == leaving
+    block = BLOCK * trainer.network.dtype.itemsize  # of the optimizer: one per stack, however large it is
+    ratio = (peak - block) / (cost.per_network * R + 3 * cost.order)
+    assert 0.85 < ratio < 1.08
+
+
+@pytest.mark.parametrize(("optimizer", "schedule"), [("adam", "constant"), ("adamw", "cosine"), ("sgd", "cosine")])
+def test_the_estimate_knows_what_many_steps_take(optimizer, schedule):
+    pool, R = make_pool(make_data(3200, 64)), 200
+    fixed = {"optimizer": optimizer, "schedule": schedule, "epochs": 2, "batch_size": 16}
+    rows = [settings_for(complete({"lr": 0.001 * (1 + r)}, fixed, None), pool) for r in range(R)]
+    program, members = Program(pool), make_members(rows, [0], None)
+    cost = footprint(make_trainer(program, members[:1]))
+    tracemalloc.start()
+    trainer = make_trainer(program, members)
+    while not trainer.done:
+        trainer.run_epoch()
+    peak = tracemalloc.get_traced_memory()[1] - trainer.train.x.nbytes - trainer.train.y.nbytes
+    tracemalloc.stop()
+    assert trainer.batches.steps == 200
+    assert 0.6 < peak / (cost.per_network * R + cost.order) < 1.2
+
+
+def test_a_stack_that_gets_smaller_takes_no_more_memory():
+    """Neither while its networks leave nor afterwards, where activations count as much as theta."""
+    pool, peaks = make_pool(make_data(256, 64)), []
+    for worst in (0.1, 1e38):
+        rows = [settings_for(complete({"lr": lr, "hidden": (64, 64)}, {}, None), pool) for lr in [worst, *[0.1] * 31]]
+        tracemalloc.start()
+        trainer = make_trainer(Program(pool), make_members(rows, [0], None))
+        for _ in range(3):
+            trainer.run_epoch()
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.05 * peaks[0]
 
 
 def test_bytes_in_and_out():
@@ -99,6 +141,15 @@ def test_bytes_in_and_out():
     assert parse_bytes("x", "500 MB") == 500_000_000
     assert parse_bytes("x", "1.5GB") == 1_500_000_000
     assert parse_bytes("x", 1e6) == 1_000_000
-    for wrong in ("0", "-1 MB", "MB", "nan"):
-        with pytest.raises(xbnet.ConfigError, match=r"^x: expected bytes, a number or text like '500 MB', got "):
+    sizes = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "B": 1}
+    for unit, size in sizes.items():
+        for text in (f"3{unit}", f"3 {unit.upper()}", f" 3.0 {unit.lower()} "):
+            assert parse_bytes("x", text) == 3 * size
+    for wrong in ("0", "-1 MB", "MB", "nan", "3 M", "1 bk", "1 MB 2"):
+        line = (
+            "x: expected bytes, a number or text like '500 MB' or '2 GiB' "
+            f"(B, kB, MB, GB, TB; KiB, MiB, GiB, TiB), got {wrong!r}"
+        )
+        with pytest.raises(xbnet.ConfigError) as caught:
             parse_bytes("x", wrong)
+        assert str(caught.value) == line

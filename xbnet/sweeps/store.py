@@ -1,6 +1,6 @@
 """What a sweep keeps in its folder, written as each chunk ends, so that a killed sweep can go on.
 
-- ``sweep.json``: what was asked for, with a fingerprint of it and of the data;
+- ``sweep.json``: fingerprints of what was asked for, of the data, and the versions;
 - ``results.jsonl``: one line per member (schema `SCHEMA`), appended chunk by chunk;
 - ``chunks/NAME.npz``: weights, statistics and learning curves of the members of one chunk.
 
@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ import numpy as np
 from ..errors import ConfigError, DataError
 from ..files import make_folder, write_text, write_with
 from ..history import PER_REPLICA, plain
-from .build import Program
 from .chunk import OUTCOME, Outcome
+from .fingerprint import Fingerprint, difference
 from .plan import Member
 
 SCHEMA = "xbnet.sweep/1"
@@ -42,7 +42,7 @@ class Store:
         Go on with what is there. Otherwise a folder that holds a sweep is an error.
     """
 
-    def __init__(self, folder: str | Path, fingerprint: str, *, resume: bool):
+    def __init__(self, folder: str | Path, fingerprint: Fingerprint, *, resume: bool):
         self.folder = make_folder(folder)
         self.lines, manifest = self.folder / "results.jsonl", self.folder / "sweep.json"
         (self.folder / "chunks").mkdir(exist_ok=True)
@@ -53,10 +53,9 @@ class Store:
                 found = json.loads(manifest.read_text())["fingerprint"]
             except (json.JSONDecodeError, KeyError, TypeError):
                 raise DataError(f"{manifest}: is damaged; choose another folder") from None
-            if found != fingerprint:
-                raise ConfigError(
-                    f"{self.folder}: holds another sweep (space, data or settings differ); choose another folder"
-                )
+            differs = difference(found, fingerprint)
+            if differs:
+                raise ConfigError(f"{self.folder}: holds another sweep ({differs}); choose another folder")
             return
         write_text(manifest, json.dumps({"schema": SCHEMA, "fingerprint": fingerprint}, indent=1) + "\n")
 
@@ -69,7 +68,7 @@ class Store:
         write_with(self.folder / name, lambda stream: np.savez(stream, **(arrays | curves)))
         by_index = {member.index: member for member in members}
         lines = [
-            json.dumps(plain_row(table_row(by_index[index], row)) | {"schema": SCHEMA, "arrays": name})
+            json.dumps(plain_row(table_row(by_index[index], row)) | {"schema": SCHEMA, "arrays": name}, default=_name)
             for index, row in zip(outcome.members, outcome.rows, strict=True)
         ]
         with open(self.lines, "a", encoding="utf-8") as stream:
@@ -110,6 +109,11 @@ def _outcome(rows: dict[int, dict[str, Any]], arrays: dict[str, np.ndarray]) -> 
     return Outcome(members, tuple(found), arrays["theta"][where], arrays["state"][where], curves)
 
 
+def _name(value: Any) -> str:
+    """An object of the user's, such as an activation, as JSON has it."""
+    return str(getattr(value, "name", value))
+
+
 def _number(value: Any) -> Any:
     return float("nan") if value is None else value
 
@@ -130,20 +134,3 @@ def table_row(member: Member, figures: dict[str, Any]) -> dict[str, Any]:
 def plain_row(row: dict[str, Any]) -> dict[str, Any]:
     """A row as JSON has it."""
     return {key: list(value) if isinstance(value, tuple) else plain(value) for key, value in row.items()}
-
-
-def fingerprint(program: Program, members: Iterable[Member]) -> str:
-    """A digest of everything that decides the results."""
-    digest = hashlib.sha256()
-    pool = program.pool
-    for member in members:
-        digest.update(repr((member.index, sorted(member.settings.items()), member.fold)).encode())
-        digest.update(repr((member.weight_seed, member.order_seed)).encode())
-    about = (program.monitor, program.backend, program.dtype, repr(program.class_weight), pool.data.task)
-    digest.update(repr(about).encode())
-    parts = [array for _, part in pool.data.parts() for array in (part.x, part.y)]
-    folds = [rows for fold in pool.folds or () for rows in fold]
-    for array in [*parts, *folds, *([] if pool.sample_weight is None else [pool.sample_weight])]:
-        digest.update(repr((array.shape, array.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

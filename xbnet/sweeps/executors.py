@@ -14,6 +14,7 @@ from ..errors import BackendError, XbnetError, unknown_name
 from .build import Program
 from .chunk import Outcome, here, run_chunk_elsewhere
 from .plan import Chunk
+from .wire import Wire, own_address
 
 ATTEMPTS = 3
 """How often workers may die without any chunk ending in between: it is then likely the work that kills them."""
@@ -35,12 +36,15 @@ class Workers:
         Whether they run in this process.
     renew
         Makes the executor anew after its workers died; None where it is the user's own, or heals itself.
+    host
+        The address under which workers reach this process.
     """
 
     executor: Executor
     count: int
     local: bool
     renew: Callable[[], Executor] | None = None
+    host: str = "127.0.0.1"
 
 
 def cores() -> int:
@@ -48,34 +52,56 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def visible_devices(count: int) -> list[str]:
+    """What CUDA_VISIBLE_DEVICES calls the `count` CUDA devices that this process sees."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return ([name.strip() for name in named.split(",")] if named else [str(i) for i in range(count)])[:count]
+
+
+def take_device(free: Any) -> None:
+    """In a new process, before it asks for any device: see only the next of the devices that are handed out."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = free.get()
+
+
 @contextmanager
-def open_workers(executor: Any, workers: int | None, *, on_cpu: bool) -> Iterator[Workers]:
-    """The workers that `executor` asks for; those that are made here end here."""
+def open_workers(executor: Any, workers: int | None, *, on_cpu: bool, devices: Sequence[str] = ()) -> Iterator[Workers]:
+    """The workers that `executor` asks for; those that are made here end here.
+
+    On CUDA `devices` are shared out among processes: by default there is one for each.
+    """
     if isinstance(executor, Executor):
         count = workers or _size(executor)
         yield Workers(executor, count, isinstance(executor, Threads))
         return
     kind, _, address = str(executor or "threads").partition(":")
     if kind == "dask":
-        with _dask(address, workers) as opened:
+        with _dask(address, workers, devices) as opened:
             yield opened
         return
     if kind not in KINDS:
         raise unknown_name("sweep", "executor", executor, KINDS)
-    count = workers or (cores() if on_cpu else 1)  # one device runs one stack at a time
-    make = Threads if kind == "threads" else _processes
-    opened = Workers(make(count), count, kind == "threads", None if kind == "threads" else lambda: make(count))
+    in_threads = kind == "threads"
+    at_once = cores() if on_cpu else 1 if in_threads else max(1, len(devices))  # a device runs one stack at a time
+    count = workers or at_once
+    make = (lambda: Threads(count)) if in_threads else (lambda: _processes(count, devices))
+    opened = Workers(make(), count, in_threads, None if in_threads else make)
     try:
         yield opened
     finally:
         opened.executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _processes(count: int) -> Executor:
+def _processes(count: int, devices: Sequence[str]) -> Executor:
     import multiprocessing
 
     # Not fork: BLAS's own threads would be missing in the child, and hold locks that nobody gives back.
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    if not devices:
+        return ProcessPoolExecutor(count, mp_context=context)
+    free = context.SimpleQueue()
+    for i in range(count):
+        free.put(devices[i % len(devices)])
+    return ProcessPoolExecutor(count, mp_context=context, initializer=take_device, initargs=(free,))
 
 
 def _size(executor: Executor) -> int:
@@ -88,18 +114,19 @@ def _size(executor: Executor) -> int:
 
 
 @contextmanager
-def _dask(address: str, workers: int | None) -> Iterator[Workers]:
-    """A Dask cluster: that of a scheduler's address, or one on this machine for "local"."""
+def _dask(address: str, workers: int | None, devices: Sequence[str]) -> Iterator[Workers]:
+    """A Dask cluster: that of a scheduler's address, or one on this machine for "local"; on CUDA a worker a device."""
     try:
         from distributed import Client, LocalCluster
     except ImportError:
         raise BackendError("sweep: Dask is not installed; install it with: pip install 'xbnet[dask]'") from None
     cluster: Any = nullcontext()
     if address in ("", "local"):
-        cluster = LocalCluster(n_workers=workers or cores(), threads_per_worker=1, dashboard_address=None)
+        make, count = (_cuda_cluster(), len(devices)) if devices else (LocalCluster, cores())
+        cluster = make(n_workers=workers or count, threads_per_worker=1, dashboard_address=None)
     with cluster:
         try:
-            client = Client(cluster if address in ("", "local") else address, timeout=20)
+            client: Any = Client(cluster if address in ("", "local") else address, timeout=20)
         except (OSError, ValueError, TimeoutError) as error:
             raise BackendError(f"sweep: no Dask scheduler answers at {address} ({error}); is it running?") from None
         with client:
@@ -113,11 +140,26 @@ def _dask(address: str, workers: int | None) -> Iterator[Workers]:
             without = [worker for worker, has in has_it.items() if not has]
             if without:
                 raise BackendError(f"sweep: the Dask worker {without[0]} has no xbnet; install it there")
-            yield Workers(client.get_executor(pure=False), count, False)
+            yield Workers(client.get_executor(pure=False), count, False, host=own_address(client.scheduler.address))
+
+
+def _cuda_cluster() -> Any:
+    try:
+        from dask_cuda import LocalCUDACluster
+    except ImportError:
+        raise BackendError(
+            "sweep: a local Dask cluster on CUDA needs dask-cuda; install it with: pip install dask-cuda, "
+            "or take --executor processes"
+        ) from None
+    return LocalCUDACluster
 
 
 def outcomes(
-    workers: Workers, program: Program, chunks: Sequence[Chunk], run_local: Callable[..., Outcome | None]
+    workers: Workers,
+    program: Program,
+    chunks: Sequence[Chunk],
+    run_local: Callable[..., Outcome | None],
+    wire: Wire | None = None,
 ) -> Iterator[tuple[Chunk, Outcome]]:
     """Each chunk with its outcome, as they end. A chunk whose worker died runs again.
 
@@ -131,6 +173,8 @@ def outcomes(
         In the order in which they shall start.
     run_local
         What runs a chunk ``(program, members)`` in this process.
+    wire
+        Where chunks in other processes send signs of life to.
 
     Raises
     ------
@@ -142,7 +186,7 @@ def outcomes(
     def submit(chunk: Chunk) -> Future:
         if workers.local:
             return workers.executor.submit(run_local, program, chunk.members)
-        return workers.executor.submit(run_chunk_elsewhere, program, chunk.members, here())
+        return workers.executor.submit(run_chunk_elsewhere, program, chunk.members, here(), wire)
 
     running = {submit(chunk): chunk for chunk in chunks}
     try:

@@ -3,8 +3,8 @@ import pytest
 from scipy import stats
 
 import xbnet
-from xbnet.sweep.distributions import Integers, LogIntegers, LogUniform, Uniform, as_distribution
-from xbnet.sweep.space import complete, configurations
+from xbnet.sweeps.distributions import Integers, LogIntegers, LogUniform, Uniform, as_distribution
+from xbnet.sweeps.space import complete, configurations, shown
 
 
 def rng():
@@ -55,6 +55,17 @@ def test_width_and_depth_become_hidden():
     assert complete({"hidden": "none"}, {}, None)["hidden"] == ()
 
 
+def test_a_row_of_a_list_may_differ_from_what_all_share(data):
+    result = xbnet.sweep([{"lr": 0.1}, {"lr": 0.2, "epochs": 2}], data, epochs=1)
+    assert result.column("last_epoch").tolist() == [1, 2]
+
+
+def test_a_loss_that_does_not_suit_the_targets_is_one_line():
+    x = np.arange(40.0).reshape(20, 2)
+    with pytest.raises(xbnet.ConfigError, match=r"^mse: can't be used for multilabel; it serves regression, classif"):
+        xbnet.sweep({"lr": [1]}, xbnet.Dataset("many", xbnet.Part(x, np.eye(2, dtype=int)[[0, 1] * 10])), loss="mse")
+
+
 def test_a_function_of_layers_brings_its_own_keys():
     settings = complete({"bottleneck": 3}, {"lr": 0.1}, ["bottleneck"])
     assert settings["bottleneck"] == 3
@@ -90,10 +101,15 @@ BAD = [
     ({"lr": [1]}, {"seeds": [1.5]}, "sweep: expected seeds to be a whole number >= 0, got 1.5"),
     ({"seed": [1, 2]}, {"seeds": 2}, "sweep: the space has seeds of its own; leave out seeds=[0, 1]"),
     ({"lr": [1]}, {"resume": True}, "sweep: resume goes on with the folder of an earlier sweep; say which: out=FOLDER"),
-    ({"lr": [1]}, {"memory": "much"}, "sweep: memory: expected bytes, a number or text like '500 MB', got 'much'"),
+    ({"lr": [1]}, {"memory": "much"}, None),
+    ({"lr": [1]}, {"workers": 0}, "sweep: expected workers to be a whole number >= 1, got 0"),
+    ({"lr": [1]}, {"workers": -1}, "sweep: expected workers to be a whole number >= 1, got -1"),
+    ({"schedule.then": [1]}, {"schedule": "warmup"}, None),
     ({"lr": [1]}, {"layers": 3}, "sweep: expected layers to be a function that returns a list of layers, got 3"),
     ({"label_smoothing": [0.1]}, {"loss": "mse"}, "sweep: label_smoothing goes with loss 'cross_entropy', got 'mse'"),
     ({"batch_size": [500]}, {}, None),
+    ({"lr": [1]}, {"lr": 2}, "sweep: lr is given twice, in the space and as lr=; leave one of them away"),
+    ({"lr": [1], "l2": 0}, {"l2": 0}, "sweep: l2 is given twice, in the space and as l2=; leave one of them away"),
 ]
 
 
@@ -119,3 +135,22 @@ def test_a_distribution_of_scipy_and_text_are_told_from_values():
     assert isinstance(as_distribution("loguniform:1,2"), LogUniform)
     assert as_distribution("tanh") is None
     assert as_distribution(0.1) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.000123456, "0.0001235"),
+        (0.1, "0.1"),
+        (3, "3"),
+        (True, "True"),
+        ((10, 7), "10-7"),
+        ((20,), "20"),
+        ((), "none"),
+        (None, "none"),
+        ("tanh", "tanh"),
+        (xbnet.Activation("own", print, print), "own"),
+    ],
+)
+def test_values_as_people_read_them(value, text):
+    assert shown(value) == text

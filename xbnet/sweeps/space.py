@@ -20,9 +20,14 @@ Configuration = dict[str, Any]
 
 SEEDS = ("seed", "weight_seed", "order_seed")
 OPTIMIZER_KEYS = tuple(dict.fromkeys(key for kind in OPTIMIZERS.values() for key in kind().hyper))
-SCHEDULE_KEYS = tuple(
-    dict.fromkeys(f"schedule.{field.name}" for kind in SCHEDULES.values() for field in dataclasses.fields(kind))
-)
+
+
+def _schedule_keys(schedule: Any) -> list[str]:
+    """Of a schedule or a kind of schedules: what is a number; what follows a warmup is said in `schedule` itself."""
+    return [f"schedule.{field.name}" for field in dataclasses.fields(schedule) if field.name != "then"]
+
+
+SCHEDULE_KEYS = tuple(dict.fromkeys(key for kind in SCHEDULES.values() for key in _schedule_keys(kind)))
 RANGES = {
     "l1": "[0, inf)",
     "l2": "[0, inf)",
@@ -186,10 +191,19 @@ def _numbers(settings: Configuration) -> None:
     make_schedule(settings["schedule"], {key: settings[key] for key in SCHEDULE_KEYS if key in settings})
 
 
+def shown(value: Any, digits: int = 4) -> str:
+    """A value for people: ``0.0123``, ``10-7`` for widths, ``none``."""
+    if isinstance(value, float):
+        return f"{value:.{digits}g}"
+    if isinstance(value, tuple):
+        return "-".join(map(shown, value)) or "none"
+    return "none" if value is None else str(getattr(value, "name", value))
+
+
 def make_schedule(name: Any, settings: Mapping[str, Any]) -> Any:
     """The schedule of that name, with settings ``schedule.KEY`` that are numbers or one per replica."""
     schedule = get_schedule(name)
-    known = [f"schedule.{field.name}" for field in dataclasses.fields(schedule)]
+    known = _schedule_keys(schedule)
     for key, value in settings.items():
         if key not in known:
             raise unknown_name(f"sweep: schedule {name!r}", "key", key, known)

@@ -38,7 +38,7 @@ def test_a_killed_sweep_goes_on_to_the_same_table(data, kept, lines, monkeypatch
 
 
 def test_nothing_is_trained_again(data, kept, monkeypatch):
-    from xbnet.sweep import board
+    from xbnet.sweeps import board
 
     expected, folder = kept
     monkeypatch.setattr(board, "run_chunk", lambda *a: pytest.fail("trained again"))
@@ -50,13 +50,16 @@ def test_a_folder_is_not_overwritten_nor_mixed(data, kept):
     with pytest.raises(xbnet.ConfigError) as caught:
         xbnet.sweep(SPACE, data, out=folder, **FIXED)
     assert str(caught.value) == f"{folder}: holds a sweep already; go on with it by resume, or choose another"
-    for space, other, fixed in (
-        (SPACE | {"lr": [0.5]}, data, FIXED),
-        (SPACE, make_data(seed=1), FIXED),
-        (SPACE, data, FIXED | {"epochs": 5}),
+    for space, other, fixed, differs in (
+        (SPACE | {"lr": [0.5]}, data, FIXED, "its space or settings differ"),
+        (SPACE, make_data(seed=1), FIXED, "its data differ"),
+        (SPACE, data, FIXED | {"epochs": 5}, "its space or settings differ"),
+        (SPACE, data, FIXED | {"sample_weight": [2.0] * 120}, "its data differ"),
+        (SPACE, data, FIXED | {"class_weight": [1, 2, 3]}, "its space or settings differ"),
     ):
-        with pytest.raises(xbnet.ConfigError, match=r"holds another sweep \(space, data or settings differ\); choose"):
+        with pytest.raises(xbnet.ConfigError) as caught:
             xbnet.sweep(space, other, out=folder, resume=True, **fixed)
+        assert str(caught.value) == f"{folder}: holds another sweep ({differs}); choose another folder"
 
 
 def test_damaged_files_are_one_line(data, kept):
@@ -70,7 +73,7 @@ def test_damaged_files_are_one_line(data, kept):
 
 
 def test_an_interrupted_sweep_keeps_what_has_ended(data, tmp_path, monkeypatch):
-    from xbnet.sweep import board
+    from xbnet.sweeps import board
 
     real, calls = board.run_chunk, []
 

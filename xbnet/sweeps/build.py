@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..layers import BatchNorm, Dropout, Layer, Linear, Residual
-from ..losses import Loss, SoftmaxCrossEntropy, get_loss
+from ..losses import DEFAULT_LOSSES, Loss, SoftmaxCrossEntropy, get_loss
 from ..network import Network
 from ..optimizers import Optimizer, get_optimizer
 from ..penalties import Penalty
@@ -21,8 +21,6 @@ from ..trainer import Trainer
 from .plan import Member
 from .pool import Pool
 from .space import OPTIMIZER_KEYS, SCHEDULE_KEYS, Configuration, make_schedule
-
-DEFAULT_LOSSES = {"classification": "cross_entropy", "multilabel": "binary_cross_entropy", "regression": "mse"}
 
 
 @dataclass(frozen=True)
@@ -89,8 +87,9 @@ def make_network(program: Program, members: Sequence[Member]) -> Network:
     if "init_scale" in members[0].settings:
         scale = network.per_replica("init_scale", _column(members, "init_scale", 1.0))
         weights = network.theta[:, : network.n_weights]
-        network.backend.xp.multiply(weights, scale, out=weights)
-    network.link = make_loss(program, members).links[program.pool.data.task]
+        with np.errstate(over="ignore"):  # such a network diverges at its first step
+            network.backend.xp.multiply(weights, scale, out=weights)
+    network.link = make_loss(program, members).link_for(program.pool.data.task)
     return network
 
 

@@ -10,6 +10,7 @@ from ..errors import ConfigError
 from ..history import PER_REPLICA
 from ..plots import new_figure
 from .chunk import sign
+from .space import shown
 
 BEST, OTHERS = "#d62728", "#7f7f7f"
 
@@ -31,6 +32,7 @@ def curves(result: Any, figure: str) -> Any:
         else:
             axis.plot(epochs, values, color=OTHERS, lw=0.7, alpha=alpha)
     axis.set(xlabel="epoch", ylabel=figure.replace("_", " "))
+    axis.xaxis.get_major_locator().set_params(integer=True)
     if _is_wide(np.concatenate([np.atleast_1d(result.history(m)[figure]) for m in range(len(result))])):
         axis.set_yscale("log")
     axis.grid(alpha=0.3)
@@ -45,11 +47,7 @@ def _is_wide(values: np.ndarray) -> bool:
 
 
 def _settings(result: Any) -> str:
-    return ", ".join(f"{key}={_short(value)}" for key, value in result.best["settings"].items()) or "the only one"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{key}={shown(value, 3)}" for key, value in result.best["settings"].items()) or "the only one"
 
 
 def heat_map(result: Any, x: str, y: str) -> Any:
@@ -69,8 +67,8 @@ def heat_map(result: Any, x: str, y: str) -> Any:
     axis = axes[0, 0]
     colors = "viridis" if sign(result.monitor) > 0 else "viridis_r"
     image = axis.imshow(mean, origin="lower", aspect="auto", cmap=colors, norm="log" if _is_wide(mean) else "linear")
-    axis.set_xticks(range(len(across)), [_short(value) for value in across], rotation=45 if len(across) > 6 else 0)
-    axis.set_yticks(range(len(up)), [_short(value) for value in up])
+    axis.set_xticks(range(len(across)), [shown(value, 3) for value in across], rotation=45 if len(across) > 6 else 0)
+    axis.set_yticks(range(len(up)), [shown(value, 3) for value in up])
     axis.set(xlabel=x, ylabel=y)
     if mean.size <= 150:
         _write_cells(axis, image, mean)
@@ -87,7 +85,9 @@ def _write_cells(axis: Any, image: Any, mean: np.ndarray) -> None:
 
 
 def against_keys(result: Any) -> Any:
-    """The score of every member against each key that varies; a line through the medians where values repeat."""
+    """The score of every member against each key that varies; with medians where values repeat, and a line through
+    those of numbers.
+    """
     if not result.keys:
         raise ConfigError("plot_keys: expected configurations that differ, got a single one")
     columns = min(3, len(result.keys))
@@ -103,13 +103,14 @@ def against_keys(result: Any) -> Any:
         if len(distinct) < len(values) / 2:
             where = np.unique(places)
             medians = [_median(score[places == place]) for place in where]
-            axis.plot(where, medians, "o-", color=BEST, ms=4, label="median")
+            axis.plot(where, medians, "o-" if numeric else "o", color=BEST, ms=4, label="median")
             axis.legend(frameon=False, fontsize=8)
         if not numeric:
-            axis.set_xticks(range(len(distinct)), [_short(value) for value in distinct])
-        elif places.min() > 0 and places.max() / places.min() >= 50:
+            axis.set_xticks(range(len(distinct)), [shown(value, 3) for value in distinct])
+            axis.set_xlim(-0.5, len(distinct) - 0.5)
+        elif places.min() > 0 and places.max() >= 10 * places.min():
             axis.set_xscale("log")
-        elif places.min() == 0 and len(places[places > 0]) and places.max() / places[places > 0].min() >= 50:
+        elif places.min() == 0 and len(places[places > 0]) and places.max() >= 10 * places[places > 0].min():
             axis.set_xscale("symlog", linthresh=float(places[places > 0].min()))
         if _is_wide(score):
             axis.set_yscale("log")

@@ -10,12 +10,18 @@ import numpy as np
 
 from ..backend import Backend
 from ..network import Network
+from ..optimizers import STEPS_AHEAD
+from ..schedules import Schedule
 from ..trainer import Trainer
 
 WORKING_SET = 3 << 20
 """Bytes that a stack on a CPU may touch per step. Up to here a larger stack shares the cost of each NumPy call among
 more networks; beyond, its arrays leave the caches, and the stack gets slower (measured by `benchmarks/stack_size`,
 see docs/stacks.md)."""
+
+
+SMALL = 3000
+"""Bytes of what each network has of random streams, settings and copies for tapes."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +52,37 @@ def footprint(trainer: Trainer) -> Footprint:
     order = 2 * n * np.dtype(np.intp).itemsize if n > B else 0  # as drawn, and cut into batches
     activations = network.buffer_bytes(B)
     theta = network.n_parameters * network.dtype.itemsize
-    # theta, its gradient, the optimizer's state and work, the best weights, the penalty's work; and where replicas
-    # leave early, for a moment the stack before and after beside each other
-    rows = 4 + len(trainer.optimizer.slots) + trainer.penalty.active + 4 * (trainer.patience is not None)
-    batch = B * (network.n_inputs + 2) * 8
-    touched = activations + theta * (2 + len(trainer.optimizer.slots) + 1)
+    slots, on_host = len(trainer.optimizer.slots), network.backend.name == "numpy"
+    work = not on_host  # of the optimizer: on NumPy it goes block by block, and takes one for a whole stack
+    # theta, its gradient, the optimizer's state and work, the kept weights, the penalty's work
+    training = theta * (3 + slots + work + trainer.penalty.active) + activations
+    # While replicas leave, the stack before and after lie beside each other, but nothing that belongs to batches,
+    # and the optimizer's state goes over slot by slot.
+    leaving = theta * (4 + slots + 2 * work)
+    batch = B * (network.n_inputs * network.dtype.itemsize + 16) + loss_bytes(network, B)
+    touched = activations + theta * (2 + slots + 1)
     steps = trainer.batches.steps * trainer.epochs
     return Footprint(
         order=order,
-        per_network=theta * rows + activations + batch + loss_bytes(network, B),
+        per_network=max(training + batch, leaving) + _plan_bytes(trainer) + SMALL,
         work=steps * (6.0 * B * network.n_parameters + activations),
-        best_stack=max(1, int(WORKING_SET // touched)) if network.backend.name == "numpy" else sys.maxsize,
+        best_stack=max(1, int(WORKING_SET // touched)) if on_host else sys.maxsize,
     )
 
 
+def _plan_bytes(trainer: Trainer) -> int:
+    """Of what a network has per step of an epoch: its sums, its rate, and what the optimizer needs, planned ahead."""
+    S, size = trainer.batches.steps, trainer.network.dtype.itemsize
+    tables = len(trainer.optimizer.coefficients(*np.ones((2, 1, 1))))
+    constant = type(trainer.schedule) is Schedule
+    planned = max(S, STEPS_AHEAD) if constant else 2 * S  # the plan before is there while the next one is made
+    in_float64 = 8 * max(3, tables)  # for a moment, of what is read or put on the device
+    return S * (3 * size + 8 + in_float64) + planned * tables * size
+
+
 def loss_bytes(network: Network, B: int) -> int:
-    """Of the largest loss: six arrays (B, C) or (B,) of floats, two of integers."""
-    return B * (network.n_outputs * 3 + 8) * network.dtype.itemsize + 2 * B * np.dtype(np.intp).itemsize
+    """Of the largest loss: arrays of floats, three (B, C) and eight (B,); four (B,) of integers, and a flag."""
+    return B * ((network.n_outputs * 3 + 8) * network.dtype.itemsize + 4 * np.dtype(np.intp).itemsize + 1)
 
 
 def free_bytes(backend: Backend) -> int:

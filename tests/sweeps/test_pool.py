@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xbnet
-from xbnet.sweep.pool import kfold, make_pool
+from xbnet.sweeps.pool import kfold, make_pool
 
 from .conftest import make_data
 
