@@ -1,0 +1,1 @@
+"""CUDA kernels, and what launches them: `launch` on a device, `emulated` with a C++ compiler."""

@@ -1,0 +1,23 @@
+// The functions of `activations.py`, which gives their sources; `kind` is the place in `fused.ACTIVATIONS`.
+// Comparisons are written such that NaN stays NaN: a network that diverges is found by it.
+enum Function { IDENTITY, RELU, LEAKY_RELU, ELU, GELU, SILU, SIGMOID, TANH, SOFTPLUS };
+
+template <typename T> DEVICE T sigmoid(T z) { return T(0.5) * tanh(T(0.5) * z) + T(0.5); }
+
+constexpr double LEAK = 0.01, GELU_C = 0.7978845608028654, GELU_A = 0.044715;
+
+template <typename T> DEVICE T gelu_tanh(T z) { return tanh(z * (T(GELU_C) + T(GELU_C * GELU_A) * z * z)); }
+
+template <typename T> DEVICE T activate(int kind, T z) {
+    switch (kind) {
+        case RELU: return z < 0 ? T(0) : z;
+        case LEAKY_RELU: return z < 0 ? T(LEAK) * z : z;
+        case ELU: return z < 0 ? expm1(z) : z;
+        case GELU: return z * (T(0.5) * (gelu_tanh(z) + T(1)));
+        case SILU: return z * sigmoid(z);
+        case SIGMOID: return sigmoid(z);
+        case TANH: return tanh(z);
+        case SOFTPLUS: return larger(z, T(0)) + log1p(exp(-fabs(z)));
+        default: return z;
+    }
+}
