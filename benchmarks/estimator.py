@@ -1,7 +1,7 @@
 """XBClassifier against scikit-learn's MLPClassifier: fit time at equal epochs, and accuracy over seeds.
 
-``python -m benchmarks.estimator`` prints both tables. Times are medians of interleaved runs in one process, so that
-whatever else the machine does falls on all alike; BLAS threads are as the environment sets them.
+``OPENBLAS_NUM_THREADS=1 taskset -c 0 python -m benchmarks.estimator`` prints both tables. Times are processor time,
+medians of interleaved runs in one process, so that whatever else the machine does falls on all alike.
 """
 
 from __future__ import annotations
@@ -41,24 +41,26 @@ REGRESSION = {"diabetes": diabetes, "friedman": friedman}
 
 
 def fit_times(name: str, epochs: int, runs: int) -> dict[str, float]:
-    """Median seconds of `fit` with default settings and a fixed number of epochs."""
-    X, y = CLASSIFICATION[name](return_X_y=True)
+    """Median processor time, in seconds, of `fit` with default settings and a fixed number of epochs."""
+    classify = name in CLASSIFICATION
+    X, y = (CLASSIFICATION if classify else REGRESSION)[name](return_X_y=True)
+    theirs, ours = (MLPClassifier, XBClassifier) if classify else (MLPRegressor, XBRegressor)
     X = StandardScaler().fit_transform(X)
     settings = {"max_iter": epochs, "n_iter_no_change": epochs + 1, "random_state": 0}
     small = X.astype(np.float32)
     models = {
-        "sklearn float64": (MLPClassifier(**settings), X),
-        "xbnet float64": (XBClassifier(dtype="float64", **settings), X),
-        "sklearn float32": (MLPClassifier(**settings), small),
-        "xbnet float32": (XBClassifier(**settings), X),
+        "sklearn float64": (theirs(**settings), X),
+        "xbnet float64": (ours(dtype="float64", **settings), X),
+        "sklearn float32": (theirs(**settings), small),
+        "xbnet float32": (ours(**settings), X),
     }
     times: dict[str, list[float]] = {key: [] for key in models}
     for run in range(runs + 1):  # the first one warms up
         for key, (model, inputs) in models.items():
-            started = time.perf_counter()
+            started = time.process_time()
             model.fit(inputs, y)
             if run:
-                times[key].append(time.perf_counter() - started)
+                times[key].append(time.process_time() - started)
     return {key: statistics.median(values) for key, values in times.items()}
 
 
@@ -85,7 +87,7 @@ def main() -> None:
     args = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     result: dict[str, Any] = {"fit_seconds": {}, "scores": {}}
-    for name in CLASSIFICATION:
+    for name in [*CLASSIFICATION, *REGRESSION]:
         times = result["fit_seconds"][name] = fit_times(name, args.epochs, args.runs)
         ratios = [
             times["sklearn float64"] / times["xbnet float64"],

@@ -24,6 +24,10 @@ FORMAT = 1
 DTYPES = {"F32": np.dtype("float32"), "F64": np.dtype("float64"), "I64": np.dtype("int64")}
 UNEXPECTED = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 """What Python and NumPy raise where a description is of another kind than expected."""
+HINTS = {
+    "training state": "; go on with the run by `xbnet train --resume DIR`, whose end writes DIR/model.safetensors",
+}
+"""Kind of a file that is not the wanted one -> what to do with it."""
 
 
 def write_tensors(path: str | Path, kind: str, tensors: Mapping[str, np.ndarray], description: dict[str, Any]) -> None:
@@ -144,7 +148,7 @@ def read_tensors(path: str | Path, kind: str) -> Tensors:
             "use the version that wrote it"
         )
     if holds != kind:
-        raise DataError(f"{path}: holds a {holds!r}, expected a {kind!r}")
+        raise DataError(f"{path}: holds a {holds!r}, expected a {kind!r}{HINTS.get(str(holds), '')}")
     right = metadata.get("crc32") == checksum(metadata["xbnet"], arrays)
     found.require(right, "its checksum is right; it was damaged or changed")
     return found

@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 import xbnet
 from xbnet import (
     Activation,
+    BackendError,
     BatchNorm,
     ConfigError,
     LayerNorm,
@@ -28,6 +29,7 @@ from xbnet import (
     XBRegressor,
 )
 from xbnet.activations import ACTIVATIONS
+from xbnet.estimators.namespace import to_numpy
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -203,15 +205,23 @@ def test_data_frames_keep_their_names():
         model.predict(frame.rename(columns={"f0": "z"}))
 
 
-@pytest.mark.parametrize("name", ["torch", "array_api_strict"])
+@pytest.mark.parametrize("name", ["torch", "array_api_strict", "dpnp", "cupy"])
 def test_results_come_back_in_the_callers_namespace(name):
-    library = pytest.importorskip(name)
+    if name in ("dpnp", "cupy"):
+        try:
+            library = xbnet.get_backend(name).xp
+        except BackendError as error:
+            pytest.skip(str(error))
+    else:
+        library = pytest.importorskip(name)
     x, y = library.asarray(X), library.asarray(Y)
-    model = XBClassifier(max_iter=3, random_state=0).fit(x, y)
+    part = {"X_val": x, "y_val": y, "sample_weight_val": library.asarray(np.ones(len(X)))}
+    model = XBClassifier(max_iter=3, random_state=0).fit(x, y, **part)
     for result in (model.predict(x), model.predict_proba(x), model.predict_log_proba(x)):
         assert type(result) is type(x)
-    expected = XBClassifier(max_iter=3, random_state=0).fit(X, Y)
-    np.testing.assert_array_equal(np.asarray(model.predict_proba(x)), expected.predict_proba(X))
+    expected = XBClassifier(max_iter=3, random_state=0).fit(X, Y, X_val=X, y_val=Y)
+    np.testing.assert_array_equal(to_numpy(model.predict_proba(x)), expected.predict_proba(X))
+    assert model.validation_scores_ == expected.validation_scores_
     values = XBRegressor(max_iter=3, random_state=0).fit(x, y)
     assert type(values.predict(x)) is type(x)
 

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_regressor
+from sklearn.base import is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from ..datasets import Part
 from ..errors import ConfigError
@@ -22,77 +22,16 @@ from ..network import Network
 from ..resume import pack, unpack
 from ..schedules import get_schedule
 from ..tensorfile import Tensors
-from ..training import Trainer
-from .build import batch_size_of, check_parameters, layers_of, optimizer_of
-from .namespace import to_numpy
+from ..trainer import SCORE, Trainer
+from .build import batch_size_of, check_parameters, layers_of, optimizer_of, simple
+from .namespace import library, to_numpy
+from .predicting import Predicting
 from .rules import BatchPenalty, Order, draw_weights
+from .validation import Validation
 
 
-class XBEstimator(BaseEstimator):
+class XBEstimator(Predicting):
     """The common part; see `XBClassifier` and `XBRegressor`."""
-
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
-        *,
-        solver: Any = "adam",
-        alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate_init: float = 0.001,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: bool = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: Any = 10,
-        residual: int = 0,
-        dropout: float = 0.0,
-        batch_norm: bool = False,
-        loss: Any = "auto",
-        schedule: Any = None,
-        clip_norm: Any = None,
-        n_members: int = 1,
-        backend: Any = "numpy",
-        dtype: Any = "float32",
-    ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate_init = learning_rate_init
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.residual = residual
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.loss = loss
-        self.schedule = schedule
-        self.clip_norm = clip_norm
-        self.n_members = n_members
-        self.backend = backend
-        self.dtype = dtype
 
     # -- what the two kinds say --------------------------------------------------------------------------------------
 
@@ -107,18 +46,6 @@ class XBEstimator(BaseEstimator):
     @abstractmethod
     def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
         """Weights (N,) of the rows, all together."""
-
-    @abstractmethod
-    def _loss(self) -> Any:
-        """The loss object."""
-
-    @abstractmethod
-    def _monitor(self, y_val: np.ndarray) -> tuple[str, float]:
-        """For early stopping: the figure to watch, and `tol` in its unit."""
-
-    @abstractmethod
-    def _validation_score(self, record: dict[str, Any], y_val: np.ndarray) -> float:
-        """The score of an epoch on the validation part."""
 
     # -- fitting -----------------------------------------------------------------------------------------------------
 
@@ -153,6 +80,8 @@ class XBEstimator(BaseEstimator):
         if (X_val is None) != (y_val is None):
             raise ConfigError(f"{type(self).__name__}.fit: expected X_val and y_val together, or neither")
         fresh = not (self.warm_start and hasattr(self, "network_"))
+        if not fresh:
+            self._check_same("fit")
         X, y, w = self._validate(X, y, sample_weight, fresh)
         if fresh:
             self._learn_targets(y)
@@ -171,6 +100,8 @@ class XBEstimator(BaseEstimator):
         if self.early_stopping:
             raise ConfigError(f"{type(self).__name__}: partial_fit does not support early_stopping=True")
         fresh = not hasattr(self, "network_")
+        if not fresh:
+            self._check_same("partial_fit")
         X, y, w = self._validate(X, y, sample_weight, fresh)
         if fresh:
             learn(y)
@@ -180,6 +111,8 @@ class XBEstimator(BaseEstimator):
 
     def _validate(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Any]:
         """Host arrays X (N, I), y, weights or None; rows of weight 0 are dropped."""
+        if reset:
+            self._namespace = library(X)
         X, y = validate_data(
             self,
             to_numpy(X),
@@ -213,21 +146,43 @@ class XBEstimator(BaseEstimator):
             layers, self.n_features_in_, replicas=self.n_members, backend=self.backend, dtype=self.dtype, rng=seeds
         )
         draw_weights(self.network_, drawn, states, self.activation == "logistic")
-        self._random_state = main
+        self._built = self._design()
+        self._random_state, self._split_state = main, None
         self._orders = [Order(state, self.shuffle) for state in states]
         self._run_state: Any = None
+        self.t_ = 0
         self.history_ = History(self.n_members)
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] | None = None
         self.validation_loss_curve_: list[float] | None = None
 
+    def _design(self) -> dict[str, Any]:
+        """What can't change when training goes on."""
+        layers = [f"{type(layer).__name__}({simple(layer.config())})" for layer in layers_of(self, self.n_outputs_)[0]]
+        found = {name: str(getattr(self, name)) for name in ("n_members", "dtype", "backend")}
+        return {"layers": ", ".join(layers), "solver": type(optimizer_of(self)).__name__, **found}
+
+    def _check_same(self, method: str) -> None:
+        """Raise where the parameters ask for another network than the one that is to be trained further."""
+        for name, value in self._design().items():
+            if value != self._built[name]:
+                anew = "warm_start=False begins anew" if method == "fit" else "fit begins anew"
+                raise ConfigError(
+                    f"{type(self).__name__}.{method}: expected {name} {self._built[name]}, as before, "
+                    f"to go on with, got {value}; {anew}"
+                )
+
     def _split(self, X: Any, y: Any, w: Any) -> tuple[Any, Any, Any, Any]:
-        """Split a validation part off, as scikit-learn does."""
+        """Split a validation part off, as scikit-learn does; the same one each time when training goes on."""
+        stream = self._random_state
+        if self._split_state is None:
+            self._split_state = stream.get_state()
+        else:
+            stream = np.random.RandomState()
+            stream.set_state(self._split_state)
         arrays = (X, y) if w is None else (X, y, w)
         stratify = y if self._task == "multilabel" and y.ndim == 1 else None  # two classes only, as scikit-learn does
-        parts = train_test_split(
-            *arrays, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
-        )
+        parts = train_test_split(*arrays, random_state=stream, test_size=self.validation_fraction, stratify=stratify)
         train, val = parts[::2], parts[1::2]
         if len(val[0]) < 2:
             raise ConfigError(
@@ -237,29 +192,37 @@ class XBEstimator(BaseEstimator):
 
     def _train(self, X: Any, y: Any, w: Any, val: Any, epochs: int, stop: bool) -> None:
         trainer = self._trainer(X, y, w, val, epochs, stop)
+        trainer.history = self.history_
         if self._run_state is not None:
-            trainer.history = self.history_
             unpack(trainer, Tensors("the estimator's state", *self._run_state))
-            self.history_.status = ["running"] * self.n_members
-        self.history_ = trainer.history
-        y_val = None if val is None else val[1]
+        self.history_.status = ["running"] * self.n_members
         if val is not None and self.validation_scores_ is None:
             self.validation_scores_, self.validation_loss_curve_ = [], []
+        # Once members have left before the others, there is no common state to go on from.
+        states: list[Any] = []
+
+        def keep_state() -> None:
+            states.append(pack(trainer, history=False) if len(trainer.rows) == self.n_members else None)
+
+        trainer.before_end = keep_state  # type: ignore[method-assign]
         for _ in range(epochs):
             if not len(trainer.rows):
                 break
-            self._note(trainer.run_epoch(), y_val)
-        state = pack(trainer, history=False)
+            self._note(trainer.run_epoch(), trainer.scorer)
+            self.t_ += len(X)
         converged = not len(trainer.rows)
+        if not converged:
+            keep_state()
+        self._run_state = states[-1]
         trainer.finish()
-        # Once members have left, there is nothing of the optimizer's to go on from.
-        self._run_state = state if not converged and len(state[0]["rows"]) == self.n_members else None
         self.n_iter_ = len(self.history_)
         self.n_layers_ = len(self.network_.layers) + 1
-        self.t_ = self.n_iter_ * len(X)
         self.loss_ = self.loss_curve_[-1]
         self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
+        if self.early_stopping:
+            values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, len(val[0]), -1)
+            self.best_validation_score_ = self._score_members(val[1], values, val[2])
         if stop and not converged:
             warnings.warn(
                 f"{type(self).__name__}: {epochs} epochs (max_iter) are over and the loss still fell; "
@@ -277,8 +240,10 @@ class XBEstimator(BaseEstimator):
             train=Part(X, self._encode(y)),
             val=None if val is None else Part(val[0], self._encode(val[1])),
         )
-        monitor, tol = self._monitor(val[1]) if self.early_stopping else ("train_cost", self.tol)
         patience = None if self.n_iter_no_change == np.inf or not stop else int(self.n_iter_no_change) + 1
+        scorer = None
+        if val is not None:
+            scorer = Validation([self] * self.n_members, [val[1]] * self.n_members, [val[2]] * self.n_members, val[0])
         return Trainer(
             self.network_,
             self._loss(),
@@ -291,46 +256,27 @@ class XBEstimator(BaseEstimator):
             penalty=BatchPenalty(self.alpha),  # type: ignore[arg-type]
             clip_norm=self.clip_norm,
             patience=patience,
-            monitor=monitor,
+            monitor=SCORE if self.early_stopping else "train_cost",
             sample_weight=self._weigh(y, w),
             val_weight=None if val is None else val[2],
-            tol=tol,
+            tol=self.tol,
             keep_best=self.early_stopping,
             shuffles=self._orders,
+            scorer=scorer,
         )
 
-    def _note(self, record: dict[str, Any], y_val: Any) -> None:
-        """Put an epoch's figures, means over the members, into the curves."""
-        self.loss_curve_.append(float(np.nanmean(record["train_cost"])))
-        if y_val is not None and self.validation_scores_ is not None and self.validation_loss_curve_ is not None:
-            self.validation_loss_curve_.append(float(np.nanmean(record["val_loss"])))
-            self.validation_scores_.append(self._validation_score(record, y_val))
+    def _note(self, record: dict[str, Any], validation: Any) -> None:
+        """Put an epoch's figures into the curves: costs are means over the members."""
+        self.loss_curve_.append(_mean(record["train_cost"]))
+        if validation is not None and self.validation_scores_ is not None and self.validation_loss_curve_ is not None:
+            self.validation_loss_curve_.append(_mean(record["val_loss"]))
+            self.validation_scores_.append(validation.together)
         if self.verbose:
             print(f"Iteration {record['epoch']}, loss = {self.loss_curve_[-1]:.8f}")
-            if self.validation_scores_:
-                print(f"Validation score: {self.validation_scores_[-1]:f}")
+            if validation is not None:
+                print(f"Validation score: {validation.together:f}")
 
-    # -- predicting --------------------------------------------------------------------------------------------------
 
-    def _outputs(self, X: Any) -> np.ndarray:
-        """The link's values (N, O), averaged over the members."""
-        check_is_fitted(self)
-        X = validate_data(self, to_numpy(X), reset=False, dtype=self.network_.dtype)
-        values = self.network_.predict_proba(X)
-        return values.mean(axis=0) if self.network_.replicas > 1 else values
-
-    @property
-    def coefs_(self) -> list[np.ndarray]:
-        """W (I, O) of every linear layer; (R, I, O) for several members."""
-        return self._blocks("W")
-
-    @property
-    def intercepts_(self) -> list[np.ndarray]:
-        """B (O,) of every linear layer; (R, O) for several members."""
-        return [b[..., 0, :] for b in self._blocks("b")]
-
-    def _blocks(self, name: str) -> list[np.ndarray]:
-        check_is_fitted(self, "network_")
-        net = self.network_
-        found = [net.backend.to_host(v) for k, v in net.parameters.items() if k.split(".")[1] == name]
-        return [v[0] for v in found] if net.replicas == 1 else found
+def _mean(values: np.ndarray) -> float:
+    """Over the members that are still training."""
+    return float(values[0] if len(values) == 1 else np.nanmean(values))

@@ -98,6 +98,11 @@ def optimizer_of(e: Any) -> Optimizer:
     return get_optimizer(e.solver, lr=lr)
 
 
+def simple(config: dict[str, Any]) -> str:
+    """A layer's settings that are numbers or names, as text."""
+    return ", ".join(str(v) for v in config.values() if isinstance(v, (bool, int, float, str)))
+
+
 def batch_size_of(e: Any, n: int) -> int:
     """B for n rows: "auto" is min(200, n), "full" is n."""
     if e.batch_size == "full":

@@ -14,6 +14,7 @@ from ..losses import Loss, SoftmaxCrossEntropy, get_loss
 from .base import XBEstimator
 from .namespace import back_to
 from .rules import SummedBinaryCrossEntropy
+from .validation import weighted_mean
 
 
 class XBClassifier(ClassifierMixin, XBEstimator):
@@ -89,9 +90,12 @@ class XBClassifier(ClassifierMixin, XBEstimator):
     loss_curve_, loss_, best_loss_ : list of float, float, float
         Training cost after each epoch; the last; the smallest (None with early stopping).
     validation_scores_, validation_loss_curve_ : list of float or None
-        Score and loss on the validation part.
-    n_iter_ : int
-        Epochs so far.
+        After each epoch, what `score` says of the validation part (all members together: those that have stopped with
+        the weights that they keep), and the mean loss of the members that still train.
+    best_validation_score_ : float or None
+        With early stopping the score of the weights that are kept; otherwise the largest so far.
+    n_iter_, t_ : int
+        Epochs and samples that were trained on since the weights were drawn, over all calls.
     coefs_, intercepts_ : lists of arrays
         W (I, O) and b (O,) of the linear layers.
     n_features_in_, feature_names_in_
@@ -249,10 +253,10 @@ class XBClassifier(ClassifierMixin, XBEstimator):
         if kind == "multiclass-multioutput":
             raise ConfigError("XBClassifier: expected y (N,) or (N, C) of 0 and 1, got several multi-class targets")
         if kind == "multilabel-indicator":
-            self.classes_ = np.arange(y.shape[1])
+            self.classes_, self._flags = np.arange(y.shape[1]), True
             self._task, self.n_outputs_ = "multilabel", y.shape[1]
             return
-        self.classes_ = np.unique(y)
+        self.classes_, self._flags = np.unique(y), False  # one label per row, not a flag per class
         C = len(self.classes_)
         if self.loss == "auto" and C <= 2:  # one yes-or-no output
             self._task, self.n_outputs_ = "multilabel", 1
@@ -283,16 +287,21 @@ class XBClassifier(ClassifierMixin, XBEstimator):
             return get_loss(self.loss)
         return SoftmaxCrossEntropy() if self._task == "classification" else SummedBinaryCrossEntropy()
 
-    def _monitor(self, y_val: np.ndarray) -> tuple[str, float]:
-        return "val_accuracy", self.tol
+    def _predictions(self, decisions: np.ndarray) -> np.ndarray:
+        if self._task == "multilabel":
+            if self._flags:
+                return decisions
+            decisions = np.minimum(decisions[:, 0], len(self.classes_) - 1)
+        return self.classes_[decisions]
 
-    def _validation_score(self, record: dict[str, Any], y_val: np.ndarray) -> float:
-        return float(np.nanmean(record["val_accuracy"]))
+    def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
+        hits = predicted == y
+        return weighted_mean(hits if hits.ndim == 1 else hits.all(axis=1), w)
 
     # -- predicting --------------------------------------------------------------------------------------------------
 
-    def _probabilities(self, X: Any) -> np.ndarray:
-        p = self._outputs(X)
+    def _probabilities(self, X: Any, method: str) -> np.ndarray:
+        p = self._outputs(X, method)
         if self.network_.link == "scores":
             raise ConfigError("XBClassifier: a squared error gives scores, not probabilities; use a cross-entropy")
         if self._task == "multilabel" and self.n_outputs_ == 1:
@@ -303,19 +312,13 @@ class XBClassifier(ClassifierMixin, XBEstimator):
 
     def predict_proba(self, X: Any) -> Any:
         """Probabilities (N, C); for multi-label targets each class's own."""
-        return back_to(self._probabilities(X), X)
+        return back_to(self._probabilities(X, "predict_proba"), X)
 
     def predict_log_proba(self, X: Any) -> Any:
         """Logarithms of `predict_proba`."""
         with np.errstate(divide="ignore"):
-            return back_to(np.log(self._probabilities(X)), X)
+            return back_to(np.log(self._probabilities(X, "predict_log_proba")), X)
 
     def predict(self, X: Any) -> Any:
         """Classes (N,), or (N, C) of 0 and 1 for multi-label targets."""
-        p = self._outputs(X)
-        if self._task == "multilabel":
-            decided = (p >= 0.5).astype(int)
-            if not (self.n_outputs_ == 1 and len(self.classes_) <= 2):
-                return back_to(decided, X)
-            return back_to(self.classes_[np.minimum(decided[:, 0], len(self.classes_) - 1)], X)
-        return back_to(self.classes_[p.argmax(axis=1)], X)
+        return back_to(self._predict(X), X)

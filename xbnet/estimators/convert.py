@@ -10,7 +10,8 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import ConfigError
-from ..layers import Linear
+from ..layers import Linear, copy_layers
+from ..network import Network
 from ..optimizers import Optimizer
 
 SHARED = (
@@ -58,6 +59,32 @@ def parameters_of(mlp: Any) -> dict[str, Any]:
     if mlp.solver == "sgd" and mlp.learning_rate != "constant":
         raise ConfigError(f"{where}: learning_rate={mlp.learning_rate!r} has no counterpart; see `schedule`")
     return {name: getattr(mlp, name) for name in SHARED}
+
+
+def for_a_file(estimator: Any) -> tuple[Network, list[Any] | None]:
+    """A network that a file can hold, and its classes: of two classes, both have an output there.
+
+    With z the single output, softmax(0, z) = (1 - p, p) for p = sigmoid(z).
+    """
+    check_is_fitted(estimator, "network_")
+    network, classes = estimator.network_, getattr(estimator, "classes_", None)
+    if classes is None:
+        return network, None
+    if network.link != "multilabel" or estimator._flags:
+        return network, classes.tolist()
+    if len(classes) == 1:
+        raise ConfigError(f"{type(estimator).__name__}.save: expected at least two classes, got one")
+    layers = [*copy_layers(network.layers[:-1]), Linear(2)]
+    twin = Network(
+        layers, network.n_inputs, replicas=network.replicas, backend=network.backend, dtype=network.dtype,
+        rng=network.seeds,
+    )  # fmt: skip
+    for name, values in twin.parameters.items():
+        before = network.parameters[name]
+        values[..., :] = 0
+        values[..., -before.shape[-1] :] = before
+    twin.state[...] = network.state
+    return twin, classes.tolist()
 
 
 def take_weights(estimator: Any, mlp: Any) -> Any:

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
+import sklearn
 
 KNOWN = ("cupy", "dpnp", "torch", "array_api_strict", "jax", "jaxlib")
 
@@ -28,6 +29,22 @@ def to_numpy(array: Any) -> Any:
     if name == "torch":
         return array.detach().cpu().numpy()
     return np.asarray(array) if name in ("jax", "jaxlib") else np.from_dlpack(array)
+
+
+def check_namespace(estimator: Any, X: Any, method: str) -> None:
+    """Where scikit-learn's array API dispatch is on: results follow X, and X must follow what `fit` got.
+
+    Raises
+    ------
+    ValueError
+        X is of another library.
+    """
+    fitted = getattr(estimator, "_namespace", None)
+    if fitted not in (None, library(X)) and sklearn.get_config()["array_api_dispatch"]:
+        raise ValueError(
+            f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace as those passed to "
+            f"fit(), {fitted}, got {library(X)}"
+        )
 
 
 def back_to(result: np.ndarray, like: Any) -> Any:

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from ..errors import ConfigError
 from ..losses import Loss, get_loss
 from .base import XBEstimator
 from .namespace import back_to
 from .rules import HalfSquaredError
+from .validation import r_squared
 
 
 class XBRegressor(RegressorMixin, XBEstimator):
@@ -62,6 +64,8 @@ class XBRegressor(RegressorMixin, XBEstimator):
         self._task, self.n_outputs_ = "regression", 1 if self._flat else y.shape[1]
 
     def _encode(self, y: np.ndarray) -> np.ndarray:
+        if y[:1].size != self.n_outputs_:
+            raise ConfigError(f"XBRegressor: expected y with {self.n_outputs_} columns, as before, got {y[:1].size}")
         return np.asarray(y, self.dtype).reshape(len(y), self.n_outputs_)
 
     def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
@@ -70,19 +74,13 @@ class XBRegressor(RegressorMixin, XBEstimator):
     def _loss(self) -> Loss:
         return HalfSquaredError() if self.loss == "auto" else get_loss(self.loss)
 
-    def _spread(self, y_val: np.ndarray) -> float:
-        """The loss of the mean: what turns a validation loss into R^2."""
-        variance = float(np.var(np.asarray(y_val, float).reshape(len(y_val), -1), axis=0).sum())
-        return max(variance / 2 if self.loss == "auto" else variance / self.n_outputs_, np.finfo(float).tiny)
+    def _predictions(self, decisions: np.ndarray) -> np.ndarray:
+        return decisions[:, 0] if self._flat else decisions
 
-    def _monitor(self, y_val: np.ndarray) -> tuple[str, float]:
-        return "val_loss", self.tol * self._spread(y_val)
-
-    def _validation_score(self, record: dict[str, Any], y_val: np.ndarray) -> float:
-        return 1 - float(np.nanmean(record["val_loss"])) / self._spread(y_val)
+    def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
+        return r_squared(y, predicted, w)
 
     def predict(self, X: Any) -> Any:
         """Values (N,) or (N, O), as y was; float32 for X of float32, else float64."""
         single = str(getattr(X, "dtype", "")).endswith("float32")
-        values = self._outputs(X).astype(np.float32 if single else np.float64, copy=False)
-        return back_to(values[:, 0] if self._flat else values, X)
+        return back_to(self._predict(X).astype(np.float32 if single else np.float64, copy=False), X)

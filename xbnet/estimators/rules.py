@@ -84,8 +84,8 @@ class PlainAdam(Adam):
     """Adam with theta <- theta - lr' mean / (sqrt(square) + eps): eps takes no part in the correction of the bias."""
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
-        """As `Adam.coefficients`, with eps itself at the end."""
-        return *super().coefficients(lr, t)[:-1], self.values["eps"]
+        """As `Adam.coefficients`, with eps at the end that is the same at each step."""
+        return *super().coefficients(lr, t)[:-1], self.values["eps"] / np.sqrt(1 - self.values["beta2"])
 
 
 class BatchPenalty:
@@ -118,9 +118,12 @@ class BoundBatchPenalty:
         self.xp, self.linalg = xp, network.backend.linalg
         self.active = bool(alphas.any()) and n > 0
         self._alpha = network.per_replica("alpha", alphas)[:, :, None]
+        self._largest = network.per_replica("alpha", np.inf)
         # Divided in float64 and then rounded, once per divisor.
-        self._alpha_over = Made(lambda divisor: network.per_replica("alpha", alphas / divisor))
+        shape = () if R == 1 and network.backend.name == "numpy" else (R, 1)  # which need not be stretched
+        self._alpha_over = Made(lambda divisor: network.per_replica("alpha", alphas / divisor).reshape(shape))
         self._weights, self._grad = network.theta[:, :n], network.grad[:, :n]
+        self._row = self._weights[:, None, :]
         self._work = xp.zeros((R, n), dtype=network.dtype)
         self._square, self._sum = (xp.zeros((R, 1, 1), dtype=network.dtype) for _ in range(2))
         self._total = xp.zeros((R, 1, 1), dtype=network.dtype)
@@ -130,7 +133,7 @@ class BoundBatchPenalty:
         """Add alpha W / (weight of the batch) to the gradient, and note the penalty."""
         xp, weights = self.xp, self._weights
         B = loss.values.shape[1]
-        self.linalg.bmm_nt(weights[:, None, :], weights[:, None, :], self._square)
+        self.linalg.bmm_nt(self._row, self._row, self._square)
         if loss.weighted:
             total = self._total[: loss.w.shape[0]]
             self.linalg.batch_sum(loss.w, total)
@@ -145,7 +148,8 @@ class BoundBatchPenalty:
 
     def value(self) -> Any:
         """The epoch's mean penalty per row (R, 1), on the device."""
-        mean = self._sum[:, 0] * self._alpha_over[(2 * max(1, self._rows),)]
+        finite = self.xp.minimum(self._sum[:, 0], self._largest)  # so that 0 times an overflow is 0
+        mean = finite * self._alpha_over[(2 * max(1, self._rows),)]
         self._sum.fill(0)
         self._rows = 0
         return mean
@@ -154,6 +158,10 @@ class BoundBatchPenalty:
 class SummedBinaryCrossEntropy(BinaryCrossEntropy):
     """Binary cross-entropy summed over the outputs, not averaged."""
 
+    def tapeable(self) -> bool:
+        """Not for classes derived from it."""
+        return type(self) is SummedBinaryCrossEntropy
+
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         super()._evaluate(logits, labels, dlogits)
         _scale(self, dlogits, self.n_outputs)
@@ -161,6 +169,10 @@ class SummedBinaryCrossEntropy(BinaryCrossEntropy):
 
 class HalfSquaredError(MeanSquaredError):
     """Half the squared error, summed over the outputs."""
+
+    def tapeable(self) -> bool:
+        """Not for classes derived from it."""
+        return type(self) is HalfSquaredError
 
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         super()._evaluate(logits, labels, dlogits)

@@ -19,12 +19,13 @@ from ..layers import Dropout, Layer
 from ..network import Network
 from ..optimizers import Optimizer
 from ..schedules import get_schedule
-from ..sweep.executors import cores
-from ..sweep.footprint import footprint
-from ..trainer import Trainer
+from ..sweeps.executors import cores
+from ..sweeps.footprint import footprint
+from ..trainer import SCORE, Trainer
 from .base import XBEstimator
 from .build import batch_size_of, check_parameters, layers_of, optimizer_of
 from .rules import BatchPenalty, Order
+from .validation import Validation
 
 PER_REPLICA = ("learning_rate_init", "alpha", "momentum", "beta_1", "beta_2", "epsilon", "dropout", "clip_norm")
 """Parameters in which the estimators of one stack may differ; `random_state` is the other one."""
@@ -46,8 +47,8 @@ class Task:
         Row numbers; val is None without early stopping.
     val_weight
         (N,), or None.
-    tol
-        In the unit of the monitored figure.
+    truth
+        The targets of `val` as they came, or None.
     """
 
     estimator: XBEstimator
@@ -58,8 +59,7 @@ class Task:
     train: np.ndarray
     val: np.ndarray | None
     val_weight: np.ndarray | None
-    monitor: str
-    tol: float
+    truth: np.ndarray | None
 
     def bucket(self) -> str:
         """Tasks with equal buckets can train in one stack."""
@@ -74,7 +74,7 @@ class Task:
             e.clip_norm is None,
             (self.X.shape[1], e.n_outputs_, e._task),
             (len(self.train), None if self.val is None else len(self.val)),
-            (self.w is None, self.val_weight is None, self.monitor, self.tol),
+            (self.w is None, self.val_weight is None),
         )
         return repr((sorted((k, _identity(v)) for k, v in settings.items()), also))
 
@@ -94,20 +94,18 @@ def start(estimator: XBEstimator, data: Any, X: Any, y: Any, sample_weight: Any 
     rows, val, val_weight = np.arange(len(X)), None, None
     if e.early_stopping:
         # The estimator's own split, of row numbers in place of X.
-        rows, y_train, w_train, (val, y_val, _) = e._split(rows, y, w)
-        monitor, tol = e._monitor(y_val)
+        rows, y_train, w_train, (val, _, _) = e._split(rows, y, w)
         if w is not None:
             val_weight = w
     else:
         y_train, w_train = y, w
-        monitor, tol = "train_cost", e.tol
     weights = e._weigh(y_train, w_train)
     if weights is not None and val is not None:  # class weights count the training rows only
         spread = np.zeros(len(X))
         spread[rows] = weights
         weights = spread
     same = (data, repr(e.__dict__.get("class_weight")), None if val is None else rows.tobytes(), X.dtype.str)
-    return Task(e, same, X, e._encode(y), weights, rows, val, val_weight, monitor, tol)
+    return Task(e, same, X, e._encode(y), weights, rows, val, val_weight, None if val is None else y[val])
 
 
 def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None) -> list[bool]:
@@ -200,15 +198,22 @@ def _trainer(tasks: list[Task]) -> Trainer:
         penalty=BatchPenalty(np.array([one.alpha for one in estimators], float)),  # type: ignore[arg-type]
         clip_norm=clips,
         patience=None if e.n_iter_no_change == np.inf else int(e.n_iter_no_change) + 1,
-        monitor=tasks[0].monitor,
+        monitor=SCORE if e.early_stopping else "train_cost",
         sample_weight=_joined([p.w for p in parts]),
         val_weight=_joined([p.val_weight for p in parts]),
-        tol=tasks[0].tol,
+        tol=e.tol,
         keep_best=e.early_stopping,
         shuffles=_orders(estimators),
         train_rows=[train_rows[task.data] for task in tasks],
+        scorer=_validation(tasks) if e.early_stopping else None,
         val_rows=None if tasks[0].val is None else [val_rows[task.data] for task in tasks],  # type: ignore[misc]
     )
+
+
+def _validation(tasks: Sequence[Task]) -> Validation:
+    """Scores each estimator on its own validation part."""
+    weights = [None if task.val_weight is None else task.val_weight[task.val] for task in tasks]
+    return Validation([task.estimator for task in tasks], [task.truth for task in tasks], weights)
 
 
 def _optimizer(estimators: Sequence[XBEstimator]) -> Optimizer:

@@ -1,0 +1,111 @@
+"""What a fitted estimator does: predict, be scored, show its weights, go to a file."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..checkpoint import save
+from ..datasets import Standardizer
+from ..history import History
+from ..links import LINKS
+from ..network import Network
+from .namespace import check_namespace, to_numpy
+from .settings import Settings
+
+FEWEST_ROWS = 32
+"""So many are predicted at least."""
+
+
+class Predicting(Settings):
+    """The part of an estimator that needs a trained `network_`."""
+
+    network_: Network
+    history_: History
+    _task: str
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        return tags
+
+    @abstractmethod
+    def _loss(self) -> Any:
+        """The loss object."""
+
+    @abstractmethod
+    def _predictions(self, decisions: np.ndarray) -> np.ndarray:
+        """What `predict` gives, from what the network decides (N,) or (N, O)."""
+
+    @abstractmethod
+    def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
+        """What `score` gives."""
+
+    def _run(self, run: str, X: Any, method: str) -> np.ndarray:
+        """What the network's method `run` gives for X (N, I).
+
+        A few rows are followed by rows of zeros: BLAS would hand them to another routine, which rounds differently,
+        and a row would not get the same answer alone as among others.
+        """
+        check_is_fitted(self)
+        check_namespace(self, X, method)
+        X = validate_data(self, to_numpy(X), reset=False, dtype=self.network_.dtype)
+        n, missing = len(X), max(0, FEWEST_ROWS - len(X))
+        found = getattr(self.network_, run)(np.pad(X, ((0, missing), (0, 0))) if missing else X)
+        return found[:, :n] if self.network_.replicas > 1 else found[:n]
+
+    def _outputs(self, X: Any, method: str) -> np.ndarray:
+        """The link's values (N, O), averaged over the members."""
+        values = self._run("predict_proba", X, method)
+        return values.mean(axis=0) if self.network_.replicas > 1 else values
+
+    def _predict(self, X: Any) -> np.ndarray:
+        """What `predict` gives, on the host."""
+        check_is_fitted(self)
+        if self.network_.replicas > 1:
+            return self._predictions(LINKS[self.network_.link][1](self._outputs(X, "predict")))
+        return self._predictions(self._run("predict", X, "predict"))  # needs no probabilities
+
+    def _score_members(self, y: np.ndarray, values: np.ndarray, w: np.ndarray | None) -> float:
+        """The score of all members together by the link's values (R, N, O)."""
+        link = LINKS[self._loss().links[self._task]]
+        return self._score_of(y, self._predictions(link[1](values.mean(axis=0))), w)
+
+    def save(self, path: str | Path, *, preparation: Standardizer | None = None) -> None:
+        """Write the network to a file for `xbnet.load`, `xbnet predict` and `xbnet export`; see `xbnet.save`.
+
+        Classes, history and `feature_names_in_` go along. For the estimator itself there is `pickle`.
+
+        Parameters
+        ----------
+        path
+            The file, e.g. "model.safetensors".
+        preparation
+            What was done to X before, e.g. ``Standardizer(scaler.mean_, scaler.scale_)`` of a `StandardScaler`.
+        """
+        from .convert import for_a_file
+
+        network, classes = for_a_file(self)
+        history = self.history_ if len(self.history_) else None
+        features = getattr(self, "feature_names_in_", None)
+        save(network, path, classes=classes, features=features, history=history, preparation=preparation)
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """W (I, O) of every linear layer; (R, I, O) for several members."""
+        return self._blocks("W")
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """B (O,) of every linear layer; (R, O) for several members."""
+        return [b[..., 0, :] for b in self._blocks("b")]
+
+    def _blocks(self, name: str) -> list[np.ndarray]:
+        check_is_fitted(self, "network_")
+        net = self.network_
+        found = [net.backend.to_host(v) for k, v in net.parameters.items() if k.split(".")[1] == name]
+        return [v[0] for v in found] if net.replicas == 1 else found
