@@ -24,6 +24,7 @@ from .network import Network
 from .tensorfile import Tensors, read_tensors, write_tensors
 
 KIND = "network"
+_PER_RUN = ("seconds", "samples_per_second")
 SCALARS = (str, int, float, bool)
 
 
@@ -43,6 +44,8 @@ class Model:
         How it was trained; None if it was not saved.
     version
         Of the xbnet that wrote the file.
+    features
+        Names of the inputs; None if they have none.
     """
 
     network: Network
@@ -50,6 +53,7 @@ class Model:
     preparation: Standardizer | None
     history: History | None
     version: str
+    features: tuple[str, ...] | None = None
 
 
 def save(
@@ -59,6 +63,7 @@ def save(
     classes: Any = None,
     preparation: Standardizer | None = None,
     history: History | None = None,
+    features: Any = None,
 ) -> None:
     """Write a network to a file, in one piece: nobody ever sees half of it.
 
@@ -74,11 +79,14 @@ def save(
         How the inputs were standardized, e.g. ``data.preparation``.
     history
         What `fit` returned.
+    features
+        (I,) names of the inputs: `xbnet predict` then finds the columns of a table by them.
 
     Raises
     ------
     ConfigError
-        A setting of a layer is neither a number, a text nor a list of these; or the file can't be written.
+        There is not a name per input; a setting of a layer is neither a number, a text nor a list of these; or the file
+        can't be written.
     """
     tensors = {"theta": network.backend.to_host(network.theta), "state": network.backend.to_host(network.state)}
     if preparation is not None:
@@ -86,6 +94,12 @@ def save(
     description = describe_network(network)
     if classes is not None:
         description["classes"] = _plain("save: classes", list(classes))
+    if features is not None:
+        description["features"] = [str(name) for name in features]
+        if len(description["features"]) != network.n_inputs:
+            raise ConfigError(
+                f"save: expected a name per input, I={network.n_inputs}, got {len(description['features'])} features"
+            )
     if history is not None:
         figures, description["history"] = pack_history(history)
         tensors |= figures
@@ -133,6 +147,7 @@ def load_model(path: str | Path, backend: str | Backend = "numpy", *, custom: Ma
             _restore_preparation(file, network),
             None if "history" not in description else unpack_history(file, description["history"], network.replicas),
             file.version,
+            _restore_features(file, network),
         )
 
 
@@ -244,6 +259,15 @@ def _restore_classes(file: Tensors, network: Network) -> tuple[Any, ...] | None:
     return tuple(classes)
 
 
+def _restore_features(file: Tensors, network: Network) -> tuple[str, ...] | None:
+    names = file.description.get("features")
+    if names is None:
+        return None
+    right = isinstance(names, list) and len(names) == network.n_inputs and all(type(name) is str for name in names)
+    file.require(right, f"there is a name per input, I={network.n_inputs}")
+    return tuple(names)
+
+
 def _restore_preparation(file: Tensors, network: Network) -> Standardizer | None:
     if "preparation.mean" not in file.arrays:
         return None
@@ -253,36 +277,45 @@ def _restore_preparation(file: Tensors, network: Network) -> Standardizer | None
     return Standardizer(mean, scale)
 
 
-def pack_history(history: History) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Figures (E, R) as tensors, exactly, and the rest as JSON has it."""
+def pack_history(history: History, name: str = "history") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Figures (E, R) as tensors ``NAME.FIGURE``, exactly, and the rest as JSON has it."""
     E, R = len(history), history.replicas
-    tensors: dict[str, np.ndarray] = {
-        f"history.{name}": np.asarray([record[name] for record in history.records], float).reshape(E, R)
-        for name in PER_REPLICA
+    tensors = {
+        f"{name}.{figure}": np.asarray([record[figure] for record in history.records], float).reshape(
+            (E, R) if figure in PER_REPLICA else (E,)
+        )
+        for figure in (*PER_REPLICA, *_PER_RUN)
     }
-    for name in ("seconds", "samples_per_second"):
-        tensors[f"history.{name}"] = np.asarray([record[name] for record in history.records], float).reshape(E)
-    return tensors, {"epochs": E, "status": list(history.status), "best_epoch": history.best_epoch.tolist()}
+    kept: dict[str, Any] = {"epochs": E, "status": list(history.status), "best_epoch": history.best_epoch.tolist()}
+    if history.stages:
+        packed = [pack_history(stage, f"{name}.stage-{n}") for n, stage in enumerate(history.stages, 1)]
+        kept["stages"] = [stage for _, stage in packed]
+        for more, _ in packed:
+            tensors |= more
+    return tensors, kept
 
 
-def unpack_history(file: Tensors, kept: dict[str, Any], replicas: int) -> History:
+def unpack_history(file: Tensors, kept: dict[str, Any], replicas: int, name: str = "history") -> History:
     """The history that `pack_history` packed."""
     E, history = kept["epochs"], History(replicas)
     file.require(type(E) is int and E >= 0, f"history has a number of epochs, got {E!r}")
     figures = {}
-    for name in (*PER_REPLICA, "seconds", "samples_per_second"):
-        shape = (E, replicas) if name in PER_REPLICA else (E,)
-        figures[name] = file.tensor(f"history.{name}", float, shape)
+    for figure in (*PER_REPLICA, *_PER_RUN):
+        shape = (E, replicas) if figure in PER_REPLICA else (E,)
+        figures[figure] = file.tensor(f"{name}.{figure}", float, shape)
     for e in range(E):
         record: dict[str, Any] = {"epoch": e + 1}
-        for name, values in figures.items():
-            record[name] = values[e].copy() if name in PER_REPLICA else float(values[e])
+        for figure, values in figures.items():
+            record[figure] = values[e].copy() if figure in PER_REPLICA else float(values[e])
         history.records.append(record)
     status, best = kept["status"], np.asarray(kept["best_epoch"])
     right = len(status) == replicas and all(isinstance(s, str) for s in status) and best.shape == (replicas,)
     right = right and best.dtype.kind == "i" and bool(((best >= 0) & (best <= E)).all())
     file.require(right, "history has a status and a best epoch per replica")
     history.status, history.best_epoch = list(status), best.astype(int)
+    history.stages = [
+        unpack_history(file, stage, replicas, f"{name}.stage-{n}") for n, stage in enumerate(kept.get("stages", ()), 1)
+    ]
     return history
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import DivergenceError
 from .files import write_text
 
 PER_REPLICA = (
@@ -41,6 +42,8 @@ class History:
         (R,) integers: the epoch with the best monitored figure, 0 before the first.
     stages
         Histories of what a strategy trained before the first epoch, see `Layerwise`.
+    execution
+        How the steps were run: "eager", "graph" or "persistent", see `execution`.
     """
 
     def __init__(self, replicas: int):
@@ -49,6 +52,7 @@ class History:
         self.status = ["running"] * replicas
         self.best_epoch = np.zeros(replicas, dtype=int)
         self.stages: list[History] = []
+        self.execution = "eager"
 
     def __len__(self) -> int:
         return len(self.records)
@@ -98,3 +102,18 @@ def plain(value: Any, replicas: int = 1) -> Any:
     if isinstance(value, (float, np.floating)):
         return float(value) if np.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value
+
+
+def divergence(history: History, sums: np.ndarray, lr: np.ndarray) -> DivergenceError:
+    """Of a run whose replicas have all diverged: where, by the sums (S, R, 3) and rates (S, R) of its last epoch."""
+    bad = ~np.isfinite(sums[:, :, 0])
+    step = int(bad.any(axis=1).argmax()) if bad.any() else len(sums) - 1
+    what = "loss became nan" if np.isnan(sums[step, bad[step].argmax(), 0]) else "loss became infinite"
+    what = what if bad.any() else "weights became nan or infinite"
+    error = DivergenceError(
+        f"fit: the {what} in epoch {len(history)}, "
+        f"step {step + 1} of {len(sums)} (learning rate {lr[step].max():g}); try a smaller learning rate, "
+        "clip_norm, or standardized inputs; the last good weights are kept"
+    )
+    error.history = history
+    return error

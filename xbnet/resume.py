@@ -2,7 +2,8 @@
 
 A state is taken between two epochs and holds all that the rest of the run depends on: theta and statistics of every
 replica, the optimizer's slots and step count, the random streams of orders and masks, the schedule's memory, early
-stopping's counters and the kept weights, which replicas are still training, and the history.
+stopping's counters and the kept weights, which replicas are still training, and the history. Stages that a strategy
+trains first are runs of their own, in folders ``stage-1``, ``stage-2``, ... beside the files of the run.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ KEPT_FILES = 2
 
 
 class Checkpoints:
-    """States of one run in a folder, one file per epoch that was kept.
+    """States of one run, or of one of the stages before it, in a folder: one file per epoch that was kept.
 
     Parameters
     ----------
@@ -80,11 +81,31 @@ class Checkpoints:
         return False
 
 
+def has_begun(folder: str | Path | None, resume: bool) -> bool:
+    """Whether the run in `folder` has come to its own epochs, behind the stages that its strategy trains first.
+
+    Raises
+    ------
+    ConfigError
+        There is a run, and nobody wants to resume it.
+    """
+    if folder is None:
+        return False
+    files = Checkpoints(folder).files()
+    if not resume and (files or any(Path(folder).glob("stage-*/epoch-*.safetensors"))):
+        raise ConfigError(f"fit: {folder} holds the checkpoints of a run; resume it, or choose another folder")
+    return bool(files)
+
+
 @contextmanager
 def keep_checkpoints(
-    trainer: Any, folder: str | Path | None, every: int | None, resume: bool
+    trainer: Any, folder: str | Path | None, every: int | None, resume: bool, stage: int = 0
 ) -> Iterator[Callable[[], None]]:
-    """What `fit` calls after each epoch; see its `checkpoint`, `checkpoint_every` and `resume`."""
+    """What `fit` calls after each epoch; see its `checkpoint`, `checkpoint_every` and `resume`.
+
+    A stage, from 1, has a folder of its own within `folder`, and is kept at its end in any case: the run can't go on
+    without.
+    """
     if every is not None and (isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1):
         raise ConfigError(f"fit: expected checkpoint_every to be a whole number >= 1, got {every!r}")
     if folder is None:
@@ -93,10 +114,10 @@ def keep_checkpoints(
         yield lambda: None
         return
     checkpoints, settings = Checkpoints(folder), describe_settings(trainer)
+    if stage:
+        checkpoints, every = Checkpoints(Path(folder) / f"stage-{stage}"), every or trainer.epochs
     if resume:
         checkpoints.restore(trainer, settings)
-    elif checkpoints.files():
-        raise ConfigError(f"fit: {folder} holds the checkpoints of a run; resume it, or choose another folder")
     with deferred_interrupt() as interrupted:
 
         def after_epoch() -> None:
@@ -104,7 +125,8 @@ def keep_checkpoints(
             if interrupted() or (every is not None and (trainer.done or epoch % every == 0)):
                 checkpoints.write(trainer, settings)
             if interrupted():
-                raise KeyboardInterrupt(f"interrupted after epoch {epoch}; the run can be resumed from {folder}")
+                of = f" of stage {stage}" if stage else ""
+                raise KeyboardInterrupt(f"interrupted after epoch {epoch}{of}; the run can be resumed from {folder}")
 
         yield after_epoch
 
@@ -162,7 +184,7 @@ def pack(trainer: Any, history: bool = True) -> tuple[dict[str, np.ndarray], dic
     arrays = {"theta": trainer.network.theta, "state": trainer.network.state}
     if len(trainer.rows):
         arrays |= {"live.theta": live.theta, "live.state": live.state}
-        arrays |= {"kept.theta": trainer.kept[0], "kept.state": trainer.kept[1]}
+        arrays |= dict(zip(("kept.theta", "kept.state"), trainer.kept.of(trainer.rows), strict=True))
         arrays |= {f"optimizer.{slot}": trainer.optimizer.state[slot] for slot in trainer.optimizer.slots}
     tensors = {name: np.array(to_host(array)) for name, array in arrays.items()}
     tensors["rows"] = trainer.rows.astype(np.int64)
@@ -252,8 +274,7 @@ class _Plan:
         if not len(self.rows):
             return
         trainer.live.theta[...], trainer.live.state[...] = (backend.asarray(array) for array in self.live)
-        for mine, array in zip(trainer.kept, self.kept, strict=True):
-            mine[...] = backend.asarray(array)
+        trainer.kept.restore(self.rows, *map(backend.asarray, self.kept))
         for slot, array in self.slots.items():
             trainer.optimizer.state[slot][...] = backend.asarray(array)
         trainer.optimizer.steps = self.steps

@@ -6,6 +6,7 @@ A strategy sees the network as stages. Every layer that has weights begins a sta
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -143,6 +144,17 @@ class Weighted(Strategy):
         return {"ratio": self.ratio} if self.stage_factors is None else {"factors": self.stage_factors}
 
 
+class NewStage(Weighted):
+    """Only a new stage behind `earlier` ones, and the classifier, move; for so many `epochs`, as checkpoints note."""
+
+    def __init__(self, earlier: int, epochs: int):
+        super().__init__(factors=[0.0] * earlier + [1.0, 1.0])
+        self.earlier, self.epochs = earlier, epochs
+
+    def config(self) -> dict[str, Any]:
+        return {"earlier": self.earlier, "epochs": self.epochs}
+
+
 class Layerwise(Strategy):
     """Greedy: the network grows by a stage at a time, and is trained as a whole in the end.
 
@@ -173,14 +185,13 @@ class Layerwise(Strategy):
                 dtype=network.dtype, rng=network.seeds,
             )  # fmt: skip
             _copy_layers(network, grown, len(body))
-            histories.append(train(grown, Weighted(factors=[0.0] * s + [1.0, 1.0]), self.epochs))
+            histories.append(train(grown, NewStage(s, self.epochs), self.epochs))
             _copy_layers(grown, network, len(grown.layers) if s == n - 2 else len(body))
         return histories
 
 
 STRATEGIES: dict[str, type[Strategy]] = {s.name: s for s in (Strategy, Alternating, Weighted, Layerwise)}
 """By name; "joint" is `Strategy` itself."""
-_SETTINGS = {"joint": (), "alternating": ("every",), "weighted": ("ratio", "factors"), "layerwise": ("epochs",)}
 
 
 def get_strategy(strategy: str | Strategy | None) -> Strategy:
@@ -202,7 +213,7 @@ def get_strategy(strategy: str | Strategy | None) -> Strategy:
     if name not in STRATEGIES:
         raise unknown_name("strategy", "strategy", name, STRATEGIES)
     where = f"strategy {name!r}"
-    check_keys(where, settings, _SETTINGS[name])
+    check_keys(where, settings, inspect.signature(STRATEGIES[name]).parameters)
     values: dict[str, Any] = {
         key: [number(where, key, f) for f in text.split("/")] if key == "factors" else number(where, key, text)
         for key, text in settings.items()

@@ -16,7 +16,7 @@ X = np.random.default_rng(0).normal(size=(120, 3))
 Y = (X @ np.random.default_rng(1).normal(size=(3, 3))).argmax(axis=1)
 DATA = xbnet.Dataset("toy", xbnet.Part(X[:90], Y[:90]), xbnet.Part(X[90:], Y[90:]))
 # Has a memory that every epoch moves.
-SCHEDULE = Warmup(epochs=2, then=Plateau(factor=0.5, patience=0))
+SCHEDULE = Warmup(epochs=2, then=Plateau(factor=0.5, patience=1))
 
 
 class Killed(Exception):

@@ -21,6 +21,11 @@ from xbnet.plots import curves
         (Row("accuracy", 0.9857, 0.9861), "better by 0.0004"),
         (Row("accuracy", 0.41, 0.3), "worse by 0.1100"),
         (Row("accuracy", 0.41, 0.4081), "worse by 0.0019, equal when rounded"),
+        (Row("accuracy", 1.0, 0.513), "worse by 0.4870"),
+        (Row("cost", 1.8, 1.8078, "lower"), "worse by 0.0078, equal when rounded"),
+        (Row("cost", 1.8, 1.8078, "lower", decimals=2), "worse by 0.0078"),
+        (Row("cost", 1.8, 1.8038, "lower", decimals=2), "worse by 0.0038, equal when rounded"),
+        (Row("difference", 5.1e-9, 6e-9, "lower", None), "worse by 9.0e-10"),
         (Row("loss", 1.74, 1.69, "lower"), "better by 0.0500"),
         (Row("loss", 1.74, 1.84, "lower"), "worse by 0.1000"),
         (Row("accuracy", 1.0, 1.0), "equal"),
@@ -32,6 +37,12 @@ from xbnet.plots import curves
 )
 def test_verdicts(row, verdict):
     assert row.verdict == verdict
+
+
+def test_figures_are_shown_as_the_report_shows_them():
+    assert Row("cost", 1.8, 1.8078, "lower", decimals=2).cells()[1] == "1.80"
+    assert Row("parameters", 238_510, 238_510, "equal", 0).cells()[1] == "238,510"
+    assert Row("difference", 5.1e-9, 1e-10, "lower", None).cells()[1] == "5.1e-09"
 
 
 @pytest.fixture
@@ -120,3 +131,12 @@ def test_missing_images_are_one_line(tmp_path, monkeypatch, name, folder):
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         Setup().images(name)
+
+
+def test_long_curves_are_drawn_as_means():
+    figure = curves([("loss", {"train": np.arange(50.0), "val": np.arange(50.0) ** 2})], window=20)
+    first, second = figure.axes[0].lines
+    np.testing.assert_allclose(first.get_xdata(), [10.5, 30.5, 45.5])
+    np.testing.assert_allclose(first.get_ydata(), [9.5, 29.5, 44.5])
+    np.testing.assert_allclose(second.get_ydata()[-1], np.mean(np.arange(40.0, 50) ** 2))
+    assert all(tick == round(tick) for tick in curves([("loss", {"train": np.ones(2)})]).axes[0].get_xticks())

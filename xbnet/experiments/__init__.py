@@ -19,6 +19,7 @@ def reproduce(name: str, setup: Setup) -> Report:
     DataError
         It needs data that are not there.
     """
+    setup.notes.clear()  # each report tells of its own data
     started, worked = time.perf_counter(), time.process_time()
     report = importlib.import_module(f".{name}", __name__).run(setup)
     report.seconds, report.processor_seconds = time.perf_counter() - started, time.process_time() - worked

@@ -131,11 +131,8 @@ def _lengths(
 def _regularisation(setup: Setup, report: Report, data: Dataset) -> None:
     """A network that is too large for 200 samples; every way of restraint is a replica of one stack."""
     setup.progress("assignment: regularisation")
-    few, some = (slice(None, None, max(1, len(part) // n)) for part, n in ((data.train, 200), (data.val, 2000)))  # type: ignore[arg-type]
     assert data.val is not None
-    small = replace(
-        data, train=Part(data.train.x[few], data.train.y[few]), val=Part(data.val.x[some], data.val.y[some])
-    )
+    small = replace(data, train=_thinned(data.train, 200), val=_thinned(data.val, 2000))
     ways = {
         "nothing": (0.0, 0.0, 0.0),
         **{f"l2 {v:g}": (v, 0.0, 0.0) for v in (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)},
@@ -161,7 +158,9 @@ def _regularisation(setup: Setup, report: Report, data: Dataset) -> None:
     names, loss, accuracy = list(ways), figures[2], figures[3]
     picks = [0, *(min(group, key=lambda i: loss[i]) for group in (range(1, 6), range(6, 9), range(9, 12)))]
     lines = {f"{part} {names[i]}": history[f"{part}_loss"][:, i] for i in picks for part in ("train", "val")}
-    report.picture(curves([("loss", lines)] * 2, log=[False, True]), "Overfitting, and the best of each restraint")
+    window = setup.epochs(20, 1)
+    caption = f"Overfitting, and the best of each restraint; a point is the mean of {window} epochs"
+    report.picture(curves([("loss", lines)] * 2, log=[False, True], window=window), caption)
     best = int(loss.argmin())
     report.text(
         f"""Without restraint the validation loss ends at {loss[0]:.3f} (its lowest was
@@ -169,6 +168,12 @@ def _regularisation(setup: Setup, report: Report, data: Dataset) -> None:
         best validation loss comes with {names[best]}; the accuracy there is {accuracy[best]:.4f} instead of
         {accuracy[0]:.4f}."""
     )
+
+
+def _thinned(part: Part, n: int) -> Part:
+    """About n samples, evenly spread over the part."""
+    some = slice(None, None, max(1, len(part) // n))
+    return Part(part.x[some], part.y[some])
 
 
 def _strategies(setup: Setup, report: Report, label: str, data: Dataset) -> None:

@@ -109,7 +109,6 @@ class Setup:
         report.text("Data: " + "; ".join(self.notes[name] for name in sorted(self.notes)) + ".")
         if self.quick:
             report.text("This is the quick version: few samples and epochs, so its figures mean little.")
-        self.notes.clear()
 
 
 def same_seeds(seed: int, replicas: int) -> list[np.random.SeedSequence]:

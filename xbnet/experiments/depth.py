@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..datasets import Dataset
+from ..history import History
 from ..layers import Linear
 from ..network import Network
 from ..optimizers import SGD, Adam
@@ -15,7 +18,6 @@ from .gradients import gradient_section, jacobian_section
 from .report import Report, Row
 
 TITLE = "Depth: a grid for softmax regression, and networks of 1 to 16 layers"
-NEEDS = ()
 SEEDS = 4
 RATES, BATCHES = (0.0001, 0.001, 0.05), (32, 64, 128)
 REPORTED_GRID = {
@@ -68,8 +70,8 @@ def _grid(setup: Setup, report: Report, data: Dataset) -> None:
         layers = [Linear(data.n_outputs, initializer="normal:0.1")]
         network = Network(layers, 2, replicas=len(RATES), rng=same_seeds(0, len(RATES)))
         history = fit(
-            network, "cross_entropy", SGD(lr=RATES), data, epochs=epochs, batch_size=batch_size,
-            rng=same_seeds(0, len(RATES)), progress=False,
+            network, "cross_entropy", SGD(lr=RATES), data, epochs=epochs, batch_size=batch_size, rng=network.seeds,
+            progress=False,
         )  # fmt: skip
         for i, lr in enumerate(RATES):
             found[lr, batch_size] = [last(history, f)[i] for f in ("train_loss", "train_accuracy", "val_accuracy")]
@@ -97,6 +99,35 @@ def _grid(setup: Setup, report: Report, data: Dataset) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Seeds:
+    """Networks of one length, trained from several seeds; `figures` are those of the one with the best training loss.
+
+    Attributes
+    ----------
+    losses
+        Part -> its loss by epoch.
+    figures
+        Training loss, training accuracy and validation accuracy at the end.
+    accuracies
+        Validation accuracies of all seeds.
+    """
+
+    losses: dict[str, np.ndarray]
+    figures: list[float]
+    accuracies: np.ndarray
+
+    @classmethod
+    def of(cls, history: History) -> Seeds:
+        """What a stack of seeds has come to."""
+        best = best_by_training(history)
+        return cls(
+            {part: history[f"{part}_loss"][:, best] for part in ("train", "val")},
+            [last(history, name)[best] for name in ("train_loss", "train_accuracy", "val_accuracy")],
+            last(history, "val_accuracy"),
+        )
+
+
 def _study(setup: Setup, report: Report, sets: dict[str, Dataset]) -> None:
     lengths = setup.short(LENGTHS, (1, 3))
     ways = {"SGD": (SGD(lr=0.001), 100), "Adam": (Adam(lr=0.001), 40)}
@@ -105,39 +136,47 @@ def _study(setup: Setup, report: Report, sets: dict[str, Dataset]) -> None:
         Every length is trained from {SEEDS} seeds in one stack: with plain SGD for {ways["SGD"][1]} epochs and with
         Adam for {ways["Adam"][1]}; the report does not name its epochs."""
     )
-    rows = []
+    rows: list[Row] = []
     for label, data in sets.items():
-        lines, table = {}, []
-        for way, (optimizer, full) in ways.items():
-            accuracies, chosen = [], {}
+        found: dict[str, dict[int, Seeds]] = {way: {} for way in ways}
+        for way, (optimizer, epochs) in ways.items():
             for length in lengths:
                 setup.progress(f"depth: {label}, {length} layers, {way}")
-                layers = dense(hidden_widths(length), "relu", data.n_outputs)
+                layers, settings = dense(hidden_widths(length), "relu", data.n_outputs), {"batch_size": 32}
                 _, history = train_seeds(
-                    layers, data, optimizer, seeds=SEEDS, rng=length, epochs=setup.epochs(full, 1), batch_size=32
+                    layers, data, optimizer, seeds=SEEDS, rng=length, epochs=setup.epochs(epochs, 1), **settings
                 )
-                best = best_by_training(history)
-                figures = [last(history, f)[best] for f in ("train_loss", "train_accuracy", "val_accuracy")]
-                accuracies.append(last(history, "val_accuracy"))
-                chosen[length] = (figures, history, best)
-                table.append([f"{way}, {length} layers", *figures, np.median(accuracies[-1]), accuracies[-1].min()])
-            lines[way] = np.array(accuracies)
-            top = max(chosen, key=lambda length: chosen[length][0][2])
-            for what, reported, ours, better in zip(
-                ("loss", "training accuracy", "validation accuracy"), REPORTED_DEPTH[label], chosen[top][0],
-                ("lower", "higher", "higher"), strict=True,
-            ):  # fmt: skip
-                rows.append(Row(f"{label}, {way}, best length ({top}): {what}", reported, ours, better))
-        report.table((label, "loss", "train", "validation", "median seed", "worst seed"), table)
-        figure = spread(lengths, lines, xlabel="layers", ylabel="validation accuracy")
-        report.picture(figure, f"{label}: validation accuracy by depth; a point per seed, lines through the medians")
-        _, history, best = chosen[top]
-        both = {part: history[f"{part}_loss"][:, best] for part in ("train", "val")}
-        report.picture(
-            curves([("loss", both)] * 2, log=[False, True], width=4.2), f"{label}, Adam, {top} layers: learning curves"
-        )
-        report.text(_trend(label, lengths, lines))
+                found[way][length] = Seeds.of(history)
+        rows += _depth_section(report, label, found)
     report.compare(rows)
+
+
+def _depth_section(report: Report, label: str, found: dict[str, dict[int, Seeds]]) -> list[Row]:
+    """Show the study of one set: what each optimizer has come to at each length. Its rows beside the report's."""
+    table, rows = [], []
+    for way, runs in found.items():
+        for length, run in runs.items():
+            seeds = (np.median(run.accuracies), run.accuracies.min())
+            table.append([f"{way}, {length} layer{'s' * (length > 1)}", *run.figures, *seeds])
+        top = max(runs, key=lambda length: runs[length].figures[2])
+        rows += [
+            Row(f"{label}, {way}, best length ({top}): {what}", reported, ours, better)
+            for what, reported, ours, better in zip(
+                ("loss", "training accuracy", "validation accuracy"), REPORTED_DEPTH[label], runs[top].figures,
+                ("lower", "higher", "higher"), strict=True,
+            )
+        ]  # fmt: skip
+    report.table((label, "loss", "train", "validation", "median seed", "worst seed"), table)
+    lengths = list(next(iter(found.values())))
+    lines = {way: np.array([run.accuracies for run in runs.values()]) for way, runs in found.items()}
+    figure = spread(lengths, lines, xlabel="layers", ylabel="validation accuracy")
+    report.picture(figure, f"{label}: validation accuracy by depth; a point per seed, lines through the medians")
+    losses = found[way][top].losses  # of the last optimizer
+    report.picture(
+        curves([("loss", losses)] * 2, log=[False, True], width=4.2), f"{label}, {way}, {top} layers: learning curves"
+    )
+    report.text(_trend(label, lengths, lines))
+    return rows
 
 
 def _trend(label: str, lengths: list[int], lines: dict[str, np.ndarray]) -> str:

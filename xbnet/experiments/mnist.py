@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,11 @@ from .report import Report, Row
 
 TITLE = "MNIST: fully connected networks on digits"
 ACTIVATION, BATCH = "relu", 64
-NETWORKS = (((300,), 238_510), ((10, 10), 8_070), ((20, 20), 16_330))
-"""Hidden widths -> reported number of parameters."""
-RATES = (0.01, 0.1, 0.3)
-BASE = 1
+WIDE = (300,)
+NETWORKS = ((WIDE, 238_510), ((10, 10), 8_070), ((20, 20), 16_330))
+"""Hidden widths, and the reported number of parameters."""
+RATE, RATES = 0.1, (0.01, 0.1, 0.3)
+"""The usual learning rate, and all."""
 
 
 def run(setup: Setup) -> Report:
@@ -43,12 +44,61 @@ def run(setup: Setup) -> Report:
 
 
 def _networks(setup: Setup, report: Report, data: Dataset) -> Network:
-    """The three networks; the wide one with several learning rates as a stack. Its member of rate 0.1."""
+    """The three networks; the wide one with several learning rates as a stack. Its member of the usual rate."""
     report.heading("Parameters, and overfitting")
-    counts, found, lines = [], [], {}
+    counts: list[Row] = []
+    found: list[dict[str, Any]] = []
+    lines: dict[str, np.ndarray] = {}
     for hidden, reported in NETWORKS:
+        rates = RATES if hidden == WIDE else (RATE,)
+        run = _Run.of(setup, data, hidden, rates)
+        i = rates.index(RATE)
+        counts.append(Row(f"{run.name}: parameters", reported, run.network.n_parameters, "equal", 0))
+        train, test = evaluate(run.network, "cross_entropy", data.train.x, data.train.y), run.losses["test"][:, i]
+        found.append(
+            {
+                "lr 0.1": run.name,
+                "train loss": train["loss"][i],
+                "test loss": test[-1],
+                "lowest test loss": test.min(),
+                "at epoch": int(test.argmin()) + 1,
+                "train accuracy": train["accuracy"][i],
+                "test accuracy": run.test_accuracy[i],
+            }
+        )
+        lines |= {f"{part} {run.name}": losses[:, i] for part, losses in run.losses.items()}
+        if hidden == WIDE:
+            wide = run
+    best, *narrow = found
+    counts.append(Row(f"{best['lr 0.1']}: test accuracy, lr {RATE}", None, best["test accuracy"]))
+    report.compare(counts)
+    report.table(tuple(best), [list(row.values()) for row in found])
+    report.picture(
+        curves([("cross-entropy", lines)] * 2, log=[False, True]), "Train and test error, linear and logarithmic"
+    )
+    report.text(
+        f"""Overfitting: the train error of {best["lr 0.1"]} falls to {best["train loss"]:.2g}, while its test error has
+        its lowest value {best["lowest test loss"]:.3f} at epoch {best["at epoch"]} and ends at {best["test loss"]:.3f}.
+        The narrow networks have fewer parameters to learn by heart with: their train errors end at
+        {" and ".join(f"{row['train loss']:.3f}" for row in narrow)}, their test errors at
+        {" and ".join(f"{row['test loss']:.3f}" for row in narrow)}."""
+    )
+    _rates(report, wide)
+    return wide.network.select([RATES.index(RATE)])
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A stack of one network with several learning rates: losses by epoch (E, R), accuracies at the end (R,)."""
+
+    name: str
+    network: Network
+    losses: dict[str, np.ndarray]
+    test_accuracy: np.ndarray
+
+    @classmethod
+    def of(cls, setup: Setup, data: Dataset, hidden: tuple[int, ...], rates: tuple[float, ...]) -> _Run:
         name = "-".join(map(str, (data.n_inputs, *hidden, 10)))
-        rates = RATES if hidden == (300,) else (RATES[BASE],)
         setup.progress(f"mnist: {name}, learning rates {', '.join(map(str, rates))}")
         seeds = same_seeds(0, len(rates))
         network = Network(dense(hidden, ACTIVATION, 10), data.n_inputs, replicas=len(rates), rng=seeds)
@@ -56,77 +106,53 @@ def _networks(setup: Setup, report: Report, data: Dataset) -> Network:
             network, "cross_entropy", SGD(lr=rates), data, epochs=setup.epochs(25), batch_size=BATCH, rng=seeds,
             progress=False,
         )  # fmt: skip
-        base = min(BASE, len(rates) - 1)
-        counts.append(Row(f"{name}: parameters", reported, network.n_parameters, "equal", 0))
-        train = evaluate(network, "cross_entropy", data.train.x, data.train.y)
-        figures = [train["loss"][base], last(history, "val_loss")[base], history["val_loss"].reshape(-1, len(rates))]
-        lowest = figures[2][:, base]
-        found.append(
-            [name, figures[0], figures[1], lowest.min(), int(lowest.argmin()) + 1, train["accuracy"][base],
-             last(history, "val_accuracy")[base]]
-        )  # fmt: skip
-        for part, label in (("train", "train"), ("val", "test")):
-            lines[f"{label} {name}"] = history[f"{part}_loss"].reshape(-1, len(rates))[:, base]
-        if hidden == (300,):
-            wide, by_rate = network.select([BASE]), history
-    counts.append(Row("784-300-10: test accuracy, lr 0.1", None, found[0][-1]))
-    report.compare(counts)
-    report.table(
-        ("lr 0.1", "train loss", "test loss", "lowest test loss", "at epoch", "train accuracy", "test accuracy"), found
-    )
-    report.picture(
-        curves([("cross-entropy", lines)] * 2, log=[False, True]), "Train and test error, linear and logarithmic"
-    )
-    best = found[0]
-    report.text(
-        f"""Overfitting: the train error of {best[0]} falls to {best[1]:.2g}, while its test error has its lowest value
-        {best[3]:.3f} at epoch {best[4]} and ends at {best[2]:.3f}. The narrow networks have fewer parameters to learn
-        by heart with: their train errors end at {found[1][1]:.3f} and {found[2][1]:.3f}, their test errors at
-        {found[1][2]:.3f} and {found[2][2]:.3f}."""
-    )
+        losses = {
+            label: history[f"{part}_loss"].reshape(-1, len(rates))
+            for label, part in (("train", "train"), ("test", "val"))
+        }
+        return cls(name, network, losses, last(history, "val_accuracy"))
+
+
+def _rates(report: Report, wide: _Run) -> None:
     report.heading("300 hidden units with several learning rates")
-    rates_table = [
-        [f"{lr:g}", *(last(by_rate, f)[i] for f in ("train_loss", "val_loss", "val_accuracy"))]
+    table = [
+        [f"{lr:g}", wide.losses["train"][-1, i], wide.losses["test"][-1, i], wide.test_accuracy[i]]
         for i, lr in enumerate(RATES)
     ]
-    report.table(("learning rate", "train loss", "test loss", "test accuracy"), rates_table)
-    shown = {f"{part} lr {lr:g}": by_rate[f"{key}_loss"][:, i] for i, lr in enumerate(RATES)
-             for part, key in (("train", "train"), ("test", "val"))}  # fmt: skip
-    report.picture(curves([("cross-entropy", shown)] * 2, log=[False, True]), "784-300-10 with several learning rates")
-    top = max(rates_table, key=lambda row: row[3])
-    report.text(f"The best test accuracy, {top[3]:.4f}, comes with learning rate {top[0]}.")
-    return wide
+    report.table(("learning rate", "train loss", "test loss", "test accuracy"), table)
+    shown = {f"{part} lr {lr:g}": wide.losses[part][:, i] for i, lr in enumerate(RATES) for part in ("train", "test")}
+    report.picture(
+        curves([("cross-entropy", shown)] * 2, log=[False, True]), f"{wide.name} with several learning rates"
+    )
+    top = int(wide.test_accuracy.argmax())
+    report.text(f"The best test accuracy, {wide.test_accuracy[top]:.4f}, comes with learning rate {RATES[top]:g}.")
 
 
 def _full_batch(setup: Setup, report: Report, data: Dataset) -> None:
     setup.progress("mnist: full batch against minibatches")
     report.heading("Full-batch against minibatch gradient descent")
-    rows, lines, reached = [], {}, []
+    rows, lines = [], {}
     for label, batch_size, lr, epochs in (
         (f"minibatches of {BATCH}, lr 0.1", BATCH, 0.1, 20),
         ("full batch, lr 0.1", None, 0.1, 60),
         ("full batch, lr 0.5", None, 0.5, 60),
     ):
         network = Network(dense((20, 20), ACTIVATION, 10), data.n_inputs, rng=0)
-        settings: dict[str, Any] = {
-            "epochs": setup.epochs(epochs),
-            "batch_size": batch_size,
-            "rng": 0,
-            "progress": False,
-        }
-        history = fit(network, "cross_entropy", SGD(lr=lr), data, **settings)
+        history = fit(
+            network, "cross_entropy", SGD(lr=lr), data, epochs=setup.epochs(epochs), batch_size=batch_size, rng=0,
+            progress=False,
+        )  # fmt: skip
         steps = len(history) * -(-len(data.train) // (batch_size or len(data.train)))
         rows.append([label, len(history), steps, *(history[f][-1] for f in ("val_loss", "val_accuracy"))])
         lines[label] = history["val_loss"]
-        reached.append(history["val_loss"][0 if batch_size else -1])
     report.table(("784-20-20-10", "epochs", "steps", "test loss", "test accuracy"), rows)
     report.picture(curves([("test cross-entropy", lines)] * 2, log=[False, True]), "Full batch against minibatches")
+    mini, *full = lines.values()
     report.text(
-        f"""After a single epoch of minibatches the test error is {reached[0]:.3f}; after {rows[1][1]} epochs of the
-        full batch, each of which takes one step, it is {reached[1]:.3f} with learning rate 0.1 and
-        {reached[2]:.3f} with 0.5.
-        An epoch costs the same number of products either way: the gradient of a minibatch is good enough, and comes
-        {-(-len(data.train) // BATCH)} times as often."""
+        f"""After a single epoch of minibatches the test error is {mini[0]:.3f}; after {len(full[0])} epochs of the
+        full batch, each of which takes one step, it is {full[0][-1]:.3f} with learning rate 0.1 and
+        {full[1][-1]:.3f} with 0.5. An epoch costs the same number of products either way: the gradient of a minibatch
+        is good enough, and comes {-(-len(data.train) // BATCH)} times as often."""
     )
 
 
@@ -141,13 +167,9 @@ def _one_number(setup: Setup, report: Report, data: Dataset, wide: Network) -> N
 
     numbers = Dataset("mnist as numbers", numeric(data.train), val=numeric(data.test))
     network = Network(dense((300,), ACTIVATION, 1), data.n_inputs, rng=0)
-    settings: dict[str, Any] = {
-        "epochs": setup.epochs(20),
-        "batch_size": BATCH,
-        "rng": 0,
-        "progress": False,
-    }
-    fit(network, "mse", Adam(lr=0.001), numbers, **settings)
+    fit(
+        network, "mse", Adam(lr=0.001), numbers, epochs=setup.epochs(20), batch_size=BATCH, rng=0, progress=False
+    )  # fmt: skip
     output = network.predict(x)[:, 0]
     digit = np.clip(np.rint(output), 0, 9).astype(int)
     p = wide.predict_proba(x)

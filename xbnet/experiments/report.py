@@ -30,7 +30,9 @@ class Row:
     better
         "higher", "lower", or "equal" for figures that must be the same.
     digits
-        Decimals that are shown; None: one, with a power of ten.
+        Decimals of ours that are shown; None: one, with a power of ten.
+    decimals
+        Decimals that the report shows; None: as many as `reported` has, without zeros at its end.
     """
 
     what: str
@@ -38,6 +40,7 @@ class Row:
     ours: float
     better: str = "higher"
     digits: int | None = 4
+    decimals: int | None = None
 
     @property
     def gain(self) -> float | None:
@@ -57,13 +60,21 @@ class Row:
             return "equal"
         if self.gain > 0:
             return f"better by {size}"
-        decimals = len(f"{self.reported:g}".partition(".")[2])
-        return f"worse by {size}" + (", equal when rounded" if round(self.ours, decimals) == self.reported else "")
+        shown = self._as_reported(self.reported)
+        rounded = "." in shown and self._as_reported(self.ours) == shown
+        return f"worse by {size}" + (", equal when rounded" if rounded else "")
 
     def cells(self) -> list[str]:
         """What the table shows."""
-        reported = "-" if self.reported is None else f"{self.reported:,g}"
+        reported = "-" if self.reported is None else self._as_reported(self.reported)
         return [self.what, reported, self._shown(self.ours), self.verdict]
+
+    def _as_reported(self, value: float) -> str:
+        """A figure with the report's decimals."""
+        if self.decimals is None and value == self.reported:
+            return f"{value:,g}"
+        decimals = len(f"{self.reported:g}".partition(".")[2]) if self.decimals is None else self.decimals
+        return f"{value:,.{decimals}f}"
 
     def _shown(self, value: float) -> str:
         return f"{value:.1e}" if self.digits is None else f"{value:,.{self.digits}f}"
@@ -190,7 +201,8 @@ def page(reports: Sequence[Report]) -> str:
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>xbnet reproduce</title>\n"
         "<meta name='viewport' content='width=device-width'><style>\n"
         "body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }\n"
-        "table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .8rem; text-align: right }\n"
+        "table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }\n"
+        "td, th { padding: .2rem .8rem; text-align: right }\n"
         "td:first-child, th:first-child { text-align: left } tr { border-bottom: 1px solid #ddd }\n"
         "pre { overflow-x: auto; background: #f6f6f6; padding: .8rem; font-size: 13px }\n"
         "figure { margin: 1rem 0 } img { max-width: 100% } figcaption { color: #555 }\n"
