@@ -1,8 +1,10 @@
 import importlib
+import pickle
 import sys
 
 import numpy as np
 import pytest
+from fake_cupy import Cupy
 from lines import refuses
 
 import xbnet
@@ -134,3 +136,77 @@ def test_asarray_makes_contiguous_arrays_of_the_type():
         assert there.dtype == np.float32
         np.testing.assert_array_equal(there, strange)
     assert backend.to_host(host) is host
+
+
+# -- CuPy, as far as it can be opened without a device ----------------------------------------------------------------
+
+
+@pytest.fixture
+def cupy(unopened):
+    """The stand-in for the cupy package, with NumPy's memory."""
+    stand_in = Cupy()
+    unopened.setattr(module, "_import", lambda name: stand_in)
+    return stand_in
+
+
+def test_cupy_without_cublas_warns_once_and_uses_matmul(cupy, monkeypatch):
+    def missing():
+        raise OSError("libcublas.so.13: not there")
+
+    monkeypatch.setattr(module, "load_library", missing)
+    line = (
+        r"^backend 'cupy': cuBLAS can't be loaded \(libcublas.so.13: not there\), so products go through cupy.matmul, "
+        "which copies their operands and has no TF32 for stacks; install it with: pip install 'cupy-cuda12x"
+    )
+    with pytest.warns(UserWarning, match=line):
+        backend = get_backend("cupy")
+    assert get_backend("cupy") is backend
+    assert backend.device == "stand-in"
+    a = backend.asarray(np.ones((2, 3, 4)))
+    out = backend.linalg.bmm(a, backend.asarray(np.ones((2, 4, 5))), cupy.empty((2, 3, 5)))
+    assert backend.to_host(out).tolist() == np.full((2, 3, 5), 4.0).tolist()
+
+
+class Library:
+    """Stands in for libcublas, and tells the compute types that it was asked for."""
+
+    class Function:
+        def __init__(self, *results):
+            self.seen = []
+
+        def __call__(self, *arguments):
+            self.seen.append(arguments)
+            return 0
+
+    def __init__(self):
+        for name in ("Create_v2", "Destroy_v2", "SetStream_v2", "SetWorkspace_v2", "GemmStridedBatchedEx"):
+            setattr(self, f"cublas{name}", self.Function())
+
+
+def test_precision_is_a_setting_of_cupy(cupy, monkeypatch):
+    libraries = []
+    monkeypatch.setattr(module, "load_library", lambda: libraries.append(Library()) or libraries[-1])
+    backends = [get_backend(name) for name in ("cupy", "cupy:precision=tf32", "cupy:precision=fp32")]
+    assert [b.full_name for b in backends] == ["cupy", "cupy:precision=tf32", "cupy"]
+    assert [b.name for b in backends] == ["cupy"] * 3
+    assert backends[0] is backends[2]
+    assert repr(backends[1]) == "Backend('cupy:precision=tf32', device='stand-in')"
+    assert pickle.loads(pickle.dumps(backends[1])) is backends[1]
+    for backend in backends[:2]:
+        a = backend.asarray(np.ones((1, 2, 2)), "float32")
+        backend.linalg.bmm(a, a, cupy.empty((1, 2, 2), dtype="float32"))
+    assert [library.cublasGemmStridedBatchedEx.seen[0][21] for library in libraries] == [68, 77]
+
+
+def test_wrong_settings_of_a_backend():
+    with refuses(
+        ConfigError,
+        "backend 'cupy': unknown parameter 'precison'; did you mean 'precision'? known are kernels, precision",
+    ):
+        get_backend("cupy:precison=tf32")
+    with refuses(ConfigError, "backend 'cupy': expected precision 'fp32' or 'tf32', got 'bf16'"):
+        get_backend("cupy:precision=bf16")
+    with refuses(ConfigError, "backend 'cupy': expected kernels 'fused' or 'plain', got 'magic'"):
+        get_backend("cupy:kernels=magic")
+    with refuses(ConfigError, "backend 'numpy': takes no settings, got precision"):
+        get_backend("numpy:precision=tf32")

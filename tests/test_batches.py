@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xbnet import get_backend
-from xbnet.batches import InOrder, Resident, Shuffled
+from xbnet.batches import CHEAP_BYTES, InOrder, Resident, Shuffled
 
 NUMPY = get_backend("numpy")
 
@@ -87,3 +87,18 @@ def test_labels_are_indices_and_targets_have_the_type_of_the_network(kind):
     x = np.zeros((3, 2))
     assert Resident(NUMPY, np.dtype("float32"), x, np.array([0, 1, 2], kind)).y.dtype == np.intp
     assert Resident(NUMPY, np.dtype("float32"), x, np.zeros((3, 2))).y.dtype == np.float32
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_small_batches_in_order_come_in_the_same_arrays(weights):
+    """So that passes over them are played from a tape; large ones are views of the data."""
+    batches = InOrder(NUMPY, resident(11, weights), 4)
+    arrays = [batch for _ in range(2) for batch in batches]
+    assert arrays[0].x is arrays[1].x is arrays[3].x is not arrays[2].x
+    assert arrays[2].x is arrays[5].x
+    x, y, *w = (np.concatenate(parts, axis=1) for parts in zip(*gathered(batches), strict=True))
+    assert y.tolist() == [list(range(11))]
+    np.testing.assert_array_equal(x, y[..., None] * [1.0, 10.0])
+    assert [row.tolist() for row in w] == ([(y / 2).tolist()] if weights else [])
+    large = resident(CHEAP_BYTES)
+    assert all(np.shares_memory(batch.x, large.x) for batch in InOrder(NUMPY, large, CHEAP_BYTES // 4))

@@ -28,7 +28,7 @@ def test_evaluate_does_not_ask_for_every_class():
 
 def test_evaluate_in_pieces_is_the_same(monkeypatch):
     expected = evaluate(cases.network(), "cross_entropy", X, Y)["loss"]
-    monkeypatch.setattr(xbnet.evaluation, "EVALUATION_ROWS", 7)
+    monkeypatch.setattr(xbnet.network, "chunk_rows", lambda bytes_per_row: 7)
     np.testing.assert_allclose(evaluate(cases.network(), "cross_entropy", X, Y)["loss"], expected)
 
 

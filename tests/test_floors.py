@@ -19,15 +19,30 @@ PACKAGE = Path(xbnet.__file__).parent
 # A module, or a folder of modules, imports only from strictly lower floors.
 FLOORS = [
     ["errors", "version"],
-    ["activations", "files", "initializers", "linalg", "links", "replicas", "settings", "workspace"],
+    [
+        "activations",
+        "blocks",
+        "cublas",
+        "files",
+        "inference",
+        "initializers",
+        "kernels",
+        "linalg",
+        "links",
+        "prepared",
+        "replicas",
+        "settings",
+        "tape",
+        "workspace",
+    ],
     ["backend", "datasets", "optimizers", "parameters", "penalties", "plots", "progress", "schedules", "tensorfile"],
     ["batches", "history", "layers", "losses"],
-    ["augmentation", "network"],
-    ["checkpoint", "checks", "strategies", "tensorboard", "verify"],
-    ["evaluation", "export", "predictions", "resume"],
+    ["augmentation", "network", "streaming"],
+    ["checkpoint", "checks", "execution", "strategies", "tensorboard", "verify"],
+    ["evaluation", "export", "kept", "predictions", "resume"],
     ["trainer"],
     ["training"],
-    ["sweep"],
+    ["sweeps"],
     ["estimators"],
     ["search"],
     ["experiments"],
@@ -41,6 +56,7 @@ CORE = [
     "augmentation",
     "batches",
     "evaluation",
+    "kept",
     "linalg",
     "network",
     "optimizers",
@@ -166,9 +182,11 @@ UFUNCS = {
 FUNCTIONS = {
     "arange": set(),
     "argmax": {"axis", "out"},
+    "asarray": {"dtype"},
     "broadcast_to": set(),
     "copyto": {"where"},
     "empty": {"dtype"},
+    "full": {"dtype"},
     "matmul": {"out"},
     "ones": {"dtype"},
     "take": {"axis", "out"},
@@ -231,9 +249,10 @@ def test_all_is_sorted_and_complete():
     assert set(xbnet.LATE) - set(imported) == {"StackedSearchCV", "XBClassifier", "XBRegressor", "__version__"}
 
 
-def test_the_sweep_stays_a_function_when_its_part_is_imported():
-    importlib.import_module("xbnet.sweep.run")
-    assert inspect.isfunction(xbnet.sweep)
+def test_parts_are_found_by_name_too():
+    assert xbnet.history.PER_REPLICA
+    with pytest.raises(AttributeError, match="^module 'xbnet' has no attribute 'wobble'$"):
+        xbnet.wobble  # noqa: B018
 
 
 def test_help_imports_little():
@@ -243,7 +262,15 @@ def test_help_imports_little():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent, timeout=60
     )
     loaded = done.stdout.splitlines()[-1].split()
-    late = {"xbnet.trainer", "xbnet.sweep.run", "xbnet.verify", "multiprocessing", "logging", "socket", "threadpoolctl"}
+    late = {
+        "xbnet.trainer",
+        "xbnet.sweeps.run",
+        "xbnet.verify",
+        "multiprocessing",
+        "logging",
+        "socket",
+        "threadpoolctl",
+    }
     assert "xbnet.cli.train" in loaded
     assert not late & set(loaded)
 

@@ -6,7 +6,7 @@ from xbnet.links import LINKS
 
 @pytest.mark.parametrize("link", LINKS)
 def test_far_out_all_is_finite(link):
-    value, decide = LINKS[link]
+    value, decide, _ = LINKS[link]
     z = np.array([[1e4, -1e4, 0.0], [-1e4, 3.0, 3.0]])
     with np.errstate(all="raise", under="ignore"):
         assert np.isfinite(value(z)).all()
@@ -25,3 +25,10 @@ def test_decisions():
     assert LINKS["softmax"][1](p).tolist() == [2, 0]
     assert LINKS["sigmoid"][1](p).tolist() == LINKS["scores"][1](p).tolist() == [2, 0]
     assert LINKS["multilabel"][1](p).tolist() == [[1, 0, 1], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_outputs_decide_as_their_values_do(link):
+    value, decide, decide_outputs = LINKS[link]
+    z = np.random.default_rng(0).normal(size=(2, 50, 3))
+    np.testing.assert_array_equal(decide_outputs(z), decide(value(z)))

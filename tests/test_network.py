@@ -54,6 +54,31 @@ def test_select_takes_everything_along():
     assert not np.shares_memory(some.theta, net.theta)
 
 
+def test_what_is_selected_is_on_its_own_unless_it_is_a_successor():
+    net, x = Network([Dropout(0.5), Linear(2)], 3, replicas=2, rng=0), np.ones((1, 40, 3), "float32")
+    some, partner = net.select([1, 1]), net.select([1], successor=True)
+    masks = [some.forward(x, training=True).copy() for _ in range(3)]
+    assert all(np.array_equal(*both) for both in masks)
+    alone = net.forward(x, training=True)[1].copy()  # as if nobody had drawn
+    np.testing.assert_array_equal(alone, masks[0][0])
+    np.testing.assert_array_equal(partner.forward(x, training=True)[0], masks[1][0])
+
+
+@pytest.mark.parametrize("initializer", ["uniform:1e39", "normal:1e40", "uniform:1e308"])
+def test_initial_values_that_the_dtype_cannot_hold_are_one_line(initializer):
+    line = (
+        "initializer of 0.W: expected values that float32 can hold, got some that are infinite or nan; "
+        "take a smaller one"
+    )
+    with refuses(ConfigError, line):
+        Network([Linear(2, initializer=initializer)], 3, rng=0)
+
+
+def test_settings_beyond_the_dtype_become_its_largest_number():
+    net = Network([Linear(2)], 3, replicas=2, rng=0)
+    assert net.per_replica("x", [1e39, -1e300])[:, 0].tolist() == [np.finfo("float32").max, np.finfo("float32").min]
+
+
 def test_repr_and_describe():
     net = Network([Linear(4, "tanh"), Residual("relu"), Dropout(0.5), BatchNorm(), LayerNorm(), Linear(3)], 2, rng=0)
     assert repr(net) == (
@@ -103,7 +128,7 @@ def test_prediction_takes_any_rows(monkeypatch):
     wide[::2, ::2] = x
     for same in (x, wide[::2, ::2], np.asfortranarray(x), x.tolist()):
         np.testing.assert_array_equal(net.predict_proba(same), expected)
-    monkeypatch.setattr(xbnet.network, "EVALUATION_ROWS", 3)
+    monkeypatch.setattr(xbnet.network, "chunk_rows", lambda bytes_per_row: 3)
     np.testing.assert_allclose(net.predict_proba(x), expected, rtol=1e-12)
     assert net.predict_proba(x[:0]).shape == (0, 3)
     assert net.predict(np.ones((2, 4), int)).shape == (2,)
@@ -189,3 +214,9 @@ def test_bad_rows_to_predict():
     line = "Network.predict: expected x to hold numbers, got <U1; convert it to a float array"
     with refuses(DataError, line):
         net.predict([["a"] * 4])
+
+
+def test_release_of_diverged_weights_is_quiet():
+    network = xbnet.Network([xbnet.Linear(3, "gelu"), xbnet.Linear(2)], 2, rng=0)
+    network.theta.fill(1e30)
+    network.release()

@@ -109,7 +109,7 @@ def test_state_is_one_array_per_slot_of_the_networks_type():
         rule = bound(row(), replicas=2, dtype="float32")
         assert set(rule.state) == set(rule.slots)
         move(rule, 1.0)
-        for array in [*rule.state.values(), rule.work, *rule._columns[0]]:
+        for array in [*rule.state.values(), rule.work, rule.table]:
             assert array.dtype == np.float32
         assert all(array.shape == rule.network.theta.shape for array in rule.state.values())
 
@@ -124,6 +124,17 @@ def test_select_takes_hyper_parameters_and_state_along():
         assert twin.steps == 1
         for gradient in (0.3, -0.2):
             np.testing.assert_array_equal(move(rule, gradient)[some], move(twin, gradient))
+
+
+def test_a_successor_takes_the_state_away():
+    rule = bound(Adam([0.1, 0.2, 0.3]), replicas=3)
+    rule.network.grad[...] = 1
+    rule.step()
+    some = np.array([2, 0])
+    one, two = (rule.select(some, rule.network.select(some), successor=last) for last in (False, True))
+    assert not rule.state
+    for gradient in (0.3, -0.2):
+        np.testing.assert_array_equal(move(one, gradient), move(two, gradient))
 
 
 def test_binding_leaves_the_optimizer_as_it_was():
@@ -177,3 +188,21 @@ KNOWN = "known are adam, adamw, momentum, nesterov, rmsprop, sgd"
 def test_bad_input(make, line):
     with refuses(ConfigError, line):
         make()
+
+
+@pytest.mark.parametrize("row", cases.OPTIMIZERS)
+@pytest.mark.parametrize("block", [1, 5, 40, 100])
+def test_blocks_of_theta_give_the_bits_of_the_whole(row, block, monkeypatch):
+    """Of several rows, of one, or of a part of one."""
+    whole = bound(cases.OPTIMIZERS[row](), replicas=3)
+    monkeypatch.setattr("xbnet.blocks.BLOCK", block)
+    rule = bound(cases.OPTIMIZERS[row](), replicas=3)
+    assert len(whole.blocks) == 1 < len(rule.blocks)
+    assert sum(part.theta.size for part in rule.blocks) == rule.network.theta.size
+    assert max(part.work.size for part in rule.blocks) <= block
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        gradient = rng.normal(size=rule.network.grad.shape)
+        np.testing.assert_array_equal(move(rule, gradient), move(whole, gradient))
+    for slot in rule.slots:
+        np.testing.assert_array_equal(rule.state[slot], whole.state[slot])

@@ -56,7 +56,7 @@ def test_warmup_then():
 
 
 def test_plateau_falls_after_patience_epochs_without_a_better_loss():
-    plateau = Plateau(factor=0.5, patience=1).bind(2)
+    plateau = Plateau(factor=0.5, patience=2).bind(2)
     seen = []
     for metric in ([1.0, 1.0], [0.9, 1.0], [0.9, 1.0], [0.8, 1.0], [0.9, 1.0], [0.9, 0.5]):
         plateau.update(np.array(metric))
@@ -64,18 +64,32 @@ def test_plateau_falls_after_patience_epochs_without_a_better_loss():
     assert seen == [[1, 1], [1, 1], [1, 0.5], [1, 0.5], [1, 0.25], [0.5, 0.25]]
 
 
+def test_plateau_is_pytorchs_with_one_epoch_of_patience_less():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    for patience in (0, 1, 3):
+        optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        make = torch.optim.lr_scheduler.ReduceLROnPlateau
+        theirs = make(optimizer, factor=0.5, patience=patience, threshold=0, eps=0)
+        ours = Plateau(factor=0.5, patience=patience + 1).bind(1)
+        for metric in rng.integers(0, 50, 60) / 10:
+            theirs.step(metric)
+            ours.update(np.array([metric]))
+            assert ours.factors(np.zeros((1, 1)), 9).item() == optimizer.param_groups[0]["lr"]
+
+
 def test_plateau_within_warmup_takes_notes():
-    both = Warmup(epochs=1, then=Plateau(factor=0.1, patience=0)).bind(1)
+    both = Warmup(epochs=1, then=Plateau(factor=0.1, patience=1)).bind(1)
     both.update(np.array([1.0]))
     both.update(np.array([1.0]))
     np.testing.assert_allclose(np.broadcast_to(both.factors(np.array([[5.0]]), 9), (1, 1)), 0.1)
-    again = Warmup(epochs=1, then=Plateau(factor=0.1, patience=0)).bind(1)
+    again = Warmup(epochs=1, then=Plateau(factor=0.1, patience=1)).bind(1)
     again.restore({key: np.asarray(value, float) for key, value in both.state().items()})
     np.testing.assert_allclose(again.factors(np.array([[5.0]]), 9), 0.1)
 
 
 def test_fit_takes_no_notes_in_the_users_schedule():
-    plateau = Plateau(patience=0)
+    plateau = Plateau(patience=1)
     xbnet.fit(cases.network(), "cross_entropy", "sgd:lr=9", cases.samples(), epochs=4, batch_size=8, schedule=plateau)
     assert (plateau.scale, plateau.best, plateau.waited) == (1.0, np.inf, 0)
 
@@ -124,7 +138,7 @@ KNOWN = f"known are {', '.join(sorted(SCHEDULES))}"
         (lambda: InverseTime([1, -1]), "InverseTime: expected rate >= 0, got [1, -1]"),
         (lambda: Triangular(0), "Triangular: expected half_cycle > 0, got 0"),
         (lambda: Warmup(0), "Warmup: expected epochs > 0, got 0"),
-        (lambda: Plateau(patience=-1), "Plateau: expected patience >= 0, got -1"),
+        (lambda: Plateau(patience=0), "Plateau: expected patience > 0, got 0"),
         (lambda: Cosine(float("inf")), "Cosine: expected final >= 0, got inf"),
         (lambda: Step([1, 2]).bind(3), "Step.every: expected a number or one per replica (R=3), got shape (2,)"),
         (

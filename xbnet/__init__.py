@@ -6,9 +6,8 @@ logits (R, B, C), labels (R or 1, B). A `d` in front of a name is the gradient o
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
-
-from . import sweep as _sweep_part
 
 if TYPE_CHECKING:
     from .activations import Activation
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from .parameters import ParameterSpec
     from .replicas import replica_seeds
     from .strategies import Alternating, Layerwise, Strategy, Weighted
-    from .sweep import SweepResult, assert_replica_equal, sweep
+    from .sweeps import SweepResult, assert_replica_equal, sweep
     from .training import fit
     from .verify import (
         GradientComparison,
@@ -112,7 +111,7 @@ PARTS = {
     "replicas": "replica_seeds",
     "search": "StackedSearchCV",
     "strategies": "Alternating Layerwise Strategy Weighted",
-    "sweep": "SweepResult assert_replica_equal sweep",
+    "sweeps": "SweepResult assert_replica_equal sweep",
     "training": "fit",
     "verify": "GradientComparison Verification compare_gradients gradient_test jacobian jacobian_test "
     "numerical_gradient",
@@ -123,14 +122,12 @@ whoever needs little of the package, need not wait for all of it."""
 
 LATE = {name: part for part, names in PARTS.items() for name in names.split()}
 
-# `xbnet.sweep` is the function, but an import of its part, which has the same name, would set that instead. So the part
-# (it is late inside, too) is imported at the top, and its name is freed for `__getattr__`; it is never set again.
-del _sweep_part, globals()["sweep"]
-
 
 def __getattr__(name: str) -> object:
-    """Import the part that a name lives in."""
+    """Import the part that a name lives in, or the part of that name."""
     if name not in LATE:
+        if not name.startswith("_") and find_spec(f".{name}", __name__):
+            return import_module(f".{name}", __name__)
         raise AttributeError(f"module 'xbnet' has no attribute {name!r}")
     try:
         value = getattr(import_module(f".{LATE[name]}", __name__), name)

@@ -209,3 +209,8 @@ def get_activation(activation: str | Activation | None) -> Activation:
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise unknown_name("activation", "activation", activation, ACTIVATIONS)
     return ACTIVATIONS[activation]
+
+
+def is_built_in(*activations: Activation | None) -> bool:
+    """Whether all of them are of this module (None: the identity), rather than a user's own."""
+    return all(a is None or ACTIVATIONS.get(a.name) is a for a in activations)

@@ -17,20 +17,29 @@ import importlib
 import os
 import sys
 import sysconfig
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import BackendError, unknown_name
-from .linalg import Linalg, numpy_linalg, plain_linalg, prepared_linalg
+from .cublas import Cublas, Host, check_precision, load_library
+from .errors import BackendError, ConfigError, unknown_name
+from .kernels.fused import Fused
+from .kernels.launch import CudaLauncher, Launcher
+from .linalg import Linalg, numpy_linalg, plain_linalg
+from .prepared import NUMPY_PREPARED
+from .settings import check_keys, parse_settings
+from .tape import Prepared
 
 INSTALL = {
     "numpy": "pip install numpy",
     "cupy": "pip install 'cupy-cuda12x[ctk]' (or 'cupy-cuda13x[ctk]' for a CUDA 13 driver)",
     "dpnp": "pip install dpnp",
 }
+SETTINGS = {"cupy": {"precision": "fp32", "kernels": "fused"}}
+"""Backend -> what its name may set, with the default: ``cupy:precision=tf32``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +56,24 @@ class Backend:
         The array namespace.
     linalg
         Batched products and the few operations in which libraries differ.
+    prepared
+        Those of them that a `tape` may hold in a quicker form; empty: steps are not taped here.
+    launcher
+        What runs the project's own kernels; None: nothing does.
+    fused
+        Those that stand in for the plain text of a training step; None: the plain text runs.
+    settings
+        What was set by the name, e.g. "precision=tf32".
     """
 
     name: str
     device: str
     xp: Any
     linalg: Linalg
+    prepared: Prepared = field(default_factory=dict)
+    launcher: Launcher | None = None
+    fused: Fused | None = None
+    settings: str = ""
 
     def asarray(self, host: Any, dtype: Any = None) -> Any:
         """Copy a host array (or pass an array of this backend) to the device, in C order."""
@@ -62,13 +83,9 @@ class Backend:
 
     def to_host(self, array: Any) -> np.ndarray:
         """Copy an array of this backend to a NumPy array; waits for the device."""
-        if isinstance(array, np.ndarray):
-            return array
-        return array.get() if self.name == "cupy" else self.xp.asnumpy(array)
-
-    def linalg_for_buffers(self) -> Linalg:
-        """`linalg` for a holder of buffers, whose arrays are the same at every step."""
-        return prepared_linalg(self.xp, self.linalg) if self.name == "numpy" else self.linalg
+        if self.name == "cupy" and isinstance(array, self.xp.ndarray):
+            return array.get()
+        return array if isinstance(array, np.ndarray) else self.xp.asnumpy(array)
 
     def synchronize(self) -> None:
         """Wait until the device has done all it was asked to."""
@@ -77,12 +94,21 @@ class Backend:
         elif self.name == "dpnp":
             self.xp.empty(1).sycl_queue.wait()
 
+    def count(self) -> int:
+        """How many CUDA devices this process sees; 0 for other backends."""
+        return self.xp.cuda.runtime.getDeviceCount() if self.name == "cupy" else 0
+
     def __reduce__(self) -> Any:
         """A backend is pickled as its name, and opened anew where it arrives."""
-        return get_backend, (self.name,)
+        return get_backend, (self.full_name,)
+
+    @property
+    def full_name(self) -> str:
+        """The name with its settings, as `get_backend` takes it."""
+        return f"{self.name}:{self.settings}" if self.settings else self.name
 
     def __repr__(self) -> str:
-        return f"Backend({self.name!r}, device={self.device!r})"
+        return f"Backend({self.full_name!r}, device={self.device!r})"
 
 
 def get_backend(name: str | Backend = "numpy") -> Backend:
@@ -92,14 +118,16 @@ def get_backend(name: str | Backend = "numpy") -> Backend:
     ----------
     name
         "numpy", "cupy", "dpnp"; "auto" is CuPy where a CUDA device answers, else NumPy. A `Backend` is
-        returned as it is.
+        returned as it is. CuPy takes settings: "cupy:precision=tf32" lets tensor cores round the operands of float32
+        products to 10 bits of mantissa ("fp32", the default, does not), and "cupy:kernels=plain" leaves out the
+        project's own kernels.
 
     Raises
     ------
     BackendError
         The library is missing or no device of it answers; the line says what to install.
     ConfigError
-        There is no backend of that name.
+        There is no backend of that name, or it has no such setting.
     """
     if isinstance(name, Backend):
         return name
@@ -108,18 +136,24 @@ def get_backend(name: str | Backend = "numpy") -> Backend:
             return _open("cupy")
         except BackendError:
             return _open("numpy")
-    if not isinstance(name, str) or name not in INSTALL:
-        raise unknown_name("get_backend", "backend", name, [*INSTALL, "auto"])
-    return _open(name)
+    bare, settings = parse_settings("backend", name) if isinstance(name, str) else (name, {})
+    if not isinstance(bare, str) or bare not in INSTALL:
+        raise unknown_name("get_backend", "backend", bare, [*INSTALL, "auto"])
+    if settings and bare not in SETTINGS:
+        raise ConfigError(f"backend {bare!r}: takes no settings, got {', '.join(settings)}")
+    check_keys(f"backend {bare!r}", settings, SETTINGS.get(bare, {}))
+    return _open(bare, **settings)
 
 
-_opened: dict[str, Backend] = {}
+_opened: dict[tuple, Backend] = {}
 
 
-def _open(name: str) -> Backend:
-    if name not in _opened:
-        _opened[name] = {"numpy": _numpy, "cupy": _cupy, "dpnp": _dpnp}[name]()
-    return _opened[name]
+def _open(name: str, **settings: str) -> Backend:
+    defaults = SETTINGS.get(name, {})
+    key = name, *(defaults | settings).items()
+    if key not in _opened:
+        _opened[key] = {"numpy": _numpy, "cupy": _cupy, "dpnp": _dpnp}[name](**settings)
+    return _opened[key]
 
 
 def _import(name: str) -> Any:
@@ -135,10 +169,13 @@ def _reason(error: BaseException) -> str:
 
 
 def _numpy() -> Backend:
-    return Backend("numpy", "cpu", np, numpy_linalg(np))
+    return Backend("numpy", "cpu", np, numpy_linalg(np), NUMPY_PREPARED)
 
 
-def _cupy() -> Backend:
+def _cupy(precision: str = "fp32", kernels: str = "fused") -> Backend:
+    check_precision(precision)
+    if kernels not in ("fused", "plain"):
+        raise ConfigError(f"backend 'cupy': expected kernels 'fused' or 'plain', got {kernels!r}")
     cupy = _import("cupy")
     try:
         properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
@@ -147,7 +184,42 @@ def _cupy() -> Backend:
             f"backend 'cupy': CuPy {cupy.__version__} is installed, but no CUDA device answers ({_reason(error)}); "
             "check `nvidia-smi`, or use --backend numpy"
         ) from error
-    return Backend("cupy", properties["name"].decode(), cupy, plain_linalg(cupy))
+    linalg, launcher = _cuda_linalg(cupy, precision), CudaLauncher(cupy) if kernels == "fused" else None
+    chosen = {"precision": precision, "kernels": kernels}
+    return Backend(
+        "cupy",
+        properties["name"].decode(),
+        cupy,
+        linalg,
+        launcher=launcher,
+        fused=Fused(launcher, cupy, linalg) if launcher else None,
+        settings=",".join(f"{key}={value}" for key, value in chosen.items() if value != SETTINGS["cupy"][key]),
+    )
+
+
+def _cuda_linalg(cupy: Any, precision: str) -> Linalg:
+    """Products by one cuBLAS call each, or by `cupy.matmul` where the library can't be loaded."""
+
+    def allocate(nbytes: int) -> tuple[Any, int]:
+        memory = cupy.cuda.alloc(nbytes)
+        return memory, memory.ptr
+
+    host = Host(
+        pointer=lambda array: array.data.ptr,
+        stream=lambda: cupy.cuda.get_current_stream().ptr,
+        device=cupy.cuda.runtime.getDevice,
+        allocate=allocate,
+    )
+    try:
+        cublas = Cublas(load_library(), host, cupy.matmul, precision)
+    except (OSError, AttributeError) as error:
+        warnings.warn(
+            f"backend 'cupy': cuBLAS can't be loaded ({error}), so products go through cupy.matmul, which copies "
+            f"their operands and has no TF32 for stacks; install it with: {INSTALL['cupy']}",
+            stacklevel=2,
+        )
+        return plain_linalg(cupy)
+    return replace(plain_linalg(cupy, cublas.gemm), capturable=True)
 
 
 def _dpnp() -> Backend:

@@ -29,16 +29,28 @@ class Resident:
         per replica: all of the same length, and the same object where replicas share a subset (a fold).
     n
         Samples that one replica sees.
+    streamed
+        Whether the arrays lie on the host after all, see `streaming`.
     """
+
+    streamed = False
 
     def __init__(self, backend: Backend, dtype: Any, x: np.ndarray, y: np.ndarray, w: np.ndarray | None = None):
         labels = np.issubdtype(y.dtype, np.integer)
         self._backend = backend
-        self.x = backend.asarray(x, dtype)
-        self.y = backend.asarray(y, np.intp if labels else dtype)
-        self.w = None if w is None else backend.asarray(w, dtype)
+        self.x = self._put(x, dtype)
+        self.y = self._put(y, np.intp if labels else dtype)
+        self.w = None if w is None else self._put(w, dtype)
         self.rows: list[np.ndarray] | None = None
-        self.n = len(x)
+        self.n = self._total = len(x)
+
+    def _put(self, array: Any, dtype: Any) -> Any:
+        return self._backend.asarray(array, dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in (self.x, self.y, self.w) if array is not None)
 
     def subsets(self, rows: Sequence[np.ndarray]) -> Resident:
         """The same samples, of which replica r sees only ``rows[r]``."""
@@ -49,7 +61,7 @@ class Resident:
     def weighted(self, w: np.ndarray | None) -> Resident:
         """The same samples with other weights (N,), or all of weight 1."""
         twin = copy.copy(self)
-        twin.w = None if w is None else self._backend.asarray(w, self.x.dtype)
+        twin.w = None if w is None else self._put(w, self.x.dtype)
         return twin
 
     def select(self, index: np.ndarray) -> Resident:
@@ -60,6 +72,10 @@ class Resident:
         """Consecutive samples, as views that all replicas share."""
         w = None if self.w is None else self.w[None, start:stop]
         return Batch(self.x[None, start:stop], self.y[None, start:stop], w)
+
+
+CHEAP_BYTES = 1 << 16
+"""A batch up to this size is copied in less time than a tape saves."""
 
 
 class Batches:
@@ -73,39 +89,58 @@ class Batches:
         The samples.
     batch_size
         B in [1, n]; the last batch may be shorter.
+
+    Attributes
+    ----------
+    steps
+        Batches of an epoch.
+    which
+        (1, R) on the device: which of the distinct orders each replica follows; None: there is one for all.
     """
 
     def __init__(self, backend: Backend, data: Resident, batch_size: int):
         self.backend, self.data, self.batch_size = backend, data, batch_size
         self.steps = -(-data.n // batch_size)
         self._buffers: dict[int, tuple[Any, Batch]] = {}
-        self._which: Any = None
+        self.which: Any = None
 
     def _share(self, keys: Sequence[Any]) -> list[int]:
         """Replicas with equal keys share an order: the first replica of each distinct key."""
         first: dict[Any, int] = {}
         numbers = [first.setdefault(key, len(first)) for key in keys]
-        self._which = None if len(first) == 1 else self.backend.asarray(np.array([numbers]), np.intp)
+        self.which = None if len(first) == 1 else self.backend.asarray(np.array([numbers]), np.intp)
         return [numbers.index(u) for u in range(len(first))]
 
     def _gathered(self, order: np.ndarray) -> Iterator[Batch]:
-        """Batches of the orders (U, n): row u serves the replicas that share it."""
+        """Batches of the orders (U, n): row u serves the replicas that share it, see `which`."""
+        data: Any = self.data
+        if data.streamed:
+            for part, rows in data.parts(order, self.batch_size):
+                yield from (self.gather(index, part) for index in rows)
+            return
+        index, last = self.by_step(order)
+        for s in range(len(index)):
+            yield self.gather(index[s])
+        if last is not None:
+            yield self.gather(last)
+
+    def by_step(self, order: np.ndarray) -> tuple[Any, Any]:
+        """The orders (U, n) on the device: for whole batches (S, U, B), and for a shorter last one, or None."""
         U, n = order.shape
         B, whole = self.batch_size, n // self.batch_size
-        by_step = order[:, : whole * B].reshape(U, whole, B).swapaxes(0, 1)  # (S, U, B)
-        index = self.backend.asarray(by_step, np.intp)
-        for s in range(whole):
-            yield self._gather(index[s])
-        if whole * B < n:
-            yield self._gather(self.backend.asarray(order[:, whole * B :], np.intp))
+        by_step = order[:, : whole * B].reshape(U, whole, B).swapaxes(0, 1)
+        last = self.backend.asarray(order[:, whole * B :], np.intp) if whole * B < n else None
+        return self.backend.asarray(by_step, np.intp), last
 
-    def _gather(self, index: Any) -> Batch:
-        B = index.shape[1]
-        if B not in self._buffers:
-            self._buffers[B] = self._allocate(B)
-        (spread, batch), data, gather = self._buffers[B], self.data, self.backend.linalg.gather
-        if self._which is not None:
-            gather(index, self._which, spread)
+    def gather(self, index: Any, data: Any = None) -> Batch:
+        """The samples of index (U, B), on the device; overwritten by the next batch of B rows."""
+        (spread, batch), gather = self._buffer(index.shape[1]), self.backend.linalg.gather
+        data = data or self.data
+        if self.backend.fused and self.backend.fused.gathers(batch):
+            self.backend.fused.gather(data, index, self.which, batch)
+            return batch
+        if self.which is not None:
+            gather(index, self.which, spread)
             index = spread[0]
         gather(data.x, index, batch.x)
         gather(data.y, index, batch.y)
@@ -113,14 +148,19 @@ class Batches:
             gather(data.w, index, batch.w)
         return batch
 
+    def _buffer(self, B: int) -> tuple[Any, Batch]:
+        if B not in self._buffers:
+            self._buffers[B] = self._allocate(B)
+        return self._buffers[B]
+
     def _allocate(self, B: int) -> tuple[Any, Batch]:
         xp, data = self.backend.xp, self.data
-        R = 1 if self._which is None else self._which.shape[1]
+        R = 1 if self.which is None else self.which.shape[1]
 
         def rows(a: Any) -> Any:
             return xp.empty((R, B, *a.shape[1:]), dtype=a.dtype)
 
-        spread = None if self._which is None else xp.empty((1, R, B), dtype=self._which.dtype)
+        spread = None if self.which is None else xp.empty((1, R, B), dtype=self.which.dtype)
         return spread, Batch(rows(data.x), rows(data.y), None if data.w is None else rows(data.w))
 
 
@@ -131,14 +171,30 @@ class InOrder(Batches):
         super().__init__(backend, data, batch_size)
         if data.rows is not None:
             self._order = np.stack([data.rows[r] for r in self._share([id(rows) for rows in data.rows])])
+        elif data.streamed:
+            self._order = np.arange(data.n)[None]
+        elif self.steps == 1:
+            self._all = data.slice(0, data.n)  # the same arrays each time: such passes are played from a `tape`
 
     def __iter__(self) -> Iterator[Batch]:
         data, B = self.data, self.batch_size
-        if data.rows is not None:
+        if data.rows is not None or data.streamed:
             yield from self._gathered(self._order)
             return
+        if self.steps == 1:
+            yield self._all
+            return
         for start in range(0, data.n, B):
-            yield data.slice(start, min(start + B, data.n))
+            part = data.slice(start, min(start + B, data.n))
+            yield self._copied(part) if self.backend.prepared and part.x.nbytes <= CHEAP_BYTES else part
+
+    def _copied(self, part: Batch) -> Batch:
+        """The same samples in arrays that are the same for each batch: such passes are played from a `tape`."""
+        _, batch = self._buffer(part.x.shape[1])
+        for place, original in zip(batch, part, strict=True):
+            if original is not None:
+                self.backend.xp.copyto(place, original)
+        return batch
 
 
 class Shuffled(Batches):
@@ -150,6 +206,11 @@ class Shuffled(Batches):
         See `Batches`. B = n is the full batch, unshuffled.
     streams
         One generator per replica, the same object where replicas share an order.
+
+    Attributes
+    ----------
+    firsts
+        The first replica of each of the U distinct orders.
     """
 
     def __init__(self, backend: Backend, data: Resident, batch_size: int, streams: Sequence[np.random.Generator]):
@@ -157,20 +218,24 @@ class Shuffled(Batches):
         self.streams = list(streams)
         self._whole = InOrder(backend, data, batch_size) if data.n == batch_size else None
         subsets: Sequence[Any] = [None] * len(self.streams) if data.rows is None else data.rows
-        self._firsts = self._share([(id(s), id(rows)) for s, rows in zip(self.streams, subsets, strict=True)])
+        self.firsts = self._share([(id(s), id(rows)) for s, rows in zip(self.streams, subsets, strict=True)])
 
     def epoch(self) -> Iterator[Batch]:
         """The batches of the next epoch, each overwritten by the one after it."""
-        data = self.data
         if self._whole is not None:
             yield from self._whole
-            return
+        else:
+            yield from self._gathered(self.order())
+
+    def order(self) -> np.ndarray:
+        """Draw the next epoch's order: row numbers (U, n) of the samples, for U distinct orders; see `which`."""
+        data = self.data
         drawn: dict[int, np.ndarray] = {}
-        for r in self._firsts:
+        for r in self.firsts:
             stream = self.streams[r]
             if id(stream) not in drawn:
-                drawn[id(stream)] = stream.permutation(data.n)
-        orders = [drawn[id(self.streams[r])] for r in self._firsts]
+                drawn[id(stream)] = np.arange(data.n) if self._whole else stream.permutation(data.n)
+        orders = [drawn[id(self.streams[r])] for r in self.firsts]
         if data.rows is not None:
-            orders = [data.rows[r][order] for r, order in zip(self._firsts, orders, strict=True)]
-        yield from self._gathered(np.stack(orders))
+            orders = [data.rows[r][order] for r, order in zip(self.firsts, orders, strict=True)]
+        return np.stack(orders)

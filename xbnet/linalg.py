@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 
@@ -29,7 +28,10 @@ class Made(dict):
 
 @dataclass(frozen=True)
 class Linalg:
-    """The operations of one backend; see the functions of `plain_linalg` for what each one means."""
+    """The operations of one backend; see the functions of `plain_linalg` for what each one means.
+
+    `capturable` says that all of them may be captured in a CUDA graph.
+    """
 
     bmm: Callable[..., Any]
     bmm_tn: Callable[..., Any]
@@ -38,15 +40,16 @@ class Linalg:
     batch_sum: Callable[..., Any]
     row_max: Callable[..., Any]
     gather: Callable[..., Any]
+    capturable: bool = False
 
 
-def plain_linalg(xp: Any) -> Linalg:
+def plain_linalg(xp: Any, matmul: Callable[..., Any] | None = None) -> Linalg:
     """The operations in the dialect that NumPy, CuPy and dpnp share.
 
     Sums over the narrow last axis and over the batch are products with a vector of ones: a narrow
-    reduction costs NumPy a call per row, the product one call in all.
+    reduction costs NumPy a call per row, the product one call in all. `matmul` may stand in for ``xp.matmul``.
     """
-    matmul = xp.matmul
+    matmul = matmul or xp.matmul
     ones_row = Made(lambda n, dtype: xp.ones((1, 1, n), dtype=dtype))
     ones_column = Made(lambda n, dtype: xp.ones((1, n, 1), dtype=dtype))
     row_starts = Made(lambda R, B, C: (xp.arange(R * B) * C).reshape(R, B))  # in a flattened (R, B, C) array
@@ -104,47 +107,3 @@ def numpy_linalg(np: Any) -> Linalg:
         return out
 
     return replace(plain, row_max=row_max, gather=gather)
-
-
-REMEMBERED = 512
-"""How many products of a kind are kept: far more than a network has."""
-
-
-def prepared_linalg(xp: Any, linalg: Linalg) -> Linalg:
-    """The operations of NumPy's `linalg` for a holder of buffers: what is done for three arrays is prepared once.
-
-    A step of a small network is mostly the cost of calling NumPy, and its arrays are the same at every step. So
-    transposed views are kept, and the product of one network goes to `ndarray.dot`, which costs half of `matmul`'s
-    call and ends in the same BLAS routine, with the same bits.
-    """
-    ones = Made(lambda shape, dtype: xp.ones(shape, dtype=dtype))
-
-    def prepare(a: Any, b: Any, out: Any) -> Callable[[], Any]:
-        if out.shape[0] == 1 and out.flags.c_contiguous:
-            return partial(a[0].dot, b[0], out[0])
-        return partial(xp.matmul, a, b, out)
-
-    def remembering(prepare: Callable[..., Callable[[], Any]]) -> Callable[..., Any]:
-        known: dict[tuple[int, int, int], tuple] = {}
-
-        def product(a: Any, b: Any, out: Any) -> Any:
-            key = id(a), id(b), id(out)
-            if key not in known:
-                if len(known) == REMEMBERED:
-                    known.clear()
-                known[key] = prepare(a, b, out), a, b, out  # the arrays too: so nothing else can get their ids
-            known[key][0]()
-            return out
-
-        return product
-
-    row_sums = remembering(lambda x, _, out: prepare(x, ones[(1, x.shape[2], 1), x.dtype], out))
-    batch_sums = remembering(lambda x, _, out: prepare(ones[(1, 1, x.shape[1]), x.dtype], x, out))
-    return replace(
-        linalg,
-        bmm=remembering(prepare),
-        bmm_tn=remembering(lambda a, b, out: prepare(a.swapaxes(1, 2), b, out)),
-        bmm_nt=remembering(lambda a, b, out: prepare(a, b.swapaxes(1, 2), out)),
-        row_sum=lambda x, out: row_sums(x, None, out),
-        batch_sum=lambda x, out: batch_sums(x, None, out),
-    )

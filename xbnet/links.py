@@ -1,4 +1,8 @@
-"""What turns a network's outputs into predictions, on the host: link -> (values, decisions)."""
+"""What turns a network's outputs into predictions, on the host.
+
+`LINKS` holds three functions per link: of outputs to values (probabilities), of values to decisions, and of outputs to
+decisions, which needs no probabilities.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,12 @@ import numpy as np
 
 def softmax(z: np.ndarray) -> np.ndarray:
     """Logits (..., C) -> probabilities that sum to 1 over the last axis."""
-    # NumPy's max and sum along a short last axis take a call per row; argmax and a product with ones don't.
-    C = z.shape[-1]
-    flat = z.reshape(-1)
-    top = z.reshape(-1, C).argmax(axis=1)
-    top += np.arange(0, flat.size, C)
-    e = z - flat.take(top).reshape(*z.shape[:-1], 1)
+    # A class per row: NumPy's operations along a short last axis take a call per row, those along the first none.
+    e = z.reshape(-1, z.shape[-1]).T.copy()
+    np.subtract(e, np.maximum.reduce(e, axis=0), out=e)
     np.exp(e, out=e)
-    return np.divide(e, e @ np.ones((C, 1), e.dtype), out=e)
+    np.divide(e, np.add.reduce(e, axis=0), out=e)
+    return e.T.reshape(z.shape)
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:
@@ -29,6 +31,8 @@ def identity(z: np.ndarray) -> np.ndarray:
 
 def most_probable(p: np.ndarray) -> np.ndarray:
     """Labels (...,): the first of the largest."""
+    if p.shape[-1] == 2:
+        return (p[..., 1] > p[..., 0]).astype(np.intp)  # a third of argmax's time
     return p.argmax(axis=-1)
 
 
@@ -37,10 +41,15 @@ def at_least_half(p: np.ndarray) -> np.ndarray:
     return (p >= 0.5).astype(int)
 
 
+def at_least_zero(z: np.ndarray) -> np.ndarray:
+    """0 or 1 per class: a logit of 0 is a probability of one half."""
+    return (z >= 0).astype(int)
+
+
 LINKS = {
-    "softmax": (softmax, most_probable),
-    "sigmoid": (sigmoid, most_probable),
-    "multilabel": (sigmoid, at_least_half),
-    "scores": (identity, most_probable),
-    "identity": (identity, identity),
+    "softmax": (softmax, most_probable, most_probable),
+    "sigmoid": (sigmoid, most_probable, most_probable),
+    "multilabel": (sigmoid, at_least_half, at_least_zero),
+    "scores": (identity, most_probable, most_probable),
+    "identity": (identity, identity, identity),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,19 +11,15 @@ from typing import Any
 import numpy as np
 
 from .backend import Backend, get_backend
-from .errors import ConfigError, DataError, ShapeError, XbnetError, expect_shape
-from .layers import BATCH, Layer, copy_layers
+from .errors import ConfigError, ShapeError, XbnetError, expect_shape
+from .inference import chunk_rows, run_rows
+from .layers import Layer, Linear, buffer_shapes, copy_layers
 from .links import LINKS
-from .parameters import block_slices, carve, layout
+from .parameters import carve, draw_rows, layout
 from .replicas import replica_seeds, replica_values, stream
 from .settings import float_type, whole_number
+from .tape import Calls, Recording, Tape, Tapes, play
 from .workspace import Workspace
-
-LINKED_ROWS = 4096
-"""Rows whose outputs become predictions at once, a multiple of `EVALUATION_ROWS`."""
-EVALUATION_ROWS = 256
-"""Rows per forward pass when many are predicted or evaluated. It is fixed because BLAS may round a product of other
-sizes otherwise: so what a network predicts does not depend on how many it is stacked with."""
 
 
 class Network:
@@ -89,7 +86,8 @@ class Network:
         except MemoryError:
             size = self.replicas * sum(spec.size for spec in self.specs)
             raise ConfigError(f"Network: {size:,} parameters don't fit into memory; take smaller layers") from None
-        self._initialize()
+        theta, state = draw_rows(self.specs, self.state_specs, self.seeds, self.dtype)
+        self._theta[...], self._state[...] = self.backend.asarray(theta), self.backend.asarray(state)
 
     # -- construction ----------------------------------------------------------------------------------------------
 
@@ -103,22 +101,22 @@ class Network:
             state_specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.state()]
         self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width
 
-    def _allocate(self) -> None:
-        """Make all arrays, and copies of the bare layers that work on them."""
+    def _allocate(self, grad: Any = None) -> None:
+        """Make all arrays (but for a given `grad`), and copies of the bare layers that work on them."""
         xp, R = self.backend.xp, self.replicas
         self.layers = [copy.copy(layer) for layer in self._bare]
         self.n_parameters = sum(spec.size for spec in self.specs)
         self.n_weights = sum(spec.size for spec in self.specs if spec.is_weight)
         self._theta = xp.zeros((R, self.n_parameters), dtype=self.dtype)
-        self._grad = xp.zeros((R, self.n_parameters), dtype=self.dtype)
+        self._grad = xp.zeros((R, self.n_parameters), dtype=self.dtype) if grad is None else grad
         self._state = xp.zeros((R, sum(spec.size for spec in self.state_specs)), dtype=self.dtype)
         self.parameters = carve(self._theta, self.specs)
         self.gradients = carve(self._grad, self.specs)
         self.statistics = carve(self._state, self.state_specs)
         self._forget_buffers()
         for k, layer in enumerate(self.layers):
-            layer.backend, layer.xp = self.backend, xp
-            layer.dtype = self.dtype
+            layer.backend, layer.xp, layer.linalg, layer.dtype = self.backend, xp, self.backend.linalg, self.dtype
+            layer.fused = self.backend.fused if layer.tapeable() else None  # nothing else is left to do in those
             for spec in layer.parameters():
                 setattr(layer, spec.name, self.parameters[f"{k}.{spec.name}"])
                 setattr(layer, "d" + spec.name, self.gradients[f"{k}.{spec.name}"])
@@ -128,24 +126,9 @@ class Network:
                 setattr(layer, name, self.per_replica(type(layer).__name__, value)[:, :, None])
             layer.bind(self.streams)
 
-    def _initialize(self) -> None:
-        """Draw the blocks in layer order, each replica from its own stream."""
-        theta = np.zeros(self._theta.shape, self.dtype)
-        state = np.zeros(self._state.shape, self.dtype)
-        slices, state_slices = block_slices(self.specs), block_slices(self.state_specs)
-        in_layer_order = sorted(self.specs, key=lambda spec: int(spec.name.split(".")[0]))
-        for r, seed in enumerate(self.seeds):
-            rng = stream(seed, "init")
-            for spec in in_layer_order:
-                theta[r, slices[spec.name]] = spec.draw(rng).ravel()
-            for spec in self.state_specs:
-                state[r, state_slices[spec.name]] = spec.draw(rng).ravel()
-        self._theta[...] = self.backend.asarray(theta)
-        self._state[...] = self.backend.asarray(state)
-
     def per_replica(self, where: str, value: Any) -> Any:
-        """A number, or one per replica, as a device column (R, 1) of the network's dtype."""
-        return self.backend.asarray(replica_values(where, value, self.replicas)[:, None], self.dtype)
+        """A number, or one per replica, as a device column (R, 1), within what the network's dtype can hold."""
+        return self.backend.asarray(replica_values(where, value, self.replicas, self.dtype)[:, None], self.dtype)
 
     # -- views -----------------------------------------------------------------------------------------------------
 
@@ -166,49 +149,75 @@ class Network:
 
     def _forget_buffers(self) -> None:
         self._activations, self._gradients = (Workspace(self.backend.xp, self.dtype, self.replicas) for _ in "ab")
-        self._batch, self._backward_batch, self._ready = -1, -1, False
-        self._between: list[Any] = []
-        self.linalg = self.backend.linalg_for_buffers()
-        for layer in self.layers:
-            layer.linalg = self.linalg
+        self._buffers: dict[int, list[dict[str, Any]]] = {}  # batch size -> for each layer, its arrays
+        self._between: dict[int, list[Any]] = {}  # batch size -> gradients between the layers
+        self._batch, self._ready = -1, False
+        self._forget_tapes()
+
+    def _forget_tapes(self) -> None:
+        self._tapes = Tapes()  # (shape of x, training) -> `Tape`
+        self._tape: Tape | None = None  # the last forward's
+        self._held: Any = None  # the x that the layers know of
 
     def _use(self, B: int) -> None:
         """Point every layer at its buffers for batches of B rows; all layers share their scratch memory."""
-        shapes = {}
-        for k, layer in enumerate(self.layers):
-            for name, shape in layer.buffers().items():
-                shapes[k, name] = (f"{k}.{name}", _fill(shape, B))
-            for i, (name, shape) in enumerate(layer.scratch().items()):
-                shapes[k, name] = (f"scratch{i}", _fill(shape, B))
-        for (k, name), array in self._activations.carve(shapes).items():
-            setattr(self.layers[k], name, array)
-        self._batch, self._ready = B, False
+        if B not in self._buffers:
+            before = self._activations.nbytes()
+            carved = self._activations.carve(buffer_shapes(self.layers, B))
+            if self._activations.nbytes() != before:  # nobody shall go on holding the old memory
+                self._buffers.clear()
+                self._forget_tapes()
+            self._buffers[B] = [{n: a for (j, n), a in carved.items() if j == k} for k in range(len(self.layers))]
+            self._tapeable = bool(self.backend.prepared) and all(layer.tapeable() for layer in self.layers)
+        for layer, arrays in zip(self.layers, self._buffers[B], strict=True):
+            layer.__dict__.update(arrays)
+        self._batch, self._ready, self._held = B, False, None
 
-    def _use_backward(self) -> None:
+    def _use_backward(self) -> list[Any]:
         """Gradients between the layers, for the last forward's batch: two pieces of memory, used in turn."""
-        widths = [self.n_inputs] + [layer.n_outputs for layer in self.layers]
-        shapes = {i: (f"d{i % 2}", (self._batch, width)) for i, width in enumerate(widths)}
-        self._between = list(self._gradients.carve(shapes).values())
-        self._backward_batch = self._batch
+        if self._batch not in self._between:
+            widths = [self.n_inputs] + [layer.n_outputs for layer in self.layers]
+            shapes = {i: (f"d{i % 2}", (self._batch, width)) for i, width in enumerate(widths)}
+            before, carved = self._gradients.nbytes(), list(self._gradients.carve(shapes).values())
+            if self._gradients.nbytes() != before:
+                self._between.clear()
+                for tape in self._tapes.values():
+                    tape.backward = None
+            self._between[self._batch] = carved
+        return self._between[self._batch]
 
     @property
     def output_gradient(self) -> Any:
         """The gradient dlogits (R, B, C) for the last forward's batch: what the loss writes and `backward` reads."""
-        if self._backward_batch != self._batch:
-            self._use_backward()
-        return self._between[-1]
+        return self._use_backward()[-1]
 
     # -- running ---------------------------------------------------------------------------------------------------
 
-    def forward(self, x: Any, *, training: bool = False) -> Any:
+    @property
+    def last_bias(self) -> Any:
+        """The bias (R, 1, C) that ends a forward pass, where `forward` can leave it to a fused loss; else None."""
+        last = self.layers[-1]
+        return last.b if last.fused and isinstance(last, Linear) and not last.activation else None
+
+    def forward(self, x: Any, *, training: bool = False, last_bias: bool = True) -> Any:
         """The logits (R, B, C) of x (R or 1, B, I) of this backend and dtype; overwritten by the next forward.
+
+        Without `last_bias`, that is still to be added to them.
 
         Raises
         ------
         ShapeError
             x has another shape.
         """
-        shape = x.shape
+        shape, key, tape = x.shape, (x.shape, training), self._tape
+        if tape is None or x is not tape.x or training != tape.training:
+            tape = self._tape = self._tapes.get(key)
+        if tape is not None and x is tape.x and tape.forward:
+            if shape[1] != self._batch:
+                self._use(shape[1])
+            self._ready = training
+            play(tape.forward)
+            return tape.logits
         if len(shape) != 3 or shape[2] != self.n_inputs or shape[0] not in (1, self.replicas):
             hint = "was a feature column dropped?" if len(shape) == 3 else "give it a replica axis: x[None]"
             leading = 1 if self.replicas == 1 else (1, self.replicas)
@@ -220,10 +229,18 @@ class Network:
             )
         if shape[1] != self._batch:
             self._use(shape[1])
-        for layer in self.layers:
-            x = layer.forward(x, training)
         self._ready = training
-        return x
+        again = self._tapeable and tape is not None and x is tape.x  # so it will come more often
+        logits, calls = self._run(x, training, again, last_bias)
+        self._tape = self._tapes.keep(key, Tape(x, training, logits, calls))
+        return logits
+
+    def _run(self, x: Any, training: bool, record: bool, last_bias: bool = True) -> tuple[Any, Calls]:
+        with Recording(self.layers if record else (), self.backend.prepared) as calls:
+            logits = self._held = x
+            for layer in self.layers if last_bias else self.layers[:-1]:
+                logits = layer.forward(logits, training)
+        return logits if last_bias else self.layers[-1].product(logits), calls
 
     def backward(self, dlogits: Any = None, dx: Any = None) -> None:
         """Overwrite `grad` by the gradient, given dlogits (R, B, C), by default `output_gradient`.
@@ -242,56 +259,59 @@ class Network:
         """
         if not self._ready:
             raise XbnetError("Network.backward: expected forward(x, training=True) before it; call that first")
-        dy = self.output_gradient  # asked for in any case: it makes the buffers between the layers fit the batch
-        if dlogits is not None:
-            dy = dlogits
-        for k in range(len(self.layers) - 1, 0, -1):
-            self.layers[k].backward(dy, self._between[k])
-            dy = self._between[k]
-        self.layers[0].backward(dy, dx)
+        last = self._tape
+        tape = last if last is not None and last.forward and dlogits is None and dx is None else None
+        if tape is not None and tape.backward:
+            return play(tape.backward)
+        between = self._use_backward()
+        if last is not None and last.x is not self._held:  # its forward was played, after that of another x
+            self._run(last.x, True, False)
+        with Recording(() if tape is None else self.layers, self.backend.prepared) as calls:
+            dy = between[-1] if dlogits is None else dlogits
+            for k in range(len(self.layers) - 1, 0, -1):
+                self.layers[k].backward(dy, between[k])
+                dy = between[k]
+            self.layers[0].backward(dy, dx)
+        if tape is not None:
+            tape.backward = calls
 
     # -- for users: host rows in, host predictions out ---------------------------------------------------------------
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """The link's values for host rows x (N, I), on the host: (N, C) for one replica, (R, N, C) for a stack."""
-        x = np.asarray(x)
-        expect_shape("Network.predict", "x", x, N=None, I=self.n_inputs)
-        if x.dtype.kind not in "fiub":
-            raise DataError(f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array")
-        out = np.empty((self.replicas, len(x), self.n_outputs), self.dtype)
-        step, (link, _) = EVALUATION_ROWS, LINKS[self.link]
-        rows = self.backend.xp.empty((1, step, self.n_inputs), dtype=self.dtype)  # one array for all that is predicted
-        for block in range(0, len(x), LINKED_ROWS):
-            stop = min(block + LINKED_ROWS, len(x))
-            for start in range(block, stop, step):
-                n = min(start + step, stop) - start
-                part = rows if n == step else rows[:, :n]
-                part[...] = self.backend.asarray(x[start : start + n], self.dtype)
-                out[:, start : start + n] = self.backend.to_host(self.forward(part))
-            out[:, block:stop] = link(out[:, block:stop])
-        return out[0] if self.replicas == 1 else out
+        return run_rows(self, x, LINKS[self.link][0])
 
     def predict(self, x: Any) -> np.ndarray:
         """Labels (N,) or (R, N) of host rows x (N, I); 0 or 1 (..., C) for multi-label, values for regression."""
-        return LINKS[self.link][1](self.predict_proba(x))
+        return run_rows(self, x, LINKS[self.link][2])
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows per forward pass when many are predicted or evaluated."""
+        width = self.n_inputs + sum(math.prod(shape) for _, shape in buffer_shapes(self.layers, 1).values())
+        return chunk_rows(width * self.dtype.itemsize)
 
     # -- stacks ------------------------------------------------------------------------------------------------------
 
-    def select(self, rows: Sequence[int] | np.ndarray) -> Network:
-        """A new network of the replicas `rows`, with their weights, statistics and dropout streams."""
+    def select(self, rows: Sequence[int] | np.ndarray, *, successor: bool = False) -> Network:
+        """A new network of the replicas `rows`: copies, but a `successor` takes over streams and the memory of grad."""
         index = np.asarray(rows, dtype=int)
         if index.ndim != 1 or not len(index) or not np.all((index >= 0) & (index < self.replicas)):
             raise ConfigError(f"Network.select: expected replicas in [0, {self.replicas}), got {rows!r}")
-        twin = copy.copy(self)
+        twin = object.__new__(type(self))  # `copy.copy` would go by `__setstate__`, and make all R replicas first
+        twin.__dict__.update(self.__dict__, replicas=len(index), seeds=tuple(self.seeds[i] for i in index))
         twin._bare = [layer.select(index) for layer in self._bare]
-        twin.replicas, twin.seeds = len(index), tuple(self.seeds[i] for i in index)
-        twin.streams = [self.streams[i] for i in index]
-        twin._allocate()
-        where = self.backend.asarray(index)
-        twin.theta[...] = self.theta[where]
-        twin.state[...] = self.state[where]
+        twin.streams = [self.streams[i] if successor else copy.deepcopy(self.streams[i]) for i in index]
+        twin._allocate(self._grad[: len(index)] if successor else None)
+        gather, where = self.backend.linalg.gather, self.backend.asarray(index[None], np.intp)
+        gather(self.theta, where, twin.theta[None])  # which takes no memory in between
+        gather(self.state, where, twin.state[None])
         twin.release()  # its layers are copies, and hold this network's buffers
         return twin
+
+    def memory(self) -> list[Any]:
+        """The memory of all buffers of now, see `Workspace.memory`."""
+        return self._activations.memory() + self._gradients.memory()
 
     def buffer_bytes(self, B: int) -> int:
         """Bytes of the buffers that training with batches of B rows takes."""
@@ -302,7 +322,8 @@ class Network:
     def release(self) -> None:
         """Let go of the buffers; the next forward allocates what it needs."""
         self._forget_buffers()
-        self.forward(self.backend.xp.zeros((1, 1, self.n_inputs), dtype=self.dtype))  # layers let go, too
+        with np.errstate(all="ignore"):  # the weights may have diverged
+            self.forward(self.backend.xp.zeros((1, 1, self.n_inputs), dtype=self.dtype))  # layers let go, too
 
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
@@ -321,17 +342,9 @@ class Network:
         """A table: layer, output width, parameters."""
         lines = [f"{'layer':<44}{'outputs':>9}{'parameters':>12}"]
         for layer in self.layers:
-            count = sum(spec.size for spec in layer.parameters())
-            lines.append(f"{layer!r:<44}{layer.n_outputs:>9}{count:>12,}")
-        lines.append(f"{'total':<44}{'':>9}{self.n_parameters:>12,}")
-        return "\n".join(lines)
+            lines.append(f"{layer!r:<44}{layer.n_outputs:>9}{sum(s.size for s in layer.parameters()):>12,}")
+        return "\n".join([*lines, f"{'total':<44}{'':>9}{self.n_parameters:>12,}"])
 
     def __repr__(self) -> str:
-        return (
-            f"Network({self.layers!r}, n_inputs={self.n_inputs}, replicas={self.replicas}, "
-            f"backend={self.backend.name!r}, dtype={self.dtype.name!r})"
-        )
-
-
-def _fill(shape: tuple[int | str, ...], B: int) -> tuple[int, ...]:
-    return tuple(B if size == BATCH else int(size) for size in shape)
+        where = f"backend={self.backend.full_name!r}, dtype={self.dtype.name!r}"
+        return f"Network({self.layers!r}, n_inputs={self.n_inputs}, replicas={self.replicas}, {where})"

@@ -1,21 +1,23 @@
 """Optimizers: the papers' rules, on all of theta (R, P) at once.
 
-Every hyper-parameter is a number, or one value per replica. What a rule needs from them at step t is computed on
-the host in float64 for many steps ahead (`plan`) and lies on the device as columns (R, 1): a step copies nothing
-from the host, and a stacked replica sees the same bits as one alone.
+On NumPy an update runs over theta in blocks: a rule passes over its arrays several times, and a block of them stays
+in the cache in between. Every hyper-parameter is a number, or one value per replica. What a rule needs from them at
+step t is computed on the host in float64 for many steps ahead (`plan`) and lies on the device as columns (R, 1): a
+step copies nothing from the host, and a stacked replica sees the same bits as one alone.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from .blocks import Block, cut_blocks
 from .errors import ConfigError, unknown_name
 from .replicas import numbers, powers, replica_values, select_values
 from .settings import check_keys, number, parse_settings
+from .tape import Calls, Recording, play
 
 STEPS_AHEAD = 64
 """How far `step` plans where nobody else has planned."""
@@ -33,7 +35,8 @@ class Optimizer:
 
     Notes
     -----
-    `bind` gives a copy that belongs to one network. Its `state` is one array (R, P) per slot, zero at first.
+    `bind` gives a copy that belongs to one network. Its `state` is one array (R, P) per slot, zero at first. While it
+    updates a block, `part` is the block's share of the state, and `work` a scratch array of the block's shape.
     """
 
     name = ""
@@ -44,11 +47,19 @@ class Optimizer:
     xp: Any
     values: dict[str, np.ndarray]  # hyper-parameters (R,)
     state: dict[str, Any]  # slot -> (R, P)
-    work: Any  # (R, P)
     steps: int
+    fused: Any  # kernels for this rule, or None
+    linalg: Any
+    table: Any  # (K, S, R, 1): the K columns of `coefficients` for each of the S steps that are planned
+    tapeable: bool
+    blocks: list[Block]
+    part: dict[str, Any]
+    work: Any
+    weights: Any
 
-    _columns: Sequence[tuple] = ()
-    _next = 0
+    _now: Any
+    _calls: Calls | None
+    _next = _planned = 0
 
     def __init__(self, lr: Any = 0.1, **hyper: Any):
         self.hyper = {"lr": lr, **hyper}
@@ -58,56 +69,105 @@ class Optimizer:
             if not np.all((values >= 0) & (values < upper)):
                 raise ConfigError(f"{self.name}: expected {key} in [0, {upper:g}), got {value!r}")
 
-    def bind(self, network: Any) -> Any:
-        """A copy that updates this network's theta by its grad."""
+    def bind(self, network: Any, state: dict[str, Any] | None = None) -> Any:
+        """A copy that updates this network's theta by its grad, with this state: by default none yet."""
         bound = copy.copy(self)
-        bound.network, bound.xp = network, network.backend.xp
+        bound.network, bound.xp, bound.linalg = network, network.backend.xp, network.backend.linalg
         bound.values = {k: replica_values(f"{self.name}.{k}", v, network.replicas) for k, v in self.hyper.items()}
-        zeros = lambda: network.backend.xp.zeros(network.theta.shape, dtype=network.dtype)  # noqa: E731
-        bound.state = {slot: zeros() for slot in self.slots}
-        bound.work = zeros()
-        bound.steps = 0
-        bound._columns, bound._next = [], 0
+        zeros = lambda: bound.xp.zeros(network.theta.shape, dtype=network.dtype)  # noqa: E731
+        bound.state = {slot: zeros() for slot in self.slots} if state is None else state
+        ours = OPTIMIZERS.get(self.name) is type(self)
+        bound.fused = network.backend.fused if ours else None
+        bound.tapeable = ours and bool(network.backend.prepared)
+        bound.steps = bound._next = bound._planned = 0
+        bound.table = bound._now = bound._calls = None
+        bound.blocks = [] if bound.fused else list(cut_blocks(network, bound.state))
         return bound
 
-    def select(self, index: np.ndarray, network: Any) -> Any:
-        """The same bound optimizer for the replicas `index`, which `network` holds."""
-        twin = copy.copy(self)
+    def select(self, index: np.ndarray, network: Any, *, successor: bool = False) -> Any:
+        """The same bound optimizer for the replicas `index`, which `network` holds.
+
+        A `successor` takes the state away from this one, slot by slot, so that there is little of it twice.
+        """
+        if successor:
+            self.blocks, self.part, self.work, self.weights, self._calls = [], {}, None, None, None
+        twin, where = copy.copy(self), network.backend.asarray(index)
         twin.hyper = {k: select_values(v, index) for k, v in self.hyper.items()}
-        twin = twin.bind(network)
-        where = network.backend.asarray(index)
-        for slot in self.slots:
-            twin.state[slot][...] = self.state[slot][where]
+        take = self.state.pop if successor else self.state.__getitem__
+        twin = twin.bind(network, {slot: take(slot)[where] for slot in self.slots})
         twin.steps = self.steps
         return twin
 
     def plan(self, lr: np.ndarray) -> None:
         """Set the learning rates (S, R) of the next S steps."""
         t = self.steps + 1 + np.arange(len(lr))[:, None]
-        tables = [np.broadcast_to(c, lr.shape) for c in self.coefficients(lr, t)]
-        network = self.network
-        on_device = [network.backend.asarray(table[:, :, None], network.dtype) for table in tables]
-        self._columns = list(zip(*on_device, strict=True))
-        self._next = 0
+        table = np.stack([np.broadcast_to(values, lr.shape) for values in self.coefficients(lr, t)])[..., None]
+        self.take(self.network.backend.asarray(table, self.network.dtype))
 
-    def step(self) -> None:
-        """Update theta by grad. Without a plan, with the learning rate given at the start."""
-        if self._next == len(self._columns):
+    def take(self, table: Any) -> None:
+        """Use the columns of a table (K, S, R, 1) on the device, as `plan` makes them, in the next S steps."""
+        self.table, self._next, self._planned = table, 0, table.shape[1]
+
+    @property
+    def planned(self) -> int:
+        """Steps whose learning rates are set."""
+        return self._planned - self._next
+
+    def ahead(self, steps: int) -> Any:
+        """The table (K, steps, R, 1) of the next steps, a view; as many must be planned."""
+        return self.table[:, self._next : self._next + steps]
+
+    def skip(self, steps: int) -> None:
+        """Go on as after so many steps of the plan: they were taken elsewhere."""
+        self._next, self.steps = self._next + steps, self.steps + steps
+
+    def step(self, twice_l2: Any = None, l1: Any = None, clip: Any = None, parts: Any = None) -> None:
+        """Update theta by grad. Without a plan, with the learning rate given at the start.
+
+        Fused kernels take along penalties and clipping, see `Fused.update`; otherwise they are done before.
+        """
+        if self._next == self._planned:
             if not hasattr(self, "network"):
                 raise ConfigError(
                     f"{self.name}: expected an optimizer that is bound to a network; call bind(network) first"
                 )
             self.plan(np.broadcast_to(self.values["lr"], (STEPS_AHEAD, self.network.replicas)))
-        self.update(self.network.theta, self.network.grad, *self._columns[self._next])
+        net, columns = self.network, self.table[:, self._next]
+        if self.fused:
+            state = [self.state[slot] for slot in self.slots]
+            self.fused.update(self.name, net.theta, net.grad, state, columns, net.n_weights, twice_l2, l1, clip, parts)
+        elif self.tapeable:
+            self._play(columns)
+        else:
+            self._update(columns)
         self._next += 1
         self.steps += 1
+
+    def _update(self, columns: Any) -> None:
+        """Block by block; columns (K, R, 1)."""
+        for block in self.blocks:
+            self.part, self.work, self.weights = block.state, block.work, block.weights
+            self.update(block.theta, block.grad, *columns[:, block.rows])
+
+    def _play(self, columns: Any) -> None:
+        """The same from a `tape`, for which the columns are put in one place."""
+        if self._calls is not None:
+            self._now[...] = columns
+            play(self._calls)
+            return
+        self._now = columns.copy()
+        with Recording([self], self.network.backend.prepared) as self._calls:
+            self._update(self._now)
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         """What `update` gets at the steps t (S, 1) >= 1 with the learning rates lr (S, R): tables (S, R)."""
         return (lr,)
 
     def update(self, theta: Any, grad: Any, *columns: Any) -> None:
-        """The rule, in place on theta (R, P); `grad` is only read, `columns` (R, 1) are from `coefficients`."""
+        """The rule, in place on a block of theta; `grad` is only read, `columns` are from `coefficients`.
+
+        theta and grad are (R', P'), rows and columns of the network's; columns are (R', 1).
+        """
         raise NotImplementedError(f"{type(self).__name__}.update")
 
     def __repr__(self) -> str:
@@ -140,7 +200,7 @@ class Momentum(Optimizer):
         return lr, self.values["momentum"]
 
     def update(self, theta: Any, grad: Any, lr: Any, momentum: Any) -> None:
-        xp, v = self.xp, self.state["velocity"]
+        xp, v = self.xp, self.part["velocity"]
         xp.multiply(v, momentum, out=v)
         xp.add(v, grad, out=v)
         xp.multiply(v, lr, out=self.work)
@@ -153,7 +213,7 @@ class Nesterov(Momentum):
     name = "nesterov"
 
     def update(self, theta: Any, grad: Any, lr: Any, momentum: Any) -> None:
-        xp, v = self.xp, self.state["velocity"]
+        xp, v = self.xp, self.part["velocity"]
         xp.multiply(v, momentum, out=v)
         xp.add(v, grad, out=v)
         xp.multiply(v, momentum, out=self.work)
@@ -163,27 +223,30 @@ class Nesterov(Momentum):
 
 
 class RMSProp(Optimizer):
-    """s <- decay s + (1 - decay) grad^2; theta <- theta - lr grad / (sqrt(s) + eps) (Tieleman & Hinton 2012)."""
+    """s <- decay s + (1 - decay) grad^2; theta <- theta - lr grad / (sqrt(s) + eps) (Tieleman & Hinton 2012).
+
+    What is kept is s / (1 - decay): the factor goes into the step length and eps, which spares a pass over theta.
+    """
 
     name = "rmsprop"
-    slots = ("square",)
+    slots = ("squares",)
 
     def __init__(self, lr: Any = 0.01, decay: Any = 0.99, eps: Any = 1e-8):
         super().__init__(lr, decay=decay, eps=eps)
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
-        return lr, self.values["decay"], 1 - self.values["decay"], self.values["eps"]
+        decay = self.values["decay"]
+        return lr / np.sqrt(1 - decay), decay, self.values["eps"] / np.sqrt(1 - decay)
 
-    def update(self, theta: Any, grad: Any, lr: Any, decay: Any, rest: Any, eps: Any) -> None:
-        xp, s, work = self.xp, self.state["square"], self.work
+    def update(self, theta: Any, grad: Any, length: Any, decay: Any, eps: Any) -> None:
+        xp, s, work = self.xp, self.part["squares"], self.work
         xp.multiply(s, decay, out=s)
         xp.multiply(grad, grad, out=work)
-        xp.multiply(work, rest, out=work)
         xp.add(s, work, out=s)
         xp.sqrt(s, out=work)
         xp.add(work, eps, out=work)
         xp.divide(grad, work, out=work)
-        xp.multiply(work, lr, out=work)
+        xp.multiply(work, length, out=work)
         xp.subtract(theta, work, out=theta)
 
 
@@ -193,30 +256,27 @@ class Adam(Optimizer):
     m <- beta1 m + (1 - beta1) grad; s <- beta2 s + (1 - beta2) grad^2;
     theta <- theta - lr m / (1 - beta1^t) / (sqrt(s / (1 - beta2^t)) + eps).
 
-    Both corrections are folded into the step length and eps, as the paper proposes in its section 2.
+    Both corrections are folded into the step length and eps, as the paper proposes in its section 2. So are the factors
+    of grad and grad^2: what is kept is m / (1 - beta1) and s / (1 - beta2), which spares two passes over theta.
     """
 
     name = "adam"
-    slots = ("mean", "square")
+    slots = ("sum", "squares")
 
     def __init__(self, lr: Any = 0.001, beta1: Any = 0.9, beta2: Any = 0.999, eps: Any = 1e-8):
         super().__init__(lr, beta1=beta1, beta2=beta2, eps=eps)
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         beta1, beta2 = self.values["beta1"], self.values["beta2"]
-        root = np.sqrt(1 - powers(beta2, t))
-        return lr * root / (1 - powers(beta1, t)), beta1, 1 - beta1, beta2, 1 - beta2, self.values["eps"] * root
+        root = np.sqrt((1 - powers(beta2, t)) / (1 - beta2))
+        return lr * (1 - beta1) / (1 - powers(beta1, t)) * root, beta1, beta2, self.values["eps"] * root
 
-    def update(
-        self, theta: Any, grad: Any, length: Any, beta1: Any, rest1: Any, beta2: Any, rest2: Any, eps: Any
-    ) -> None:
-        xp, m, s, work = self.xp, self.state["mean"], self.state["square"], self.work
+    def update(self, theta: Any, grad: Any, length: Any, beta1: Any, beta2: Any, eps: Any) -> None:
+        xp, m, s, work = self.xp, self.part["sum"], self.part["squares"], self.work
         xp.multiply(m, beta1, out=m)
-        xp.multiply(grad, rest1, out=work)
-        xp.add(m, work, out=m)
+        xp.add(m, grad, out=m)
         xp.multiply(s, beta2, out=s)
         xp.multiply(grad, grad, out=work)
-        xp.multiply(work, rest2, out=work)
         xp.add(s, work, out=s)
         xp.sqrt(s, out=work)
         xp.add(work, eps, out=work)
@@ -239,8 +299,7 @@ class AdamW(Adam):
         return 1 - lr * self.values["weight_decay"], *super().coefficients(lr, t)
 
     def update(self, theta: Any, grad: Any, shrink: Any, *adam: Any) -> None:
-        weights = theta[:, : self.network.n_weights]
-        self.xp.multiply(weights, shrink, out=weights)
+        self.xp.multiply(self.weights, shrink, out=self.weights)
         super().update(theta, grad, *adam)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .errors import ConfigError
 from .initializers import Initializer, zeros
+from .replicas import stream
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,18 @@ class ParameterSpec:
         """Entries of one replica."""
         return math.prod(self.shape)
 
-    def draw(self, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, rng: np.random.Generator, dtype: Any = float) -> np.ndarray:
         """Initial values of one replica, of shape `shape`."""
-        values = np.asarray(self.initializer(rng, self.shape))
+        with np.errstate(over="ignore"):
+            try:
+                values = np.asarray(self.initializer(rng, self.shape)).astype(dtype)
+            except OverflowError:  # the range itself is too wide
+                values = np.full(self.shape, np.inf)
+        if not np.isfinite(values).all():
+            raise ConfigError(
+                f"initializer of {self.name}: expected values that {np.dtype(dtype)} can hold, got some that are "
+                "infinite or nan; take a smaller one"
+            )
         if values.shape != self.shape:
             raise ConfigError(f"initializer of {self.name}: expected values of shape {self.shape}, got {values.shape}")
         return values
@@ -72,3 +82,19 @@ def block_slices(specs: Sequence[ParameterSpec]) -> dict[str, slice]:
         slices[spec.name] = slice(start, start + spec.size)
         start += spec.size
     return slices
+
+
+def draw_rows(
+    specs: Sequence[ParameterSpec], state_specs: Sequence[ParameterSpec], seeds: Sequence[Any], dtype: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Initial theta (R, P) and state (R, S) on the host: blocks in layer order, each replica from its own stream."""
+    theta, state = (np.zeros((len(seeds), sum(s.size for s in blocks)), dtype) for blocks in (specs, state_specs))
+    slices, state_slices = block_slices(specs), block_slices(state_specs)
+    in_layer_order = sorted(specs, key=lambda spec: int(spec.name.split(".")[0]))
+    for r, seed in enumerate(seeds):
+        rng = stream(seed, "init")
+        for spec in in_layer_order:
+            theta[r, slices[spec.name]] = spec.draw(rng, dtype).ravel()
+        for spec in state_specs:
+            state[r, state_slices[spec.name]] = spec.draw(rng, dtype).ravel()
+    return theta, state

@@ -33,7 +33,10 @@ class Penalty:
 
 
 class BoundPenalty:
-    """A penalty on the weights of one network."""
+    """A penalty on the weights of one network.
+
+    `columns` are 2 l2 and l1 (R, 1) for kernels that add the gradient by themselves, each None where it is not used.
+    """
 
     def __init__(self, penalty: Penalty, network: Any):
         xp, R, n = network.backend.xp, network.replicas, network.n_weights
@@ -41,10 +44,13 @@ class BoundPenalty:
         self.uses_l2, self.uses_l1 = bool(l2.any()) and n > 0, bool(l1.any()) and n > 0
         self.active = self.uses_l2 or self.uses_l1
         self.xp, self.linalg = xp, network.backend.linalg
+        self.columns: tuple[Any, Any] = (None, None)
         if not self.active:
             return
-        self._l2, self._l1 = network.per_replica("l2", l2), network.per_replica("l1", l1)
-        self._twice_l2 = network.per_replica("l2", 2 * l2)
+        self._l2, self.l1 = network.per_replica("l2", l2), network.per_replica("l1", l1)
+        self.twice_l2 = network.per_replica("l2", 2 * l2)
+        self.columns = self.twice_l2 if self.uses_l2 else None, self.l1 if self.uses_l1 else None
+        self._largest = network.per_replica("penalty", float("inf"))
         self._work = xp.zeros((R, n), dtype=network.dtype)
         self._sum = xp.zeros((R, 1, 1), dtype=network.dtype)
         self._weights, self._grad = network.theta[:, :n], network.grad[:, :n]
@@ -53,11 +59,11 @@ class BoundPenalty:
         """Add the penalty's gradient to the network's; kinds that depend on the batch ask its `loss`."""
         xp, work = self.xp, self._work
         if self.uses_l2:
-            xp.multiply(self._weights, self._twice_l2, out=work)
+            xp.multiply(self._weights, self.twice_l2, out=work)
             xp.add(self._grad, work, out=self._grad)
         if self.uses_l1:
             xp.sign(self._weights, out=work)
-            xp.multiply(work, self._l1, out=work)
+            xp.multiply(work, self.l1, out=work)
             xp.add(self._grad, work, out=self._grad)
 
     def value(self) -> Any:
@@ -66,9 +72,10 @@ class BoundPenalty:
             return 0.0
         xp, work = self.xp, self._work
         total = xp.zeros(self._l2.shape, dtype=work.dtype)
-        for used, factor, function in ((self.uses_l2, self._l2, xp.square), (self.uses_l1, self._l1, xp.abs)):
+        for used, factor, function in ((self.uses_l2, self._l2, xp.square), (self.uses_l1, self.l1, xp.abs)):
             if used:
                 function(self._weights, out=work)
                 self.linalg.row_sum(work[:, None, :], self._sum)
-                total += factor * self._sum[:, 0]
+                # Of weights whose sum overflows, 0 times the sum is still 0, as for a network that has no penalty.
+                total += factor * xp.minimum(self._sum[:, 0], self._largest)
         return total

@@ -52,6 +52,7 @@ def learning_curves(history: History, log: bool = False) -> Any:
                     axis, epochs, history[f"{part}_{kind}"], color, "--" if kind == "cost" else "-", f"{part} {kind}"
                 )
         axis.set_xlabel("epoch")
+        whole_numbers(axis)
         axis.set_ylabel(kinds[0])
         axis.grid(alpha=0.3)
         if axis.has_data():
@@ -119,6 +120,7 @@ def curves(
     x: np.ndarray | None = None,
     log: Sequence[bool] | None = None,
     width: float = 5.0,
+    window: int = 1,
 ) -> Any:
     """Several lines side by side.
 
@@ -133,6 +135,8 @@ def curves(
         Which of the axes are logarithmic in y.
     width
         Of one pair of axes, in inches.
+    window
+        Epochs whose mean is drawn as one point; for runs so long that their lines would cover each other.
     """
     figure, axes = new_figure(len(groups), width=width)
     for axis, (ylabel, lines), logarithmic in zip(axes[0], groups, log or [False] * len(groups), strict=True):
@@ -142,9 +146,13 @@ def curves(
             key = rest if part in ("train", "val", "test") else label
             color = colors.setdefault(key, f"C{len(colors) % 10}")
             ticks = np.arange(1, len(values) + 1) if x is None else x
+            if window > 1:
+                ticks, values = (_means(v, window) for v in (ticks, values))
             style = ("--" if part == "train" else "-") if len(values) > 1 else "."
             axis.plot(ticks, values, style, color=color, label=label, lw=1.3)
         axis.set_xlabel(xlabel)
+        if x is None:
+            whole_numbers(axis)
         axis.set_ylabel(ylabel)
         axis.grid(alpha=0.3)
         if logarithmic:
@@ -152,6 +160,19 @@ def curves(
         where: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(lines) > 8 else {}
         axis.legend(frameon=False, fontsize="small", **where)
     return figure
+
+
+def _means(values: np.ndarray, window: int) -> np.ndarray:
+    """Of so many values at a time; of fewer at the end."""
+    starts = np.arange(0, len(values), window)
+    return np.add.reduceat(values, starts) / np.diff(np.append(starts, len(values)))
+
+
+def whole_numbers(axis: Any) -> None:
+    """Let the ticks of x be whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
 
 
 def heat_map(

@@ -73,9 +73,11 @@ def numbers(where: str, value: Any) -> np.ndarray:
     return values
 
 
-def replica_values(where: str, value: Any, replicas: int) -> np.ndarray:
-    """A number, or a sequence of R, as float64 (R,)."""
+def replica_values(where: str, value: Any, replicas: int, dtype: Any = None) -> np.ndarray:
+    """A number, or a sequence of R, as float64 (R,), within what a floating `dtype` can hold."""
     values = numbers(where, value)
+    if dtype is not None:
+        values = np.clip(values, np.finfo(dtype).min, np.finfo(dtype).max)
     if values.ndim == 0:
         return np.full(replicas, float(values))
     if values.shape != (replicas,):
@@ -88,8 +90,8 @@ def powers(base: Any, exponent: np.ndarray) -> np.ndarray:
 
     NumPy squares instead where it sees that the exponent of a whole row is 2, which rounds differently.
     """
-    shape = np.broadcast_shapes(np.shape(base), exponent.shape)
-    bases, exponents = np.ones((2, shape[0] + 1, *shape[1:]))  # the row more keeps a single entry from being a scalar
+    S, width = len(exponent), max(np.size(base), exponent.shape[1])
+    bases, exponents = np.ones((2, S + 1, width))  # the row more keeps a single entry from being a scalar
     bases[:-1], exponents[:-1] = base, exponent
     return (bases**exponents)[:-1]
 

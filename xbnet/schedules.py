@@ -152,8 +152,13 @@ class Warmup(Schedule):
 
 @dataclass
 class Plateau(Schedule):
-    """Times `factor` whenever the monitored loss has not fallen for `patience` epochs, per replica."""
+    """Times `factor` whenever the monitored loss has not fallen for `patience` epochs in a row, per replica.
 
+    The count is that of early stopping's `patience`. PyTorch's ``ReduceLROnPlateau(patience=n)`` waits for one epoch
+    more (`patience` there is the number of epochs that are let pass), and asks for a fall of ``threshold=1e-4``.
+    """
+
+    positive = ("patience",)
     factor: Any = 0.1
     patience: Any = 10
 
@@ -170,7 +175,7 @@ class Plateau(Schedule):
         better = metric < self.best
         self.best = np.where(better, metric, self.best)
         self.waited = np.where(better, 0, np.asarray(self.waited) + 1)
-        due = self.waited > np.asarray(self.patience)
+        due = self.waited >= np.asarray(self.patience)
         self.scale = np.where(due, np.asarray(self.scale) * self.factor, self.scale)
         self.waited = np.where(due, 0, self.waited)
 

@@ -57,6 +57,7 @@ def check_keys(where: str, keys: Iterable[str], known: Iterable[str]) -> None:
 
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+POWERS_OF_TWO = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 def human_bytes(n: float) -> str:
@@ -66,13 +67,17 @@ def human_bytes(n: float) -> str:
 
 
 def parse_bytes(where: str, value: Any) -> int:
-    """Bytes from a number, or from text like "500 MB"."""
-    text = str(value).strip()
-    unit = next((u for u in reversed(UNITS) if text.endswith(u)), "")
+    """Bytes from a number, or from text like "500 MB" or "2 GiB"; capitals don't matter."""
+    units = {unit.lower(): size for unit, size in (UNITS | POWERS_OF_TWO).items()}
+    text = str(value).strip().lower()
+    figure = text.rstrip("".join(units))
     try:
-        found = float(text.removesuffix(unit)) * UNITS.get(unit, 1)
-    except ValueError:
+        found = float(figure) * units[text[len(figure) :] or "b"]
+    except (ValueError, KeyError):
         found = -1.0
     if not 0 < found < float("inf"):
-        raise ConfigError(f"{where}: expected bytes, a number or text like '500 MB', got {value!r}")
+        raise ConfigError(
+            f"{where}: expected bytes, a number or text like '500 MB' or '2 GiB' "
+            f"({', '.join(UNITS)}; {', '.join(POWERS_OF_TWO)}), got {value!r}"
+        )
     return int(found)

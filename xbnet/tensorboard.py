@@ -17,7 +17,8 @@ from .history import PER_REPLICA
 def event_writer(folder: str | Path | None) -> Iterator[Callable[[dict[str, Any]], None] | None]:
     """What `fit` takes as `on_epoch`: writes each epoch's figures to event files in `folder`.
 
-    A figure is the scalar "train_loss" of one network, or "train_loss/REPLICA" of a stack. None in, None out.
+    A figure is the scalar "train_loss" of one network, or "train_loss/REPLICA" of a stack, behind "stage-N/" in
+    the stages that a strategy trains first. None in, None out.
 
     Raises
     ------
@@ -34,10 +35,11 @@ def event_writer(folder: str | Path | None) -> Iterator[Callable[[dict[str, Any]
     with SummaryWriter(str(folder)) as writer:
 
         def write(record: dict[str, Any]) -> None:
+            stage = f"stage-{record['stage']}/" if "stage" in record else ""
             for name in PER_REPLICA:
                 values = record[name]
                 for r in np.flatnonzero(np.isfinite(values)):
-                    tag = name if len(values) == 1 else f"{name}/{r}"
+                    tag = stage + (name if len(values) == 1 else f"{name}/{r}")
                     writer.add_scalar(tag, float(values[r]), record["epoch"])
 
         yield write

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from .augmentation import get_flips
-from .batches import InOrder, Resident, Shuffled
+from .batches import Batch, InOrder, Shuffled
 from .checks import check_fit
-from .errors import DivergenceError
-from .evaluation import evaluate_batches, means
-from .history import PER_REPLICA, History
+from .evaluation import means, sum_batches
+from .execution import get_execution
+from .history import PER_REPLICA, History, divergence
+from .kept import Kept
 from .losses import Loss
 from .network import Network
-from .optimizers import Optimizer
-from .penalties import Penalty
+from .optimizers import STEPS_AHEAD, Optimizer
+from .penalties import BoundPenalty, Penalty
 from .replicas import replica_seeds, replica_values, select_values, shared_streams
 from .schedules import Schedule
 from .strategies import Strategy, Turn
+from .streaming import place
+from .workspace import cut
+
+SCORE = "score"
+"""The monitored figure that a `scorer` gives."""
+FINITE_AT_ONCE = 1 << 16
+"""Weights of all replicas together that are asked at once whether they are finite."""
 
 
 class Trainer:
@@ -34,6 +45,9 @@ class Trainer:
     train_rows, val_rows
         Row numbers of ``data.train`` for each replica to train on, and to be validated on, see `Resident.rows`;
         None: the data set's own parts.
+    scorer
+        Scores (R',), the higher the better, of the replicas `rows` (R',) by their outputs (R', N, O) on the validation
+        part, on the host; ``monitor="score"`` watches them.
     """
 
     def __init__(
@@ -60,6 +74,9 @@ class Trainer:
         val_rows: Sequence[np.ndarray] | None = None,
         strategy: Strategy | None = None,
         flip: float = 0.0,
+        execution: str = "auto",
+        device_memory: Any = None,
+        scorer: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     ):
         self.monitor = check_fit(
             network,
@@ -69,29 +86,32 @@ class Trainer:
             batch_size,
             clip_norm,
             patience,
-            monitor,
+            None if monitor == SCORE else monitor,
             sample_weight,
             n=len(data.train.x) if train_rows is None else len(train_rows[0]),
             validated=data.val is not None if train_rows is None else val_rows is not None,
         )
+        self.scorer, self.monitor = scorer, SCORE if monitor == SCORE else self.monitor
         backend, dtype, R = network.backend, network.dtype, network.replicas
         self.network, self.epochs, self.patience = network, int(epochs), patience
         self.loss_settings, self.penalty_settings = loss, penalty
         self.schedule = schedule.bind(R)
         self.clip_norm = clip_norm
         self.task = data.task
-        self.train = Resident(backend, dtype, data.train.x, data.train.y, sample_weight)
-        self.val = None
+        parts = [(data.train.x, data.train.y, sample_weight)]
+        if train_rows is None and data.val is not None:
+            parts.append((data.val.x, data.val.y, val_weight))
+        self.train, *rest = place("fit", backend, dtype, parts, device_memory)
+        self.val = rest[0] if rest else None
         if train_rows is not None:
             self.val = None if val_rows is None else self.train.weighted(val_weight).subsets(val_rows)
             self.train = self.train.subsets(train_rows)
-        elif data.val is not None:
-            self.val = Resident(backend, dtype, data.val.x, data.val.y, val_weight)
         self.tol, self.keep_best = tol, patience is not None if keep_best is None else keep_best
         self.batch_size = min(int(batch_size or self.train.n), self.train.n)
         seeds = network.seeds if rng is None else replica_seeds(rng, R)
         self.shuffles = shared_streams(seeds, "shuffle") if shuffles is None else list(shuffles)
         self.strategy, self.flips = strategy or Strategy(), get_flips(flip, data)
+        self.asked_execution = execution
         self.history = History(R)
         self.rows = np.arange(R)
         self.live = network
@@ -99,7 +119,7 @@ class Trainer:
         self.best = np.full(R, np.inf)
         self.waited = np.zeros(R, dtype=int)
         self._bind()
-        self.kept = self.live.theta.copy(), self.live.state.copy()
+        self.kept = Kept(network)
         network.link = self.loss.link
 
     def _bind(self) -> None:
@@ -110,12 +130,21 @@ class Trainer:
         self.penalty = self.penalty_settings.bind(live)
         self.lr = replica_values("lr", self.optimizer.hyper["lr"], R)
         self.batches = Shuffled(live.backend, self.train, self.batch_size, self.shuffles)
+        shapes = {"sums": (self.batches.steps, R, 3, 1), "norm": (R, 1, 1), "cost": (R, 1), "finite": (R,)}
         if self.val is not None:
             self.validation = InOrder(live.backend, self.val, min(self.batch_size, self.val.n))
-        self.sums = xp.zeros((self.batches.steps, R, 3, 1), dtype=live.dtype)
-        self._norm = xp.zeros((R, 1, 1), dtype=live.dtype)
+            shapes["validated"] = (self.validation.steps, R, 3, 1)
+        # What the host wants to know of an epoch lies in one array, which it reads once.
+        self._told = xp.zeros(sum(map(math.prod, shapes.values())), dtype=live.dtype)
+        self._shapes, self._device = shapes, cut(self._told, shapes)
+        self.sums, self.norm = self._device["sums"], self._device["norm"]
+        self._parts = xp.zeros((R, min(64, -(-live.n_parameters // 1024))), dtype=live.dtype)
         self._scale = xp.zeros((R, 1), dtype=live.dtype)
         self.clip = None if self.clip_norm is None else live.per_replica("clip_norm", self.clip_norm)
+        self.execution = get_execution(self.asked_execution, self)
+
+    def before_end(self) -> None:
+        """Called when no replica will be left, while all is still as training left it; for the caller to replace."""
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
@@ -129,20 +158,20 @@ class Trainer:
         started = time.perf_counter()
         R_live = len(self.rows)
         turn = self._turn()
-        lr = self._plan()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            self._steps(turn)
-            figures, sums = self._figures(lr)
+            lr = self._plan()
+            self.execution.run_steps(self, turn)
+            figures, sums, finite = self._figures(lr)
         seconds = time.perf_counter() - started
         record: dict[str, Any] = {"epoch": len(self.history) + 1}
         for name in PER_REPLICA:
-            row = np.full(self.network.replicas, np.nan)
-            row[self.rows] = figures.get(name, np.nan)
-            record[name] = row
+            record[name] = row = np.full(self.network.replicas, np.nan)
+            if name in figures:
+                row[self.rows] = figures[name]
         record["seconds"] = seconds
         record["samples_per_second"] = self.train.n * R_live / seconds
         self.history.records.append(record)
-        self._judge(figures, sums, lr)
+        self._judge(figures, sums, finite, lr)
         return record
 
     def _turn(self) -> Turn | None:
@@ -153,22 +182,32 @@ class Trainer:
         return self.strategy.turn(self.live, epoch)
 
     def _plan(self) -> np.ndarray:
-        """Learning rates (S, R) of the epoch's steps, handed to the optimizer."""
-        S = self.batches.steps
-        epochs = len(self.history) + np.arange(S)[:, None] / S
-        lr = np.broadcast_to(self.lr * self.schedule.factors(epochs, self.epochs), (S, len(self.rows)))
-        self.optimizer.plan(lr)
-        return lr
+        """Learning rates (S, R) of the epoch's steps, handed to the optimizer; those that stay, for many epochs."""
+        S, constant = self.batches.steps, type(self.schedule) is Schedule
+        if not (constant and self.optimizer.planned >= S):
+            epochs = len(self.history) + np.arange(S)[:, None] / S
+            self._rates = np.empty((S, len(self.rows)))
+            self._rates[...] = self.lr * self.schedule.factors(epochs, self.epochs)
+            ahead = max(1, STEPS_AHEAD // self._rates.size) if constant else 1  # in a stack, planning costs little
+            self.optimizer.plan(np.tile(self._rates, (ahead, 1)))
+        return self._rates
 
-    def _steps(self, turn: Turn | None) -> None:
-        """The hot loop."""
-        batches = self.flips.epoch(self.batches) if self.flips else self.batches.epoch()
-        net, loss, optimizer, penalty, sums = self.live, self.loss, self.optimizer, self.penalty, self.sums
+    def epoch_batches(self) -> Iterable[Batch]:
+        """The batches of the next epoch."""
+        return self.flips.epoch(self.batches) if self.flips else self.batches.epoch()
+
+    def steps(self, batches: Iterable[Batch], sums: Any, turn: Turn | None = None) -> None:
+        """The hot loop: a step per batch, whose sums go to sums (S, R, 3, 1). `execution` says who calls it."""
+        net, loss, optimizer, penalty = self.live, self.loss, self.optimizer, self.penalty
+        fused = optimizer.fused and turn is None and type(penalty) is BoundPenalty
+        bias = loss.takes_bias(net)
         for s, (x, y, w) in enumerate(batches):
-            logits = net.forward(x, training=True)
-            loss(logits, y, net.output_gradient, w)
-            loss.sums(sums[s])
+            logits = net.forward(x, training=True, last_bias=bias is None)
+            loss(logits, y, net.output_gradient, w, sums=sums[s], bias=bias)
             net.backward()
+            if fused:
+                self._step_fused(wants_norm=s == len(sums) - 1)
+                continue
             if penalty.active:
                 penalty.add_gradient(loss)
             if turn is not None:
@@ -181,11 +220,21 @@ class Trainer:
             if turn is not None:
                 turn.hold()
 
+    def _step_fused(self, wants_norm: bool) -> None:
+        """Penalties, clipping and the optimizer's rule in one pass over theta; `grad` stays without the penalties'."""
+        live, fused, columns, parts = self.live, self.optimizer.fused, self.penalty.columns, None
+        if self.clip is not None or wants_norm:
+            parts = fused.square_sums(live.theta, live.grad, live.n_weights, *columns, self._parts)
+        self.optimizer.step(*columns, self.clip, parts)
+        if wants_norm:
+            live.backend.linalg.row_sum(self._parts[:, None, :], self.norm)
+            live.backend.xp.sqrt(self.norm, out=self.norm)
+
     def _gradient_norm(self) -> Any:
         """Each replica's norm, (R, 1, 1)."""
         grad = self.live.grad[:, None, :]
-        self.live.backend.linalg.bmm_nt(grad, grad, self._norm)
-        return self.live.backend.xp.sqrt(self._norm, out=self._norm)
+        self.live.backend.linalg.bmm_nt(grad, grad, self.norm)
+        return self.live.backend.xp.sqrt(self.norm, out=self.norm)
 
     def _clip(self) -> None:
         """Scale gradients that are longer than the limit down to it."""
@@ -194,77 +243,78 @@ class Trainer:
         xp.divide(self.clip, self._scale, out=self._scale)
         xp.multiply(self.live.grad, self._scale, out=self.live.grad)
 
-    def _figures(self, lr: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """The epoch's figures (R,) and the sums of every step (S, R, 3), on the host."""
-        to_host = self.live.backend.to_host
-        penalty = self.penalty.value()
-        sums = to_host(self.sums)[..., 0].astype(float)
+    def _figures(self, lr: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+        """The epoch's figures (R,), the sums of every step (S, R, 3), and whose weights are finite (R,)."""
+        live, device = self.live, self._device
+        xp = live.backend.xp
+        outputs = None
+        if self.val is not None:
+            if self.scorer is not None:
+                outputs = np.empty((live.replicas, self.val.n, live.n_outputs), live.dtype)
+            sum_batches(live, self.loss, self.validation, device["validated"], outputs)
+        if self.penalty.active:
+            xp.copyto(device["cost"], self.penalty.value())
+        xp.copyto(device["finite"], self._finite())
+        told = cut(live.backend.to_host(self._told).astype(float), self._shapes)
+        cost, sums = told["cost"][:, 0], told["sums"][..., 0]
         loss, accuracy = means(sums)
-        cost = to_host(penalty)[:, 0].astype(float) if self.penalty.active else np.zeros(len(self.rows))
         figures = {
             "lr": lr[-1],
             "train_loss": loss,
             "train_cost": loss + cost,
             "train_accuracy": accuracy,
-            "grad_norm": to_host(self._norm)[:, 0, 0].astype(float),
+            "grad_norm": told["norm"][:, 0, 0],
         }
         if self.val is not None:
-            loss, accuracy = evaluate_batches(self.live, self.loss, self.validation)
+            loss, accuracy = means(told["validated"][..., 0])
             figures |= {"val_loss": loss, "val_cost": loss + cost, "val_accuracy": accuracy}
-        return figures, sums
+            if self.scorer is not None and outputs is not None:
+                figures[SCORE] = self.scorer(outputs, self.rows)
+        return figures, sums, told["finite"] > 0
 
     # -- who goes on ---------------------------------------------------------------------------------------------------
 
-    def _judge(self, figures: dict[str, np.ndarray], sums: np.ndarray, lr: np.ndarray) -> None:
+    def _judge(self, figures: dict[str, np.ndarray], sums: np.ndarray, finite: np.ndarray, lr: np.ndarray) -> None:
         """Keep the weights worth keeping; let diverged and finished replicas leave."""
-        good = np.isfinite(sums[:, :, 0]).all(axis=0) & self._finite()
+        good = np.isfinite(sums[:, :, 0]).all(axis=0) & finite
         metric = figures[self.monitor]
-        score = np.where(np.isfinite(metric), -metric if self.monitor.endswith("accuracy") else metric, np.inf)
+        score = np.where(np.isfinite(metric), -metric if self.monitor.endswith(("accuracy", SCORE)) else metric, np.inf)
         better = good & (score < self.best)
         self.waited = np.where(better & (score <= self.best - self.tol), 0, self.waited + 1)
         self.best[better] = score[better]
         self.history.best_epoch[self.rows[better]] = len(self.history)
-        self._keep(better if self.keep_best else good)
+        self.kept.keep(self.live, self.rows, better if self.keep_best else good)
         self.schedule.update(np.where(good, score, np.inf))
-        stopped = np.zeros(len(good), bool)
-        if self.patience is not None:
-            stopped = good & (self.waited >= self.patience)
-        for i in np.flatnonzero(~good):
-            self.history.status[self.rows[i]] = "diverged"
-        for i in np.flatnonzero(stopped):
-            self.history.status[self.rows[i]] = "stopped"
-        leaving = ~good | stopped
+        leaving = ~good if self.patience is None else ~good | (self.waited >= self.patience)
         if not leaving.any():
             return
-        self._say_goodbye(leaving)
-        if all(status == "diverged" for status in self.history.status):
-            raise self._divergence(sums, lr)
-
-    def _finite(self) -> np.ndarray:
-        """Which replicas' weights are all finite, (R,)."""
-        xp = self.live.backend.xp
-        return self.live.backend.to_host(xp.isfinite(self.live.theta).all(axis=1))
-
-    def _keep(self, which: np.ndarray) -> None:
-        """Copy the weights and statistics of the replicas `which` (R,) to the kept ones."""
-        where = self.live.backend.asarray(which[:, None])
-        for kept, current in zip(self.kept, (self.live.theta, self.live.state), strict=True):
-            self.live.backend.xp.copyto(kept, current, where=where)
-
-    def _say_goodbye(self, leaving: np.ndarray) -> None:
-        """Write the kept weights of the leaving replicas to the user's network, and shrink the stack."""
-        self._deliver(leaving, self.kept)
+        for i in np.flatnonzero(leaving):
+            self.history.status[self.rows[i]] = "stopped" if good[i] else "diverged"
+        if leaving.all():
+            self.before_end()
         self.narrow(np.flatnonzero(~leaving))
+        if all(status == "diverged" for status in self.history.status):
+            raise divergence(self.history, sums, lr)
+
+    def _finite(self) -> Any:
+        """Which replicas' weights are all finite, (R,); some columns at a time, for the answers need memory."""
+        xp, theta = self.live.backend.xp, self.live.theta
+        width = max(1, FINITE_AT_ONCE // len(theta))
+        parts = [xp.isfinite(theta[:, i : i + width]).all(axis=1) for i in range(0, max(1, theta.shape[1]), width)]
+        return reduce(operator.and_, parts)
 
     def narrow(self, stay: np.ndarray) -> None:
-        """Go on with the live replicas `stay` only."""
+        """Go on with the live replicas `stay` only; the others' kept weights are in the user's network."""
         self.rows = self.rows[stay]
         if len(stay) == 0:
+            self.kept.settle()
             return
-        index = self.live.backend.asarray(stay)
+        # First let go of what is not needed: for a while there are a stack and its successor.
         self.live.release()
-        self.live = self.live.select(stay)
-        self.optimizer = self.optimizer.select(stay, self.live)
+        del self.loss, self.penalty, self.batches, self.execution
+        self.live = self.live.select(stay, successor=True)
+        self.kept.settle()
+        self.optimizer = self.optimizer.select(stay, self.live, successor=True)
         self.loss_settings = self.loss_settings.select(stay)
         self.penalty_settings = self.penalty_settings.select(stay)
         self.schedule = self.schedule.select(stay)
@@ -272,16 +322,7 @@ class Trainer:
         self.shuffles = [self.shuffles[i] for i in stay]
         self.train, self.val = self.train.select(stay), None if self.val is None else self.val.select(stay)
         self.best, self.waited = self.best[stay], self.waited[stay]
-        self.kept = self.kept[0][index], self.kept[1][index]
         self._bind()
-
-    def _deliver(self, which: np.ndarray, source: tuple[Any, Any]) -> None:
-        """Copy rows of `source` (theta, state) of the live replicas `which` to the user's network."""
-        backend = self.network.backend
-        here = backend.asarray(np.flatnonzero(which))
-        there = backend.asarray(self.rows[which])
-        self.network.theta[there] = source[0][here]
-        self.network.state[there] = source[1][here]
 
     def stop(self) -> None:
         """Let every replica leave now."""
@@ -290,26 +331,15 @@ class Trainer:
     def finish(self) -> History:
         """Give the user's network the weights of those that ran to the end; the run's history."""
         self._end("finished")
+        self.history.execution = self.execution.name
         return self.history
 
     def _end(self, status: str) -> None:
         for r in self.rows:
             self.history.status[r] = status
-        everyone = np.ones(len(self.rows), bool)
-        if len(self.rows) and (self.live is not self.network or self.keep_best):
-            self._deliver(everyone, self.kept if self.keep_best else (self.live.theta, self.live.state))
+        if self.keep_best:
+            self.kept.settle()
+        elif self.live is not self.network:
+            self.kept.write(self.live, self.rows, np.ones(len(self.rows), bool))
         self.rows = self.rows[:0]
         self.network.release()  # its buffers know the training data
-
-    def _divergence(self, sums: np.ndarray, lr: np.ndarray) -> DivergenceError:
-        bad = ~np.isfinite(sums[:, :, 0])
-        step = int(bad.any(axis=1).argmax()) if bad.any() else len(sums) - 1
-        what = "loss became nan" if np.isnan(sums[step, bad[step].argmax(), 0]) else "loss became infinite"
-        what = what if bad.any() else "weights became nan or infinite"
-        error = DivergenceError(
-            f"fit: the {what} in epoch {len(self.history)}, "
-            f"step {step + 1} of {len(sums)} (learning rate {lr[step].max():g}); try a smaller learning rate, "
-            "clip_norm, or standardized inputs; the last good weights are kept"
-        )
-        error.history = self.history
-        return error

@@ -49,6 +49,19 @@ class Workspace:
                 self._carved.clear()  # lets go of the old memory
                 self._flat[slot] = self.xp.zeros(size, dtype=self.dtype)
 
+    def memory(self) -> list[Any]:
+        """The flat arrays of now: whoever keeps addresses of what was carved keeps these too."""
+        return list(self._flat.values())
+
     def nbytes(self) -> int:
         """Bytes held."""
         return sum(flat.nbytes for flat in self._flat.values())
+
+
+def cut(flat: Any, shapes: Mapping[Key, tuple[int, ...]]) -> dict[Key, Any]:
+    """Views of these shapes, one behind the other in `flat`: many small arrays that are read to the host as one."""
+    views, start = {}, 0
+    for key, shape in shapes.items():
+        views[key] = flat[start : start + math.prod(shape)].reshape(shape)
+        start += math.prod(shape)
+    return views

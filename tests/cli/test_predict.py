@@ -167,7 +167,7 @@ def test_regression_multilabel_and_stacks(tmp_path, capsys):
             "{}: expected 4 input columns, as the model has, got 5; name the column that is no input with --target",
         ),
         ("x.csv", "a,b,c,d\n1,2,3,4\n1,2,x,4\n", [], "{}: line 3: expected a number, got 'x'"),
-        ("x.csv", "a,b,c,d\n1,2,3,4\n1,2,3\n", [], "{}: line 3: expected 4 inputs, got 3"),
+        ("x.csv", "a,b,c,d\n1,2,3,4\n1,2,3\n", [], "{}: line 3: expected 4 values, got 3"),
         ("x.csv", "a,b,c,d\n1,2,inf,4\n", [], "{}: expected finite numbers, got inf at line 2, input 2"),
         ("x.csv", "1,2,3,4\n", [], "{}: expected a header with the names of the columns in the first line"),
         ("x.csv", "a,b,c,d,e\n", ["--target", "z"], "{}: expected as target one of a, b, c, d, e, got 'z'"),

@@ -13,7 +13,7 @@ from xbnet.cli import main
 FIELDS = {
     *("backend", "device", "dtype", "dataset", "replicas", "parameters", "epochs", "steps", "batch_size"),
     *("seconds", "samples_per_second", "train_loss", "train_accuracy", "val_loss", "val_accuracy"),
-    *("best_epoch", "best_val_accuracy"),
+    *("best_epoch", "best_val_accuracy", "execution"),
 }
 
 
@@ -30,6 +30,7 @@ def test_trains_the_default_data(capsys):
     result = json.loads(out.splitlines()[-1])
     assert set(result) >= FIELDS
     assert (result["dataset"], result["steps"], result["parameters"]) == ("gmm", 8 * 391, 177)
+    assert result["execution"] == "eager"
     assert result["val_accuracy"] > 0.95
     assert result["best_val_accuracy"] >= result["val_accuracy"] - 1e-9 or result["best_epoch"] < 8
     assert "Linear(n_outputs=10, activation='tanh')" in out
@@ -89,7 +90,30 @@ def test_architectures_and_losses(capsys, flags, loss):
     assert json.loads(out)["val_accuracy"] > (0.6 if "--dropout" in flags else 0.8)
 
 
+def test_data_that_do_not_fit_are_streamed_to_the_same_result(capsys):
+    found = []
+    for memory in ([], ["--device-memory", "20kB"]):
+        code, out, _ = run(capsys, "train", "--epochs", 1, "--quiet", "--json", *memory)
+        assert code == 0
+        result = json.loads(out)
+        found.append([result[key] for key in ("train_loss", "val_loss", "val_accuracy")])
+    assert found[0] == found[1]
+
+
 ERRORS = {
+    "execution": (
+        ["train", "--execution", "persistent", "--epochs", "1"],
+        r"fit: execution 'persistent' is not possible: backend 'numpy' runs no kernels; use 'auto'",
+    ),
+    "memory": (
+        ["train", "--device-memory", "2 giga"],
+        "train: argument --device-memory: expected bytes like 500MB or 2GB, got '2 giga'; see `xbnet train --help`",
+    ),
+    "memory for no batch": (
+        ["train", "--device-memory", "1kB", "--epochs", "1"],
+        r"device_memory: two batches of 64 rows for 1 order take 3.58 kB, and 500 B are there for this part of the "
+        "data; take smaller batches or more memory",
+    ),
     "unknown verb": (["tran"], r"xbnet: unknown verb 'tran'; did you mean 'train'\? known are .*"),
     "unknown flag": (["train", "--epoch", "3"], r"train: unknown argument '--epoch'; did you mean --epochs\?"),
     "bad number": (

@@ -14,7 +14,7 @@ from xbnet.cli import main
 from xbnet.errors import DataError
 
 FLAGS = ["--hidden", "6", "--dropout", "0.1", "--batch-norm", "--optimizer", "adam", "--patience", "200"]
-FLAGS += ["--schedule", "plateau:patience=1", "--seed", "3"]
+FLAGS += ["--schedule", "plateau:patience=2", "--seed", "3"]
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,23 @@ def test_killed_run_ends_in_the_same_bits(data, tmp_path):
     assert main(["train", "--resume", str(killed), "--quiet"]) == 0
     assert_same_run(whole, killed)
     assert len(list((killed / "checkpoints").iterdir())) == 2  # no half-written file stays behind
+
+
+def test_layerwise_run_killed_within_its_stages_ends_in_the_same_bits(data, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    begin = ["train", "--data", data, "--quiet", "--hidden", "6,5", "--strategy", "layerwise:epochs=6", "--epochs", "5"]
+    assert main([*begin, "--out", str(whole)]) == 0
+    argv = [*begin, "--checkpoint-every", "1", "--out", str(killed)]
+    for fsync in (5, 6, 7):  # of the configuration, and one each epoch: in stage 1, in stage 2, and behind them
+        command = [sys.executable, "-c", DIES_WHILE_WRITING, str(fsync), *argv]
+        assert subprocess.run(command, timeout=60).returncode == -signal.SIGKILL
+        argv = ["train", "--resume", str(killed), "--quiet"]
+    assert {path.name for path in (killed / "checkpoints").iterdir()} >= {"stage-1", "stage-2"}
+    assert main(argv) == 0
+    assert_same_run(whole, killed)
+    stages = [load_model(folder / "model.safetensors").history.stages for folder in (whole, killed)]
+    for mine, other in zip(*stages, strict=True):
+        np.testing.assert_array_equal(mine["train_loss"], other["train_loss"])
 
 
 def test_interrupt_keeps_a_checkpoint_and_says_how_to_go_on(data, tmp_path):
@@ -169,3 +186,19 @@ def test_model_file_is_refused_as_a_checkpoint(data, tmp_path):
     with pytest.raises(DataError) as caught:
         read_tensors(path, "training state")
     assert str(caught.value) == f"{path}: holds a 'network', expected a 'training state'"
+
+
+@pytest.mark.parametrize("verb", [["info"], ["predict", "--data", "gmm"], ["export", "--out", "m.npz"]])
+def test_a_state_is_no_model_and_the_line_says_what_to_do(verb, data, tmp_path, capsys):
+    folder = tmp_path / "run"
+    flags = ["--epochs", "1", "--checkpoint-every", "1", "--out", str(folder), "--quiet"]
+    assert main(["train", "--data", str(data), *flags]) == 0
+    state = next((folder / "checkpoints").glob("epoch-*"))
+    capsys.readouterr()
+    assert main([verb[0], str(state), *verb[1:]]) == 2
+    assert capsys.readouterr().err == (
+        f"xbnet: {state}: holds a 'training state', expected a 'network'; "
+        "go on with the run by `xbnet train --resume DIR`, whose end writes DIR/model.safetensors\n"
+    )
+    assert main(["train", "--resume", str(folder), "--quiet"]) == 0
+    assert main(["info", str(folder / "model.safetensors")]) == 0

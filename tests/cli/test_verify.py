@@ -38,7 +38,7 @@ def test_network_of_the_flags_of_train(capsys, tmp_path):
     assert (tmp_path / "v" / "report.txt").read_text() in out
 
 
-@pytest.mark.parametrize("layer", verb.LAYERS)
+@pytest.mark.parametrize("layer", [*verb.LAYERS, "BatchNorm", "batch-norm", "layer_norm"])
 def test_every_layer(capsys, layer):
     code, out, err = run(capsys, "--layer", layer, "--dtype", "float64")
     assert (code, err) == (0, "")

@@ -21,6 +21,15 @@ def test_entries_are_0_or_scaled_up_at_each_replicas_rate():
         assert y[r].mean() == pytest.approx(1, abs=0.05)
 
 
+def test_when_not_training_each_replica_has_an_output_of_its_own():
+    net = Network([Dropout(RATES), Dropout(0.5)], WIDTH, replicas=R, rng=0)
+    x = np.random.default_rng(0).normal(size=(1, B, WIDTH)).astype("float32")
+    y = net.forward(x)
+    assert y.shape == (R, B, WIDTH)
+    np.testing.assert_array_equal(y, np.broadcast_to(x, y.shape))
+    assert net.predict_proba(x[0]).shape == (R, B, WIDTH)
+
+
 def test_backward_uses_the_same_mask():
     net, y = dropped()
     dx = np.empty((R, B, WIDTH))

@@ -12,9 +12,10 @@ from ..datasets import Dataset, load_dataset
 from ..datasets.load import NAMES
 from ..errors import ConfigError
 from ..layers import BatchNorm, Dropout, Layer, Linear, Residual
-from ..losses import LOSSES, BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from ..losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
 from ..optimizers import OPTIMIZERS, Optimizer, get_optimizer
 from ..schedules import SCHEDULES
+from ..settings import parse_bytes
 from ..strategies import STRATEGIES
 
 
@@ -39,7 +40,9 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dropout", type=float, default=0.0, metavar="RATE", help="dropout after each hidden layer")
     group.add_argument("--init", metavar="NAME", help="glorot, he, zeros, normal:STD, uniform:A; by the activation")
     group.add_argument("--replicas", type=positive, default=1, metavar="R", help="networks with seeds of their own")
-    group.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
+    group.add_argument(
+        "--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto; settings as cupy:precision=tf32"
+    )
     group.add_argument("--dtype", default="float32", metavar="TYPE", help="float32, float64")
     group.add_argument("--seed", type=count, default=0, metavar="N", help="of weights, order, dropout and splits")
 
@@ -74,6 +77,18 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch-size", type=batch_size, default="auto", metavar="N|full", help="rows per step; auto is 64"
     )
     group.add_argument("--epochs", type=positive, default=100, metavar="N", help="passes over the training part")
+    group.add_argument(
+        "--device-memory",
+        type=memory,
+        metavar="BYTES",
+        help="for the data, like 2GB; parts that don't fit come in chunks",
+    )
+    group.add_argument(
+        "--execution",
+        default="auto",
+        metavar="LEVEL",
+        help="on CUDA: eager, graph, persistent, or auto: the quickest",
+    )
     group.add_argument("--patience", type=positive, metavar="N", help="stop after N epochs without a better figure")
     group.add_argument("--monitor", metavar="FIGURE", help="e.g. val_loss (the default), val_accuracy")
 
@@ -114,19 +129,13 @@ def layers_from(args: argparse.Namespace, n_inputs: int, n_outputs: int) -> list
 
 def loss_from(args: argparse.Namespace, data: Dataset) -> Loss:
     """The loss that the flags name, or the one that suits the targets."""
-    defaults = {"classification": "cross_entropy", "multilabel": "binary_cross_entropy", "regression": "mse"}
-    name = args.loss or defaults[data.task]
+    name = args.loss or DEFAULT_LOSSES[data.task]
     weight = class_weight_from(args.class_weight, data)
     if name == SoftmaxCrossEntropy.name:
         return SoftmaxCrossEntropy(class_weight=weight, label_smoothing=args.label_smoothing)
     if args.label_smoothing:
         raise ConfigError(f"--label-smoothing works with --loss {SoftmaxCrossEntropy.name}, got --loss {name}")
-    for kind in (BinaryCrossEntropy, MeanSquaredError):
-        if name == kind.name:
-            return kind(class_weight=weight)
-    from ..losses import get_loss
-
-    return get_loss(name)  # raises, with the nearest name
+    return type(get_loss(name))(class_weight=weight)
 
 
 def class_weight_from(text: str | None, data: Dataset) -> np.ndarray | None:
@@ -163,6 +172,8 @@ def fit_settings_from(args: argparse.Namespace) -> dict[str, Any]:
         "strategy": args.strategy,
         "flip": args.flip,
         "clip_norm": args.clip_norm,
+        "execution": args.execution,
+        "device_memory": args.device_memory,
         "patience": args.patience,
         "monitor": args.monitor,
     }
@@ -196,6 +207,14 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number >= 1, got {text!r}")
     return int(text)
+
+
+def memory(text: str) -> int:
+    """``500MB`` or ``2GB`` -> bytes."""
+    try:
+        return parse_bytes("--device-memory", text)
+    except ConfigError:
+        raise argparse.ArgumentTypeError(f"expected bytes like 500MB or 2GB, got {text!r}") from None
 
 
 def batch_size(text: str) -> int | str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,11 +12,18 @@ from typing import Any, NoReturn
 from ..errors import ConfigError, DataError, unknown_name
 
 
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, where there are any to show."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
     """Raises `ConfigError` instead of printing a page of usage; knows near misses of its flags."""
 
     def __init__(self, **settings: Any):
-        settings.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        settings.setdefault("formatter_class", HelpFormatter)
         super().__init__(allow_abbrev=False, **settings)
 
     def flags(self) -> dict[str, argparse.Action]:
@@ -90,22 +96,29 @@ def expand_config(argv: list[str], parser: Parser) -> list[str]:
         name = key.replace("_", "-")
         if name not in flags or name == "config":
             raise unknown_name(path, "key", key, [flag for flag in flags if flag != "config"])
-        words += _as_words(path, name, value, flags[name])
+        words += _as_words(path, name, value, flags[name], _values_of(f"--{name}", argv))
     return [argv[0], *words, *argv[1:]]
 
 
 def _value_of(flag: str, argv: list[str]) -> str | None:
     """The value that a flag has on the command line."""
-    value = None
+    return next(reversed(_values_of(flag, argv)), None)
+
+
+def _values_of(flag: str, argv: list[str]) -> list[str]:
+    """All values that a flag has on the command line."""
+    values = []
     for i, word in enumerate(argv):
         if word == flag and i + 1 < len(argv):
-            value = argv[i + 1]
+            values.append(argv[i + 1])
         elif word.startswith(f"{flag}="):
-            value = word.partition("=")[2]
-    return value
+            values.append(word.partition("=")[2])
+    return values
 
 
 def _read(path: str) -> dict[str, Any]:
+    import tomllib  # most commands go without
+
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -114,14 +127,15 @@ def _read(path: str) -> dict[str, Any]:
         raise DataError(f"--config {path}: is no TOML file ({error})") from None
 
 
-def _as_words(path: str, name: str, value: Any, action: argparse.Action) -> list[str]:
-    """One key of the file as command-line words."""
+def _as_words(path: str, name: str, value: Any, action: argparse.Action, given: list[str]) -> list[str]:
+    """One key of the file as command-line words; entries of a table that the command line has `given` are left out."""
     if isinstance(value, bool):
         if action.nargs != 0:
             raise ConfigError(f"{path}: expected {name} to have a value, got {str(value).lower()}")
         return [f"--{name}"] if value else []
     if isinstance(value, dict) and isinstance(action, argparse._AppendAction):
-        return [f"--{name}={key}={json.dumps(one)}" for key, one in _flat(value)]
+        known = {one.partition("=")[0].strip() for one in given}
+        return [f"--{name}={key}={json.dumps(one)}" for key, one in _flat(value) if key not in known]
     if action.nargs == 0:
         raise ConfigError(f"{path}: expected {name} to be true or false, got {value!r}")
     if isinstance(value, list):

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     names = class_names(model)
     score, rows = Score(names), 0
     with open_writer(args.out, args.format, columns_of(model, names)) as write:
-        for chunk in open_rows(args.data, model.network.n_inputs, args.target, args.part):
+        for chunk in open_rows(args.data, model.network.n_inputs, args.target, args.part, model.features):
             rows += len(chunk.x)
             predict_chunk(args.data, model, names, chunk, score, write)
     report(args, score, rows, time.perf_counter() - started)

@@ -125,6 +125,7 @@ def summarize(
         "backend": network.backend.name,
         "device": network.backend.device,
         "dtype": network.dtype.name,
+        "execution": history.execution,
         "dataset": data.name,
         "replicas": R,
         "parameters": network.n_parameters,
@@ -136,7 +137,7 @@ def summarize(
     }
     for name in ("train", "val", "test"):
         part = getattr(data, name)
-        figures = {} if part is None else evaluate(network, loss, part.x, part.y)
+        figures = {} if part is None else evaluate(network, loss, part.x, part.y, device_memory=args.device_memory)
         if part is not None or name == "val":
             for key in ("loss", "accuracy"):
                 result[f"{name}_{key}"] = plain(figures.get(key, np.full(R, np.nan)), R)
@@ -152,7 +153,8 @@ def print_table(network: Network, result: dict[str, Any]) -> None:
     print()
     print(
         f"{result['dataset']}: {result['epochs']} epochs, {result['steps']:,} steps of {result['batch_size']} rows "
-        f"in {result['seconds']:.2f} s on {result['backend']} ({result['device']}, {result['dtype']}), "
+        f"in {result['seconds']:.2f} s on {result['backend']} "
+        f"({result['device']}, {result['dtype']}, {result['execution']}), "
         f"{result['samples_per_second']:,.0f} samples/s"
     )
     print(f"{'part':<12}{'loss':>12}{'accuracy':>12}")
@@ -173,7 +175,8 @@ def keep(
 
     write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
     history.to_jsonl(folder / "history.jsonl")
-    save(network, folder / "model.safetensors", classes=data.classes, preparation=data.preparation, history=history)
+    about: dict[str, Any] = {"classes": data.classes, "preparation": data.preparation, "features": data.features}
+    save(network, folder / "model.safetensors", history=history, **about)
     save_figure(learning_curves(history), folder / "curves.png")
     if data.n_inputs == 2 and data.task == "classification":
         part = data.val or data.train

@@ -97,10 +97,11 @@ def network_from(args: argparse.Namespace, data: Dataset) -> Network:
 
 
 def layer_from(args: argparse.Namespace) -> Layer:
-    """The layer that the flags describe."""
-    if args.layer not in LAYERS:
+    """The layer that the flags describe; its kind may be spelled as `Network` or a flag of `train` does."""
+    kind = args.layer.lower().replace("_", "").replace("-", "")  # BatchNorm, batch-norm, batch_norm
+    if kind not in LAYERS:
         raise unknown_name("--layer", "layer", args.layer, LAYERS)
-    return LAYERS[args.layer](args)
+    return LAYERS[kind](args)
 
 
 def report(

@@ -1,6 +1,6 @@
 """Layers: each one's forward and backward in a file of its own."""
 
-from .base import BATCH, Layer, copy_layers
+from .base import BATCH, Layer, buffer_shapes, copy_layers
 from .dropout import Dropout
 from .linear import Linear
 from .normalization import BatchNorm, LayerNorm
@@ -8,4 +8,15 @@ from .residual import Residual
 
 LAYERS = {layer.__name__: layer for layer in (Linear, Residual, Dropout, BatchNorm, LayerNorm)}
 
-__all__ = ["BATCH", "LAYERS", "BatchNorm", "Dropout", "Layer", "LayerNorm", "Linear", "Residual", "copy_layers"]
+__all__ = [
+    "BATCH",
+    "LAYERS",
+    "BatchNorm",
+    "Dropout",
+    "Layer",
+    "LayerNorm",
+    "Linear",
+    "Residual",
+    "buffer_shapes",
+    "copy_layers",
+]

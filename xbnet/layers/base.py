@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..backend import Backend
 from ..errors import ConfigError
+from ..kernels.fused import Fused
 from ..parameters import ParameterSpec
 
 BATCH = "B"
@@ -24,9 +25,8 @@ class Layer:
     A layer states what it needs (`parameters`, `state`, `buffers`, `scratch`); the network that takes it in makes
     a copy, allocates all of it once, and sets one attribute per name: a parameter ``W`` appears as ``self.W
     (R, I, O)``, a view into theta, and its gradient as ``self.dW``; a buffer ``y`` of shape ``(BATCH, O)`` as
-    ``self.y (R, B, O)``. `self.xp` is the array namespace, `self.linalg` the backend's products, which
-    are quickest for arrays that are the same at every step. A layer allocates nothing while it runs, and knows neither
-    the loss nor the optimizer.
+    ``self.y (R, B, O)``. `self.xp` is the array namespace, `self.linalg` the backend's products. A layer
+    allocates nothing while it runs, and knows neither the loss nor the optimizer.
 
     To write your own, derive from `Layer`, give `forward` and `backward`, and state what they use. Attributes
     set in `__init__` under the names of its arguments are what `config` saves.
@@ -38,6 +38,8 @@ class Layer:
     xp: Any
     linalg: Any
     dtype: Any
+    fused: Fused | None = None
+    """Kernels that do what the plain text means in fewer launches; None: the plain text runs."""
     frozen: bool = False
     """True while a gradient is tested: forward draws nothing anew, and leaves the state as it is."""
 
@@ -87,6 +89,13 @@ class Layer:
         """
         raise NotImplementedError(f"{type(self).__name__}.backward")
 
+    def tapeable(self) -> bool:
+        """Whether `forward` and `backward` compute nothing but by `self.xp` with ``out=`` and by `self.linalg`.
+
+        Then what they do with the same arrays may be written down once and played again, see `tape`.
+        """
+        return False
+
     def config(self) -> dict[str, Any]:
         """The arguments that make this layer anew."""
         return {}
@@ -113,6 +122,17 @@ def copy_layers(layers: Any) -> list[Layer]:
     if not copies:
         raise ConfigError("Network: expected at least one layer, got none")
     return copies
+
+
+def buffer_shapes(layers: Sequence[Layer], B: int) -> dict[tuple[int, str], tuple[str, tuple[int, ...]]]:
+    """What a network allocates for B rows: (layer, buffer) -> its slot of memory, and its shape without R."""
+    shapes = {}
+    for k, layer in enumerate(layers):
+        named = [(name, f"{k}.{name}", shape) for name, shape in layer.buffers().items()]
+        named += [(name, f"scratch{i}", shape) for i, (name, shape) in enumerate(layer.scratch().items())]
+        for name, slot, shape in named:
+            shapes[k, name] = slot, tuple(B if size == BATCH else int(size) for size in shape)
+    return shapes
 
 
 def is_number(value: Any) -> bool:

@@ -60,7 +60,10 @@ class Dropout(Layer):
 
     def forward(self, x: Any, training: bool) -> Any:
         if not training:
-            return x
+            if x.shape[0] == self.y.shape[0]:
+                return x
+            self.xp.copyto(self.y, x)  # all replicas share x, but each has an output
+            return self.y
         if not self.frozen:
             self.draw()
         return self.xp.multiply(x, self.mask, out=self.y)

@@ -182,5 +182,8 @@ class LayerNorm(Layer):
         xp.subtract(dx, self.work, out=dx)
         xp.multiply(dx, self.inv_std, out=dx)
 
+    def tapeable(self) -> bool:
+        return type(self) is LayerNorm
+
     def config(self) -> dict[str, Any]:
         return {"eps": self.eps}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..activations import Activation, get_activation
+from ..activations import Activation, get_activation, is_built_in
 from ..initializers import Initializer, get_initializer
 from ..parameters import ParameterSpec
 from .base import BATCH, Layer, Shape, check_width, name_of
@@ -81,8 +81,11 @@ class Residual(Layer):
             u = self._apply_begin(self.begin, x)
         self.source = u
         linalg.bmm(u, self.W1, self.z)
-        xp.add(self.z, self.b, out=self.z)
-        self.activation.forward(xp, self.z, self.h, (self.work0, self.work1))
+        if self.fused:
+            self.fused.bias_activation(self.activation, self.z, self.b, self.h)
+        else:
+            xp.add(self.z, self.b, out=self.z)
+            self.activation.forward(xp, self.z, self.h, (self.work0, self.work1))
         linalg.bmm(self.h, self.W2, self.v)
         xp.add(self.v, x, out=self.v)
         if not self.end:
@@ -104,9 +107,12 @@ class Residual(Layer):
             self.end.backward(xp, dy, self.v, self.y, (self.outer0, self.outer1))
         linalg.bmm_tn(self.h, dy, self.dW2)
         linalg.bmm_nt(dy, self.W2, self.dz)
-        self.activation.backward(xp, self.dz, self.z, self.h, (self.work0, self.work1))
+        if self.fused:
+            self.fused.activation_gradient(self.activation, self.dz, self.z, self.h, self.db)
+        else:
+            self.activation.backward(xp, self.dz, self.z, self.h, (self.work0, self.work1))
+            linalg.batch_sum(self.dz, self.db)
         linalg.bmm_tn(self.source, self.dz, self.dW1)
-        linalg.batch_sum(self.dz, self.db)
         if dx is None:
             return
         linalg.bmm_nt(self.dz, self.W1, dx)
@@ -114,6 +120,9 @@ class Residual(Layer):
             x, u = xp.broadcast_to(self.x, dx.shape), xp.broadcast_to(self.source, dx.shape)
             self.begin.backward(xp, dx, x, u, (self.outer0, self.outer1))
         xp.add(dx, dy, out=dx)
+
+    def tapeable(self) -> bool:
+        return type(self) is Residual and is_built_in(self.activation, self.begin, self.end)
 
     def config(self) -> dict[str, Any]:
         return {

@@ -11,6 +11,9 @@ LOSSES: dict[str, type[Loss]] = {
     loss.name: loss for loss in (SoftmaxCrossEntropy, BinaryCrossEntropy, MeanSquaredError)
 }
 
+DEFAULT_LOSSES = {"classification": "cross_entropy", "multilabel": "binary_cross_entropy", "regression": "mse"}
+"""Task -> the loss that suits it."""
+
 
 def get_loss(loss: str | Loss) -> Loss:
     """The loss of that name with its default settings; a `Loss` is returned as it is."""
@@ -21,4 +24,12 @@ def get_loss(loss: str | Loss) -> Loss:
     return LOSSES[loss]()
 
 
-__all__ = ["LOSSES", "BinaryCrossEntropy", "Loss", "MeanSquaredError", "SoftmaxCrossEntropy", "get_loss"]
+__all__ = [
+    "DEFAULT_LOSSES",
+    "LOSSES",
+    "BinaryCrossEntropy",
+    "Loss",
+    "MeanSquaredError",
+    "SoftmaxCrossEntropy",
+    "get_loss",
+]

@@ -38,12 +38,33 @@ class SoftmaxCrossEntropy(Loss):
     def _prepare(self, network: Any) -> None:
         smoothing = replica_values(f"{self.name}.label_smoothing", self.label_smoothing, self.replicas)
         to_column = lambda v: network.per_replica(self.name, v)[:, :, None]  # noqa: E731
-        self._keep, self._floor = to_column(1 - smoothing), to_column(smoothing / self.n_outputs)
+        self.keep, self.floor = to_column(1 - smoothing), to_column(smoothing / self.n_outputs)
 
     def select(self, index: np.ndarray) -> SoftmaxCrossEntropy:
         twin = copy.copy(self)
         twin.label_smoothing = select_values(self.label_smoothing, index)
         return twin
+
+    def tapeable(self) -> bool:
+        return type(self) is SoftmaxCrossEntropy
+
+    def takes_bias(self, network: Any) -> Any:
+        return network.last_bias if self.fused else None
+
+    def _run_fused(self, logits: Any, labels: Any, dlogits: Any, sample_weight: Any, sums: Any, bias: Any) -> bool:
+        if sample_weight is not None and sample_weight.shape not in self._leading:
+            self._refuse("sample_weight", sample_weight, self._leading)
+        if not self.fused.takes_loss(logits):
+            if bias is not None:
+                self.xp.add(logits, bias, out=logits)
+            return False
+        self._summed = self._sums if sums is None else sums
+        keep, rest = (self.keep, self.floor) if self._smooth else (None, None)
+        self.fused.softmax_cross_entropy(
+            logits, labels, dlogits, self.report, self._summed, bias=bias, sample_weight=sample_weight,
+            class_weight=self.class_weights, keep=keep, rest=rest, tiny=self._tiny,
+        )  # fmt: skip
+        return True
 
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         xp, linalg = self.xp, self.linalg
@@ -53,8 +74,8 @@ class SoftmaxCrossEntropy(Loss):
         linalg.row_sum(self.e, self.s)
         targets = self._target_rows(labels)
         if self._smooth:
-            targets = xp.multiply(targets, self._keep, out=self.targets)
-            xp.add(targets, self._floor, out=targets)
+            targets = xp.multiply(targets, self.keep, out=self.targets)
+            xp.add(targets, self.floor, out=targets)
         if dlogits is not None:
             xp.divide(self.e, self.s, out=dlogits)
             xp.subtract(dlogits, targets, out=dlogits)
@@ -78,6 +99,9 @@ class BinaryCrossEntropy(Loss):
 
     name = "binary_cross_entropy"
     links = {"classification": "sigmoid", "multilabel": "multilabel"}  # noqa: RUF012
+
+    def tapeable(self) -> bool:
+        return type(self) is BinaryCrossEntropy
 
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         xp, linalg, z = self.xp, self.linalg, logits

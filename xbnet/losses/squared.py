@@ -13,6 +13,9 @@ class MeanSquaredError(Loss):
     name = "mse"
     links = {"regression": "identity", "classification": "scores"}  # noqa: RUF012
 
+    def tapeable(self) -> bool:
+        return type(self) is MeanSquaredError
+
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         xp, linalg = self.xp, self.linalg
         difference = xp.subtract(logits, self._target_rows(labels), out=self.e)

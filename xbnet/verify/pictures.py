@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..plots import new_figure
+from ..plots import new_figure, whole_numbers
 
 if TYPE_CHECKING:
     from .results import GradientComparison, Verification
@@ -69,6 +69,7 @@ def _draw(axis: Any, curve: TaylorCurve) -> None:
     axis.set_yscale("log")
     floor = max(float(np.nanmin(curve.rounding)) / 100, 1e-300)
     axis.set_ylim(bottom=floor)
+    whole_numbers(axis)
     axis.grid(alpha=0.3)
     axis.tick_params(labelsize=7)
 

@@ -35,6 +35,7 @@ class Rounding:
 
     def attach(self, user: Any) -> None:
         """From now on, what `user` does by its `xp` and `linalg` is moved where `size` is set."""
+        user.tapeable = bool  # False: what is played again goes past these operations
         plain = {"xp": user.xp, "linalg": user.linalg}
         moved = {
             "xp": Operations(user.xp, self, lambda name, keywords: "out" in keywords),

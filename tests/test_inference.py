@@ -1,0 +1,52 @@
+"""Many rows through a network, in chunks."""
+
+import cases
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import xbnet
+from xbnet.inference import CACHE, FEWEST_ROWS, MOST_ROWS, chunk_rows, run_rows
+
+
+@given(st.integers(0, 10**7))
+def test_chunks_are_powers_of_two_that_fit_into_the_cache(bytes_per_row):
+    rows = chunk_rows(bytes_per_row)
+    assert FEWEST_ROWS <= rows <= MOST_ROWS
+    assert rows & (rows - 1) == 0
+    assert rows == FEWEST_ROWS or rows * bytes_per_row <= CACHE
+    assert rows == MOST_ROWS or 2 * rows * bytes_per_row > CACHE
+
+
+def test_chunks_depend_on_widths_alone():
+    sizes = {cases.network("deep", replicas=replicas).chunk_rows for replicas in (1, 2, 7)}
+    assert len(sizes) == 1
+    narrow, wide = (xbnet.Network([xbnet.Linear(n, "relu"), xbnet.Linear(3)], 4).chunk_rows for n in (8, 4000))
+    assert narrow > wide
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    n=st.integers(0, 40), chunk=st.sampled_from([1, 7, 16]), replicas=st.integers(1, 3), dtype=st.sampled_from("fdi")
+)
+def test_chunks_are_joined(n, chunk, replicas, dtype):
+    network = cases.network(replicas=replicas, dtype="float64")
+    x = (10 * np.random.default_rng(n).normal(size=(n, 4))).astype(dtype)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xbnet.network.chunk_rows", lambda bytes_per_row: chunk)
+        found = run_rows(network, x, lambda logits: logits * 2)
+    whole = network.forward(x.astype(float)[None]) * 2 if n else np.zeros((replicas, 0, 3))
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, whole if replicas > 1 else whole[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("link", ["softmax", "sigmoid", "multilabel", "scores", "identity"])
+@pytest.mark.parametrize("n_outputs", [2, 3])
+def test_labels_are_those_of_the_probabilities(link, n_outputs):
+    network = xbnet.Network([xbnet.Linear(n_outputs)], 4, replicas=2, rng=0)
+    network.link = link
+    x = np.random.default_rng(0).normal(size=(5000, 4))
+    p = network.predict_proba(x)
+    expected = {"multilabel": p >= 0.5, "identity": p}.get(link, p.argmax(axis=-1))
+    np.testing.assert_array_equal(network.predict(x), expected)

@@ -1,0 +1,45 @@
+"""Theta in blocks: parts of it that stay in the cache while an optimizer's rule passes over them several times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+BLOCK = 1 << 15
+"""Numbers of theta that are updated at a time, at most."""
+
+
+@dataclass
+class Block:
+    """Some rows and columns of theta, and what belongs to them."""
+
+    rows: slice
+    theta: Any
+    grad: Any
+    weights: Any  # those of theta that are weights, which come first
+    state: dict[str, Any]
+    work: Any
+
+
+def cut_blocks(network: Any, state: dict[str, Any]) -> Iterator[Block]:
+    """A network's theta and an optimizer's state, in blocks of as many rows as fit in, or of a part of a row.
+
+    A device takes it whole.
+    """
+    R, P = network.theta.shape
+    whole = network.backend.name != "numpy" or R * P <= BLOCK
+    height, width = (R, P) if whole else (max(1, BLOCK // max(P, 1)), min(P, BLOCK))
+    work = network.backend.xp.zeros((height, width), dtype=network.dtype)
+    for row in range(0, R, max(height, 1)):
+        for column in range(0, max(P, 1), max(width, 1)):
+            at = slice(row, row + height), slice(column, column + width)
+            theta = network.theta[at]
+            yield Block(
+                at[0],
+                theta,
+                network.grad[at],
+                theta[:, : max(0, network.n_weights - column)],
+                {slot: array[at] for slot, array in state.items()},
+                work[: theta.shape[0], : theta.shape[1]],
+            )

@@ -1,0 +1,53 @@
+"""Host rows in, host predictions out: many rows run through a network in chunks that stay in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .errors import DataError, expect_shape
+
+CACHE = 1 << 20
+"""Bytes of one replica's activations that a chunk may take."""
+FEWEST_ROWS, MOST_ROWS = 256, 4096
+
+
+def chunk_rows(bytes_per_row: int) -> int:
+    """Rows per forward pass when many are predicted or evaluated, a power of two.
+
+    It follows from the layers' widths alone. BLAS may round a product of other sizes otherwise: so what a network
+    predicts does not depend on how many it is stacked with.
+    """
+    rows = CACHE // max(1, bytes_per_row)
+    return min(MOST_ROWS, max(FEWEST_ROWS, 1 << (rows.bit_length() - 1) if rows else 0))
+
+
+def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """``finish(logits (R, n, C))`` of chunks of host rows x (N, I), joined: (N, ...) for one replica, else (R, N, ...).
+
+    Raises
+    ------
+    ShapeError, DataError
+        x has another shape, or no numbers in it.
+    """
+    x = np.asarray(x)
+    expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
+    if x.dtype.kind not in "fiub":
+        raise DataError(f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array")
+    backend, R, N, step = network.backend, network.replicas, len(x), network.chunk_rows
+    rows = backend.xp.empty(
+        (1, min(step, max(N, 1)), network.n_inputs), dtype=network.dtype
+    )  # one array for all chunks
+    out = finish(np.zeros((R, 0, network.n_outputs), network.dtype))
+    with np.errstate(over="ignore", invalid="ignore"):  # seen: a product raises the flag, and all is finite
+        for start in range(0, N, step):
+            stop = min(start + step, N)
+            part = rows if stop - start == rows.shape[1] else rows[:, : stop - start]
+            part[0] = x[start:stop] if backend.name == "numpy" else backend.asarray(x[start:stop], network.dtype)
+            done = finish(backend.to_host(network.forward(part)))
+            if not start:
+                out = np.empty((R, N, *done.shape[2:]), done.dtype)
+            out[:, start:stop] = done
+    return out[0] if R == 1 else out

@@ -1,0 +1,143 @@
+"""What the operations of a step come to on NumPy, for arrays that are the same at every step: for a `tape`.
+
+What can be done once for them is done once, always to the same bits:
+
+- The product of one network goes to `ndarray.dot`, whose call costs half of `matmul`'s; both end in the same BLAS
+  routine.
+- Where an operand has to be stretched, NumPy prepares for long and walks row by row. So a number becomes an array
+  without axes, and a narrow row or column of one network is copied to all places first. For a stack this would cost
+  what it saves; a narrow row of each network (a bias) is copied a few times over, and taken for a few rows at once.
+- `maximum` with a number has no vector instructions in NumPy, with an array it has: three times as fast.
+
+Each function here takes the arguments of an operation and gives the calls, without arguments, that do it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+NARROW = 32
+"""Up to this many columns an operand is copied to all rows before it is added to them."""
+
+ROWS, NUMBERS = 8, 128
+"""Up to so many rows of a network in a stack, of so many numbers together, are taken as one."""
+
+PIECE = 1 << 14
+"""Numbers that `maximum` takes at a time."""
+
+Calls = list[Callable[[], Any]]
+
+
+@cache
+def _numbers(shape: tuple[int, ...], number: float, dtype: Any) -> np.ndarray:
+    return np.full(shape, number, dtype=dtype)
+
+
+@cache
+def _row_starts(R: int, B: int, C: int) -> np.ndarray:
+    """Where rows begin in a flattened (R, B, C) array."""
+    return (np.arange(R * B) * C).reshape(R, B)
+
+
+def bmm(a: Any, b: Any, out: Any) -> Calls:
+    """See `linalg`."""
+    if out.shape[0] == 1 and out.flags.c_contiguous:
+        return [partial(a[0].dot, b[0], out[0])]
+    return [partial(np.matmul, a, b, out)]
+
+
+def bmm_tn(a: Any, b: Any, out: Any) -> Calls:
+    """See `linalg`."""
+    return bmm(a.swapaxes(1, 2), b, out)
+
+
+def bmm_nt(a: Any, b: Any, out: Any) -> Calls:
+    """See `linalg`."""
+    return bmm(a, b.swapaxes(1, 2), out)
+
+
+def row_sum(x: Any, out: Any) -> Calls:
+    """See `linalg`."""
+    return bmm(x, _numbers((1, x.shape[2], 1), 1, x.dtype), out)
+
+
+def batch_sum(x: Any, out: Any) -> Calls:
+    """See `linalg`."""
+    return bmm(_numbers((1, 1, x.shape[1]), 1, x.dtype), x, out)
+
+
+def gather(x: Any, index: Any, out: Any) -> Calls:
+    """See `linalg`."""
+    return [partial(x.take, index, 0, out, "clip")]
+
+
+def row_max(x: Any, out: Any, index: Any, work: Any) -> Calls:
+    """See `linalg`."""
+    add = partial(np.add, index, _row_starts(*x.shape), work)
+    return [partial(x.argmax, 2, index), add, *gather(x.reshape(-1), work, out.reshape(index.shape))]
+
+
+def maximum(a: Any, b: Any, out: Any) -> Calls:
+    """See `numpy.maximum`."""
+    if not (isinstance(b, float) and a.flags.c_contiguous and out.flags.c_contiguous):
+        return [partial(np.maximum, a, b, out=out)]  # NumPy wants this one's `out` by name
+    numbers, a, out = _numbers((PIECE,), b, out.dtype), a.reshape(-1), out.reshape(-1)
+    pieces = [slice(i, min(i + PIECE, len(a))) for i in range(0, len(a), PIECE)]
+    return [partial(np.maximum, a[at], numbers[: at.stop - at.start], out=out[at]) for at in pieces]
+
+
+def elementwise(operation: Callable[..., Any]) -> Callable[..., Calls]:
+    """For a ufunc such as `numpy.add`."""
+
+    def prepare(*operands: Any, out: Any) -> Calls:
+        calls: Calls = []
+        ready = []
+        k = _rows_at_once(operands, out)
+        for operand in operands:
+            if isinstance(operand, (int, float)):
+                operand = np.asarray(operand, dtype=out.dtype)
+            elif operand.size == 1 < out.size:
+                operand = operand.reshape(())
+            elif operand.shape != out.shape and out.shape[0] == 1 and out.shape[-1] <= NARROW:
+                everywhere = np.empty(out.shape, dtype=operand.dtype)
+                calls.append(partial(everywhere.__setitem__, ..., operand))
+                operand = everywhere
+            elif k > 1 and operand.shape != out.shape:
+                repeated = np.empty((len(operand), k, operand.shape[2]), dtype=operand.dtype)
+                calls.append(partial(repeated.__setitem__, ..., operand))
+                operand = repeated.reshape(len(operand), 1, -1)
+            elif k > 1:
+                operand = _together(operand, k)
+            ready.append(operand)
+        return [*calls, partial(operation, *ready, _together(out, k) if k > 1 else out)]
+
+    return prepare
+
+
+def _rows_at_once(operands: Sequence[Any], out: Any) -> int:
+    """How many rows of a network are taken as one, where rows (R or 1, 1, n) meet arrays (R, B, n) of a stack."""
+    arrays = [operand for operand in operands if getattr(operand, "size", 1) > 1]
+    whole = [a for a in (*arrays, out) if a.shape == out.shape]
+    rows = [a for a in arrays if a.ndim == 3 and a.shape != out.shape and a.shape[1:] == (1, out.shape[-1])]
+    alike = len(whole) + len(rows) == len(arrays) + 1 and all(a.flags.c_contiguous for a in whole)
+    if len(out) == 1 or not rows or not alike:
+        return 1
+    B, n = out.shape[1:]
+    return max((k for k in range(1, ROWS + 1) if B % k == 0 and k * n <= NUMBERS), default=1)
+
+
+def _together(array: Any, k: int) -> Any:
+    """An array (R, B, n) as (R, B / k, k n)."""
+    R, B, n = array.shape
+    return array.reshape(R, B // k, k * n)
+
+
+NUMPY_PREPARED: dict[str, Callable[..., Calls]] = {
+    **{f.__name__: f for f in (bmm, bmm_tn, bmm_nt, row_sum, batch_sum, row_max, gather, maximum)},
+    **{f.__name__: elementwise(f) for f in (np.add, np.subtract, np.multiply, np.divide)},
+}
+"""Name of an operation of `linalg` or NumPy -> what it comes to."""
