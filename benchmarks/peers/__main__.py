@@ -32,7 +32,7 @@ RIVALS = {
     "scikit-learn": ("sklearn_rivals", "ScikitLearn"),
 }
 STACKED = {"PyTorch eager": "PyTorch loop", "JAX jit": "jax.vmap", "JAX scan": "jax.vmap + scan"}
-PAUSE, TURN = 0.05, 0.06  # seconds between two turns, and of a turn
+PAUSE, TURN = 0.1, 0.3  # seconds between two turns, and of a turn
 
 
 def main() -> None:
