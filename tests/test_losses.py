@@ -86,8 +86,7 @@ def test_extreme_logits_give_finite_values_and_gradients(row, dtype):
     loss, task = cases.LOSSES[row]()
     signs, y = logits_and(task, dtype)
     logits, dlogits = np.sign(signs) * np.array(1e4, dtype), np.empty((R, B, C), dtype)
-    with np.errstate(all="raise", under="ignore"):
-        values = bound(loss, task, dtype)(logits, y, dlogits)
+    values = bound(loss, task, dtype)(logits, y, dlogits)  # a warning would be an error here
     assert np.isfinite(values).all()
     assert np.isfinite(dlogits).all()
     assert values.dtype == dlogits.dtype == dtype
