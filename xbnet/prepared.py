@@ -7,7 +7,8 @@ What can be done once for them is done once, always to the same bits:
 - Where an operand has to be stretched, NumPy prepares for long and walks row by row. So a number becomes an array
   without axes, and a narrow row or column of one network is copied to all places first. For a stack this would cost
   what it saves; a narrow row of each network (a bias) is copied a few times over, and taken for a few rows at once.
-- `maximum` with a number has no vector instructions in NumPy, with an array it has: three times as fast.
+- `maximum` and `minimum` with a number have no vector instructions in NumPy, with an array they have: three times
+  as fast.
 
 Each function here takes the arguments of an operation and gives the calls, without arguments, that do it.
 """
@@ -27,7 +28,7 @@ ROWS, NUMBERS = 8, 128
 """Up to so many rows of a network in a stack, of so many numbers together, are taken as one."""
 
 PIECE = 1 << 14
-"""Numbers that `maximum` takes at a time."""
+"""Numbers that `maximum` and `minimum` take at a time."""
 
 Calls = list[Callable[[], Any]]
 
@@ -81,13 +82,17 @@ def row_max(x: Any, out: Any, index: Any, work: Any) -> Calls:
     return [partial(x.argmax, 2, index), add, *gather(x.reshape(-1), work, out.reshape(index.shape))]
 
 
-def maximum(a: Any, b: Any, out: Any) -> Calls:
-    """See `numpy.maximum`."""
-    if not (isinstance(b, float) and a.flags.c_contiguous and out.flags.c_contiguous):
-        return [partial(np.maximum, a, b, out=out)]  # NumPy wants this one's `out` by name
-    numbers, a, out = _numbers((PIECE,), b, out.dtype), a.reshape(-1), out.reshape(-1)
-    pieces = [slice(i, min(i + PIECE, len(a))) for i in range(0, len(a), PIECE)]
-    return [partial(np.maximum, a[at], numbers[: at.stop - at.start], out=out[at]) for at in pieces]
+def extremum(operation: Callable[..., Any]) -> Callable[..., Calls]:
+    """For `numpy.maximum` and `numpy.minimum`, which want their `out` by name."""
+
+    def prepare(a: Any, b: Any, out: Any) -> Calls:
+        if not (isinstance(b, float) and a.flags.c_contiguous and out.flags.c_contiguous):
+            return [partial(operation, a, b, out=out)]
+        numbers, a, out = _numbers((PIECE,), b, out.dtype), a.reshape(-1), out.reshape(-1)
+        pieces = [slice(i, min(i + PIECE, len(a))) for i in range(0, len(a), PIECE)]
+        return [partial(operation, a[at], numbers[: at.stop - at.start], out=out[at]) for at in pieces]
+
+    return prepare
 
 
 def elementwise(operation: Callable[..., Any]) -> Callable[..., Calls]:
@@ -137,7 +142,8 @@ def _together(array: Any, k: int) -> Any:
 
 
 NUMPY_PREPARED: dict[str, Callable[..., Calls]] = {
-    **{f.__name__: f for f in (bmm, bmm_tn, bmm_nt, row_sum, batch_sum, row_max, gather, maximum)},
+    **{f.__name__: f for f in (bmm, bmm_tn, bmm_nt, row_sum, batch_sum, row_max, gather)},
+    **{f.__name__: extremum(f) for f in (np.maximum, np.minimum)},
     **{f.__name__: elementwise(f) for f in (np.add, np.subtract, np.multiply, np.divide)},
 }
 """Name of an operation of `linalg` or NumPy -> what it comes to."""
