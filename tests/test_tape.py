@@ -1,5 +1,8 @@
 """Steps that are played from a tape: the same bits as steps that are run, and never those of other arrays."""
 
+import inspect
+import sys
+
 import cases
 import numpy as np
 import pytest
@@ -208,6 +211,52 @@ def test_select_and_release_start_anew():
     steps.step()
     steps.network.release()
     assert all(tape.x is not x for tape in steps.network._tapes.values())
+
+
+class CutShort(BaseException):
+    """As Ctrl-C."""
+
+
+def cut_short_at(k, act):
+    """Whether `act` was cut short at its k-th call."""
+    count = 0
+
+    def watch(frame, event, argument):
+        nonlocal count
+        generator = frame.f_code.co_flags & inspect.CO_GENERATOR  # what is raised while one is closed is lost
+        ours = frame.f_globals["__name__"].startswith("xbnet.")
+        count += ours and not generator and event in ("call", "c_call")
+        if count == k:
+            count += 1
+            raise CutShort
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        act()
+    except CutShort:
+        return True
+    finally:
+        sys.setprofile(before)
+    return False
+
+
+def test_a_step_that_is_cut_short_anywhere_spoils_none_after_it():
+    """Ctrl-C, or an error of NumPy: neither half a tape stays behind, nor buffers of two sizes."""
+    sizes = [B, B, B, B, 2]
+
+    def losses(steps):
+        steps.network.theta[...], steps.optimizer.state["velocity"][...] = 0.1, 0
+        steps.rng = np.random.default_rng(1)
+        return np.concatenate([steps.step(size=size)[0] for size in [*sizes, B]], axis=1)
+
+    make = lambda: Steps(NETWORKS["tanh"](), xbnet.SoftmaxCrossEntropy(), "numpy")  # noqa: E731
+    expected, k, going = losses(make()), 0, True
+    while going:
+        steps, k = make(), k + 1
+        going = cut_short_at(k, lambda steps=steps: [steps.step(size=size) for size in sizes])
+        np.testing.assert_array_equal(losses(steps), expected, err_msg=f"cut short at call {k}")
+    assert k > 300
 
 
 def test_operations_that_make_new_arrays_are_refused():

@@ -130,8 +130,6 @@ class Network:
         """A number, or one per replica, as a device column (R, 1), within what the network's dtype can hold."""
         return self.backend.asarray(replica_values(where, value, self.replicas, self.dtype)[:, None], self.dtype)
 
-    # -- views -----------------------------------------------------------------------------------------------------
-
     @property
     def theta(self) -> Any:
         """(R, P)."""
@@ -167,11 +165,12 @@ class Network:
             if self._activations.nbytes() != before:  # nobody shall go on holding the old memory
                 self._buffers.clear()
                 self._forget_tapes()
-            self._buffers[B] = [{n: a for (j, n), a in carved.items() if j == k} for k in range(len(self.layers))]
             self._tapeable = bool(self.backend.prepared) and all(layer.tapeable() for layer in self.layers)
+            self._buffers[B] = [{n: a for (j, n), a in carved.items() if j == k} for k in range(len(self.layers))]
+        self._batch, self._ready, self._held = -1, False, None  # cut short, this leaves buffers of several sizes
         for layer, arrays in zip(self.layers, self._buffers[B], strict=True):
             layer.__dict__.update(arrays)
-        self._batch, self._ready, self._held = B, False, None
+        self._batch = B
 
     def _use_backward(self) -> list[Any]:
         """Gradients between the layers, for the last forward's batch: two pieces of memory, used in turn."""
