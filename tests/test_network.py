@@ -169,6 +169,11 @@ SEEDS = "rng: expected an integer >= 0, a SeedSequence, a Generator or None, got
         (lambda: cases.network(replicas=3).select([3]), "Network.select: expected replicas in [0, 3), got [3]"),
         (lambda: cases.network(replicas=3).select([-1]), "Network.select: expected replicas in [0, 3), got [-1]"),
         (lambda: cases.network(replicas=3).select([]), "Network.select: expected replicas in [0, 3), got []"),
+        (lambda: cases.network(replicas=3).select([1.5]), "Network.select: expected replicas in [0, 3), got [1.5]"),
+        (
+            lambda: cases.network(replicas=3).select([True, False, True]),
+            "Network.select: expected replicas in [0, 3), got [True, False, True]",
+        ),
     ],
 )
 def test_bad_settings(make, line):

@@ -294,8 +294,8 @@ class Network:
 
     def select(self, rows: Sequence[int] | np.ndarray, *, successor: bool = False) -> Network:
         """A new network of the replicas `rows`: copies, but a `successor` takes over streams and the memory of grad."""
-        index = np.asarray(rows, dtype=int)
-        if index.ndim != 1 or not len(index) or not np.all((index >= 0) & (index < self.replicas)):
+        index = np.asarray(rows)
+        if index.ndim != 1 or index.dtype.kind not in "iu" or not set() < {*index.tolist()} <= {*range(self.replicas)}:
             raise ConfigError(f"Network.select: expected replicas in [0, {self.replicas}), got {rows!r}")
         twin = object.__new__(type(self))  # `copy.copy` would go by `__setstate__`, and make all R replicas first
         twin.__dict__.update(self.__dict__, replicas=len(index), seeds=tuple(self.seeds[i] for i in index))
