@@ -326,9 +326,9 @@ class Network:
 
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
-        names = ("_bare", "n_inputs", "replicas", "backend", "dtype", "seeds", "link", "streams")
+        names = ("_bare", "n_inputs", "replicas", "backend", "dtype", "seeds", "link")
         arrays = {"theta": self.backend.to_host(self.theta).copy(), "state": self.backend.to_host(self.state).copy()}
-        return {name: self.__dict__[name] for name in names} | arrays
+        return {name: self.__dict__[name] for name in names} | arrays | {"streams": copy.deepcopy(self.streams)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         theta, statistics = state.pop("theta"), state.pop("state")
