@@ -112,6 +112,15 @@ def test_sample_weights_groups_scorers_and_train_scores():
     assert again.best_score_ > 0
 
 
+@pytest.mark.parametrize("scoring", [None, "neg_log_loss", ["accuracy", "neg_log_loss"]])
+def test_scores_are_weighted_where_grid_search_weighs_them(scoring):
+    weights = np.random.default_rng(0).integers(0, 3, len(X)).astype(float)
+    settings = {"scoring": scoring, "refit": "accuracy" if isinstance(scoring, list) else True, "cv": 3}
+    grid = {"alpha": [0, 0.1], "learning_rate_init": [0.001, 0.1]}
+    stacked, looped = both(classifier(), grid, {"sample_weight": weights}, return_train_score=True, **settings)
+    assert_same_search(stacked, looped)
+
+
 def test_random_search_draws_the_same_configurations():
     space = {"learning_rate_init": stats.loguniform(1e-3, 1), "alpha": [0, 0.1]}
     with threadpool_limits(limits=1, user_api="blas"):
