@@ -118,6 +118,24 @@ def test_any_member_of_any_sweep_equals_its_solo_run(case):
     xbnet.assert_replica_equal(result)
 
 
+def test_keys_that_only_some_members_have(data):
+    own = {
+        "init_scale": 3.0,
+        "l1": 0.01,
+        "l2": 0.1,
+        "label_smoothing": 0.2,
+        "clip_norm": 0.1,
+        "dropout": 0.5,
+        "lr": 0.5,
+        "weight_seed": 5,
+        "order_seed": 6,
+    }
+    result = xbnet.sweep([{}, *({key: value} for key, value in own.items())], data, epochs=2, workers=1)
+    xbnet.assert_replica_equal(result)
+    ends = {result.place(i)[0].theta[result.place(i)[1]].tobytes() for i in range(len(result))}
+    assert len(ends) == len(result)  # each key has an effect
+
+
 def test_company_position_and_chunks_change_nothing(data):
     space = {"lr": [0.01, 0.3, 1000.0], "l2": [0, 0.01], "hidden": [(5,), (4, 3)]}
     fixed = {"seeds": 2, "epochs": 6, "patience": 2, "dropout": 0.1}
