@@ -120,7 +120,7 @@ class BoundBatchPenalty:
         self._calls: dict[int, Calls] = {}  # rows of a batch whose weights are 1 -> what is done then
         self.active = bool(alphas.any()) and n > 0
         self._alpha = network.per_replica("alpha", alphas)[:, :, None]
-        self._largest = network.per_replica("alpha", np.inf)
+        self._largest, self._tiny = network.per_replica("alpha", np.inf), float(np.finfo(network.dtype).tiny)
         # Divided in float64 and then rounded, once per divisor.
         shape = () if R == 1 and network.backend.name == "numpy" else (R, 1)  # which need not be stretched
         self._alpha_over = Made(lambda divisor: network.per_replica("alpha", alphas / divisor).reshape(shape))
@@ -141,11 +141,13 @@ class BoundBatchPenalty:
         elif loss.weighted:
             total = self._total[: loss.w.shape[0]]
             self.linalg.batch_sum(loss.w, total)
-            self._add((self._alpha / total)[:, 0], B / total)
+            some, total = self.xp.sign(total), self.xp.maximum(total, self._tiny)  # no weight: no penalty, not 1 / 0
+            self._add((self._alpha * some / total)[:, 0], B * some / total)
         else:
             factor = self._alpha_over[(B,)]
-            with Recording([self] if self._prepared else (), self._prepared) as self._calls[B]:
+            with Recording([self] if self._prepared else (), self._prepared) as calls:
                 self._add(factor)
+            self._calls[B] = calls
 
     def _add(self, factor: Any, rows: Any = None) -> None:
         xp = self.xp
