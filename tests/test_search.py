@@ -12,6 +12,8 @@ from threadpoolctl import threadpool_limits
 
 import xbnet
 from xbnet import StackedSearchCV, XBClassifier, XBRegressor
+from xbnet.estimators.stack import start
+from xbnet.layers import BATCH
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = load_iris(return_X_y=True)
@@ -84,6 +86,32 @@ def test_what_differs_within_a_stack():
         {"solver": ["sgd"], "momentum": [0, 0.5, 0.9]},
     ]
     assert_same_search(*both(classifier(), grid, cv=2))
+
+
+class Times(xbnet.Layer):
+    """A layer of a user's own, whose `repr` does not tell by what it multiplies."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def buffers(self):
+        return {"y": (BATCH, self.n_inputs)}
+
+    def forward(self, x, training):
+        return self.xp.multiply(x, self.factor, out=self.y)
+
+    def backward(self, dy, dx):
+        if dx is not None:
+            self.xp.multiply(dy, self.factor, out=dx)
+
+
+def test_layers_of_ones_own_are_told_apart_by_what_they_hold():
+    grid = {"hidden_layer_sizes": [(4, Times(0.0)), (4, Times(3.0))], "learning_rate_init": [0.01, 0.1]}
+    assert_same_search(*both(classifier(), grid, cv=2))
+    layers = [(xbnet.Linear(4, "tanh", initializer="normal:0.1"), Times(factor)) for factor in (1.0, 1.0, 2.0)]
+    with threadpool_limits(limits=1, user_api="blas"):
+        tasks = [start(classifier(hidden_layer_sizes=sizes), 0, X, Y) for sizes in layers]
+    assert [task.bucket() == tasks[0].bucket() for task in tasks] == [True, True, False]
 
 
 def test_folds_of_a_pipeline_are_standardized_by_their_own_training_part():
