@@ -266,6 +266,18 @@ def test_operations_that_make_new_arrays_are_refused():
     assert calls == []
 
 
+@pytest.mark.parametrize("name", ["add", "cumsum", "take", "sum", "clip"])
+def test_results_go_to_out_wherever_a_function_has_its_place(name):
+    operands = {"add": (2.0,), "take": (np.array([2, 0, 1]),), "clip": (0, 1), "sum": ()}.get(name, ())
+    x, calls = np.arange(3.0), []
+    out = np.empty(() if name == "sum" else 3)
+    getattr(Recorder(np, calls, {}), name)(x, *operands, out=out)
+    expected = out.copy()
+    out.fill(np.nan)
+    play(calls)
+    np.testing.assert_array_equal(out, expected)
+
+
 def test_recording_gives_back_what_it_borrowed():
     layer = xbnet.Network([xbnet.Linear(2)], 2, rng=0).layers[0]
     before = layer.xp, layer.linalg

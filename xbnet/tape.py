@@ -86,7 +86,7 @@ class Recorder:
         def recorded(*arguments: Any, **keywords: Any) -> Any:
             if name in self._prepared:
                 self._calls += self._prepared[name](*arguments, **keywords)
-            elif set(keywords) == {"out"}:
+            elif set(keywords) == {"out"} and hasattr(operation, "nin"):  # a ufunc's `out` comes behind its operands
                 self._calls.append(partial(operation, *arguments, keywords["out"]))  # by position it is quicker
             elif "out" in keywords or name == "copyto":
                 self._calls.append(partial(operation, *arguments, **keywords))
