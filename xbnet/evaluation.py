@@ -14,9 +14,10 @@ from .streaming import place
 
 
 def means(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Loss and accuracy (R,) from sums (S, R, 3) of w * value, w * hit, w."""
+    """Loss and accuracy (R,) from sums (S, R, 3) of w * value, w * hit, w; NaN where all weights are 0."""
     total = sums.sum(axis=0)
-    return total[:, 0] / total[:, 2], total[:, 1] / total[:, 2]
+    with np.errstate(invalid="ignore"):
+        return total[:, 0] / total[:, 2], total[:, 1] / total[:, 2]
 
 
 def sum_batches(network: Network, bound: Loss, batches: InOrder, sums: Any, outputs: np.ndarray | None = None) -> None:
