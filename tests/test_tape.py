@@ -104,6 +104,16 @@ def test_played_losses_give_the_same_bits(name, replicas):
     assert any(calls for _, calls in taped.loss._tapes.values()) == (name != "weighted")
 
 
+def test_logits_in_another_order_are_not_taped():
+    """What finds the largest needs them in C order, and would be handed a copy, for good."""
+    net = xbnet.Network([xbnet.Linear(C)], INPUTS, rng=0)
+    loss, labels = xbnet.SoftmaxCrossEntropy().bind(net), np.full((1, B), C - 1)
+    logits = np.empty((1, C, B), np.float32).swapaxes(1, 2)
+    for scale in (1, 1, 1e3, 1e4):
+        logits[...] = scale * np.arange(B * C).reshape(1, B, C)
+        assert np.all(np.isfinite(loss(logits, labels)))
+
+
 def test_whatever_comes_between():
     """Evaluations, other batches and sizes, gradients by x: each time the tape starts anew, or is not asked."""
     taped, run = both(NETWORKS["residual"], xbnet.SoftmaxCrossEntropy)
