@@ -66,6 +66,7 @@ def evaluate(
     (part,) = place("evaluate", network.backend, network.dtype, samples, device_memory, least=rows)
     batches = InOrder(network.backend, part, min(rows, part.n))
     sums = network.backend.xp.zeros((batches.steps, network.replicas, 3, 1), dtype=network.dtype)
-    sum_batches(network, bound, batches, sums)
+    with network._lock:  # see `run_rows`
+        sum_batches(network, bound, batches, sums)
     values = means(network.backend.to_host(sums)[..., 0].astype(float))
     return dict(zip(("loss", "accuracy"), values, strict=True))

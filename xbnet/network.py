@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -104,7 +105,7 @@ class Network:
     def _allocate(self, grad: Any = None) -> None:
         """Make all arrays (but for a given `grad`), and copies of the bare layers that work on them."""
         xp, R = self.backend.xp, self.replicas
-        self.layers = [copy.copy(layer) for layer in self._bare]
+        self.layers, self._lock = [copy.copy(layer) for layer in self._bare], threading.RLock()  # for who predicts
         self.n_parameters = sum(spec.size for spec in self.specs)
         self.n_weights = sum(spec.size for spec in self.specs if spec.is_weight)
         self._theta = xp.zeros((R, self.n_parameters), dtype=self.dtype)
