@@ -372,6 +372,12 @@ def test_prepared_extrema_have_the_same_bits(name, size, dtype, strided):
         np.testing.assert_array_equal(out, getattr(np, name)(a, other))
 
 
+def test_prepared_extrema_stretch_what_replicas_share():
+    out = np.full((3, 2, 4), np.nan)
+    play(NUMPY_PREPARED["maximum"](np.full((1, 2, 4), -1.0), 0.5, out=out))
+    np.testing.assert_array_equal(out, np.full((3, 2, 4), 0.5))
+
+
 @pytest.mark.parametrize("row", cases.LAYERS)
 def test_fit_is_the_same_with_and_without(row):
     histories = []
