@@ -41,6 +41,8 @@ def test_figures_by_name():
     assert one["train_loss"].shape == (2,)
     assert two["train_loss"].shape == (2, 2)
     assert two["seconds"].shape == one["seconds"].shape == (2,)
+    with pytest.raises(ConfigError, match="history: unknown figure 'val_los'; did you mean 'val_loss'"):
+        one["val_los"]
     assert two.seconds == pytest.approx(two["seconds"].sum())
 
 
