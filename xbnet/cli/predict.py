@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..checkpoint import Model, load_model
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..predictions import FORMATS, Score, open_rows, open_writer
 from ..predictions.readers import Chunk
 from .arguments import count
@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
         for chunk in open_rows(args.data, model.network.n_inputs, args.target, args.part, model.features):
             rows += len(chunk.x)
             predict_chunk(args.data, model, names, chunk, score, write)
+        if not rows:
+            raise DataError(f"{args.data}: expected at least one row, got none")
     report(args, score, rows, time.perf_counter() - started)
     return 0
 
