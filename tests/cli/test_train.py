@@ -125,6 +125,11 @@ ERRORS = {
         "train: argument --hidden: expected whole numbers >= 1 like 10,7, or none, got '10,x'; "
         "see `xbnet train --help`",
     ),
+    "several rates": (
+        ["train", "--lr", "0.1,0.2"],
+        "train: argument --lr: expected a number, got '0.1,0.2'; several at once are for xbnet sweep; "
+        "see `xbnet train --help`",
+    ),
     "activation": (
         ["train", "--activation", "tahn"],
         r"activation: unknown activation 'tahn'; did you mean 'tanh'\? known are .*",
@@ -188,6 +193,18 @@ ERRORS = {
     "dtype": (["train", "--dtype", "int8"], "Network: expected dtype 'float32' or 'float64', got 'int8'"),
     "config missing": (["train", "--config", "no.toml"], r"--config no\.toml: can't be read \(No such file.*\)"),
 }  # fmt: skip
+
+
+def test_flags_turn_off_what_a_config_has_on(capsys, tmp_path):
+    (tmp_path / "c.toml").write_text("standardize = true\nbatch-norm = true\nepochs = 1\n")
+    config = ["train", "--config", tmp_path / "c.toml", "--quiet", "--json"]
+    sizes = [json.loads(run(capsys, *config, *more)[1])["parameters"] for more in ([], ["--no-batch-norm"])]
+    assert sizes == [211, 177]
+    for flag in ("--no-standardize", "--no-tensorboard"):
+        assert run(capsys, *config, flag)[0] == 0
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "--no-" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("case", ERRORS)

@@ -78,9 +78,15 @@ def show_model(args: argparse.Namespace) -> int:
     names = f": {_some(model.features)}" if model.features else ""
     print(f"inputs: {network.n_inputs}, {'standardized first' if model.preparation else 'as they are'}{names}")
     if history is not None:
-        figures = [f"{name} {value}" for name, value in brief(history).items()]
+        figures = [f"{name} {_short(value)}" for name, value in brief(history).items()]
         print(f"history: {', '.join(figures)}")
     return 0
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return _some([_short(one) for one in value])
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _some(names: Sequence[Any]) -> str:

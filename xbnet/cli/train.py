@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint-every", type=flags.positive, metavar="N", help="keep the run's state in --out every N epochs"
     )
     group.add_argument("--resume", metavar="DIR", help="go on with the run that was kept with --out DIR")
-    group.add_argument("--tensorboard", action="store_true", help="write event files for TensorBoard to --out")
+    flags.switch(group, "--tensorboard", "write event files for TensorBoard to --out")
     group.add_argument("--json", action="store_true", help="print the result as one JSON object")
     group.add_argument("--quiet", action="store_true", help="no progress bar, no table")
 
