@@ -94,15 +94,8 @@ def _some(names: Sequence[Any]) -> str:
 
 
 def _load(name: str) -> Model:
-    """The model in a file; for other files and for folders, the error says what would show them."""
+    """The model in a file; for files of data, the error says what would show them."""
     path = Path(name)
-    if path.is_dir():
-        inner = path / "model.safetensors"
-        if inner.is_file():
-            raise DataError(f"{path}: is the folder of a run; show its network with: xbnet info {inner}")
-        raise DataError(
-            f"{path}: is a folder; expected a file of xbnet.save, as model.safetensors of xbnet train --out"
-        )
     try:
         return load_model(name)
     except DataError as error:
