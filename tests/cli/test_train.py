@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from xbnet import load_model
 from xbnet.cli import main
 
 FIELDS = {
@@ -241,6 +242,19 @@ def test_divergence_ends_with_1_and_says_where(capsys):
         r"smaller learning rate, clip_norm, or standardized inputs; the last good weights are kept\n",
         err,
     ), err
+
+
+@pytest.mark.parametrize("schedule", ["constant", "warmup:epochs=10"])
+def test_divergence_keeps_the_last_good_weights_in_the_folder(capsys, tmp_path, schedule):
+    flags = ["--data", "peaks", "--loss", "mse", "--activation", "relu", "--optimizer", "nesterov", "--epochs", 30]
+    code, out, err = run(capsys, "train", *flags, "--lr", 20, "--schedule", schedule, "--out", tmp_path)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    model = load_model(tmp_path / "model.safetensors")
+    assert np.isfinite(model.network.theta).all()
+    assert json.loads((tmp_path / "result.json").read_text())["status"] == "diverged"
+    assert len((tmp_path / "history.jsonl").read_text().splitlines()) == len(model.history)
+    assert (len(model.history) > 1) == (schedule != "constant")
+    assert {"config.toml", "curves.png"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_results_on_stdout_progress_on_stderr_from_a_process(tmp_path):

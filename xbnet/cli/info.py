@@ -85,7 +85,7 @@ def show_model(args: argparse.Namespace) -> int:
 
 def _short(value: Any) -> str:
     if isinstance(value, list):
-        return _some([_short(one) for one in value])
+        return f"[{_some([_short(one) for one in value])}]"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
