@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-BLOCK = 1 << 15
-"""Numbers of theta that are updated at a time, at most."""
+BLOCK = 1 << 17
+"""Numbers of theta that are updated at a time by a rule without state; each slot of state halves them."""
 
 
 @dataclass
@@ -28,8 +28,9 @@ def cut_blocks(network: Any, state: dict[str, Any]) -> Iterator[Block]:
     A device takes it whole.
     """
     R, P = network.theta.shape
-    whole = network.backend.name != "numpy" or R * P <= BLOCK
-    height, width = (R, P) if whole else (max(1, BLOCK // max(P, 1)), min(P, BLOCK))
+    size = max(1, BLOCK >> len(state))
+    whole = network.backend.name != "numpy" or size >= R * P
+    height, width = (R, P) if whole else (max(1, size // max(P, 1)), min(P, size))
     work = network.backend.xp.zeros((height, width), dtype=network.dtype)
     for row in range(0, R, max(height, 1)):
         for column in range(0, max(P, 1), max(width, 1)):

@@ -85,7 +85,7 @@ class Recorder:
         def recorded(*arguments: Any, **keywords: Any) -> Any:
             if name in self._prepared:
                 self._calls += self._prepared[name](*arguments, **keywords)
-            elif set(keywords) == {"out"} and name not in ("maximum", "minimum"):  # NumPy wants theirs by name
+            elif set(keywords) == {"out"}:
                 self._calls.append(partial(operation, *arguments, keywords["out"]))  # by position it is quicker
             elif "out" in keywords or name == "copyto":
                 self._calls.append(partial(operation, *arguments, **keywords))
