@@ -252,3 +252,12 @@ def test_a_penalty_of_others_leaves_the_cost_of_huge_weights_alone(data):
     result = xbnet.sweep(space, data, init_scale=1e22, lr=0, epochs=2)
     assert np.isfinite(result.history(0)["train_cost"]).all()
     xbnet.assert_replica_equal(result)
+
+
+def test_no_such_member_is_one_line():
+    result = xbnet.sweep({"lr": [0.1]}, make_data(), epochs=1)
+    with pytest.raises(xbnet.ConfigError, match=r"^sweep: expected a member from 0 to 0, got 3$"):
+        xbnet.assert_replica_equal(result, [3])
+    with pytest.raises(xbnet.ConfigError, match=r"^assert_replica_equal: expected the result of a sweep, got int$"):
+        xbnet.assert_replica_equal(3)
+    xbnet.assert_replica_equal(result, np.int64(0))
