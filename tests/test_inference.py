@@ -8,8 +8,10 @@ import pytest
 import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lines import refuses
 
 import xbnet
+from xbnet.errors import DataError
 from xbnet.inference import CACHE, FEWEST_ROWS, MOST_ROWS, chunk_rows, run_rows
 from xbnet.links import LINKS
 from xbnet.tape import MOST_TAPES
@@ -98,3 +100,17 @@ def test_no_rows_at_all(row):
     network = cases.network(row, replicas=2)
     for _ in range(3):
         assert network.predict_proba(np.zeros((0, cases.N_INPUTS))).shape == (2, 0, cases.N_CLASSES)
+
+
+@pytest.mark.parametrize(("bad", "said"), [(np.nan, "nan"), (-np.inf, "-inf"), (1e300, "inf")])
+def test_rows_that_are_not_finite_are_named(bad, said):
+    network = cases.network(dtype="float32")
+    x = np.ones((network.chunk_rows + 9, 4))
+    x[-2, 3] = bad
+    for predict in (network.predict, network.predict_proba):
+        with refuses(
+            DataError,
+            f"Network.predict: expected numbers that are finite in float32, got {said} in row {len(x) - 2}, column 3; "
+            "drop or fill such rows",
+        ):
+            predict(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -
     Raises
     ------
     ShapeError, DataError
-        x has another shape, or no numbers in it.
+        x has another shape, or there is something in it that is no number, or none that the network's dtype can hold.
     """
     x = np.asarray(x)
     expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
@@ -44,7 +45,13 @@ def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -
         for start in range(0, max(N, 1), step):
             part = x[start : start + step]
             rows = _chunk(network, len(part))
-            rows[0] = part if backend.name == "numpy" else backend.asarray(part, network.dtype)
+            if backend.name == "numpy":
+                rows[0] = part
+                _check_finite(rows[0], start)
+            else:
+                part = np.ascontiguousarray(part, network.dtype)
+                _check_finite(part, start)
+                rows[0] = backend.asarray(part)
             done = finish(backend.to_host(network.forward(rows)))
             if out is None:
                 out = np.empty((R, N, *done.shape[2:]), done.dtype)
@@ -57,3 +64,19 @@ def _chunk(network: Any, n: int) -> Any:
     shape = (1, n, network.n_inputs)
     rows = network._chunks.get(n)
     return network._chunks.keep(n, network.backend.xp.empty(shape, dtype=network.dtype)) if rows is None else rows
+
+
+@cache
+def _zeros(n: int, dtype: Any) -> np.ndarray:
+    return np.zeros(n, dtype)
+
+
+def _check_finite(rows: np.ndarray, first: int) -> None:
+    """Raise `DataError` unless the contiguous rows (n, I) are finite; they begin with row `first` of all."""
+    if rows.reshape(-1).dot(_zeros(rows.size, rows.dtype)) == 0:  # one pass; 0 times what is not finite is NaN
+        return
+    row, column = np.argwhere(~np.isfinite(rows))[0]
+    raise DataError(
+        f"Network.predict: expected numbers that are finite in {rows.dtype}, got {rows[row, column]} in row "
+        f"{first + row}, column {column}; drop or fill such rows"
+    )

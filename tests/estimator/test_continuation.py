@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import make_classification
 from sklearn.neural_network import MLPClassifier
 
-from xbnet import ConfigError, XBClassifier, XBRegressor
+from xbnet import ConfigError, DivergenceError, XBClassifier, XBRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -128,3 +128,55 @@ def test_learning_rate_and_more_may_change():
     theta = model.network_.theta.copy()
     model.set_params(learning_rate_init=0.0, alpha=0.0, tol=0.0).fit(X, Y)
     np.testing.assert_array_equal(model.network_.theta, theta)
+
+
+class Disturbed(XBClassifier):
+    """In the epoch of that number, Ctrl-C is pressed after some steps."""
+
+    epoch = 4
+
+    def _trainer(self, *arguments, **settings):
+        trainer = super()._trainer(*arguments, **settings)
+        steps = trainer.optimizer.step
+
+        def step(*more):
+            if len(trainer.history) == self.epoch - 1 and trainer.optimizer.steps % 4 == 2:
+                raise KeyboardInterrupt
+            steps(*more)
+
+        trainer.optimizer.step = step
+        return trainer
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_an_interrupted_fit_is_one_of_fewer_epochs(early_stopping):
+    settings = {"max_iter": 50, "batch_size": 50, "random_state": 0, "early_stopping": early_stopping}
+    with pytest.warns(UserWarning, match="^Disturbed: interrupted after 3 epochs; it can predict, and go on$"):
+        model = Disturbed(warm_start=True, **settings).fit(X, Y)
+    assert len(model.loss_curve_) == len(model.history_) == model.n_iter_ == 3
+    assert model.loss_curve_ == XBClassifier(**settings).fit(X, Y).loss_curve_[:3]
+    assert np.isfinite(model.predict_proba(X)).all()
+    model.epoch = 0
+    model.fit(X, Y)
+    assert len(model.loss_curve_) == len(model.history_) == model.n_iter_ > 3
+    assert model.loss_curve_[-1] < model.loss_curve_[2]
+
+
+def test_an_interrupt_before_the_first_epoch_is_over_goes_on():
+    model = Disturbed(batch_size=50)
+    model.epoch = 1
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+
+
+def test_after_divergence_the_curves_are_of_one_length():
+    model = XBClassifier(solver="sgd", warm_start=True, max_iter=5, batch_size=20, random_state=0).fit(X, Y)
+    model.learning_rate_init = 1e30
+    with pytest.raises(DivergenceError):
+        model.fit(X, Y)
+    assert model.n_iter_ == len(model.history_)
+    model.learning_rate_init = 0.001
+    before = len(model.history_)
+    model.fit(X, Y)
+    assert model.n_iter_ == len(model.history_) == before + 5
+    assert np.isfinite(model.loss_)

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from ..datasets import Part
-from ..errors import ConfigError
+from ..errors import ConfigError, DivergenceError
 from ..history import History
 from ..network import Network
 from ..resume import pack, unpack
@@ -205,11 +205,26 @@ class XBEstimator(Predicting):
             states.append(pack(trainer, history=False) if len(trainer.rows) == self.n_members else None)
 
         trainer.before_end = keep_state  # type: ignore[method-assign]
-        for _ in range(epochs):
-            if not len(trainer.rows):
-                break
-            self._note(trainer.run_epoch(), trainer.scorer)
-            self.t_ += len(X)
+        interrupted = False
+        try:
+            for _ in range(epochs):
+                if not len(trainer.rows):
+                    break
+                self._note(trainer.run_epoch(), trainer.scorer)
+                self.t_ += len(X)
+        except DivergenceError:
+            self._run_state = None  # what there is to go on from are the last good weights
+            self.n_iter_ = len(self.history_)
+            raise
+        except KeyboardInterrupt:
+            del self.history_.records[len(self.loss_curve_) :]
+            if not self.loss_curve_:
+                raise
+            interrupted = True
+            warnings.warn(
+                f"{type(self).__name__}: interrupted after {len(self.loss_curve_)} epochs; it can predict, and go on",
+                stacklevel=3,
+            )
         converged = not len(trainer.rows)
         if not converged:
             keep_state()
@@ -223,7 +238,7 @@ class XBEstimator(Predicting):
         if self.early_stopping:
             values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, len(val[0]), -1)
             self.best_validation_score_ = self._score_members(val[1], values, val[2])
-        if stop and not converged:
+        if stop and not converged and not interrupted:
             warnings.warn(
                 f"{type(self).__name__}: {epochs} epochs (max_iter) are over and the loss still fell; "
                 "raise max_iter or learning_rate_init",
