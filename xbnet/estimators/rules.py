@@ -125,9 +125,7 @@ class BoundBatchPenalty:
         self._weights, self._grad = network.theta[:, :n], network.grad[:, :n]
         self._row = self._weights[:, None, :]
         self._work = xp.zeros((R, n), dtype=network.dtype)
-        self._square, self._sum = (xp.zeros((R, 1, 1), dtype=network.dtype) for _ in range(2))
-        self._total = xp.zeros((R, 1, 1), dtype=network.dtype)
-        self._rows = 0
+        self._square, self._sum, self._ratio = (xp.zeros((R, 1, 1), dtype=network.dtype) for _ in range(3))
 
     def add_gradient(self, loss: Any) -> None:
         """Add alpha W / (weight of the batch) to the gradient, and note the penalty."""
@@ -135,23 +133,21 @@ class BoundBatchPenalty:
         B = loss.values.shape[1]
         self.linalg.bmm_nt(self._row, self._row, self._square)
         if loss.weighted:
-            total = self._total[: loss.w.shape[0]]
-            self.linalg.batch_sum(loss.w, total)
-            factor = (self._alpha / total)[:, 0]
-            xp.multiply(self._square, B / total, out=self._square)
+            xp.divide(float(B), loss.total_weight, out=self._ratio)
+            xp.multiply(self._square, self._ratio, out=self._square)
+            xp.divide(self._alpha, loss.total_weight, out=self._ratio)
+            factor = self._ratio[:, 0]
         else:
             factor = self._alpha_over[(B,)]
         xp.add(self._sum, self._square, out=self._sum)
-        self._rows += B
         xp.multiply(weights, factor, out=self._work)
         xp.add(self._grad, self._work, out=self._grad)
 
-    def value(self) -> Any:
-        """The epoch's mean penalty per row (R, 1), on the device."""
+    def value(self, rows: int) -> Any:
+        """The mean penalty per row (R, 1) of an epoch of so many rows, on the device."""
         finite = self.xp.minimum(self._sum[:, 0], self._largest)  # so that 0 times an overflow is 0
-        mean = finite * self._alpha_over[(2 * max(1, self._rows),)]
+        mean = finite * self._alpha_over[(2 * rows,)]
         self._sum.fill(0)
-        self._rows = 0
         return mean
 
 
