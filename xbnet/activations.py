@@ -63,8 +63,8 @@ def _relu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
     if y.size <= SHORT:
         xp.sign(y, out=work[0])  # y >= 0, so both give 0 or 1
     else:
-        xp.minimum(y, 1.0, out=work[0])
-        xp.ceil(work[0], out=work[0])
+        xp.ceil(y, out=work[0])
+        xp.minimum(work[0], 1.0, out=work[0])
     xp.multiply(dy, work[0], out=dy)
 
 

@@ -76,7 +76,7 @@ class Optimizer:
         bound.values = {k: replica_values(f"{self.name}.{k}", v, network.replicas) for k, v in self.hyper.items()}
         zeros = lambda: bound.xp.zeros(network.theta.shape, dtype=network.dtype)  # noqa: E731
         bound.state = {slot: zeros() for slot in self.slots} if state is None else state
-        ours = OPTIMIZERS.get(self.name) is type(self)
+        ours = getattr(OPTIMIZERS.get(self.name), "update", None) is type(self).update  # with whatever coefficients
         bound.fused = network.backend.fused if ours else None
         bound.tapeable = ours and bool(network.backend.prepared)
         bound.steps = bound._next = bound._planned = 0

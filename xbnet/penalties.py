@@ -8,6 +8,7 @@ import numpy as np
 
 from .errors import ConfigError
 from .replicas import numbers, replica_values, select_values
+from .tape import Calls, Recording, play
 
 
 class Penalty:
@@ -43,7 +44,8 @@ class BoundPenalty:
         l2, l1 = replica_values("l2", penalty.l2, R), replica_values("l1", penalty.l1, R)
         self.uses_l2, self.uses_l1 = bool(l2.any()) and n > 0, bool(l1.any()) and n > 0
         self.active = self.uses_l2 or self.uses_l1
-        self.xp, self.linalg = xp, network.backend.linalg
+        self.xp, self.linalg, self._prepared = xp, network.backend.linalg, network.backend.prepared
+        self._calls: Calls = []
         self.columns: tuple[Any, Any] = (None, None)
         if not self.active:
             return
@@ -57,6 +59,17 @@ class BoundPenalty:
 
     def add_gradient(self, loss: Any = None) -> None:
         """Add the penalty's gradient to the network's; kinds that depend on the batch ask its `loss`."""
+        if self._calls:
+            play(self._calls)
+            return
+        with Recording([self] if self.tapeable() else (), self._prepared) as self._calls:
+            self._add_gradient()
+
+    def tapeable(self) -> bool:
+        """Whether what `add_gradient` does may be written down, see `tape`."""
+        return bool(self._prepared)
+
+    def _add_gradient(self) -> None:
         xp, work = self.xp, self._work
         if self.uses_l2:
             xp.multiply(self._weights, self.twice_l2, out=work)

@@ -20,7 +20,7 @@ from .history import PER_REPLICA, History, divergence
 from .kept import Kept
 from .losses import Loss
 from .network import Network
-from .optimizers import STEPS_AHEAD, Optimizer
+from .optimizers import Optimizer
 from .penalties import BoundPenalty, Penalty
 from .replicas import replica_seeds, replica_values, select_values, shared_streams
 from .schedules import Schedule
@@ -30,6 +30,8 @@ from .workspace import cut
 
 SCORE = "score"
 """The monitored figure that a `scorer` gives."""
+RATES_AHEAD = 512
+"""Learning rates of all replicas together that are planned at once where they stay as they are."""
 FINITE_AT_ONCE = 1 << 16
 """Weights of all replicas together that are asked at once whether they are finite."""
 
@@ -188,7 +190,7 @@ class Trainer:
             epochs = len(self.history) + np.arange(S)[:, None] / S
             self._rates = np.empty((S, len(self.rows)))
             self._rates[...] = self.lr * self.schedule.factors(epochs, self.epochs)
-            ahead = max(1, STEPS_AHEAD // self._rates.size) if constant else 1  # in a stack, planning costs little
+            ahead = max(1, RATES_AHEAD // self._rates.size) if constant else 1  # in a stack, planning costs little
             self.optimizer.plan(np.tile(self._rates, (ahead, 1)))
         return self._rates
 

@@ -17,6 +17,7 @@ from ..network import Network
 from ..optimizers import Adam
 from ..parameters import block_slices
 from ..replicas import replica_values, select_values
+from ..tape import Calls, Recording, play
 
 
 def draw_weights(network: Network, drawn: list[int], states: list[np.random.RandomState], logistic: bool) -> None:
@@ -115,7 +116,8 @@ class BoundBatchPenalty:
     def __init__(self, alpha: Any, network: Network):
         xp, R, n = network.backend.xp, network.replicas, network.n_weights
         alphas = replica_values("alpha", alpha, R)
-        self.xp, self.linalg = xp, network.backend.linalg
+        self.xp, self.linalg, self._prepared = xp, network.backend.linalg, network.backend.prepared
+        self._calls: dict[int, Calls] = {}  # rows of a batch whose weights are 1 -> what is done then
         self.active = bool(alphas.any()) and n > 0
         self._alpha = network.per_replica("alpha", alphas)[:, :, None]
         self._largest = network.per_replica("alpha", np.inf)
@@ -125,22 +127,33 @@ class BoundBatchPenalty:
         self._weights, self._grad = network.theta[:, :n], network.grad[:, :n]
         self._row = self._weights[:, None, :]
         self._work = xp.zeros((R, n), dtype=network.dtype)
-        self._square, self._sum, self._ratio = (xp.zeros((R, 1, 1), dtype=network.dtype) for _ in range(3))
+        self._square, self._sum, self._factor, self._rows = (xp.zeros((R, 1, 1), dtype=network.dtype) for _ in "abcd")
 
     def add_gradient(self, loss: Any) -> None:
         """Add alpha W / (weight of the batch) to the gradient, and note the penalty."""
-        xp, weights = self.xp, self._weights
         B = loss.values.shape[1]
-        self.linalg.bmm_nt(self._row, self._row, self._square)
         if loss.weighted:
-            xp.divide(float(B), loss.total_weight, out=self._ratio)
-            xp.multiply(self._square, self._ratio, out=self._square)
-            xp.divide(self._alpha, loss.total_weight, out=self._ratio)
-            factor = self._ratio[:, 0]
+            self._add_weighted(B, loss.total_weight)
+        elif calls := self._calls.get(B):
+            play(calls)
         else:
             factor = self._alpha_over[(B,)]
+            with Recording([self] if self._prepared else (), self._prepared) as self._calls[B]:
+                self._add(factor)
+
+    def _add_weighted(self, B: int, total: Any) -> None:
+        """Without memory of its own, so that it may be captured in a CUDA graph."""
+        self.xp.divide(self._alpha, total, out=self._factor)
+        self.xp.divide(float(B), total, out=self._rows)
+        self._add(self._factor[:, 0], self._rows)
+
+    def _add(self, factor: Any, rows: Any = None) -> None:
+        xp = self.xp
+        self.linalg.bmm_nt(self._row, self._row, self._square)
+        if rows is not None:
+            xp.multiply(self._square, rows, out=self._square)
         xp.add(self._sum, self._square, out=self._sum)
-        xp.multiply(weights, factor, out=self._work)
+        xp.multiply(self._weights, factor, out=self._work)
         xp.add(self._grad, self._work, out=self._grad)
 
     def value(self, rows: int) -> Any:
