@@ -274,10 +274,27 @@ def test_the_library_is_looked_for_where_cupy_has_it(monkeypatch):
             return type("Loaded", (), {"abs_path": path})
 
     monkeypatch.setattr(module.importlib, "import_module", {"cuda.pathfinder": Pathfinder}.__getitem__)
-    assert load_library()._name == path
+    assert load_library(12)._name == path
     monkeypatch.setattr(module.importlib, "import_module", {}.__getitem__)  # CuPy without it, a system's library
     monkeypatch.setattr(ctypes.util, "find_library", {"cublas": path}.get)
-    assert load_library()._name == path
+    assert load_library(12)._name == path
+
+
+def test_the_system_is_asked_for_cupys_version_of_cuda_first(monkeypatch):
+    from xbnet import cublas as module
+
+    def load(path):
+        asked.append(path)
+        raise OSError
+
+    for major in (12, 13):
+        asked = []
+        monkeypatch.setattr(module.importlib, "import_module", {}.__getitem__)
+        monkeypatch.setattr(ctypes.util, "find_library", {"cublas": "libcublas.so.11"}.get)
+        monkeypatch.setattr(ctypes, "CDLL", load)
+        with pytest.raises(OSError):
+            load_library(major)
+        assert asked == [f"libcublas.so.{major}", f"cublas64_{major}.dll", "libcublas.so.11"]
 
 
 def test_without_a_library_the_error_says_what_was_tried(monkeypatch):
@@ -287,4 +304,4 @@ def test_without_a_library_the_error_says_what_was_tried(monkeypatch):
     monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
     monkeypatch.setattr(module, "LIBRARIES", ("libnowhere.so.1",))
     with pytest.raises(OSError, match=r"^cuda.pathfinder: KeyError; libnowhere.so.1: cannot open shared object file"):
-        load_library()
+        load_library(12)
