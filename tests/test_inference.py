@@ -3,11 +3,14 @@
 import cases
 import numpy as np
 import pytest
+import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xbnet
 from xbnet.inference import CACHE, FEWEST_ROWS, MOST_ROWS, chunk_rows, run_rows
+from xbnet.links import LINKS
+from xbnet.tape import MOST_TAPES
 
 
 @given(st.integers(0, 10**7))
@@ -50,3 +53,24 @@ def test_labels_are_those_of_the_probabilities(link, n_outputs):
     p = network.predict_proba(x)
     expected = {"multilabel": p >= 0.5, "identity": p}.get(link, p.argmax(axis=-1))
     np.testing.assert_array_equal(network.predict(x), expected)
+
+
+def test_what_was_predicted_before_does_not_matter():
+    """Rows of equal numbers go through the same arrays; there are not many of them, and `release` lets them go."""
+    network, rng = cases.network(dtype="float64"), np.random.default_rng(0)
+    for n in [5, 5, 5, 9, 5, *range(1, 20), 5]:
+        x = rng.normal(size=(n, 4))
+        network.theta[...] += 0.1
+        fresh = cases.network(dtype="float64")
+        fresh.theta[...] = network.theta
+        np.testing.assert_array_equal(network.predict_proba(x), fresh.predict_proba(x))
+    assert 0 < len(network._chunks) <= MOST_TAPES
+    network.release()
+    assert not network._chunks
+
+
+@pytest.mark.parametrize("C", [1, 2, 4, 5, 30])
+@pytest.mark.parametrize("shape", [(1, 0), (1, 1), (2, 3), (1, 500)])
+def test_softmax(C, shape):
+    z = np.random.default_rng(0).normal(size=(*shape, C)) * 10
+    np.testing.assert_allclose(LINKS["softmax"][0](z), scipy.special.softmax(z, axis=-1), rtol=1e-14)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import xbnet
 from xbnet.activations import ACTIVATIONS, Activation
 from xbnet.linalg import numpy_linalg
-from xbnet.prepared import NUMPY_PREPARED, PIECE
+from xbnet.prepared import FEW_ROWS, NUMPY_PREPARED, PIECE
 from xbnet.tape import MOST_TAPES, Recorder, Recording, play
 
 PLAIN = xbnet.Backend("numpy", "cpu", np, numpy_linalg(np))  # never tapes
@@ -265,7 +265,7 @@ def test_prepared_products_write_where_dot_would_refuse():
 @given(
     name=st.sampled_from(["add", "subtract", "multiply", "divide"]),
     shapes=st.sampled_from(["xb", "bx", "xc", "cx", "xx", "xn", "nx", "xo", "oo", "xs", "sx", "bc", "bb", "xt"]),
-    sizes=st.tuples(st.integers(1, 3), SIZE, SIZE),
+    sizes=st.tuples(st.integers(1, 3), SIZE | st.sampled_from([FEW_ROWS, FEW_ROWS + 1, 3 * FEW_ROWS]), SIZE),
     dtype=DTYPE,
     seed=st.integers(0),
     inplace=st.booleans(),
@@ -285,15 +285,20 @@ def test_prepared_elementwise_operations_have_the_same_bits(name, shapes, sizes,
 
 
 @settings(max_examples=50, deadline=None)
-@given(size=st.sampled_from([1, 5, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 3]), dtype=DTYPE, strided=st.booleans())
-def test_prepared_maximum_has_the_same_bits(size, dtype, strided):
+@given(
+    name=st.sampled_from(["maximum", "minimum"]),
+    size=st.sampled_from([1, 5, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 3]),
+    dtype=DTYPE,
+    strided=st.booleans(),
+)
+def test_prepared_extrema_have_the_same_bits(name, size, dtype, strided):
     a = np.random.default_rng(0).normal(size=(1, size, 3)).astype(dtype)
     a[0, -1] = [np.nan, -0.0, -np.inf]
     a = a[:, :, ::2] if strided else a
     for other in (0.0, 0.01, a[:, ::-1]):
         out = np.full(a.shape, 7, dtype)
-        play(NUMPY_PREPARED["maximum"](a, other, out=out))
-        np.testing.assert_array_equal(out, np.maximum(a, other))
+        play(NUMPY_PREPARED[name](a, other, out=out))
+        np.testing.assert_array_equal(out, getattr(np, name)(a, other))
 
 
 @pytest.mark.parametrize("row", cases.LAYERS)

@@ -37,17 +37,21 @@ def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -
     if x.dtype.kind not in "fiub":
         raise DataError(f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array")
     backend, R, N, step = network.backend, network.replicas, len(x), network.chunk_rows
-    rows = backend.xp.empty(
-        (1, min(step, max(N, 1)), network.n_inputs), dtype=network.dtype
-    )  # one array for all chunks
-    out = finish(np.zeros((R, 0, network.n_outputs), network.dtype))
+    out: Any = None
     with np.errstate(over="ignore", invalid="ignore"):  # seen: a product raises the flag, and all is finite
-        for start in range(0, N, step):
-            stop = min(start + step, N)
-            part = rows if stop - start == rows.shape[1] else rows[:, : stop - start]
-            part[0] = x[start:stop] if backend.name == "numpy" else backend.asarray(x[start:stop], network.dtype)
-            done = finish(backend.to_host(network.forward(part)))
-            if not start:
+        for start in range(0, max(N, 1), step):
+            part = x[start : start + step]
+            rows = _chunk(network, len(part))
+            rows[0] = part if backend.name == "numpy" else backend.asarray(part, network.dtype)
+            done = finish(backend.to_host(network.forward(rows)))
+            if out is None:
                 out = np.empty((R, N, *done.shape[2:]), done.dtype)
-            out[:, start:stop] = done
+            out[:, start : start + step] = done
     return out[0] if R == 1 else out
+
+
+def _chunk(network: Any, n: int) -> Any:
+    """The array (1, n, I) for so many rows: the same one each time, so that forward is played from a `tape`."""
+    shape = (1, n, network.n_inputs)
+    rows = network._chunks.get(n)
+    return network._chunks.keep(n, network.backend.xp.empty(shape, dtype=network.dtype)) if rows is None else rows

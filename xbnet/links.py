@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+FEW_CLASSES = 4
+"""Up to so many, NumPy is quicker with one of them after the other than with rows that short."""
+
 
 def softmax(z: np.ndarray) -> np.ndarray:
     """Logits (..., C) -> probabilities that sum to 1 over the last axis."""
@@ -15,8 +18,13 @@ def softmax(z: np.ndarray) -> np.ndarray:
     e = z.reshape(-1, z.shape[-1]).T.copy()
     np.subtract(e, np.maximum.reduce(e, axis=0), out=e)
     np.exp(e, out=e)
-    np.divide(e, np.add.reduce(e, axis=0), out=e)
-    return e.T.reshape(z.shape)
+    total, p = np.add.reduce(e, axis=0), np.empty(e.shape[::-1], e.dtype)
+    if len(e) > FEW_CLASSES:
+        np.divide(e, total, out=p.T)
+    else:
+        for c, row in enumerate(e):
+            np.divide(row, total, out=p[:, c])
+    return p.reshape(z.shape)
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:

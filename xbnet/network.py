@@ -151,7 +151,7 @@ class Network:
         self._activations, self._gradients = (Workspace(self.backend.xp, self.dtype, self.replicas) for _ in "ab")
         self._buffers: dict[int, list[dict[str, Any]]] = {}  # batch size -> for each layer, its arrays
         self._between: dict[int, list[Any]] = {}  # batch size -> gradients between the layers
-        self._batch, self._ready = -1, False
+        self._batch, self._ready, self._chunks = -1, False, Tapes()  # rows to predict for, see `run_rows`
         self._forget_tapes()
 
     def _forget_tapes(self) -> None:

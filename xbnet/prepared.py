@@ -5,8 +5,8 @@ What can be done once for them is done once, always to the same bits:
 - The product of one network goes to `ndarray.dot`, whose call costs half of `matmul`'s; both end in the same BLAS
   routine.
 - Where an operand has to be stretched, NumPy prepares for long and walks row by row. So a number becomes an array
-  without axes, and a narrow row or column of one network is copied to all places first. For a stack this would cost
-  what it saves; a narrow row of each network (a bias) is copied a few times over, and taken for a few rows at once.
+  without axes, a narrow column of one network is copied to all places first, and a row (a bias) is copied some times
+  over and added to so many rows at once. For a stack a few narrow rows are what pays.
 - `maximum` and `minimum` with a number have no vector instructions in NumPy, with an array they have: three times
   as fast.
 
@@ -26,6 +26,9 @@ NARROW = 32
 
 ROWS, NUMBERS = 8, 128
 """Up to so many rows of a network in a stack, of so many numbers together, are taken as one."""
+
+FEW_ROWS, SHORT_ROW, FEW_NUMBERS, MANY_NUMBERS = 128, 16, 512, 8192
+"""Rows of one network that are taken as one have so many numbers together: few where many short rows are given."""
 
 PIECE = 1 << 14
 """Numbers that `maximum` and `minimum` take at a time."""
@@ -107,16 +110,16 @@ def elementwise(operation: Callable[..., Any]) -> Callable[..., Calls]:
                 operand = np.asarray(operand, dtype=out.dtype)
             elif operand.size == 1 < out.size:
                 operand = operand.reshape(())
-            elif operand.shape != out.shape and out.shape[0] == 1 and out.shape[-1] <= NARROW:
-                everywhere = np.empty(out.shape, dtype=operand.dtype)
-                calls.append(partial(everywhere.__setitem__, ..., operand))
-                operand = everywhere
             elif k > 1 and operand.shape != out.shape:
                 repeated = np.empty((len(operand), k, operand.shape[2]), dtype=operand.dtype)
                 calls.append(partial(repeated.__setitem__, ..., operand))
                 operand = repeated.reshape(len(operand), 1, -1)
             elif k > 1:
                 operand = _together(operand, k)
+            elif operand.shape != out.shape and out.shape[0] == 1 and out.shape[-1] <= NARROW:
+                everywhere = np.empty(out.shape, dtype=operand.dtype)
+                calls.append(partial(everywhere.__setitem__, ..., operand))
+                operand = everywhere
             ready.append(operand)
         return [*calls, partial(operation, *ready, _together(out, k) if k > 1 else out)]
 
@@ -124,15 +127,17 @@ def elementwise(operation: Callable[..., Any]) -> Callable[..., Calls]:
 
 
 def _rows_at_once(operands: Sequence[Any], out: Any) -> int:
-    """How many rows of a network are taken as one, where rows (R or 1, 1, n) meet arrays (R, B, n) of a stack."""
+    """How many rows of a network are taken as one, where rows (R or 1, 1, n) meet arrays (R, B, n)."""
     arrays = [operand for operand in operands if getattr(operand, "size", 1) > 1]
     whole = [a for a in (*arrays, out) if a.shape == out.shape]
     rows = [a for a in arrays if a.ndim == 3 and a.shape != out.shape and a.shape[1:] == (1, out.shape[-1])]
     alike = len(whole) + len(rows) == len(arrays) + 1 and all(a.flags.c_contiguous for a in whole)
-    if len(out) == 1 or not rows or not alike:
+    if not rows or not alike:
         return 1
-    B, n = out.shape[1:]
-    return max((k for k in range(1, ROWS + 1) if B % k == 0 and k * n <= NUMBERS), default=1)
+    R, B, n = out.shape
+    alone = FEW_NUMBERS if n <= SHORT_ROW and B > FEW_ROWS else MANY_NUMBERS
+    most = min(ROWS, NUMBERS // n) if R > 1 else alone // n
+    return max((k for k in range(1, min(most, B) + 1) if B % k == 0), default=1)
 
 
 def _together(array: Any, k: int) -> Any:

@@ -166,8 +166,9 @@ class Trainer:
             figures, sums, finite = self._figures(lr)
         seconds = time.perf_counter() - started
         record: dict[str, Any] = {"epoch": len(self.history) + 1}
-        for name in PER_REPLICA:
-            record[name] = row = np.full(self.network.replicas, np.nan)
+        empty = np.full((len(PER_REPLICA), self.network.replicas), np.nan)
+        for name, row in zip(PER_REPLICA, empty, strict=True):
+            record[name] = row
             if name in figures:
                 row[self.rows] = figures[name]
         record["seconds"] = seconds

@@ -70,19 +70,21 @@ class Graph:
         xp, optimizer, batches = trainer.live.backend.xp, trainer.optimizer, trainer.batches
         around = xp.cuda.get_current_stream()
         self.stream.wait_event(around.record())
-        with self.stream:
-            index, last = batches.by_step(batches.order())
-            table = optimizer.ahead(batches.steps)
-            for start in range(0, self.stop, self.steps):
-                stop = start + self.steps
-                xp.copyto(self.index, index[start:stop])
-                xp.copyto(self.table, table[:, start:stop])
-                self._run_chunk(trainer)
-                xp.copyto(trainer.sums[start:stop], self.sums)
-            optimizer.take(table[:, self.stop :])
-            rest = [*index[self.stop :], *([] if last is None else [last])]
-            trainer.steps(map(batches.gather, rest), trainer.sums[self.stop :])
-        around.wait_event(self.stream.record())
+        try:
+            with self.stream:
+                index, last = batches.by_step(batches.order())
+                table = optimizer.ahead(batches.steps)
+                for start in range(0, self.stop, self.steps):
+                    stop = start + self.steps
+                    xp.copyto(self.index, index[start:stop])
+                    xp.copyto(self.table, table[:, start:stop])
+                    self._run_chunk(trainer)
+                    xp.copyto(trainer.sums[start:stop], self.sums)
+                optimizer.take(table[:, self.stop :])
+                rest = [*index[self.stop :], *([] if last is None else [last])]
+                trainer.steps(map(batches.gather, rest), trainer.sums[self.stop :])
+        finally:
+            around.wait_event(self.stream.record())
 
     def _run_chunk(self, trainer: Any) -> None:
         """Once step by step, which makes all buffers and compiles all kernels; then as a graph."""

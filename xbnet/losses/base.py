@@ -133,10 +133,11 @@ class Loss:
         """Arrays for logits of this shape."""
         if not hasattr(self, "replicas"):
             raise ConfigError(f"{self.name}: expected a loss that is bound to a network; call loss.bind(network) first")
-        expect_shape(self.name, "logits", logits, R=self.replicas, B=None, C=self.n_outputs)
-        if logits.shape not in self._arrays:
-            self._arrays[logits.shape] = self._allocate(*logits.shape)
-        self.__dict__.update(self._arrays[logits.shape])
+        arrays = self._arrays.get(logits.shape)
+        if arrays is None:
+            expect_shape(self.name, "logits", logits, R=self.replicas, B=None, C=self.n_outputs)
+            arrays = self._arrays[logits.shape] = self._allocate(*logits.shape)
+        self.__dict__.update(arrays)
 
     def _allocate(self, R: int, B: int, C: int) -> dict[str, Any]:
         """Attributes for one shape of logits; all shapes share their memory, but for `report`, which is filled here."""
