@@ -300,10 +300,8 @@ class Trainer:
             raise divergence(self.history, sums, lr)
 
     def _not_finite(self) -> Any:
-        """(R,) NaN where some of a replica's weights are not finite (0 times infinity is NaN), else 0; in parts, for memory.
-
-        For `isfinite` and `all` CuPy would compile a kernel from the headers of CUDA's toolkit.
-        """
+        """(R,) NaN where some of a replica's weights are not finite, else 0; some columns at a time, to save memory."""
+        # 0 times infinity is NaN. For `isfinite` and `all` CuPy would compile a kernel from headers of CUDA's toolkit.
         theta = self.live.theta
         width = max(1, FINITE_AT_ONCE // len(theta))
         parts = [(theta[:, i : i + width] * 0.0).sum(axis=1) for i in range(0, max(1, theta.shape[1]), width)]
