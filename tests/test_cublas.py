@@ -238,6 +238,13 @@ def test_what_has_no_plan_goes_to_matmul(machine):
     assert machine.calls[4] == 0
 
 
+def test_nothing_is_asked_for_no_rows(machine):
+    out = f32(2, 0, 5)
+    assert machine.cublas().gemm(f32(2, 0, 4), f32(2, 4, 5), out) is out
+    assert not machine.slow
+    assert machine.calls[4] == 0
+
+
 def test_all_products_of_linalg_go_there(machine):
     rng, linalg = np.random.default_rng(0), plain_linalg(np, machine.cublas().gemm)
     x, dy, W = (rng.normal(size=s) for s in ((1, 7, 4), (3, 7, 5), (3, 4, 5)))

@@ -199,7 +199,7 @@ class Cublas:
             self._plans[key] = plan(a, b, out)
         found = self._plans[key]
         if found is None:
-            return self.matmul(a, b, out=out)
+            return self.matmul(a, b, out=out) if out.size else out
         name = out.dtype.name
         compute = COMPUTE[check_precision(precision) if precision else self.precision]
         kind, compute = (REAL_32F, compute) if name == "float32" else (REAL_64F, COMPUTE_64F)
