@@ -9,8 +9,6 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from docutils.statemachine import StringList  # noqa: E402
-from sphinx.directives.other import TocTree  # noqa: E402
 from sphinx.util.docutils import SphinxDirective  # noqa: E402
 
 import xbnet  # noqa: E402
@@ -63,7 +61,7 @@ html_theme_options = {
 
 # -- the API reference: all that `xbnet` names, by the module it comes from --------------------------------------------
 
-LATE = ("XBClassifier", "XBRegressor", "XBSoftmax", "StackedSearchCV")
+LATE = ("XBClassifier", "XBRegressor", "StackedSearchCV")
 """Names that are imported when they are asked for, and can't be without scikit-learn."""
 
 GROUPS = {
@@ -74,7 +72,7 @@ GROUPS = {
     "Strategies": ("strategies",),
     "Data sets": ("datasets",),
     "Files": ("checkpoint", "resume"),
-    "Sweeps": ("sweep",),
+    "Sweeps": ("sweeps",),
     "Predictions and other formats": ("predictions", "export"),
     "scikit-learn": ("estimators", "search"),
     "Gradient and Jacobian tests": ("verify",),
@@ -137,9 +135,8 @@ class Flags(SphinxDirective):
         lines: list[str] = []
         for group in parser._action_groups:
             nested = [action for action in group._group_actions if isinstance(action, argparse._SubParsersAction)]
-            rows = [
-                self.row(action) for action in group._group_actions if action.dest != "help" and action not in nested
-            ]
+            shown = [a for a in group._group_actions if a.dest != "help" and a.help != argparse.SUPPRESS]
+            rows = [self.row(action) for action in shown if action not in nested]
             if rows:
                 title = {"options": "Flags", "positional arguments": "Arguments"}.get(group.title, group.title)
                 lines += [f"**{title.capitalize()}**", "", "| flag | default | meaning |", "|---|---|---|", *rows, ""]
@@ -154,9 +151,8 @@ class Flags(SphinxDirective):
         names = "|".join(action.choices) if action.choices else action.dest.upper()
         value = "" if action.nargs == 0 else action.metavar or names
         flag = f"{', '.join(action.option_strings)} {value}".strip()
-        default = ",".join(map(str, action.default)) if isinstance(action.default, tuple) else action.default
-        silent = action.nargs == 0 or default is None or default == argparse.SUPPRESS
-        shown = "" if silent else f"`{default}`"
+        silent = action.nargs == 0 or action.default in (None, [], argparse.SUPPRESS)
+        shown = "" if silent else f"`{action.default}`"
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{flag}`", shown, action.help or "")) + " |"
 
 
@@ -172,15 +168,6 @@ class Verbs(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
-class Pages(TocTree):
-    """A toctree of those of the named pages that are there; one that is not written yet is no error."""
-
-    def run(self) -> list:
-        """Leave out the names of other pages."""
-        self.content = StringList([name for name in self.content if name in self.env.found_docs], self.env.docname)
-        return super().run() if self.content else []
-
-
 def skip(app: object, what: str, name: str, member: object, leave_out: bool, options: object) -> bool | None:
     """Leave out what scikit-learn adds to its estimators."""
     return True if (getattr(member, "__module__", None) or "").startswith("sklearn") else None
@@ -189,7 +176,6 @@ def skip(app: object, what: str, name: str, member: object, leave_out: bool, opt
 def setup(app: object) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-skip-member", skip)
-    app.add_directive("pages", Pages)
     app.connect("config-inited", write_api_page)
     app.add_directive("flags", Flags)
     app.add_directive("verbs", Verbs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import doctest
 import io
@@ -87,6 +88,16 @@ def run_shell(text: str) -> None:
             assert code == 0, f"{line}\n{printed}"
 
 
+def expect_comments(text: str, printed: str) -> None:
+    """A number or list behind a ``print(...)  #`` is what was printed; other processors round otherwise."""
+    for comment in re.findall(r"^print\(.*\)  # ([-\d.]+|\[.*\])$", text, re.MULTILINE):
+        expected, found = ast.literal_eval(comment), [line for line in printed.splitlines() if line[:1] == comment[:1]]
+        if isinstance(expected, list):
+            assert comment in found, printed
+        else:
+            assert any(float(line) == pytest.approx(expected, abs=0.002) for line in found), printed
+
+
 def run_console(text: str) -> None:
     """What a command prints is what stands below it; ``...`` stands for anything."""
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
@@ -105,9 +116,11 @@ def test_examples_run(page, tmp_path, monkeypatch):
     for block in blocks(page):
         if block.language == "python":
             code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
+            out = io.StringIO()
             try:
-                with contextlib.redirect_stdout(io.StringIO()):
+                with contextlib.redirect_stdout(out):
                     exec(code, names)
+                expect_comments(block.text, out.getvalue())
             except ModuleNotFoundError as error:
                 if (error.name or "").split(".")[0] in OPTIONAL:
                     pytest.skip(f"{page.name} needs {error.name}")
@@ -127,6 +140,14 @@ def test_a_wrong_example_is_noticed(tmp_path):
         run_shell(first.text)
     with pytest.raises(AssertionError, match="unknown verb"):
         run_console("$ xbnet trian\nxbnet: all is well\n")
+
+
+def test_a_wrong_comment_is_noticed():
+    text = "print(x)  # 0.98688\nprint(status)  # ['finished', 'diverged']"
+    expect_comments(text, "0.98700\n['finished', 'diverged']\n")
+    for printed in ("0.99136\n['finished', 'diverged']\n", "0.98688\n['finished', 'finished']\n"):
+        with pytest.raises(AssertionError):
+            expect_comments(text, printed)
 
 
 def test_readme_opens_with_the_two_commands():

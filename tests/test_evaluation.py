@@ -2,7 +2,7 @@ import cases
 import numpy as np
 import pytest
 from lines import refuses
-from runs import TARGETS, X, Y
+from runs import TARGETS, X, Y, train
 
 import xbnet
 from xbnet import ConfigError, DataError, ShapeError, evaluate
@@ -24,6 +24,22 @@ def test_evaluate_does_not_ask_for_every_class():
     for rows in (slice(0, 1), Y != 1, Y == 2):
         found = evaluate(net, "cross_entropy", X[rows], Y[rows])
         assert found["accuracy"][0] == np.mean(net.predict(X[rows]) == Y[rows])
+
+
+def test_a_loss_of_samples_that_weigh_nothing_is_nan():
+    loss, some = xbnet.SoftmaxCrossEntropy(class_weight=[0, 1, 1]), Y == 0
+    found = evaluate(cases.network(), loss, X[some], Y[some])
+    assert np.isnan(found["loss"]).all()
+
+
+@pytest.mark.parametrize("memory", [None, 1000])
+def test_values_beyond_the_networks_type_are_one_line(memory):
+    line = "expected data that float32 can hold, got larger values; rescale them, or take a network with"
+    line, net = f"{line} dtype='float64'", cases.network(dtype="float32")
+    with refuses(DataError, f"evaluate: {line}"):
+        evaluate(net, "cross_entropy", X * 1e300, Y, device_memory=memory)
+    with refuses(DataError, f"fit: {line}"):
+        train(net, "mse", data=(X, TARGETS[1] * 1e300), device_memory=memory)
 
 
 def test_evaluate_in_pieces_is_the_same(monkeypatch):

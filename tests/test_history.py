@@ -41,6 +41,8 @@ def test_figures_by_name():
     assert one["train_loss"].shape == (2,)
     assert two["train_loss"].shape == (2, 2)
     assert two["seconds"].shape == one["seconds"].shape == (2,)
+    with pytest.raises(ConfigError, match="history: unknown figure 'val_los'; did you mean 'val_loss'"):
+        one["val_los"]
     assert two.seconds == pytest.approx(two["seconds"].sum())
 
 
@@ -60,3 +62,11 @@ def test_plain():
     assert plain(np.int64(3)) == 3
     assert type(plain(np.int64(3))) is int
     assert plain("name") == "name"
+
+
+def test_a_single_epoch_is_drawn_at_a_whole_number():
+    history = run(1)
+    del history.records[1:]
+    axis = history.plot().axes[0]
+    low, high = axis.get_xlim()
+    assert [tick for tick in axis.get_xticks() if low <= tick <= high] == [1]

@@ -1,5 +1,7 @@
 """Many rows through a network, in chunks."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cases
 import numpy as np
 import pytest
@@ -74,3 +76,25 @@ def test_what_was_predicted_before_does_not_matter():
 def test_softmax(C, shape):
     z = np.random.default_rng(0).normal(size=(*shape, C)) * 10
     np.testing.assert_allclose(LINKS["softmax"][0](z), scipy.special.softmax(z, axis=-1), rtol=1e-14)
+
+
+def test_threads_take_turns():
+    network, rng = xbnet.Network([xbnet.Linear(100, "tanh"), xbnet.Linear(3)], 20, rng=0), np.random.default_rng(0)
+    rows = [rng.normal(size=(n, 20)) for n in (5000, 100, 3000)]
+    labels = [np.arange(len(x)) % 3 for x in rows]
+
+    def ask(i):
+        return network.predict_proba(rows[i]), xbnet.evaluate(network, "cross_entropy", rows[i], labels[i])["loss"]
+
+    alone = [ask(i) for i in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        for n, found in enumerate(pool.map(ask, [0, 1, 2] * 20)):
+            for one, other in zip(found, alone[n % 3], strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("row", cases.LAYERS)
+def test_no_rows_at_all(row):
+    network = cases.network(row, replicas=2)
+    for _ in range(3):
+        assert network.predict_proba(np.zeros((0, cases.N_INPUTS))).shape == (2, 0, cases.N_CLASSES)

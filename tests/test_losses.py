@@ -219,6 +219,7 @@ def test_bad_settings(make, line):
     [
         ((R, B, 4), (R, B), None, "expected logits (R=2, B, C=3), got (2, 6, 4)"),
         ((B, C), (R, B), None, "expected logits (R=2, B, C=3), got (6, 3)"),
+        ((R, 0, C), (R, 0), None, "expected logits of at least one sample, got (2, 0, 3)"),
         ((R, B, C), (B,), None, "expected labels (1, 6) or (2, 6) for classification, got (6,)"),
         ((R, B, C), (B, 1), None, "expected labels (1, 6) or (2, 6) for classification, got (6, 1)"),
         ((R, B, C), (R, 5), None, "expected labels (1, 6) or (2, 6) for classification, got (2, 5)"),

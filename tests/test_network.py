@@ -1,3 +1,5 @@
+import copy
+
 import cases
 import numpy as np
 import pytest
@@ -62,6 +64,15 @@ def test_what_is_selected_is_on_its_own_unless_it_is_a_successor():
     alone = net.forward(x, training=True)[1].copy()  # as if nobody had drawn
     np.testing.assert_array_equal(alone, masks[0][0])
     np.testing.assert_array_equal(partner.forward(x, training=True)[0], masks[1][0])
+
+
+def test_copies_draw_masks_of_their_own():
+    """A shallow copy, too: it has a theta of its own, and must not take numbers away from the network's streams."""
+    net = cases.network("dropout")
+    x = np.ones((net.replicas, 4, net.n_inputs), net.dtype)
+    expected = copy.deepcopy(net).forward(x, training=True)
+    copy.copy(net).forward(x, training=True)
+    np.testing.assert_array_equal(net.forward(x, training=True), expected)
 
 
 @pytest.mark.parametrize("initializer", ["uniform:1e39", "normal:1e40", "uniform:1e308"])
@@ -169,6 +180,11 @@ SEEDS = "rng: expected an integer >= 0, a SeedSequence, a Generator or None, got
         (lambda: cases.network(replicas=3).select([3]), "Network.select: expected replicas in [0, 3), got [3]"),
         (lambda: cases.network(replicas=3).select([-1]), "Network.select: expected replicas in [0, 3), got [-1]"),
         (lambda: cases.network(replicas=3).select([]), "Network.select: expected replicas in [0, 3), got []"),
+        (lambda: cases.network(replicas=3).select([1.5]), "Network.select: expected replicas in [0, 3), got [1.5]"),
+        (
+            lambda: cases.network(replicas=3).select([True, False, True]),
+            "Network.select: expected replicas in [0, 3), got [True, False, True]",
+        ),
     ],
 )
 def test_bad_settings(make, line):

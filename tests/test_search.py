@@ -12,6 +12,8 @@ from threadpoolctl import threadpool_limits
 
 import xbnet
 from xbnet import StackedSearchCV, XBClassifier, XBRegressor
+from xbnet.estimators.stack import start
+from xbnet.layers import BATCH
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = load_iris(return_X_y=True)
@@ -86,6 +88,32 @@ def test_what_differs_within_a_stack():
     assert_same_search(*both(classifier(), grid, cv=2))
 
 
+class Times(xbnet.Layer):
+    """A layer of a user's own, whose `repr` does not tell by what it multiplies."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def buffers(self):
+        return {"y": (BATCH, self.n_inputs)}
+
+    def forward(self, x, training):
+        return self.xp.multiply(x, self.factor, out=self.y)
+
+    def backward(self, dy, dx):
+        if dx is not None:
+            self.xp.multiply(dy, self.factor, out=dx)
+
+
+def test_layers_of_ones_own_are_told_apart_by_what_they_hold():
+    grid = {"hidden_layer_sizes": [(4, Times(0.0)), (4, Times(3.0))], "learning_rate_init": [0.01, 0.1]}
+    assert_same_search(*both(classifier(), grid, cv=2))
+    layers = [(xbnet.Linear(4, "tanh", initializer="normal:0.1"), Times(factor)) for factor in (1.0, 1.0, 2.0)]
+    with threadpool_limits(limits=1, user_api="blas"):
+        tasks = [start(classifier(hidden_layer_sizes=sizes), 0, X, Y) for sizes in layers]
+    assert [task.bucket() == tasks[0].bucket() for task in tasks] == [True, True, False]
+
+
 def test_folds_of_a_pipeline_are_standardized_by_their_own_training_part():
     pipeline = Pipeline([("scale", StandardScaler()), ("net", classifier())])
     grid = {"net__learning_rate_init": [0.01, 0.1], "net__alpha": [0, 0.1], "scale__with_std": [True, False]}
@@ -110,6 +138,15 @@ def test_sample_weights_groups_scorers_and_train_scores():
     assert_same_search(stacked, looped)
     again = StackedSearchCV(pipeline, {"xbclassifier__alpha": [0]}, cv=2).fit(X, Y, sample_weight=weights)
     assert again.best_score_ > 0
+
+
+@pytest.mark.parametrize("scoring", [None, "neg_log_loss", ["accuracy", "neg_log_loss"]])
+def test_scores_are_weighted_where_grid_search_weighs_them(scoring):
+    weights = np.random.default_rng(0).integers(0, 3, len(X)).astype(float)
+    settings = {"scoring": scoring, "refit": "accuracy" if isinstance(scoring, list) else True, "cv": 3}
+    grid = {"alpha": [0, 0.1], "learning_rate_init": [0.001, 0.1]}
+    stacked, looped = both(classifier(), grid, {"sample_weight": weights}, return_train_score=True, **settings)
+    assert_same_search(stacked, looped)
 
 
 def test_random_search_draws_the_same_configurations():

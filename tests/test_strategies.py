@@ -189,6 +189,19 @@ def test_bad_settings_are_one_line(text, message):
         get_strategy(text)
 
 
+def test_own_strategies_say_a_factor_per_stage():
+    class Own(xbnet.Strategy):
+        name = "own"
+
+        def factors(self, network, epoch):
+            return np.ones(7)
+
+    with pytest.raises(ConfigError, match=r"^strategy 'own': expected 3 finite factors, one per stage, got array\("):
+        xbnet.fit(network(), "cross_entropy", "sgd", DATA, epochs=1, strategy=Own())
+    with pytest.raises(ConfigError, match=r"^strategy: unknown strategy <class .*Own'>; known are "):
+        get_strategy(Own)
+
+
 @pytest.mark.parametrize("strategy", ["alternating", "layerwise"])
 def test_needs_a_body(strategy):
     net = xbnet.Network([xbnet.Linear(3)], 3, rng=0)

@@ -1,5 +1,8 @@
 """Steps that are played from a tape: the same bits as steps that are run, and never those of other arrays."""
 
+import inspect
+import sys
+
 import cases
 import numpy as np
 import pytest
@@ -99,6 +102,16 @@ def test_played_losses_give_the_same_bits(name, replicas):
     for _ in range(4):
         assert_same(taped.step(), run.step())
     assert any(calls for _, calls in taped.loss._tapes.values()) == (name != "weighted")
+
+
+def test_logits_in_another_order_are_not_taped():
+    """What finds the largest needs them in C order, and would be handed a copy, for good."""
+    net = xbnet.Network([xbnet.Linear(C)], INPUTS, rng=0)
+    loss, labels = xbnet.SoftmaxCrossEntropy().bind(net), np.full((1, B), C - 1)
+    logits = np.empty((1, C, B), np.float32).swapaxes(1, 2)
+    for scale in (1, 1, 1e3, 1e4):
+        logits[...] = scale * np.arange(B * C).reshape(1, B, C)
+        assert np.all(np.isfinite(loss(logits, labels)))
 
 
 def test_whatever_comes_between():
@@ -210,11 +223,69 @@ def test_select_and_release_start_anew():
     assert all(tape.x is not x for tape in steps.network._tapes.values())
 
 
+class CutShort(BaseException):
+    """As Ctrl-C."""
+
+
+def cut_short_at(k, act):
+    """Whether `act` was cut short at its k-th call."""
+    count = 0
+
+    def watch(frame, event, argument):
+        nonlocal count
+        generator = frame.f_code.co_flags & inspect.CO_GENERATOR  # what is raised while one is closed is lost
+        ours = frame.f_globals["__name__"].startswith("xbnet.")
+        count += ours and not generator and event in ("call", "c_call")
+        if count == k:
+            count += 1
+            raise CutShort
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        act()
+    except CutShort:
+        return True
+    finally:
+        sys.setprofile(before)
+    return False
+
+
+def test_a_step_that_is_cut_short_anywhere_spoils_none_after_it():
+    """Ctrl-C, or an error of NumPy: neither half a tape stays behind, nor buffers of two sizes."""
+    sizes = [B, B, B, B, 2]
+
+    def losses(steps):
+        steps.network.theta[...], steps.optimizer.state["velocity"][...] = 0.1, 0
+        steps.rng = np.random.default_rng(1)
+        return np.concatenate([steps.step(size=size)[0] for size in [*sizes, B]], axis=1)
+
+    make = lambda: Steps(NETWORKS["tanh"](), xbnet.SoftmaxCrossEntropy(), "numpy")  # noqa: E731
+    expected, k, going = losses(make()), 0, True
+    while going:
+        steps, k = make(), k + 1
+        going = cut_short_at(k, lambda steps=steps: [steps.step(size=size) for size in sizes])
+        np.testing.assert_array_equal(losses(steps), expected, err_msg=f"cut short at call {k}")
+    assert k > 300
+
+
 def test_operations_that_make_new_arrays_are_refused():
     calls = []
     with pytest.raises(TypeError, match="^exp without out= can't be written on a tape: it would give new arrays$"):
         Recorder(np, calls, {}).exp(np.ones(2))
     assert calls == []
+
+
+@pytest.mark.parametrize("name", ["add", "cumsum", "take", "sum", "clip"])
+def test_results_go_to_out_wherever_a_function_has_its_place(name):
+    operands = {"add": (2.0,), "take": (np.array([2, 0, 1]),), "clip": (0, 1), "sum": ()}.get(name, ())
+    x, calls = np.arange(3.0), []
+    out = np.empty(() if name == "sum" else 3)
+    getattr(Recorder(np, calls, {}), name)(x, *operands, out=out)
+    expected = out.copy()
+    out.fill(np.nan)
+    play(calls)
+    np.testing.assert_array_equal(out, expected)
 
 
 def test_recording_gives_back_what_it_borrowed():
@@ -299,6 +370,12 @@ def test_prepared_extrema_have_the_same_bits(name, size, dtype, strided):
         out = np.full(a.shape, 7, dtype)
         play(NUMPY_PREPARED[name](a, other, out=out))
         np.testing.assert_array_equal(out, getattr(np, name)(a, other))
+
+
+def test_prepared_extrema_stretch_what_replicas_share():
+    out = np.full((3, 2, 4), np.nan)
+    play(NUMPY_PREPARED["maximum"](np.full((1, 2, 4), -1.0), 0.5, out=out))
+    np.testing.assert_array_equal(out, np.full((3, 2, 4), 0.5))
 
 
 @pytest.mark.parametrize("row", cases.LAYERS)

@@ -85,25 +85,33 @@ def save(
     Raises
     ------
     ConfigError
-        There is not a name per input; a setting of a layer is neither a number, a text nor a list of these; or the file
-        can't be written.
+        Classes, names, preparation or history are not this network's; a setting of a layer is neither a number, a text
+        nor a list of these; or the file can't be written.
     """
+    if not isinstance(network, Network):
+        raise ConfigError(f"save: expected a Network, got {type(network).__name__}")
     tensors = {"theta": network.backend.to_host(network.theta), "state": network.backend.to_host(network.state)}
     if preparation is not None:
+        _expect_number("mean per input, I", network.n_inputs, np.size(preparation.mean), "of preparation")
         tensors |= {"preparation.mean": preparation.mean, "preparation.scale": preparation.scale}
     description = describe_network(network)
     if classes is not None:
         description["classes"] = _plain("save: classes", list(classes))
+        _expect_number("class per output, C", network.n_outputs, len(description["classes"]), "classes")
     if features is not None:
         description["features"] = [str(name) for name in features]
-        if len(description["features"]) != network.n_inputs:
-            raise ConfigError(
-                f"save: expected a name per input, I={network.n_inputs}, got {len(description['features'])} features"
-            )
+        _expect_number("name per input, I", network.n_inputs, len(description["features"]), "features")
     if history is not None:
+        _expect_number("history per replica, R", network.replicas, history.replicas, "in it")
         figures, description["history"] = pack_history(history)
         tensors |= figures
     write_tensors(path, KIND, tensors, description)
+
+
+def _expect_number(what: str, expected: int, got: int, of: str) -> None:
+    """Refuse what `load_model` would refuse, while there is nothing lost."""
+    if got != expected:
+        raise ConfigError(f"save: expected a {what}={expected}, got {got} {of}")
 
 
 def load(path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[str, Any] | None = None) -> Network:
@@ -137,6 +145,8 @@ def load(path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[
 
 def load_model(path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[str, Any] | None = None) -> Model:
     """What `save` wrote, with classes, preparation and history; see `load`."""
+    if custom is not None and not isinstance(custom, Mapping):
+        raise ConfigError(f"load: expected custom to be {{name: object}}, got {type(custom).__name__}")
     file = read_tensors(path, KIND)
     with file.reading():
         network = restore_network(file, backend, custom or {})

@@ -14,9 +14,10 @@ from .streaming import place
 
 
 def means(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Loss and accuracy (R,) from sums (S, R, 3) of w * value, w * hit, w."""
+    """Loss and accuracy (R,) from sums (S, R, 3) of w * value, w * hit, w; NaN where all weights are 0."""
     total = sums.sum(axis=0)
-    return total[:, 0] / total[:, 2], total[:, 1] / total[:, 2]
+    with np.errstate(invalid="ignore"):
+        return total[:, 0] / total[:, 2], total[:, 1] / total[:, 2]
 
 
 def sum_batches(network: Network, bound: Loss, batches: InOrder, sums: Any, outputs: np.ndarray | None = None) -> None:
@@ -65,6 +66,7 @@ def evaluate(
     (part,) = place("evaluate", network.backend, network.dtype, samples, device_memory, least=rows)
     batches = InOrder(network.backend, part, min(rows, part.n))
     sums = network.backend.xp.zeros((batches.steps, network.replicas, 3, 1), dtype=network.dtype)
-    sum_batches(network, bound, batches, sums)
+    with network._lock:  # see `run_rows`
+        sum_batches(network, bound, batches, sums)
     values = means(network.backend.to_host(sums)[..., 0].astype(float))
     return dict(zip(("loss", "accuracy"), values, strict=True))

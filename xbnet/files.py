@@ -50,6 +50,13 @@ def replacing(path: str | Path) -> Iterator[Any]:
             temporary.unlink(missing_ok=True)
 
 
+def keep_input(out: str | Path, *sources: str | Path) -> None:
+    """Refuse an `out` that is one of the files that are read."""
+    for source in sources:
+        if os.path.exists(out) and os.path.exists(source) and os.path.samefile(out, source):
+            raise ConfigError(f"--out {out}: is the file that is read; choose another place")
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DivergenceError
+from .errors import DivergenceError, unknown_name
 from .files import write_text
 
 PER_REPLICA = (
@@ -58,12 +58,20 @@ class History:
         return len(self.records)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """All epochs of one figure: (E,) for one replica and for whole-run figures, else (E, R)."""
+        """All epochs of one figure: (E,) for one replica and for whole-run figures, else (E, R).
+
+        Raises
+        ------
+        ConfigError
+            There is no such figure.
+        """
+        if self.records and name not in self.records[0]:
+            raise unknown_name("history", "figure", name, self.records[0])
         values = np.asarray([record[name] for record in self.records])
         return values[:, 0] if values.ndim == 2 and self.replicas == 1 else values
 
     def at_best(self, name: str) -> np.ndarray:
-        """A figure at each replica's best epoch, (R,)."""
+        """A figure at each replica's best epoch, (R,); NaN for one without any, which `np.nanargmax` passes over."""
         found = np.full(self.replicas, np.nan)
         for r, epoch in enumerate(self.best_epoch):
             if epoch:

@@ -27,6 +27,8 @@ def chunk_rows(bytes_per_row: int) -> int:
 def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """``finish(logits (R, n, C))`` of chunks of host rows x (N, I), joined: (N, ...) for one replica, else (R, N, ...).
 
+    Threads that share the network take turns, for its buffers serve one pass at a time.
+
     Raises
     ------
     ShapeError, DataError
@@ -38,7 +40,7 @@ def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -
         raise DataError(f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array")
     backend, R, N, step = network.backend, network.replicas, len(x), network.chunk_rows
     out: Any = None
-    with np.errstate(over="ignore", invalid="ignore"):  # seen: a product raises the flag, and all is finite
+    with network._lock, np.errstate(over="ignore", invalid="ignore"):  # a product raises flags where all is finite
         for start in range(0, max(N, 1), step):
             part = x[start : start + step]
             rows = _chunk(network, len(part))

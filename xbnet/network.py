@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -104,7 +105,7 @@ class Network:
     def _allocate(self, grad: Any = None) -> None:
         """Make all arrays (but for a given `grad`), and copies of the bare layers that work on them."""
         xp, R = self.backend.xp, self.replicas
-        self.layers = [copy.copy(layer) for layer in self._bare]
+        self.layers, self._lock = [copy.copy(layer) for layer in self._bare], threading.RLock()  # for who predicts
         self.n_parameters = sum(spec.size for spec in self.specs)
         self.n_weights = sum(spec.size for spec in self.specs if spec.is_weight)
         self._theta = xp.zeros((R, self.n_parameters), dtype=self.dtype)
@@ -129,8 +130,6 @@ class Network:
     def per_replica(self, where: str, value: Any) -> Any:
         """A number, or one per replica, as a device column (R, 1), within what the network's dtype can hold."""
         return self.backend.asarray(replica_values(where, value, self.replicas, self.dtype)[:, None], self.dtype)
-
-    # -- views -----------------------------------------------------------------------------------------------------
 
     @property
     def theta(self) -> Any:
@@ -167,11 +166,12 @@ class Network:
             if self._activations.nbytes() != before:  # nobody shall go on holding the old memory
                 self._buffers.clear()
                 self._forget_tapes()
-            self._buffers[B] = [{n: a for (j, n), a in carved.items() if j == k} for k in range(len(self.layers))]
             self._tapeable = bool(self.backend.prepared) and all(layer.tapeable() for layer in self.layers)
+            self._buffers[B] = [{n: a for (j, n), a in carved.items() if j == k} for k in range(len(self.layers))]
+        self._batch, self._ready, self._held = -1, False, None  # cut short, this leaves buffers of several sizes
         for layer, arrays in zip(self.layers, self._buffers[B], strict=True):
             layer.__dict__.update(arrays)
-        self._batch, self._ready, self._held = B, False, None
+        self._batch = B
 
     def _use_backward(self) -> list[Any]:
         """Gradients between the layers, for the last forward's batch: two pieces of memory, used in turn."""
@@ -295,8 +295,8 @@ class Network:
 
     def select(self, rows: Sequence[int] | np.ndarray, *, successor: bool = False) -> Network:
         """A new network of the replicas `rows`: copies, but a `successor` takes over streams and the memory of grad."""
-        index = np.asarray(rows, dtype=int)
-        if index.ndim != 1 or not len(index) or not np.all((index >= 0) & (index < self.replicas)):
+        index = np.asarray(rows)
+        if index.ndim != 1 or index.dtype.kind not in "iu" or not set() < {*index.tolist()} <= {*range(self.replicas)}:
             raise ConfigError(f"Network.select: expected replicas in [0, {self.replicas}), got {rows!r}")
         twin = object.__new__(type(self))  # `copy.copy` would go by `__setstate__`, and make all R replicas first
         twin.__dict__.update(self.__dict__, replicas=len(index), seeds=tuple(self.seeds[i] for i in index))
@@ -327,9 +327,9 @@ class Network:
 
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
-        names = ("_bare", "n_inputs", "replicas", "backend", "dtype", "seeds", "link", "streams")
+        names = ("_bare", "n_inputs", "replicas", "backend", "dtype", "seeds", "link")
         arrays = {"theta": self.backend.to_host(self.theta).copy(), "state": self.backend.to_host(self.state).copy()}
-        return {name: self.__dict__[name] for name in names} | arrays
+        return {name: self.__dict__[name] for name in names} | arrays | {"streams": copy.deepcopy(self.streams)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         theta, statistics = state.pop("theta"), state.pop("state")

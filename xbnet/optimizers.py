@@ -156,8 +156,9 @@ class Optimizer:
             play(self._calls)
             return
         self._now = columns.copy()
-        with Recording([self], self.network.backend.prepared) as self._calls:
+        with Recording([self], self.network.backend.prepared) as calls:
             self._update(self._now)
+        self._calls = calls  # not before all is written down: an update that is cut short leaves no tape
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         """What `update` gets at the steps t (S, 1) >= 1 with the learning rates lr (S, R): tables (S, R)."""

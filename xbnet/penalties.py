@@ -62,8 +62,9 @@ class BoundPenalty:
         if self._calls:
             play(self._calls)
             return
-        with Recording([self] if self.tapeable() else (), self._prepared) as self._calls:
+        with Recording([self] if self.tapeable() else (), self._prepared) as calls:
             self._add_gradient()
+        self._calls = calls
 
     def tapeable(self) -> bool:
         """Whether what `add_gradient` does may be written down, see `tape`."""

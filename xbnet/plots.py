@@ -172,7 +172,10 @@ def whole_numbers(axis: Any) -> None:
     """Let the ticks of x be whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    low, high = axis.get_xlim()
+    if high - low < 1:  # a single point: matplotlib would show nothing but fractions
+        axis.set_xlim(round((low + high) / 2) - 0.5, round((low + high) / 2) + 0.5)
 
 
 def heat_map(

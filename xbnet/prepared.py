@@ -89,7 +89,8 @@ def extremum(operation: Callable[..., Any]) -> Callable[..., Calls]:
     """For `numpy.maximum` and `numpy.minimum`, which want their `out` by name."""
 
     def prepare(a: Any, b: Any, out: Any) -> Calls:
-        if not (isinstance(b, float) and a.flags.c_contiguous and out.flags.c_contiguous):
+        alike = a.shape == out.shape and a.flags.c_contiguous and out.flags.c_contiguous
+        if not (isinstance(b, float) and alike):
             return [partial(operation, a, b, out=out)]
         numbers, a, out = _numbers((PIECE,), b, out.dtype), a.reshape(-1), out.reshape(-1)
         pieces = [slice(i, min(i + PIECE, len(a))) for i in range(0, len(a), PIECE)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import signal
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -158,13 +159,17 @@ def describe_settings(trainer: Any) -> dict[str, Any]:
     for part in filter(None, (trainer.train, trainer.val)):
         for array in (part.x, part.y, part.w):
             crc = zlib.crc32(b"" if array is None else np.ascontiguousarray(to_host(array)).view(np.uint8).data, crc)
+    with np.printoptions(threshold=sys.maxsize, floatmode="unique"):  # values per replica: all of them, in all digits
+        described = {
+            "loss": repr(trainer.loss_settings),
+            "optimizer": repr(trainer.optimizer),
+            "schedule": repr(trainer.schedule),
+            "penalty": repr([trainer.penalty_settings.l2, trainer.penalty_settings.l1]),
+            "clip_norm": repr(trainer.clip_norm),
+        }
     return {
         **{name: network[name] for name in ("layers", "n_inputs", "replicas", "dtype", "seeds")},
-        "loss": repr(trainer.loss_settings),
-        "optimizer": repr(trainer.optimizer),
-        "schedule": repr(trainer.schedule),
-        "penalty": repr([trainer.penalty_settings.l2, trainer.penalty_settings.l1]),
-        "clip_norm": repr(trainer.clip_norm),
+        **described,
         "patience": repr(trainer.patience),
         "monitor": trainer.monitor,
         "strategy": repr(trainer.strategy),

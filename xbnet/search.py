@@ -99,7 +99,8 @@ class StackedSearchCV(GridSearchCV):
         groups
             For `cv`.
         sample_weight
-            (N,), for training; of a pipeline's last step.
+            (N,), for training and, as `GridSearchCV` has it, for scorers that take weights; for training only where
+            the estimator is a pipeline: then they are those of its last step.
         **fit_params
             Only ``LASTSTEP__sample_weight``, as `GridSearchCV` over a pipeline takes it.
 
@@ -123,7 +124,8 @@ class StackedSearchCV(GridSearchCV):
         good = fit_stacked(tasks, self.n_jobs)
         fit_time = (time.perf_counter() - started) / len(tasks)
         self._complain(good)
-        self.cv_results_ = self._results(candidates, splits, models, good, scorer, X, y, fit_time)
+        score_weight = sample_weight if self._scores_take_weights(sample_weight) else None
+        self.cv_results_ = self._results(candidates, splits, models, good, scorer, X, y, score_weight, fit_time)
         self._choose(candidates, refit_name, X, y, sample_weight)
         return self
 
@@ -136,6 +138,11 @@ class StackedSearchCV(GridSearchCV):
         if fit_params:
             raise ConfigError(f"StackedSearchCV.fit: expected no other parameters, got {', '.join(fit_params)}")
         return sample_weight
+
+    def _scores_take_weights(self, sample_weight: Any) -> bool:
+        """Whether `GridSearchCV` hands the weights to the scorers; that of some older scikit-learns never does."""
+        ask = getattr(self, "_check_scorers_accept_sample_weight", None)
+        return sample_weight is not None and ask is not None and not isinstance(self.estimator, Pipeline) and ask()
 
     def _candidates(self) -> list[dict[str, Any]]:
         if self.n_iter is None:
@@ -228,6 +235,7 @@ class StackedSearchCV(GridSearchCV):
         scorer: Any,
         X: Any,
         y: Any,
+        sample_weight: Any,
         fit_time: float,
     ) -> dict[str, Any]:
         """`cv_results_`."""
@@ -244,7 +252,8 @@ class StackedSearchCV(GridSearchCV):
                     started = time.perf_counter()
                     found = self.error_score
                     if good[place]:
-                        found = scorer(models[place], rows_of(X, rows), rows_of(y, rows))
+                        weights = {} if sample_weight is None else {"sample_weight": rows_of(sample_weight, rows)}
+                        found = scorer(models[place], rows_of(X, rows), rows_of(y, rows), **weights)
                     if kind == "test":
                         score_times[i, k] = time.perf_counter() - started
                     for name in names:

@@ -44,8 +44,12 @@ class Strategy:
 
     def turn(self, network: Network, epoch: int) -> Turn | None:
         """For the epoch loop: the factors on the device, or None where there is nothing to do."""
-        factors = self.factors(network, epoch)
-        return None if factors is None else Turn(network, factors)
+        factors, n = self.factors(network, epoch), len(stages(network))
+        if factors is None:
+            return None
+        if np.shape(factors) != (n,) or not np.isfinite(factors).all():
+            raise ConfigError(f"strategy {self.name!r}: expected {n} finite factors, one per stage, got {factors!r}")
+        return Turn(network, factors)
 
     def config(self) -> dict[str, Any]:
         """The arguments that make this strategy anew."""
@@ -209,8 +213,9 @@ def get_strategy(strategy: str | Strategy | None) -> Strategy:
     """
     if isinstance(strategy, Strategy):
         return strategy
-    name, settings = parse_settings("strategy", strategy or "joint")
-    if name not in STRATEGIES:
+    text = strategy or "joint"
+    name, settings = parse_settings("strategy", text) if isinstance(text, str) else (text, {})
+    if not isinstance(name, str) or name not in STRATEGIES:
         raise unknown_name("strategy", "strategy", name, STRATEGIES)
     where = f"strategy {name!r}"
     check_keys(where, settings, inspect.signature(STRATEGIES[name]).parameters)

@@ -15,7 +15,7 @@ import numpy as np
 
 from .backend import Backend
 from .batches import Batch, Resident
-from .errors import ConfigError
+from .errors import ConfigError, DataError
 from .settings import human_bytes, parse_bytes
 
 
@@ -30,7 +30,22 @@ def place(
     ------
     ConfigError
         `device_memory` is not a number of bytes.
+    DataError
+        There are values that `dtype` can't hold.
     """
+    try:
+        with np.errstate(over="raise"):
+            return _place(where, backend, dtype, parts, device_memory, least)
+    except FloatingPointError:
+        raise DataError(
+            f"{where}: expected data that {np.dtype(dtype)} can hold, got larger values; rescale them, or take a "
+            "network with dtype='float64'"
+        ) from None
+
+
+def _place(
+    where: str, backend: Backend, dtype: Any, parts: Sequence[tuple[Any, Any, Any]], device_memory: Any, least: int
+) -> list[Resident]:
     if device_memory is not None:
         budget = parse_bytes(f"{where}: device_memory", device_memory)
         streamed = [Streamed(backend, dtype, *part, budget=budget // len(parts)) for part in parts]

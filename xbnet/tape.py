@@ -63,7 +63,8 @@ class Recording:
 
     def __enter__(self) -> Calls:
         calls: Calls = []
-        self.plain = [(user, user.xp, user.linalg) for user in self.users]
+        bare = lambda part: getattr(part, "_operations", part)  # noqa: E731  (recorders stay if we were cut short in here)
+        self.plain = [(user, bare(user.xp), bare(user.linalg)) for user in self.users]
         for user, xp, linalg in self.plain:
             user.xp, user.linalg = (Recorder(part, calls, self.prepared) for part in (xp, linalg))
         return calls
@@ -85,7 +86,7 @@ class Recorder:
         def recorded(*arguments: Any, **keywords: Any) -> Any:
             if name in self._prepared:
                 self._calls += self._prepared[name](*arguments, **keywords)
-            elif set(keywords) == {"out"}:
+            elif set(keywords) == {"out"} and hasattr(operation, "nin"):  # a ufunc's `out` comes behind its operands
                 self._calls.append(partial(operation, *arguments, keywords["out"]))  # by position it is quicker
             elif "out" in keywords or name == "copyto":
                 self._calls.append(partial(operation, *arguments, **keywords))

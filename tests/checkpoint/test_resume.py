@@ -131,6 +131,22 @@ def test_other_settings_are_refused(change, name, tmp_path):
     np.testing.assert_array_equal(twin.theta, before)
 
 
+@pytest.mark.parametrize(("replicas", "other"), [(2, 0.1 + 1e-12), (1200, 0.2)])
+def test_values_per_replica_are_compared_to_the_last_digit_and_replica(replicas, other, tmp_path):
+    rates = np.full(replicas, 0.1)
+
+    def go_on(rates):
+        network = Network([Linear(3)], 3, replicas=replicas, rng=0)
+        folder = {"checkpoint": tmp_path, "checkpoint_every": 1, "resume": True}
+        xbnet.fit(network, "cross_entropy", xbnet.SGD(rates), DATA, epochs=1, **folder)
+
+    go_on(rates)
+    go_on(rates.copy())
+    rates[replicas // 2] = other
+    with pytest.raises(ConfigError, match="was made with optimizer"):
+        go_on(rates)
+
+
 def test_other_data_or_network_are_refused(tmp_path):
     with pytest.raises(Killed):
         train(make(), die_at=3, checkpoint=tmp_path, checkpoint_every=1)

@@ -183,6 +183,28 @@ def test_setting_that_json_has_not_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"classes": ["a"]}, "save: expected a class per output, C=2, got 1 classes"),
+        ({"features": ["a"]}, "save: expected a name per input, I=3, got 1 features"),
+        ({"preparation": Standardizer(np.zeros(1), np.ones(1))}, "save: expected a mean per input, I=3, got 1 of prep"),
+        ({"history": xbnet.History(4)}, "save: expected a history per replica, R=1, got 4 in it"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_saved(settings, line, tmp_path):
+    with pytest.raises(xbnet.ConfigError, match=line):
+        xbnet.save(Network([Linear(2)], 3), tmp_path / "m.safetensors", **settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_things_than_networks_and_tables_of_names_are_refused(tmp_path):
+    with pytest.raises(xbnet.ConfigError, match="save: expected a Network, got Linear"):
+        xbnet.save(Linear(2), tmp_path / "m.safetensors")
+    with pytest.raises(xbnet.ConfigError, match="load: expected custom to be {name: object}, got list"):
+        xbnet.load(tmp_path / "m.safetensors", custom=[Linear])
+
+
 def test_file_is_replaced_not_overwritten(tmp_path):
     path, before = tmp_path / "m.safetensors", tmp_path / "before.safetensors"
     network = Network([Linear(3)], 3, rng=0)

@@ -22,14 +22,25 @@ def run(tmp_path):
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("run", "is the folder of a run; show its network with: xbnet info {}/run/model.safetensors"),
-        ("empty", "is a folder; expected a file of xbnet.save, as model.safetensors of xbnet train --out"),
+        ("run", "is a folder; expected {}/run/model.safetensors"),
+        ("empty", "is a folder; expected a file that xbnet saved"),
         ("nothing", "there is no such file; expected one that xbnet saved"),
     ],
 )
 def test_says_what_to_do(run, capsys, name, line):
-    assert main(["info", str(run / name)]) == 2
-    assert capsys.readouterr().err == f"xbnet: {run / name}: {line.format(run)}\n"
+    for verb, flags in (("info", []), ("predict", ["--data", "gmm"]), ("export", ["--out", str(run / "m.npz")])):
+        assert main([verb, str(run / name), *flags]) == 2
+        assert capsys.readouterr().err == f"xbnet: {run / name}: {line.format(run)}\n"
+
+
+def test_what_is_read_is_not_written_over(run, capsys):
+    model, table = run / "run" / "model.safetensors", run / "data.csv"
+    before = model.read_bytes(), table.read_bytes()
+    for flags in (["predict", model, "--data", table], ["predict", model, "--data", "gmm"], ["export", model]):
+        for out in (model, table) if table in flags else (model,):
+            assert main([*map(str, flags), "--out", str(out)]) == 2
+            assert capsys.readouterr().err == f"xbnet: --out {out}: is the file that is read; choose another place\n"
+    assert before == (model.read_bytes(), table.read_bytes())
 
 
 def test_a_file_of_data(run, capsys):

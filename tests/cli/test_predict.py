@@ -3,16 +3,18 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from lines import refuses
 
-from xbnet import BatchNorm, Linear, Network, fit, load_model, save
+from xbnet import BatchNorm, DataError, Linear, Network, fit, load_model, save
 from xbnet.cli import main
 from xbnet.datasets import Standardizer
-from xbnet.predictions import readers
+from xbnet.predictions import Score, readers
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(5, 3, size=(500, 4)).astype(np.float32)
@@ -125,6 +127,34 @@ def test_pipes(model, tmp_path):
     assert found.stderr.splitlines()[1] == "rows: right, columns: predicted"
 
 
+def test_stdin_may_begin_with_a_mark_or_be_closed(model, tmp_path):
+    command = [sys.executable, "-m", "xbnet", "predict", model[0], "--data", "-"]
+    table = "\ufeffa,b,c,d\n1,2,3,4\n".encode()
+    found = subprocess.run(command, input=table, capture_output=True, check=True)
+    assert found.stdout.count(b"\n") == 2
+    closed = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *command], capture_output=True, text=True)
+    assert (closed.returncode, closed.stderr) == (2, "xbnet: -: expected a CSV table on stdin, but stdin is closed\n")
+
+
+@pytest.mark.parametrize("out", ["p.csv", "p.jsonl"])
+def test_text_has_as_many_digits_as_tell_values_apart(out, model, tmp_path):
+    path = model[0]
+    write(tmp_path / "x.npy", False)
+    assert main(["predict", path, "--data", str(tmp_path / "x.npy"), "--out", str(tmp_path / out)]) == 0
+    _, values = read(tmp_path / out)
+    digits = re.findall(r"\d\.\d+", (tmp_path / out).read_text())
+    assert max(len(number.replace(".", "").lstrip("0")) for number in digits) <= 9
+    model = load_model(path)
+    chunks = [model.network.predict_proba(model.preparation(X[i : i + 64])) for i in range(0, len(X), 64)]
+    np.testing.assert_array_equal(np.float32(values), np.concatenate(chunks))
+
+
+def test_wrong_labels_that_are_numbers_are_not_taken_for_positions():
+    score = Score(["1", "2", "3"])
+    with refuses(DataError, "f: expected a class of the model (1, 2, 3), got '0'"):
+        score.add_labels("f", np.array(["0"]), np.array([0]))
+
+
 def test_regression_multilabel_and_stacks(tmp_path, capsys):
     y = X[:, :2] / 3
     network = Network([Linear(2)], 4, replicas=2, rng=0)
@@ -166,7 +196,8 @@ def test_regression_multilabel_and_stacks(tmp_path, capsys):
             [],
             "{}: expected 4 input columns, as the model has, got 5; name the column that is no input with --target",
         ),
-        ("x.csv", "a,b,c,d\n1,2,3,4\n1,2,x,4\n", [], "{}: line 3: expected a number, got 'x'"),
+        ("x.csv", "a,b,c,d\n1,2,3,4\n1,2,x,4\n", [], "{}: line 3: expected a number in c, got 'x'"),
+        ("x.csv", "a,b,c,d\n", [], "{}: expected at least one row, got none"),
         ("x.csv", "a,b,c,d\n1,2,3,4\n1,2,3\n", [], "{}: line 3: expected 4 values, got 3"),
         ("x.csv", "a,b,c,d\n1,2,inf,4\n", [], "{}: expected finite numbers, got inf at line 2, input 2"),
         ("x.csv", "1,2,3,4\n", [], "{}: expected a header with the names of the columns in the first line"),

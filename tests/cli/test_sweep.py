@@ -84,6 +84,10 @@ def test_the_space_of_the_command_line_wins_over_that_of_the_file(tmp_path, caps
         ),
         (["--space", "lr=1", "--memory", "9"], None),
         (
+            ["--space", "hidden=10-7,20"],
+            "sweep: expected hidden to be a width like 20, or widths like [10, 7], got '10-7'",
+        ),
+        (
             ["--space", "lr=1", "--memory", "1QB"],
             "sweep: memory: expected bytes, a number or text like '500 MB' or '2 GiB' (B, kB, MB, GB, TB; KiB, MiB, "
             "GiB, TiB), got '1QB'",
@@ -105,3 +109,12 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, line, capsys):
     assert captured.err.count("\n") == 1
     if line is not None:
         assert captured.err == f"xbnet: {line}\n"
+
+
+def test_a_sweep_of_which_nothing_is_left_fails(capsys):
+    words = ["lr=1e30", "optimizer=momentum", "loss=mse", "activation=relu", "epochs=1"]
+    assert main(["sweep", *(word for pair in words for word in ("--space", pair)), "--json"]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out.splitlines()[-1])["diverged"] == 1
+    line = "xbnet: sweep: all networks diverged; try smaller learning rates, or clip_norm"
+    assert captured.err.splitlines()[-1] == line

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from xbnet import load_model
 from xbnet.cli import main
 
 FIELDS = {
@@ -125,6 +126,11 @@ ERRORS = {
         "train: argument --hidden: expected whole numbers >= 1 like 10,7, or none, got '10,x'; "
         "see `xbnet train --help`",
     ),
+    "several rates": (
+        ["train", "--lr", "0.1,0.2"],
+        "train: argument --lr: expected a number, got '0.1,0.2'; several at once are for xbnet sweep; "
+        "see `xbnet train --help`",
+    ),
     "activation": (
         ["train", "--activation", "tahn"],
         r"activation: unknown activation 'tahn'; did you mean 'tanh'\? known are .*",
@@ -190,6 +196,18 @@ ERRORS = {
 }  # fmt: skip
 
 
+def test_flags_turn_off_what_a_config_has_on(capsys, tmp_path):
+    (tmp_path / "c.toml").write_text("standardize = true\nbatch-norm = true\nepochs = 1\n")
+    config = ["train", "--config", tmp_path / "c.toml", "--quiet", "--json"]
+    sizes = [json.loads(run(capsys, *config, *more)[1])["parameters"] for more in ([], ["--no-batch-norm"])]
+    assert sizes == [211, 177]
+    for flag in ("--no-standardize", "--no-tensorboard"):
+        assert run(capsys, *config, flag)[0] == 0
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "--no-" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("case", ERRORS)
 def test_a_mistake_is_one_line(capsys, case):
     argv, expected = ERRORS[case]
@@ -224,6 +242,19 @@ def test_divergence_ends_with_1_and_says_where(capsys):
         r"smaller learning rate, clip_norm, or standardized inputs; the last good weights are kept\n",
         err,
     ), err
+
+
+@pytest.mark.parametrize("schedule", ["constant", "warmup:epochs=10"])
+def test_divergence_keeps_the_last_good_weights_in_the_folder(capsys, tmp_path, schedule):
+    flags = ["--data", "peaks", "--loss", "mse", "--activation", "relu", "--optimizer", "nesterov", "--epochs", 30]
+    code, out, err = run(capsys, "train", *flags, "--lr", 20, "--schedule", schedule, "--out", tmp_path)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    model = load_model(tmp_path / "model.safetensors")
+    assert np.isfinite(model.network.theta).all()
+    assert json.loads((tmp_path / "result.json").read_text())["status"] == "diverged"
+    assert len((tmp_path / "history.jsonl").read_text().splitlines()) == len(model.history)
+    assert (len(model.history) > 1) == (schedule != "constant")
+    assert {"config.toml", "curves.png"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_results_on_stdout_progress_on_stderr_from_a_process(tmp_path):

@@ -146,7 +146,7 @@ def test_more_epochs_equal_one_long_run(data, tmp_path):
     [
         (["--checkpoint-every", "2"], "--checkpoint-every needs --out DIR, the folder to write to"),
         (["--tensorboard"], "--tensorboard needs --out DIR, the folder to write to"),
-        (["--resume", "/nowhere"], "--config /nowhere/config.toml: can't be read (No such file or directory)"),
+        (["--resume", "/nowhere"], "--resume /nowhere: config.toml: can't be read (No such file or directory)"),
         (
             ["--resume", "x", "--out", "y"],
             "--resume DIR takes the flags and the folder of the run; leave --config and --out away",

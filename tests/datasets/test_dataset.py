@@ -177,6 +177,10 @@ def test_bad_classes():
     )
 
 
+def test_parts_are_parts():
+    refused("mine: expected val to be a Part(x, y), got tuple", "mine", Part(X, Y), val=(X, Y))
+
+
 def test_image_shape_must_match_the_inputs():
     assert Dataset("mine", Part(X, Y), image_shape=(1, 1, 2)).image_shape == (1, 1, 2)
     refused("mine: image_shape (3, 1, 1) expected C * H * W = I = 2", "mine", Part(X, Y), image_shape=(3, 1, 1))

@@ -85,3 +85,8 @@ def test_the_import_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_neither_a_name_nor_a_path_is_one_line():
+    with pytest.raises(ConfigError, match=r"^load_dataset: expected a name or a path, got int\Z"):
+        load_dataset(3)

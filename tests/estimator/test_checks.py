@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -65,8 +66,5 @@ def test_checks_of_array_api_inputs():
     passed = [line.split()[1:3] for line in done.stdout.splitlines() if line.startswith("passed")]
     for kind in ("XBClassifier", "XBRegressor"):
         checks = [check for name, check in passed if name == kind]
-        assert set(checks) == {
-            "check_array_api_input",
-            "check_array_api_mixed_inputs",
-            "check_array_api_same_namespace",
-        }
+        mixed = {"check_array_api_mixed_inputs"} if find_spec("torch") else set()  # it mixes two libraries
+        assert set(checks) == {"check_array_api_input", "check_array_api_same_namespace"} | mixed

@@ -123,6 +123,15 @@ def test_rows_of_weight_0_are_as_good_as_absent():
     np.testing.assert_allclose(weighted.network_.theta, absent.network_.theta, rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_batch_whose_classes_weigh_nothing_changes_nothing(members):
+    settings = {"solver": "sgd", "momentum": 0, "batch_size": 1, "shuffle": False, "alpha": 0.1, "random_state": 0}
+    weighted = XBClassifier(class_weight={0: 0, 1: 1, 2: 3}, max_iter=1, n_members=members, **settings).fit(X, Y)
+    some = XBClassifier(class_weight={1: 1, 2: 3}, n_members=members, **settings)
+    some.partial_fit(X[Y > 0], Y[Y > 0], classes=[0, 1, 2])
+    np.testing.assert_array_equal(weighted.network_.theta, some.network_.theta)
+
+
 class Focal(SoftmaxCrossEntropy):
     """A loss of a user's own: half the cross-entropy."""
 
@@ -243,6 +252,8 @@ def test_results_come_back_in_the_callers_namespace(name):
             "XBClassifier: hidden_layer_sizes must be > 0 (whole numbers or layers), got [5, 0]",
         ),
         ({"early_stopping": True, "validation_fraction": 0.001}, None),
+        ({"early_stopping": "no"}, "XBClassifier: expected early_stopping to be True or False, got 'no'"),
+        ({"warm_start": 1}, "XBClassifier: expected warm_start to be True or False, got 1"),
     ],
 )
 def test_wrong_parameters_are_one_line(settings, line):

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
@@ -132,6 +132,11 @@ def test_what_can_not_be_converted_is_one_line():
     assert complaint(lambda: XBClassifier.from_sklearn(lbfgs)) == (
         "from_sklearn(MLPClassifier): solver='lbfgs' has no counterpart; train with 'adam' or 'sgd'"
     )
+    assert complaint(lambda: XBRegressor.from_sklearn(lbfgs)) == (
+        "from_sklearn(MLPClassifier): expected an MLPRegressor of scikit-learn"
+    )
+    with pytest.raises(NotFittedError, match="This MLPClassifier instance is not fitted yet"):
+        XBClassifier.from_sklearn(MLPClassifier())
     assert complaint(members.to_sklearn) == (
         "XBClassifier.to_sklearn: scikit-learn has one member and the default loss only"
     )

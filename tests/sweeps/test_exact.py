@@ -118,6 +118,24 @@ def test_any_member_of_any_sweep_equals_its_solo_run(case):
     xbnet.assert_replica_equal(result)
 
 
+def test_keys_that_only_some_members_have(data):
+    own = {
+        "init_scale": 3.0,
+        "l1": 0.01,
+        "l2": 0.1,
+        "label_smoothing": 0.2,
+        "clip_norm": 0.1,
+        "dropout": 0.5,
+        "lr": 0.5,
+        "weight_seed": 5,
+        "order_seed": 6,
+    }
+    result = xbnet.sweep([{}, *({key: value} for key, value in own.items())], data, epochs=2, workers=1)
+    xbnet.assert_replica_equal(result)
+    ends = {result.place(i)[0].theta[result.place(i)[1]].tobytes() for i in range(len(result))}
+    assert len(ends) == len(result)  # each key has an effect
+
+
 def test_company_position_and_chunks_change_nothing(data):
     space = {"lr": [0.01, 0.3, 1000.0], "l2": [0, 0.01], "hidden": [(5,), (4, 3)]}
     fixed = {"seeds": 2, "epochs": 6, "patience": 2, "dropout": 0.1}
@@ -234,3 +252,12 @@ def test_a_penalty_of_others_leaves_the_cost_of_huge_weights_alone(data):
     result = xbnet.sweep(space, data, init_scale=1e22, lr=0, epochs=2)
     assert np.isfinite(result.history(0)["train_cost"]).all()
     xbnet.assert_replica_equal(result)
+
+
+def test_no_such_member_is_one_line():
+    result = xbnet.sweep({"lr": [0.1]}, make_data(), epochs=1)
+    with pytest.raises(xbnet.ConfigError, match=r"^sweep: expected a member from 0 to 0, got 3$"):
+        xbnet.assert_replica_equal(result, [3])
+    with pytest.raises(xbnet.ConfigError, match=r"^assert_replica_equal: expected the result of a sweep, got int$"):
+        xbnet.assert_replica_equal(3)
+    xbnet.assert_replica_equal(result, np.int64(0))

@@ -204,7 +204,8 @@ def test_one_of_two_dask_workers_is_killed_in_mid_sweep(tmp_path):
     (begun, kept), chunks = killed[0], len({id(result.place(member)[0]) for member in range(len(result))})
     assert begun == 2
     assert kept < len(expected)
-    assert begun + chunks_begun(workers[1]) == chunks + 1  # one chunk ran twice
+    # The chunk in work ran twice, and the one before it where nobody had fetched its result yet.
+    assert begun + chunks_begun(workers[1]) - chunks in (1, 2)
     assert_same_table(expected, result)
 
 

@@ -64,6 +64,14 @@ def test_an_ensemble_is_the_mean_of_its_members(result, data):
         result.ensemble(0)
 
 
+def test_an_ensemble_of_the_best_holds_none_that_diverged(data):
+    result = xbnet.sweep({"lr": [0.01, 0.03, 1e30]}, data, loss="mse", activation="relu", epochs=2)
+    assert result.column("status").tolist().count("diverged") == 1
+    assert len(result.ensemble(2).networks) == 2
+    with pytest.raises(xbnet.ConfigError, match=r"^ensemble: expected 1 to 2 members, got 3$"):
+        result.ensemble(3)
+
+
 def test_a_regression(data):
     part = xbnet.Part(data.train.x, data.train.x.sum(axis=1))
     result = xbnet.sweep({"lr": [0.01, 0.1]}, xbnet.Dataset("sum", part), folds=2, epochs=3)

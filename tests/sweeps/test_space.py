@@ -95,6 +95,7 @@ BAD = [
     ({"lr": "loguniform:1"}, {}, "loguniform: expected loguniform:LOW,HIGH with two numbers, got 'loguniform:1'"),
     ({"lr": "loguniform:0,1"}, {}, "loguniform: expected numbers 0 < low < high, got low=0.0, high=1.0"),
     ({"lr": [1], "draws": 3}, {"draws": 0}, "sweep: expected draws to be a whole number >= 1, got 0"),
+    ({"lr": ["loguniorm:1", *[0.1] * 99]}, {"draws": 1}, "sweep: expected lr to be a number, got 'loguniorm:1'"),
     ([{"lr": 1}], {"draws": 2}, "sweep: draws goes with a space {key: distribution}, got a list of configurations"),
     ({"lr": [1]}, {"seeds": 0}, "sweep: expected seeds to be a count >= 1 or a list of seeds, got 0"),
     ({"lr": [1]}, {"seeds": []}, "sweep: expected at least one seed, got none"),

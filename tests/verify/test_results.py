@@ -127,6 +127,16 @@ def test_class_weights_need_labels_and_parameters_are_finite():
         xbnet.gradient_test(diverged, "mse", X, Y)
 
 
+@pytest.mark.parametrize(("returned", "got"), [(lambda x: None, "NoneType"), (lambda x: x[:, :, :1], r"\(\d, \d, 1\)")])
+def test_a_forward_that_returns_something_else_is_named(returned, got):
+    class Broken(xbnet.Layer):
+        def forward(self, x, training):
+            return returned(x)
+
+    with pytest.raises(xbnet.ShapeError, match=rf"^Broken.forward: expected it to return \(R=2, .*, O=4\), got {got};"):
+        xbnet.jacobian_test(Broken(), np.ones((5, 4)))
+
+
 def test_jacobian_test_refuses_what_is_no_layer():
     with pytest.raises(
         xbnet.ConfigError, match=r"jacobian_test: expected a layer such as xbnet.Linear\(3\), got 'tanh'"

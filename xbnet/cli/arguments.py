@@ -25,7 +25,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--data", default="gmm", metavar="NAME|FILE", help=f"{', '.join(NAMES)}, or a file")
     group.add_argument("--target", metavar="COLUMN", help="of a table: the column to learn")
     group.add_argument("--task", metavar="TASK", help="of a table: classification, regression; by default as it looks")
-    group.add_argument("--standardize", action="store_true", help="z-score the inputs by the training part")
+    switch(group, "--standardize", "z-score the inputs by the training part")
     group.add_argument("--val", type=share, metavar="SHARE", help="validation part to split off: fraction or count")
     group.add_argument("--test", type=share, metavar="SHARE", help="test part to split off: fraction or count")
 
@@ -33,11 +33,11 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """Which network, on which device."""
     group = parser.add_argument_group("network")
-    group.add_argument("--hidden", type=widths, default=(10, 7), metavar="N,N,..", help="hidden widths, or none")
+    group.add_argument("--hidden", type=widths, default="10,7", metavar="N,N,..", help="hidden widths, or none")
     group.add_argument("--residual", type=count, default=0, metavar="N", help="residual blocks after the hidden layers")
     group.add_argument("--activation", default="tanh", metavar="NAME", help=", ".join(ACTIVATIONS))
-    group.add_argument("--batch-norm", action="store_true", help="batch normalization after each hidden layer")
-    group.add_argument("--dropout", type=float, default=0.0, metavar="RATE", help="dropout after each hidden layer")
+    switch(group, "--batch-norm", "batch normalization after each hidden layer")
+    group.add_argument("--dropout", type=number, default=0.0, metavar="RATE", help="dropout after each hidden layer")
     group.add_argument("--init", metavar="NAME", help="glorot, he, zeros, normal:STD, uniform:A; by the activation")
     group.add_argument("--replicas", type=positive, default=1, metavar="R", help="networks with seeds of their own")
     group.add_argument(
@@ -52,9 +52,9 @@ def add_loss_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("cost")
     group.add_argument("--loss", metavar="NAME", help=f"{', '.join(LOSSES)}; by default what suits the targets")
     group.add_argument("--class-weight", metavar="W,W,..", help="one weight per class, or balanced")
-    group.add_argument("--label-smoothing", type=float, default=0.0, metavar="E", help="in [0, 1)")
-    group.add_argument("--l2", type=float, default=0.0, metavar="X", help="times the sum of squared weights")
-    group.add_argument("--l1", type=float, default=0.0, metavar="X", help="times the sum of absolute weights")
+    group.add_argument("--label-smoothing", type=number, default=0.0, metavar="E", help="in [0, 1)")
+    group.add_argument("--l2", type=number, default=0.0, metavar="X", help="times the sum of squared weights")
+    group.add_argument("--l1", type=number, default=0.0, metavar="X", help="times the sum of absolute weights")
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +63,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--optimizer", default="sgd", metavar="NAME", help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99"
     )
-    group.add_argument("--lr", type=float, metavar="X", help="learning rate; by default 0.1 for sgd, 0.001 for adam")
+    group.add_argument("--lr", type=number, metavar="X", help="learning rate; by default 0.1 for sgd, 0.001 for adam")
     group.add_argument(
         "--schedule", default="constant", metavar="NAME", help=f"{', '.join(SCHEDULES)}; settings as step:every=20"
     )
@@ -71,8 +71,8 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--strategy", default="joint", metavar="NAME",
         help=f"{', '.join(STRATEGIES)}; settings as alternating:every=2, weighted:ratio=0.5, layerwise:epochs=5",
     )  # fmt: skip
-    group.add_argument("--flip", type=float, default=0.0, metavar="P", help="mirror images with this probability")
-    group.add_argument("--clip-norm", type=float, metavar="X", help="largest norm of the gradient")
+    group.add_argument("--flip", type=number, default=0.0, metavar="P", help="mirror images with this probability")
+    group.add_argument("--clip-norm", type=number, metavar="X", help="largest norm of the gradient")
     group.add_argument(
         "--batch-size", type=batch_size, default="auto", metavar="N|full", help="rows per step; auto is 64"
     )
@@ -91,6 +91,13 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--patience", type=positive, metavar="N", help="stop after N epochs without a better figure")
     group.add_argument("--monitor", metavar="FIGURE", help="e.g. val_loss (the default), val_accuracy")
+
+
+def switch(group: Any, flag: str, text: str) -> None:
+    """A flag without a value, and ``--no-...``, which turns off what a file of `--config` has on."""
+    group.add_argument(flag, action="store_true", help=text)
+    dest = flag[2:].replace("-", "_")
+    group.add_argument(f"--no-{flag[2:]}", dest=dest, action="store_false", default=False, help=argparse.SUPPRESS)
 
 
 def data_from(args: argparse.Namespace) -> Dataset:
@@ -193,6 +200,15 @@ def widths(text: str) -> tuple[int, ...]:
     if min(found) < 1:
         raise argparse.ArgumentTypeError(f"expected whole numbers >= 1 like 10,7, or none, got {text!r}")
     return found
+
+
+def number(text: str) -> float:
+    """Any number."""
+    try:
+        return float(text)
+    except ValueError:
+        hint = "; several at once are for xbnet sweep" if "," in text else ""
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}{hint}") from None
 
 
 def count(text: str) -> int:

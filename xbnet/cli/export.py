@@ -7,6 +7,7 @@ import argparse
 from ..checkpoint import load_model
 from ..errors import ConfigError
 from ..export import FORMATS, format_of
+from ..files import keep_input
 from .arguments import count
 
 
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file; for PyTorch print the module that loads it."""
     form = args.format or format_of(args.out)
+    keep_input(args.out, args.model)
     model = load_model(args.model)
     if args.replica is not None:
         if args.replica >= model.network.replicas:

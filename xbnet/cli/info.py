@@ -78,9 +78,15 @@ def show_model(args: argparse.Namespace) -> int:
     names = f": {_some(model.features)}" if model.features else ""
     print(f"inputs: {network.n_inputs}, {'standardized first' if model.preparation else 'as they are'}{names}")
     if history is not None:
-        figures = [f"{name} {value}" for name, value in brief(history).items()]
+        figures = [f"{name} {_short(value)}" for name, value in brief(history).items()]
         print(f"history: {', '.join(figures)}")
     return 0
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{_some([_short(one) for one in value])}]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _some(names: Sequence[Any]) -> str:
@@ -88,15 +94,8 @@ def _some(names: Sequence[Any]) -> str:
 
 
 def _load(name: str) -> Model:
-    """The model in a file; for other files and for folders, the error says what would show them."""
+    """The model in a file; for files of data, the error says what would show them."""
     path = Path(name)
-    if path.is_dir():
-        inner = path / "model.safetensors"
-        if inner.is_file():
-            raise DataError(f"{path}: is the folder of a run; show its network with: xbnet info {inner}")
-        raise DataError(
-            f"{path}: is a folder; expected a file of xbnet.save, as model.safetensors of xbnet train --out"
-        )
     try:
         return load_model(name)
     except DataError as error:

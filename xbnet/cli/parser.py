@@ -16,7 +16,7 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows defaults, where there are any to show."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False) else super()._get_help_string(action)
+        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
             option[2:]: action
             for action in self._actions
             for option in action.option_strings
-            if option.startswith("--") and option != "--help"
+            if option.startswith("--") and not option.startswith("--no-") and option != "--help"
         }
 
     def child(self, verb: str) -> Parser:
@@ -92,7 +92,8 @@ def expand_config(argv: list[str], parser: Parser) -> list[str]:
         path, words = str(Path(resumed, "config.toml")), [f"--out={resumed}"]
     if path is None:
         return argv
-    for key, value in _read(path).items():
+    named = f"--config {path}" if resumed is None else f"--resume {resumed}: config.toml"
+    for key, value in _read(path, named).items():
         name = key.replace("_", "-")
         if name not in flags or name == "config":
             raise unknown_name(path, "key", key, [flag for flag in flags if flag != "config"])
@@ -116,15 +117,15 @@ def _values_of(flag: str, argv: list[str]) -> list[str]:
     return values
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(path: str, named: str) -> dict[str, Any]:
     import tomllib  # most commands go without
 
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"--config {path}: can't be read ({error.strerror})") from None
+        raise DataError(f"{named}: can't be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"--config {path}: is no TOML file ({error})") from None
+        raise DataError(f"{named}: is no TOML file ({error})") from None
 
 
 def _as_words(path: str, name: str, value: Any, action: argparse.Action, given: list[str]) -> list[str]:

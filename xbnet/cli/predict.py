@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..checkpoint import Model, load_model
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
+from ..files import keep_input
 from ..predictions import FORMATS, Score, open_rows, open_writer
 from ..predictions.readers import Chunk
 from .arguments import count
@@ -34,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """Predict, and measure where the file says what is right."""
     if args.json and args.out == "-":
         raise ConfigError("--json prints to stdout, as the predictions do; give --out FILE")
+    keep_input(args.out, args.model, args.data)
     started = time.perf_counter()
     model = load_model(args.model, args.backend)
     if args.replica is not None:
@@ -46,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
         for chunk in open_rows(args.data, model.network.n_inputs, args.target, args.part, model.features):
             rows += len(chunk.x)
             predict_chunk(args.data, model, names, chunk, score, write)
+        if not rows:
+            raise DataError(f"{args.data}: expected at least one row, got none")
     report(args, score, rows, time.perf_counter() - started)
     return 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets import load_dataset
-from ..errors import ConfigError
+from ..errors import ConfigError, DivergenceError
 from ..files import make_folder, write_text
 from ..sweeps import SweepResult, sweep
 from ..sweeps.distributions import as_distribution
@@ -74,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"kept in {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
     if args.json:
         print(json.dumps(summary))
+    if summary["diverged"] == summary["networks"]:
+        raise DivergenceError("sweep: all networks diverged; try smaller learning rates, or clip_norm")
     return 0
 
 

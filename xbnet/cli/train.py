@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, DivergenceError
 from ..files import make_folder, write_text
 from ..history import History, plain
 from . import arguments as flags
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint-every", type=flags.positive, metavar="N", help="keep the run's state in --out every N epochs"
     )
     group.add_argument("--resume", metavar="DIR", help="go on with the run that was kept with --out DIR")
-    group.add_argument("--tensorboard", action="store_true", help="write event files for TensorBoard to --out")
+    flags.switch(group, "--tensorboard", "write event files for TensorBoard to --out")
     group.add_argument("--json", action="store_true", help="print the result as one JSON object")
     group.add_argument("--quiet", action="store_true", help="no progress bar, no table")
 
@@ -57,10 +57,18 @@ def run(args: argparse.Namespace) -> int:
         dtype=args.dtype,
         rng=args.seed,
     )
-    history = train(args, folder, network, loss, optimizer, data)
+    diverged = None
+    try:
+        history = train(args, folder, network, loss, optimizer, data)
+    except DivergenceError as error:
+        if folder is None:
+            raise
+        history, diverged = error.history, error
     result = summarize(args, network, loss, data, history)
     if folder is not None:
         keep(folder, args, network, data, history, result)
+    if diverged is not None:
+        raise diverged
     if not args.quiet:
         print_table(network, result)
         if folder is not None:
@@ -173,6 +181,7 @@ def keep(
     from ..checkpoint import save
     from ..plots import decision_regions, learning_curves, save_figure
 
+    write_text(folder / "config.toml", config_text(args))
     write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
     history.to_jsonl(folder / "history.jsonl")
     about: dict[str, Any] = {"classes": data.classes, "preparation": data.preparation, "features": data.features}

@@ -137,6 +137,9 @@ class Dataset:
     features: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        for field, part in self.parts():
+            if not (hasattr(part, "x") and hasattr(part, "y")):
+                raise DataError(f"{self.name}: expected {field} to be a Part(x, y), got {type(part).__name__}")
         inputs, targets, classes = check_parts(
             self.name,
             {field: part.x for field, part in self.parts()},

@@ -79,6 +79,8 @@ def load_dataset(
 
 def _find(name: str | os.PathLike[str], target: str | int | None, task: str | None) -> Dataset:
     """The data set as it is stored."""
+    if not isinstance(name, (str, os.PathLike)):
+        raise ConfigError(f"load_dataset: expected a name or a path, got {type(name).__name__}")
     if name in NAMES:
         if target is not None or task is not None:
             raise ConfigError(f"load_dataset: {name} has its own target and task; leave them out")

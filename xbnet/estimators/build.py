@@ -34,6 +34,9 @@ def check_parameters(e: Any) -> None:
         value = getattr(e, key)
         if not _is_whole(value) or value < low:
             raise ConfigError(f"{name}: expected {key} to be a whole number >= {low}, got {value!r}")
+    for key in ("warm_start", "early_stopping", "nesterovs_momentum", "shuffle", "batch_norm"):
+        if not isinstance(getattr(e, key), (bool, np.bool_)):
+            raise ConfigError(f"{name}: expected {key} to be True or False, got {getattr(e, key)!r}")
     if e.n_iter_no_change != np.inf and (not _is_whole(e.n_iter_no_change) or e.n_iter_no_change < 1):
         raise ConfigError(f"{name}: expected n_iter_no_change to be a whole number >= 1, got {e.n_iter_no_change!r}")
     if e.batch_size not in ("auto", "full") and (not _is_whole(e.batch_size) or e.batch_size < 1):

@@ -221,11 +221,13 @@ class XBClassifier(ClassifierMixin, XBEstimator):
         Raises
         ------
         ConfigError
-            The network uses what xbnet has not, e.g. solver="lbfgs".
+            It is another kind of network, or uses what xbnet has not, e.g. solver="lbfgs".
         """
+        from sklearn.neural_network import MLPClassifier
+
         from .convert import parameters_of, take_weights
 
-        settings = {**parameters_of(mlp), "dtype": mlp.coefs_[0].dtype.name, **parameters}
+        settings = {**parameters_of(mlp, MLPClassifier), "dtype": mlp.coefs_[0].dtype.name, **parameters}
         estimator = cls(**settings)
         multilabel = mlp._label_binarizer.y_type_.startswith("multilabel")
         estimator._learn_targets(np.eye(mlp.n_outputs_, dtype=int) if multilabel else mlp.classes_)

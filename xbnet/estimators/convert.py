@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
@@ -41,17 +41,18 @@ ACTIVATIONS = {"identity": "identity", "relu": "relu", "tanh": "tanh", "sigmoid"
 """xbnet's name -> scikit-learn's."""
 
 
-def parameters_of(mlp: Any) -> dict[str, Any]:
-    """An xbnet estimator's parameters from scikit-learn's.
+def parameters_of(mlp: Any, kind: Any) -> dict[str, Any]:
+    """An xbnet estimator's parameters from those of a fitted scikit-learn network of the class `kind`.
 
     Raises
     ------
     ConfigError
-        The network uses what xbnet has not.
+        The network is none of that kind, or uses what xbnet has not.
     """
     where = f"from_sklearn({type(mlp).__name__})"
-    if not isinstance(mlp, (MLPClassifier, MLPRegressor)):
-        raise ConfigError(f"{where}: expected an MLPClassifier or MLPRegressor of scikit-learn")
+    if not isinstance(mlp, kind):
+        raise ConfigError(f"{where}: expected an {kind.__name__} of scikit-learn")
+    check_is_fitted(mlp, "coefs_")
     if mlp.solver == "lbfgs":
         raise ConfigError(f"{where}: solver='lbfgs' has no counterpart; train with 'adam' or 'sgd'")
     if getattr(mlp, "loss", "squared_error") not in ("log_loss", "squared_error"):
@@ -89,7 +90,6 @@ def for_a_file(estimator: Any) -> tuple[Network, list[Any] | None]:
 
 def take_weights(estimator: Any, mlp: Any) -> Any:
     """Give an estimator that knows its targets the weights of a fitted scikit-learn network."""
-    check_is_fitted(mlp)
     estimator.n_features_in_ = mlp.n_features_in_
     if hasattr(mlp, "feature_names_in_"):
         estimator.feature_names_in_ = mlp.feature_names_in_

@@ -45,9 +45,11 @@ class XBRegressor(RegressorMixin, XBEstimator):
     @classmethod
     def from_sklearn(cls, mlp: Any, **parameters: Any) -> XBRegressor:
         """A fitted regressor with the weights of a fitted `MLPRegressor`; see `XBClassifier.from_sklearn`."""
+        from sklearn.neural_network import MLPRegressor
+
         from .convert import parameters_of, take_weights
 
-        estimator = cls(**{**parameters_of(mlp), "dtype": mlp.coefs_[0].dtype.name, **parameters})
+        estimator = cls(**{**parameters_of(mlp, MLPRegressor), "dtype": mlp.coefs_[0].dtype.name, **parameters})
         estimator._learn_targets(np.zeros(1) if mlp.n_outputs_ == 1 else np.zeros((1, mlp.n_outputs_)))
         return take_weights(estimator, mlp)
 

@@ -120,14 +120,15 @@ class BoundBatchPenalty:
         self._calls: dict[int, Calls] = {}  # rows of a batch whose weights are 1 -> what is done then
         self.active = bool(alphas.any()) and n > 0
         self._alpha = network.per_replica("alpha", alphas)[:, :, None]
-        self._largest = network.per_replica("alpha", np.inf)
+        self._largest, self._tiny = network.per_replica("alpha", np.inf), float(np.finfo(network.dtype).tiny)
         # Divided in float64 and then rounded, once per divisor.
         shape = () if R == 1 and network.backend.name == "numpy" else (R, 1)  # which need not be stretched
         self._alpha_over = Made(lambda divisor: network.per_replica("alpha", alphas / divisor).reshape(shape))
         self._weights, self._grad = network.theta[:, :n], network.grad[:, :n]
         self._row = self._weights[:, None, :]
         self._work = xp.zeros((R, n), dtype=network.dtype)
-        self._square, self._sum, self._factor, self._rows = (xp.zeros((R, 1, 1), dtype=network.dtype) for _ in "abcd")
+        columns = (xp.zeros((R, 1, 1), dtype=network.dtype) for _ in range(6))
+        self._square, self._sum, self._factor, self._rows, self._some, self._divisor = columns
 
     def add_gradient(self, loss: Any) -> None:
         """Add alpha W / (weight of the batch) to the gradient, and note the penalty."""
@@ -138,13 +139,18 @@ class BoundBatchPenalty:
             play(calls)
         else:
             factor = self._alpha_over[(B,)]
-            with Recording([self] if self._prepared else (), self._prepared) as self._calls[B]:
+            with Recording([self] if self._prepared else (), self._prepared) as calls:
                 self._add(factor)
+            self._calls[B] = calls
 
     def _add_weighted(self, B: int, total: Any) -> None:
         """Without memory of its own, so that it may be captured in a CUDA graph."""
-        self.xp.divide(self._alpha, total, out=self._factor)
-        self.xp.divide(float(B), total, out=self._rows)
+        xp, some, divisor = self.xp, self._some, self._divisor
+        xp.sign(total, out=some)  # no weight: no penalty, not 1 / 0
+        xp.maximum(total, self._tiny, out=divisor)
+        for value, out in ((self._alpha, self._factor), (float(B), self._rows)):
+            xp.multiply(some, value, out=out)
+            xp.divide(out, divisor, out=out)
         self._add(self._factor[:, 0], self._rows)
 
     def _add(self, factor: Any, rows: Any = None) -> None:

@@ -81,7 +81,11 @@ class Task:
 
 def _identity(value: Any) -> Any:
     """What tells two settings apart: objects of the user's own may have a `repr` that hides how they differ."""
-    return (id(type(value)), vars(value)) if hasattr(value, "__dict__") and not callable(value) else value
+    if isinstance(value, (list, tuple)):
+        return [_identity(one) for one in value]
+    if callable(value) or not hasattr(value, "__dict__"):
+        return value
+    return id(type(value)), {name: _identity(one) for name, one in vars(value).items()}
 
 
 def start(estimator: XBEstimator, data: Any, X: Any, y: Any, sample_weight: Any = None) -> Task:

@@ -42,7 +42,6 @@ class Dropout(Layer):
 
     def bind(self, streams: list[np.random.Generator]) -> None:
         self.streams = streams
-        self.frozen = False  # True while a gradient is tested: the last masks are used again
         self.host = np.empty((len(streams), 0, 0), self.dtype)
 
     def draw(self) -> None:

@@ -136,6 +136,8 @@ class Loss:
         arrays = self._arrays.get(logits.shape)
         if arrays is None:
             expect_shape(self.name, "logits", logits, R=self.replicas, B=None, C=self.n_outputs)
+            if not logits.shape[1]:
+                raise ShapeError(f"{self.name}: expected logits of at least one sample, got {tuple(logits.shape)}")
             arrays = self._arrays[logits.shape] = self._allocate(*logits.shape)
         self.__dict__.update(arrays)
 
@@ -209,7 +211,7 @@ class Loss:
             return self.values
         self._summed = self._sums
         self._weigh(labels, sample_weight)
-        again = again and not self.weighted and bool(self._prepared) and self.tapeable()
+        again = again and not self.weighted and bool(self._prepared) and self.tapeable() and logits.flags.c_contiguous
         with Recording([self] if again else (), self._prepared) as calls:
             self._evaluate(logits, labels, dlogits)
             if dlogits is not None:

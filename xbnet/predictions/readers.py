@@ -94,12 +94,14 @@ def _check_finite(source: str, x: np.ndarray, first: int, what: str) -> None:
 
 
 def _csv(source: str, n_inputs: int, target: str | None, features: Sequence[str] | None) -> Iterator[Chunk]:
+    if source == "-" and sys.stdin is None:
+        raise DataError("-: expected a CSV table on stdin, but stdin is closed")
     try:
         opened: Any = (
             nullcontext(sys.stdin) if source == "-" else open(source, encoding="utf-8-sig", newline="")  # noqa: SIM115
         )
         with opened as file:
-            header = file.readline()
+            header = file.readline().removeprefix("\ufeff")
             delimiter = max(",;\t", key=header.count)
             names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
             column = _column_of(source, names, target)
@@ -114,7 +116,7 @@ def _csv(source: str, n_inputs: int, target: str | None, features: Sequence[str]
                 y = None if column is None else np.array([row[column].strip() for row in rows])
                 if inputs != list(range(len(names))):
                     rows = [[row[i] for i in inputs] for row in rows]
-                yield Chunk(_numbers(source, rows, last - len(rows) + 1), y)
+                yield Chunk(_numbers(source, rows, last - len(rows) + 1, [names[i] for i in inputs]), y)
     except OSError as error:
         raise DataError(f"{source}: can't be read ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -159,13 +161,15 @@ def _some(names: list[str]) -> str:
     return ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
-def _numbers(source: str, rows: list[list[str]], first: int) -> np.ndarray:
-    """Text to numbers (n, I), or an error that names the line (where no text spans several)."""
+def _numbers(source: str, rows: list[list[str]], first: int, names: list[str]) -> np.ndarray:
+    """Text to numbers (n, I), or an error that names the column and the line (where no text spans several)."""
     try:
         x = np.array(rows, dtype=float)
     except ValueError:
-        i, value = next((i, v) for i, row in enumerate(rows) for v in row if not _is_number(v))
-        raise DataError(f"{source}: line {first + i}: expected a number, got {value[:40]!r}") from None
+        i, k = next((i, k) for i, row in enumerate(rows) for k, v in enumerate(row) if not _is_number(v))
+        raise DataError(
+            f"{source}: line {first + i}: expected a number in {names[k]}, got {rows[i][k][:40]!r}"
+        ) from None
     _check_finite(source, x, first, "line")
     return x
 

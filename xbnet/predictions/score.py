@@ -42,7 +42,7 @@ class Score:
             right = right.astype(np.int64)
         values, inverse = np.unique(right.astype(str), return_inverse=True)
         found = [self._index.get(value, -1) for value in values]
-        if set(found) == {-1}:  # not the classes' names: their numbers?
+        if set(found) == {-1} and not any(name.isdecimal() for name in self._index):  # not names: their numbers?
             known = {str(i): i for i in range(len(self._index))}
             found = [known.get(value, -1) for value in values]
         if -1 in found:

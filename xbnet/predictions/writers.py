@@ -68,7 +68,7 @@ def _csv(stream: Any, columns: list[str]) -> Iterator[Write]:
         if not header:
             header.append(columns if labels is None else ["label", *columns])
             writer.writerow(header[0])
-        rows = values.tolist()
+        rows = values.astype(str).tolist()  # as few digits as tell float32 values apart
         writer.writerows(rows if labels is None else ([label, *row] for label, row in zip(labels, rows, strict=True)))
 
     yield write
@@ -78,7 +78,7 @@ def _csv(stream: Any, columns: list[str]) -> Iterator[Write]:
 def _jsonl(stream: Any, columns: list[str]) -> Iterator[Write]:
     def write(labels: np.ndarray | None, values: np.ndarray) -> None:
         lines = []
-        for i, row in enumerate(values.tolist()):
+        for i, row in enumerate(values.astype(str).astype(float).tolist()):  # no more digits than float32 has
             record: dict[str, Any] = {} if labels is None else {"label": labels[i].item()}
             lines.append(json.dumps(record | dict(zip(columns, row, strict=True))) + "\n")
         stream.write("".join(lines).encode())

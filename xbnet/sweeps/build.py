@@ -84,7 +84,7 @@ def make_network(program: Program, members: Sequence[Member]) -> Network:
         dtype=program.dtype,
         rng=[replica_seeds(member.weight_seed, 1)[0] for member in members],
     )
-    if "init_scale" in members[0].settings:
+    if any("init_scale" in member.settings for member in members):
         scale = network.per_replica("init_scale", _column(members, "init_scale", 1.0))
         weights = network.theta[:, : network.n_weights]
         with np.errstate(over="ignore"):  # such a network diverges at its first step

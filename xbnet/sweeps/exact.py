@@ -8,6 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..backend import get_backend
+from ..errors import ConfigError
 from .chunk import Outcome, run_chunk
 from .result import SweepResult
 
@@ -36,15 +37,19 @@ def assert_replica_equal(
     ------
     AssertionError
         A member differs: which one, and in what.
+    ConfigError
+        There is no such member.
     """
+    if not isinstance(result, SweepResult):
+        raise ConfigError(f"assert_replica_equal: expected the result of a sweep, got {type(result).__name__}")
     if tolerance is None:
         tolerance = 0.0 if get_backend(result.program.backend).name == "numpy" else TOLERANCE
-    indices = range(len(result)) if members is None else [members] if isinstance(members, int) else members
+    indices = range(len(result)) if members is None else np.atleast_1d(members).tolist()
     for index in indices:
+        outcome, r = result.place(index)
         with threadpool_limits(limits=1, user_api="blas"):
             alone = run_chunk(result.program, [result.members[index]])
         assert alone is not None
-        outcome, r = result.place(index)
         for name, stacked, solo in _pairs(outcome, r, alone):
             _compare(f"member {index}: {name}", np.asarray(stacked), np.asarray(solo), tolerance)
         if not tolerance:

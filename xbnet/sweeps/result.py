@@ -161,10 +161,11 @@ class SweepResult:
         return self.program.pool.preparation(self._member(member).fold)
 
     def ensemble(self, members: int | Sequence[int] = 5) -> Ensemble:
-        """The members with these indices, or as many of the best as a number says, as one."""
+        """The members with these indices, or as many of the best as a number says, none of which diverged, as one."""
         if isinstance(members, (int, np.integer)):
-            if not 1 <= members <= len(self):
-                raise ConfigError(f"ensemble: expected 1 to {len(self)} members, got {members}")
+            most = int(np.isfinite(self.column("score")).sum())  # the others have diverged
+            if not 1 <= members <= most:
+                raise ConfigError(f"ensemble: expected 1 to {most} members, got {members}")
             members = self.ranking()[: int(members)]
         return Ensemble(tuple(map(self.network, members)), tuple(map(self.preparation, members)))
 

@@ -25,7 +25,7 @@ from .footprint import Footprint, footprint, free_bytes
 from .plan import Member, bucket_of, make_members, make_plan
 from .pool import make_pool
 from .result import SweepResult
-from .space import complete, configurations
+from .space import complete, configurations, listed_values
 from .store import Store
 from .wire import listen
 
@@ -132,7 +132,10 @@ def sweep(
     twice = sorted(set(space) & set(fixed)) if isinstance(space, Mapping) else []
     if twice:
         raise ConfigError(f"sweep: {twice[0]} is given twice, in the space and as {twice[0]}=; leave one of them away")
-    rows = [complete(row, fixed, custom) for row in configurations(space, draws, generator)]
+    rows = configurations(space, draws, generator)
+    for row in listed_values(space, rows[0]) if draws is not None else ():
+        complete(row, fixed, custom)  # a value is wrong whether it was drawn or not
+    rows = [complete(row, fixed, custom) for row in rows]
     if resume and out is None:
         raise ConfigError("sweep: resume goes on with the folder of an earlier sweep; say which: out=FOLDER")
     pool = make_pool(dataset, folds, standardize=standardize, sample_weight=sample_weight, rng=_seed(rng))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,14 @@ def configurations(space: Any, draws: int | None, rng: np.random.Generator) -> l
     return [{key: _plain(value) for key, value in row.items()} for row in space]
 
 
+def listed_values(space: Any, row: Configuration) -> Iterator[Configuration]:
+    """The configuration `row` once with each value that a space lists: what might have been drawn."""
+    if isinstance(space, Mapping):
+        for key, values in space.items():
+            for value in values if isinstance(values, (list, tuple, range, np.ndarray)) else ():
+                yield row | {key: _plain(value)}
+
+
 def _from_mapping(space: Mapping[str, Any], draws: int | None, rng: np.random.Generator) -> list[Configuration]:
     alternatives: dict[str, Any] = {}
     for key, values in space.items():
@@ -152,6 +160,8 @@ def _network(settings: Configuration, given: Configuration) -> None:
             raise ConfigError("sweep: give either hidden, or width and depth, got both")
         settings["hidden"] = (_whole("width", 10 if width is None else width),) * _whole("depth", depth or 1)
     hidden = settings["hidden"]
+    if isinstance(hidden, str) and hidden != "none":
+        raise ConfigError(f"sweep: expected hidden to be a width like 20, or widths like [10, 7], got {hidden!r}")
     hidden = hidden if isinstance(hidden, (tuple, list)) else () if hidden in (None, "none", 0) else (hidden,)
     settings["hidden"] = tuple(_whole("hidden", one) for one in hidden)
     settings["residual"] = _whole("residual", settings["residual"], least=0)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..errors import ShapeError
 from ..network import Network
 from ..parameters import block_slices
 from ..penalties import Penalty
@@ -181,7 +182,15 @@ class Objective:
     def _forward(self) -> Any:
         """Outputs (R, B, O) at the present point."""
         self.kinks.begin()
-        return self.network.forward(self._x, training=True)
+        outputs = self.network.forward(self._x, training=True)
+        shape, wanted = getattr(outputs, "shape", None), (self._x.shape[1], self.network.n_outputs)
+        if shape not in ((1, *wanted), (self.replicas, *wanted)):
+            layer, got = self.network.layers[-1], type(outputs).__name__ if shape is None else shape
+            raise ShapeError(
+                f"{type(layer).__name__}.forward: expected it to return (R={self.replicas}, B={wanted[0]}, "
+                f"O={wanted[1]}), got {got}; a layer of another width sets n_outputs in build"
+            )
+        return outputs
 
     def value(self) -> Sample:
         """F at the present point."""
