@@ -144,6 +144,10 @@ class Runtime:
     def getDevice():
         return 0
 
+    @staticmethod
+    def runtimeGetVersion():
+        return 12090
+
 
 class Cuda:
     """`cupy.cuda`."""

@@ -150,12 +150,12 @@ def cupy(unopened):
 
 
 def test_cupy_without_cublas_warns_once_and_uses_matmul(cupy, monkeypatch):
-    def missing():
-        raise OSError("libcublas.so.13: not there")
+    def missing(major):
+        raise OSError(f"libcublas.so.{major}: not there")
 
     monkeypatch.setattr(module, "load_library", missing)
     line = (
-        r"^backend 'cupy': cuBLAS can't be loaded \(libcublas.so.13: not there\), so products go through cupy.matmul, "
+        r"^backend 'cupy': cuBLAS can't be used \(libcublas.so.12: not there\), so products go through cupy.matmul, "
         "which copies their operands and has no TF32 for stacks; install it with: pip install 'cupy-cuda12x"
     )
     with pytest.warns(UserWarning, match=line):
@@ -167,16 +167,25 @@ def test_cupy_without_cublas_warns_once_and_uses_matmul(cupy, monkeypatch):
     assert backend.to_host(out).tolist() == np.full((2, 3, 5), 4.0).tolist()
 
 
+def test_cupy_with_a_cublas_that_the_driver_is_too_old_for(cupy, monkeypatch):
+    library = Library()
+    library.cublasCreate_v2.status = 1
+    monkeypatch.setattr(module, "load_library", lambda major: library)
+    line = r"^backend 'cupy': cuBLAS can't be used \(.*cublasCreate failed with CUBLAS_STATUS_NOT_INITIALIZED.*\), so"
+    with pytest.warns(UserWarning, match=line):
+        assert not get_backend("cupy").linalg.capturable
+
+
 class Library:
     """Stands in for libcublas, and tells the compute types that it was asked for."""
 
     class Function:
-        def __init__(self, *results):
-            self.seen = []
+        def __init__(self):
+            self.seen, self.status = [], 0
 
         def __call__(self, *arguments):
             self.seen.append(arguments)
-            return 0
+            return self.status
 
     def __init__(self):
         for name in ("Create_v2", "Destroy_v2", "SetStream_v2", "SetWorkspace_v2", "GemmStridedBatchedEx"):
@@ -185,7 +194,7 @@ class Library:
 
 def test_precision_is_a_setting_of_cupy(cupy, monkeypatch):
     libraries = []
-    monkeypatch.setattr(module, "load_library", lambda: libraries.append(Library()) or libraries[-1])
+    monkeypatch.setattr(module, "load_library", lambda major: libraries.append(Library()) or libraries[-1])
     backends = [get_backend(name) for name in ("cupy", "cupy:precision=tf32", "cupy:precision=fp32")]
     assert [b.full_name for b in backends] == ["cupy", "cupy:precision=tf32", "cupy"]
     assert [b.name for b in backends] == ["cupy"] * 3

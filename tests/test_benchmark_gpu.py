@@ -41,6 +41,36 @@ def test_what_is_wrong_is_not_timed_and_told(gpu, capsys, monkeypatch):
     assert "| WRONG |" in capsys.readouterr().out
 
 
+def test_what_fails_while_it_is_timed_does_not_end_the_others(gpu, monkeypatch):
+    from benchmarks.gpu.cases import CASES
+
+    def seconds_per_step(rival, epochs):
+        if rival.level == "eager":
+            raise RuntimeError("out of memory")
+        return 1.0
+
+    monkeypatch.setattr(gpu, "seconds_per_step", seconds_per_step)
+    found = gpu.measure(CASES[2].small(), ["xbnet eager", "xbnet persistent"], "cpu", 2, set())
+    assert found["xbnet eager"]["skipped"] == "RuntimeError: out of memory"
+    assert not found["xbnet eager"]["agrees"]
+    assert found["xbnet persistent"]["seconds"] == [1.0, 1.0]
+
+
+def test_what_is_known_is_written_after_each_case(gpu, monkeypatch, tmp_path):
+    measured = []
+
+    def measure(case, *more):
+        if measured:
+            assert len(json.loads((tmp_path / "gpu.json").read_text())["cases"]) == 1
+            raise KeyboardInterrupt
+        measured.append(case)
+        return {name: {"skipped": "not here"} for name in more[0]}
+
+    monkeypatch.setattr(gpu, "measure", measure)
+    with pytest.raises(KeyboardInterrupt):
+        gpu.main(["--check", "--out", str(tmp_path)])
+
+
 def test_times_ratios_floors_and_goals(gpu):
     """Timed on the CPU, and reported as if it were a device."""
     from benchmarks.gpu import report

@@ -238,6 +238,13 @@ def test_what_has_no_plan_goes_to_matmul(machine):
     assert machine.calls[4] == 0
 
 
+def test_nothing_is_asked_for_no_rows(machine):
+    out = f32(2, 0, 5)
+    assert machine.cublas().gemm(f32(2, 0, 4), f32(2, 4, 5), out) is out
+    assert not machine.slow
+    assert machine.calls[4] == 0
+
+
 def test_all_products_of_linalg_go_there(machine):
     rng, linalg = np.random.default_rng(0), plain_linalg(np, machine.cublas().gemm)
     x, dy, W = (rng.normal(size=s) for s in ((1, 7, 4), (3, 7, 5), (3, 4, 5)))
@@ -274,10 +281,27 @@ def test_the_library_is_looked_for_where_cupy_has_it(monkeypatch):
             return type("Loaded", (), {"abs_path": path})
 
     monkeypatch.setattr(module.importlib, "import_module", {"cuda.pathfinder": Pathfinder}.__getitem__)
-    assert load_library()._name == path
+    assert load_library(12)._name == path
     monkeypatch.setattr(module.importlib, "import_module", {}.__getitem__)  # CuPy without it, a system's library
     monkeypatch.setattr(ctypes.util, "find_library", {"cublas": path}.get)
-    assert load_library()._name == path
+    assert load_library(12)._name == path
+
+
+def test_the_system_is_asked_for_cupys_version_of_cuda_first(monkeypatch):
+    from xbnet import cublas as module
+
+    def load(path):
+        asked.append(path)
+        raise OSError
+
+    for major in (12, 13):
+        asked = []
+        monkeypatch.setattr(module.importlib, "import_module", {}.__getitem__)
+        monkeypatch.setattr(ctypes.util, "find_library", {"cublas": "libcublas.so.11"}.get)
+        monkeypatch.setattr(ctypes, "CDLL", load)
+        with pytest.raises(OSError):
+            load_library(major)
+        assert asked == [f"libcublas.so.{major}", f"cublas64_{major}.dll", "libcublas.so.11"]
 
 
 def test_without_a_library_the_error_says_what_was_tried(monkeypatch):
@@ -287,4 +311,4 @@ def test_without_a_library_the_error_says_what_was_tried(monkeypatch):
     monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
     monkeypatch.setattr(module, "LIBRARIES", ("libnowhere.so.1",))
     with pytest.raises(OSError, match=r"^cuda.pathfinder: KeyError; libnowhere.so.1: cannot open shared object file"):
-        load_library()
+        load_library(12)

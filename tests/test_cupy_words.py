@@ -13,11 +13,11 @@ ROOTS = {"cupy": "", "_cupy": "", "xp": "", "cuda": "cuda"}
 
 # Object -> what is asked of it, with keywords: what can't be read off the chains of names.
 METHODS = {
-    "cuda.Stream": ["wait_event", "synchronize", "begin_capture", "end_capture"],
+    "cuda.Stream": ["wait_event", "record", "synchronize", "begin_capture", "end_capture"],
     "cuda.Event": ["record", "synchronize"],
     "cuda.graph.Graph": ["launch"],
     "cuda.Device": ["id", "attributes", "mem_info"],
-    "cuda.MemoryPool": ["used_bytes"],
+    "cuda.MemoryPool": ["free_bytes"],
     "cuda.MemoryPointer": ["ptr"],
     "RawModule": ["get_function"],
     "RawKernel": ["max_dynamic_shared_size_bytes"],
@@ -97,6 +97,6 @@ def test_ufuncs_take_out_and_functions_their_keywords():
 
 def test_the_whole_package_is_looked_through():
     assert (PACKAGE / "execution" / "graph.py").exists()
-    assert {"cuda.Stream", "cuda.using_allocator", "get_default_memory_pool"} <= set(
+    assert {"cuda.Stream", "cuda.using_allocator", "cuda.get_current_stream"} <= set(
         chains(PACKAGE / "execution" / "graph.py")
     )

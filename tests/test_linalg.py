@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xbnet.linalg import numpy_linalg, plain_linalg
+from xbnet.linalg import Made, numpy_linalg, plain_linalg
 
 LINALGS = {"numpy": numpy_linalg(np), "plain": plain_linalg(np)}
 SIZE = st.integers(1, 5)
@@ -58,3 +58,11 @@ def test_gather(linalg):
     rows, index = np.arange(8.0).reshape(4, 2), np.array([[3, 0, 0], [1, 2, 3]])
     np.testing.assert_array_equal(linalg.gather(rows, index, out(2, 3, 2)), rows[index])
     np.testing.assert_array_equal(linalg.gather(rows[:, 0].copy(), index, out(2, 3)), rows[index, 0])
+
+
+def test_helper_arrays_are_waited_for_before_another_thread_can_see_them():
+    seen = []
+    made = Made(lambda n: np.ones(n), wait=lambda: seen.append(dict(made)))
+    assert made[(3,)].tolist() == [1, 1, 1]
+    assert made[(3,)] is made[(3,)]
+    assert seen == [{}]

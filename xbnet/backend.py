@@ -204,6 +204,9 @@ def _cuda_linalg(cupy: Any, precision: str) -> Linalg:
         memory = cupy.cuda.alloc(nbytes)
         return memory, memory.ptr
 
+    def wait() -> None:
+        cupy.cuda.get_current_stream().synchronize()
+
     host = Host(
         pointer=lambda array: array.data.ptr,
         stream=lambda: cupy.cuda.get_current_stream().ptr,
@@ -211,15 +214,16 @@ def _cuda_linalg(cupy: Any, precision: str) -> Linalg:
         allocate=allocate,
     )
     try:
-        cublas = Cublas(load_library(), host, cupy.matmul, precision)
-    except (OSError, AttributeError) as error:
+        cublas = Cublas(load_library(cupy.cuda.runtime.runtimeGetVersion() // 1000), host, cupy.matmul, precision)
+        cublas.open()
+    except (OSError, AttributeError, BackendError) as error:
         warnings.warn(
-            f"backend 'cupy': cuBLAS can't be loaded ({error}), so products go through cupy.matmul, which copies "
+            f"backend 'cupy': cuBLAS can't be used ({error}), so products go through cupy.matmul, which copies "
             f"their operands and has no TF32 for stacks; install it with: {INSTALL['cupy']}",
             stacklevel=2,
         )
-        return plain_linalg(cupy)
-    return replace(plain_linalg(cupy, cublas.gemm), capturable=True)
+        return plain_linalg(cupy, wait=wait)
+    return replace(plain_linalg(cupy, cublas.gemm, wait), capturable=True)
 
 
 def _dpnp() -> Backend:

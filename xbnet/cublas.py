@@ -36,7 +36,8 @@ WORKSPACE = 32 << 20
 """Bytes of scratch memory per handle: what cuBLAS asks for on Hopper. Given once, so nothing is allocated later."""
 LARGEST = 2**31 - 1
 """Sizes and leading dimensions are C ints."""
-LIBRARIES = ("libcublas.so.13", "libcublas.so.12", "cublas64_13.dll", "cublas64_12.dll")
+LIBRARIES = ("libcublas.so.{}", "cublas64_{}.dll")
+"""Names, with the major version of CUDA; of another one, the driver may be too old."""
 
 
 # -- from layouts to arguments: no device is needed --------------------------------------------------------------------
@@ -198,14 +199,14 @@ class Cublas:
             self._plans[key] = plan(a, b, out)
         found = self._plans[key]
         if found is None:
-            return self.matmul(a, b, out=out)
+            return self.matmul(a, b, out=out) if out.size else out
         name = out.dtype.name
         compute = COMPUTE[check_precision(precision) if precision else self.precision]
         kind, compute = (REAL_32F, compute) if name == "float32" else (REAL_64F, COMPUTE_64F)
         first, second = (b, a) if found.first_is_b else (a, b)
         pointer = self.host.pointer
         status = self.library.cublasGemmStridedBatchedEx(
-            self._handle(), found.transpose_first, found.transpose_second, found.m, found.n, found.k,
+            self.open(), found.transpose_first, found.transpose_second, found.m, found.n, found.k,
             ctypes.byref(self._one[name]),
             pointer(first), kind, found.ld_first, found.stride_first,
             pointer(second), kind, found.ld_second, found.stride_second,
@@ -216,8 +217,14 @@ class Cublas:
         check("cublasGemmStridedBatchedEx", status)
         return out
 
-    def _handle(self) -> int:
-        """The calling thread's handle on the current device, set to the current stream."""
+    def open(self) -> int:
+        """The calling thread's handle on the current device, set to the current stream.
+
+        Raises
+        ------
+        BackendError
+            The library does not suit the driver, or has no memory on the device.
+        """
         device = self.host.device()
         handles: dict[int, Handle] = self._threads.__dict__.setdefault("handles", {})
         if device not in handles:
@@ -275,8 +282,8 @@ def check_precision(precision: Any) -> str:
     return precision
 
 
-def load_library() -> Any:
-    """Libcublas: the one of the pip wheels that CuPy uses, else the system's.
+def load_library(major: int) -> Any:
+    """Libcublas: the one of the pip wheels that CuPy uses, else the system's, by preference for CUDA `major`.
 
     Raises
     ------
@@ -286,7 +293,7 @@ def load_library() -> Any:
     from ctypes.util import find_library  # it imports `subprocess`, for which nobody else shall wait
 
     tried = []
-    paths = [find_library("cublas"), *LIBRARIES]
+    paths = [*(name.format(major) for name in LIBRARIES), find_library("cublas")]
     try:
         paths.insert(0, importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib("cublas").abs_path)
     except Exception as error:  # not installed, or it finds nothing: each version has error classes of its own

@@ -15,15 +15,21 @@ from typing import Any
 
 
 class Made(dict):
-    """Read-only helper arrays, each made when it is first asked for: ``made[arguments]`` is ``make(*arguments)``."""
+    """Read-only helper arrays, each made when it is first asked for: ``made[arguments]`` is ``make(*arguments)``.
 
-    def __init__(self, make: Callable[..., Any]):
+    `wait` is for those that threads share which work on streams of their own: until the array is there.
+    """
+
+    def __init__(self, make: Callable[..., Any], wait: Callable[[], Any] | None = None):
         super().__init__()
-        self.make = make
+        self.make, self.wait = make, wait
 
     def __missing__(self, arguments: tuple) -> Any:
-        self[arguments] = self.make(*arguments)
-        return self[arguments]
+        made = self.make(*arguments)
+        if self.wait is not None:
+            self.wait()
+        self[arguments] = made
+        return made
 
 
 @dataclass(frozen=True)
@@ -43,16 +49,17 @@ class Linalg:
     capturable: bool = False
 
 
-def plain_linalg(xp: Any, matmul: Callable[..., Any] | None = None) -> Linalg:
+def plain_linalg(xp: Any, matmul: Callable[..., Any] | None = None, wait: Callable[[], Any] | None = None) -> Linalg:
     """The operations in the dialect that NumPy, CuPy and dpnp share.
 
     Sums over the narrow last axis and over the batch are products with a vector of ones: a narrow
     reduction costs NumPy a call per row, the product one call in all. `matmul` may stand in for ``xp.matmul``.
+    `wait` waits for what the calling thread has asked of the device, see `Made`.
     """
     matmul = matmul or xp.matmul
-    ones_row = Made(lambda n, dtype: xp.ones((1, 1, n), dtype=dtype))
-    ones_column = Made(lambda n, dtype: xp.ones((1, n, 1), dtype=dtype))
-    row_starts = Made(lambda R, B, C: (xp.arange(R * B) * C).reshape(R, B))  # in a flattened (R, B, C) array
+    ones_row = Made(lambda n, dtype: xp.ones((1, 1, n), dtype=dtype), wait)
+    ones_column = Made(lambda n, dtype: xp.ones((1, n, 1), dtype=dtype), wait)
+    row_starts = Made(lambda R, B, C: (xp.arange(R * B) * C).reshape(R, B), wait)  # in a flattened (R, B, C) array
 
     def bmm(a: Any, b: Any, out: Any) -> Any:
         """A (R, M, K), b (R, K, N) -> out (R, M, N)."""

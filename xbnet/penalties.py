@@ -80,8 +80,11 @@ class BoundPenalty:
             xp.multiply(work, self.l1, out=work)
             xp.add(self._grad, work, out=self._grad)
 
-    def value(self) -> Any:
-        """The penalty of each replica, (R, 1), on the device; 0.0 where there is none."""
+    def value(self, rows: int | None = None) -> Any:
+        """The penalty of each replica, (R, 1), on the device; 0.0 where there is none.
+
+        Other kinds are means over the `rows` of the epoch behind them.
+        """
         if not self.active:
             return 0.0
         xp, work = self.xp, self._work

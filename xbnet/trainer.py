@@ -132,7 +132,7 @@ class Trainer:
         self.penalty = self.penalty_settings.bind(live)
         self.lr = replica_values("lr", self.optimizer.hyper["lr"], R)
         self.batches = Shuffled(live.backend, self.train, self.batch_size, self.shuffles)
-        shapes = {"sums": (self.batches.steps, R, 3, 1), "norm": (R, 1, 1), "cost": (R, 1), "finite": (R,)}
+        shapes = {"sums": (self.batches.steps, R, 3, 1), "norm": (R, 1, 1), "cost": (R, 1), "not_finite": (R,)}
         if self.val is not None:
             self.validation = InOrder(live.backend, self.val, min(self.batch_size, self.val.n))
             shapes["validated"] = (self.validation.steps, R, 3, 1)
@@ -256,8 +256,8 @@ class Trainer:
                 outputs = np.empty((live.replicas, self.val.n, live.n_outputs), live.dtype)
             sum_batches(live, self.loss, self.validation, device["validated"], outputs)
         if self.penalty.active:
-            xp.copyto(device["cost"], self.penalty.value())
-        xp.copyto(device["finite"], self._finite())
+            xp.copyto(device["cost"], self.penalty.value(self.train.n))
+        xp.copyto(device["not_finite"], self._not_finite())
         told = cut(live.backend.to_host(self._told).astype(float), self._shapes)
         cost, sums = told["cost"][:, 0], told["sums"][..., 0]
         loss, accuracy = means(sums)
@@ -273,7 +273,7 @@ class Trainer:
             figures |= {"val_loss": loss, "val_cost": loss + cost, "val_accuracy": accuracy}
             if self.scorer is not None and outputs is not None:
                 figures[SCORE] = self.scorer(outputs, self.rows)
-        return figures, sums, told["finite"] > 0
+        return figures, sums, told["not_finite"] == 0
 
     # -- who goes on ---------------------------------------------------------------------------------------------------
 
@@ -299,12 +299,13 @@ class Trainer:
         if all(status == "diverged" for status in self.history.status):
             raise divergence(self.history, sums, lr)
 
-    def _finite(self) -> Any:
-        """Which replicas' weights are all finite, (R,); some columns at a time, for the answers need memory."""
-        xp, theta = self.live.backend.xp, self.live.theta
+    def _not_finite(self) -> Any:
+        """(R,) NaN where some of a replica's weights are not finite, else 0; some columns at a time, to save memory."""
+        # 0 times infinity is NaN. For `isfinite` and `all` CuPy would compile a kernel from headers of CUDA's toolkit.
+        theta = self.live.theta
         width = max(1, FINITE_AT_ONCE // len(theta))
-        parts = [xp.isfinite(theta[:, i : i + width]).all(axis=1) for i in range(0, max(1, theta.shape[1]), width)]
-        return reduce(operator.and_, parts)
+        parts = [(theta[:, i : i + width] * 0.0).sum(axis=1) for i in range(0, max(1, theta.shape[1]), width)]
+        return reduce(operator.add, parts)
 
     def narrow(self, stay: np.ndarray) -> None:
         """Go on with the live replicas `stay` only; the others' kept weights are in the user's network."""

@@ -1,6 +1,7 @@
 """The same training steps by xbnet's levels and by its rivals on one CUDA device: checked first, then timed in turn.
 
-    python -m benchmarks.gpu --out results      # everything; tables on stdout, gpu.json and gpu.md in the folder
+    python -m benchmarks.gpu --out results      # everything; tables on stdout, gpu.json and gpu.md in the folder, which
+                                                # have what is known after each case
     python -m benchmarks.gpu --only 64-64       # the cases whose name contains 64-64
     python -m benchmarks.gpu --check            # no device: small cases on the CPU, agreement only
 
@@ -54,18 +55,17 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = [rival for rival in RIVALS if any(text in rival for text in args.rivals.split(","))]
     card = next((card for word, card in CARDS.items() if word in name), None)
     versions: set[str] = set()
-    found = []
+    found: list[dict[str, Any]] = []
+    result = {"device": name, "versions": [], "timed": not args.check, "rivals": wanted, "cases": found}
     for case in cases:
         rounds = 0 if args.check else args.rounds
         rivals = measure(case.small() if args.check else case, wanted, device, rounds, versions)
         floors = case.floors(card) if card else {}
         found.append({"name": case.name, "flop": case.flop, "floors": floors, "rivals": rivals})
-    result = {
-        "device": name, "versions": sorted(versions), "timed": not args.check, "rivals": wanted, "cases": found,
-    }  # fmt: skip
+        result["versions"] = sorted(versions)
+        if args.out is not None:
+            report.write(args.out, result)  # after each case: the device may be lent for a while only
     print(report.markdown(result))
-    if args.out is not None:
-        report.write(args.out, result)
     ours = [rivals[name] for case in found for rivals in [case["rivals"]] for name in report.OURS if name in rivals]
     return int(not all(level.get("agrees", True) for level in ours))
 
@@ -98,17 +98,25 @@ def measure(case: Case, names: list[str], device: str, rounds: int, versions: se
                 ready[name].wait()
         except Unable as error:
             results[name] = {"skipped": str(error)}
-        except Exception as error:  # what a rival's library says must not end the others' turns
-            results[name] = {"skipped": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
-            if name in report.OURS:
-                results[name] |= {"error": float("nan"), "agrees": False, "seconds": []}
+        except Exception as error:
+            results[name] = failed(name, error)
         print(f"{case.name}: {name}: {results[name]}", file=sys.stderr, flush=True)
     for _ in range(rounds):
-        for name, rival in ready.items():
-            results[name]["seconds"].append(seconds_per_step(rival, epochs_of(case)))
+        for name, rival in list(ready.items()):
+            try:
+                results[name]["seconds"].append(seconds_per_step(rival, epochs_of(case)))
+            except Exception as error:
+                results[name] = failed(name, error)
+                del ready[name]
     ready.clear()
     gc.collect()
     return results
+
+
+def failed(name: str, error: Exception) -> dict[str, Any]:
+    """The result of a rival whose library raises: that must not end the others' turns."""
+    reason = {"skipped": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+    return reason | {"error": float("nan"), "agrees": False, "seconds": []} if name in report.OURS else reason
 
 
 def load(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 As on a device, nothing is computed while steps are captured, and a replay does the same with the same memory again:
 whatever the host computes, chooses or changes in a step happens once. And a graph knows addresses, it keeps no memory:
-what was given back in the meantime is found out.
+what was given back in the meantime is found out. Streams do not wait for each other but by events.
 """
 
 import weakref
@@ -70,19 +70,35 @@ class Graph:
         assert self.device.current is stream, "graphs are started on the stream of the steps around them"
         assert self.device.captured is None
         self.device.launches += 1
+        stream.work()
         for call in self.calls:
             call()
 
 
 class Stream:
+    """`seen`: how much work of each stream, itself too, comes before what it does next."""
+
     def __init__(self, device):
-        self.device = device
+        self.device, self.seen = device, {}
+        device.streams.append(self)
 
     def __enter__(self):
         self.before, self.device.current = self.device.current, self
 
     def __exit__(self, *error):
         self.device.current = self.before
+
+    def work(self):
+        for other in self.device.streams:
+            assert self.seen.get(other, 0) == other.seen.get(other, 0), "two streams work without an order"
+        self.seen[self] = self.seen.get(self, 0) + 1
+
+    def record(self):
+        return dict(self.seen)
+
+    def wait_event(self, event):
+        for stream, work in event.items():
+            self.seen[stream] = max(self.seen.get(stream, 0), work)
 
     def begin_capture(self):
         assert self.device.current is self, "work on another stream is not captured"
@@ -101,12 +117,17 @@ class Device:
     shared_limit = 227 * 1024
 
     def __init__(self):
-        self.captured = self.current = self.allocator = None
-        self.used = self.launches = self.captures = 0
-        self.cuda = self
+        self.captured = self.allocator = None
+        self.launches = self.captures = 0
+        self.cuda, self.streams = self, []
+        self.current = Stream(self)
 
-    def Stream(self):
+    def Stream(self, non_blocking):
+        assert non_blocking, "other threads that use the default stream would end the capture"
         return Stream(self)
+
+    def get_current_stream(self):
+        return self.current
 
     @contextmanager
     def using_allocator(self, allocator):
@@ -115,12 +136,6 @@ class Device:
             yield
         finally:
             self.allocator = None
-
-    def get_default_memory_pool(self):
-        return self
-
-    def used_bytes(self):
-        return self.used
 
     def __getattr__(self, name):
         function = getattr(np, name)
@@ -133,16 +148,20 @@ class Device:
             result = np.asarray(function(*arguments, **keywords))
             if self.allocator is not None:
                 self.allocator(result.nbytes)
-            self.used += result.nbytes
             return result
         if self.captured is None:
+            self.current.work()
             return function(*arguments, **keywords)
         self.captured.append(Call(function, arguments, keywords))
         return keywords.get("out")
 
     def launch(self, *arguments):
         call = Call(emulation.launcher().launch, arguments, {})
-        call() if self.captured is None else self.captured.append(call)
+        if self.captured is not None:
+            self.captured.append(call)
+            return
+        self.current.work()
+        call()
 
 
 def backend(capturable=True, fused=False):

@@ -6,7 +6,7 @@ import pytest
 from lines import refuses
 
 import xbnet
-from xbnet import ConfigError, Dropout, LayerNorm, Linear, Network, Residual, XbnetError, fit
+from xbnet import ConfigError, Dropout, LayerNorm, Linear, Network, Residual, XBClassifier, XbnetError, fit
 from xbnet.batches import Resident
 from xbnet.execution import graph
 from xbnet.replicas import replica_seeds
@@ -167,10 +167,32 @@ def test_where_any_level_will_do_it_is_run_step_by_step():
     assert_same(found, train("eager", [Linear(6, "tanh"), Linear(C)], xbnet.Adam(0.01)))
 
 
-def test_memory_that_is_kept_is_found_by_the_pool():
-    device = capturing.Device()
-    with refuses(XbnetError, "a step keeps 24 bytes of memory"), graph.nothing_allocated(device):
-        device.used += 24
+def test_what_breaks_a_capture_is_told_and_not_what_follows_from_it(monkeypatch):
+    end_capture = capturing.Stream.end_capture
+
+    def invalidated(self):
+        end_capture(self)
+        raise RuntimeError("cudaErrorStreamCaptureInvalidated")
+
+    monkeypatch.setattr(capturing.Stream, "end_capture", invalidated)
+    with pytest.raises(XbnetError, match="a step asks for 288 bytes of memory"):
+        train("graph", [Wasteful(6, "tanh"), Linear(C)])
+    with pytest.raises(XbnetError, match="cudaErrorStreamCaptureInvalidated"):
+        train("graph")
+
+
+@pytest.mark.parametrize("forgotten", ["before", "after"])
+def test_a_stream_that_does_not_wait_would_show(monkeypatch, forgotten):
+    wait_event = capturing.Stream.wait_event
+
+    def wait(self, event):
+        own = self is not self.device.streams[0]
+        if own != (forgotten == "before"):
+            wait_event(self, event)
+
+    monkeypatch.setattr(capturing.Stream, "wait_event", wait)
+    with pytest.raises(AssertionError, match="two streams work without an order"):
+        train("graph")
 
 
 WHY_NOT = {
@@ -213,4 +235,23 @@ def test_the_real_cupy_knows_what_is_asked_of_it():
     assert all(callable(getattr(cupy.cuda.Stream, name)) for name in ("begin_capture", "end_capture", "__enter__"))
     assert callable(cupy.cuda.Graph.launch)
     assert callable(cupy.cuda.using_allocator)
-    assert callable(cupy.get_default_memory_pool().used_bytes)
+    assert {"record", "wait_event"} <= set(dir(cupy.cuda.Stream))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("weights", [None, np.linspace(0, 2, N)], ids=["plain", "weighted"])
+@pytest.mark.parametrize("fused", [False, True], ids=["plain text", "kernels"])
+def test_an_estimator_counts_its_penalty_in_replays_too(fused, weights):
+    """Its penalty is a mean over the rows of an epoch, whoever has run them."""
+    found = []
+    for backend in (capturing.backend(fused=fused), "numpy"):
+        model = XBClassifier(
+            (6,), alpha=0.1, batch_size=4, max_iter=4, random_state=0, dtype="float64", n_members=2, backend=backend
+        )
+        model.fit(X, Y, sample_weight=weights)
+        found.append([model.loss_curve_, model.predict_proba(X)])
+        if backend != "numpy":
+            assert backend.xp.captures == 1
+            assert backend.xp.launches == 4 * 2 - 1
+    for here, there in zip(*found, strict=True):
+        np.testing.assert_allclose(here, there, rtol=1e-12)

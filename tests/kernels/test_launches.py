@@ -39,7 +39,7 @@ def cupy(monkeypatch):
     monkeypatch.setattr(module, "_opened", {})
     stand_in = Cupy()
     monkeypatch.setattr(module, "_import", lambda name: stand_in)
-    monkeypatch.setattr(module, "load_library", lambda: library)
+    monkeypatch.setattr(module, "load_library", lambda major: library)
     monkeypatch.setattr(module, "CudaLauncher", Counted)
     monkeypatch.setattr(module.Cublas, "gemm", counted)
     return lambda settings="": xbnet.get_backend("cupy" + settings)

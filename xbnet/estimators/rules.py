@@ -127,27 +127,31 @@ class BoundBatchPenalty:
         self._weights, self._grad = network.theta[:, :n], network.grad[:, :n]
         self._row = self._weights[:, None, :]
         self._work = xp.zeros((R, n), dtype=network.dtype)
-        self._square, self._sum = (xp.zeros((R, 1, 1), dtype=network.dtype) for _ in range(2))
-        self._total = xp.zeros((R, 1, 1), dtype=network.dtype)
-        self._rows = 0
+        columns = (xp.zeros((R, 1, 1), dtype=network.dtype) for _ in range(6))
+        self._square, self._sum, self._factor, self._rows, self._some, self._divisor = columns
 
     def add_gradient(self, loss: Any) -> None:
         """Add alpha W / (weight of the batch) to the gradient, and note the penalty."""
         B = loss.values.shape[1]
-        self._rows += B
-        calls = None if loss.weighted else self._calls.get(B)
-        if calls:
+        if loss.weighted:
+            self._add_weighted(B, loss.total_weight)
+        elif calls := self._calls.get(B):
             play(calls)
-        elif loss.weighted:
-            total = self._total[: loss.w.shape[0]]
-            self.linalg.batch_sum(loss.w, total)
-            some, total = self.xp.sign(total), self.xp.maximum(total, self._tiny)  # no weight: no penalty, not 1 / 0
-            self._add((self._alpha * some / total)[:, 0], B * some / total)
         else:
             factor = self._alpha_over[(B,)]
             with Recording([self] if self._prepared else (), self._prepared) as calls:
                 self._add(factor)
             self._calls[B] = calls
+
+    def _add_weighted(self, B: int, total: Any) -> None:
+        """Without memory of its own, so that it may be captured in a CUDA graph."""
+        xp, some, divisor = self.xp, self._some, self._divisor
+        xp.sign(total, out=some)  # no weight: no penalty, not 1 / 0
+        xp.maximum(total, self._tiny, out=divisor)
+        for value, out in ((self._alpha, self._factor), (float(B), self._rows)):
+            xp.multiply(some, value, out=out)
+            xp.divide(out, divisor, out=out)
+        self._add(self._factor[:, 0], self._rows)
 
     def _add(self, factor: Any, rows: Any = None) -> None:
         xp = self.xp
@@ -158,12 +162,11 @@ class BoundBatchPenalty:
         xp.multiply(self._weights, factor, out=self._work)
         xp.add(self._grad, self._work, out=self._grad)
 
-    def value(self) -> Any:
-        """The epoch's mean penalty per row (R, 1), on the device."""
+    def value(self, rows: int) -> Any:
+        """The mean penalty per row (R, 1) of an epoch of so many rows, on the device."""
         finite = self.xp.minimum(self._sum[:, 0], self._largest)  # so that 0 times an overflow is 0
-        mean = finite * self._alpha_over[(2 * max(1, self._rows),)]
+        mean = finite * self._alpha_over[(2 * rows,)]
         self._sum.fill(0)
-        self._rows = 0
         return mean
 
 

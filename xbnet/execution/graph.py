@@ -4,13 +4,15 @@ A graph does the same with the same memory each time. So what changes from chunk
 rows of the samples and the optimizer's columns are copied in before a chunk, its sums are copied out after it.
 Nothing may be allocated while steps are captured: the memory would go back to the pool, and the graph would still write
 there. The last step of an epoch, which may have a shorter batch, and what does not fill a chunk are run one by one.
+
+All steps have a stream of their own, which does not wait for CUDA's default stream: another thread's work there would
+end a capture on a stream that does. Events order it with the work around the steps.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,7 @@ class Graph:
         chunks = -(-(batches.steps - 1) // LONGEST)
         self.steps = (batches.steps - 1) // chunks
         self.stop = chunks * self.steps
-        self.stream = xp.cuda.Stream()
+        self.stream = xp.cuda.Stream(non_blocking=True)
         orders = len(batches.firsts)
         columns = len(optimizer.coefficients(np.ones((1, live.replicas)), np.ones((1, 1))))
         self.index = xp.empty((self.steps, orders, trainer.batch_size), dtype=np.intp)
@@ -66,18 +68,23 @@ class Graph:
     def run_steps(self, trainer: Any, turn: Any) -> None:
         """See `Eager.run_steps`."""
         xp, optimizer, batches = trainer.live.backend.xp, trainer.optimizer, trainer.batches
-        with self.stream:
-            index, last = batches.by_step(batches.order())
-            table = optimizer.ahead(batches.steps)
-            for start in range(0, self.stop, self.steps):
-                stop = start + self.steps
-                xp.copyto(self.index, index[start:stop])
-                xp.copyto(self.table, table[:, start:stop])
-                self._run_chunk(trainer)
-                xp.copyto(trainer.sums[start:stop], self.sums)
-            optimizer.take(table[:, self.stop :])
-            rest = [*index[self.stop :], *([] if last is None else [last])]
-            trainer.steps(map(batches.gather, rest), trainer.sums[self.stop :])
+        around = xp.cuda.get_current_stream()
+        self.stream.wait_event(around.record())
+        try:
+            with self.stream:
+                index, last = batches.by_step(batches.order())
+                table = optimizer.ahead(batches.steps)
+                for start in range(0, self.stop, self.steps):
+                    stop = start + self.steps
+                    xp.copyto(self.index, index[start:stop])
+                    xp.copyto(self.table, table[:, start:stop])
+                    self._run_chunk(trainer)
+                    xp.copyto(trainer.sums[start:stop], self.sums)
+                optimizer.take(table[:, self.stop :])
+                rest = [*index[self.stop :], *([] if last is None else [last])]
+                trainer.steps(map(batches.gather, rest), trainer.sums[self.stop :])
+        finally:
+            around.wait_event(self.stream.record())
 
     def _run_chunk(self, trainer: Any) -> None:
         """Once step by step, which makes all buffers and compiles all kernels; then as a graph."""
@@ -100,12 +107,15 @@ class Graph:
         taken, live = trainer.optimizer.steps, trainer.live
         live.backend.linalg.bmm_nt(live.grad[:, None], live.grad[:, None], trainer.norm)  # tells cuBLAS the stream
         try:
-            with nothing_allocated(live.backend.xp):
+            with live.backend.xp.cuda.using_allocator(refuse):
                 self.stream.begin_capture()
                 try:
                     self._run_steps(trainer)
-                finally:
-                    graph = self.stream.end_capture()
+                except BaseException:
+                    with suppress(Exception):  # that the capture has failed: why is known
+                        self.stream.end_capture()
+                    raise
+                graph = self.stream.end_capture()
         except Exception as error:
             if trainer.asked_execution == self.name:
                 raise XbnetError(f"fit: the steps could not be captured ({error}); use execution='eager'") from error
@@ -116,16 +126,6 @@ class Graph:
         return graph
 
 
-@contextmanager
-def nothing_allocated(xp: Any) -> Iterator[None]:
-    """Within this context, memory of the device can't be had; and no more is in use afterwards than was before."""
-
-    def refuse(size: int) -> Any:
-        raise XbnetError(f"a step asks for {size} bytes of memory")
-
-    pool = xp.get_default_memory_pool()
-    used = pool.used_bytes()
-    with xp.cuda.using_allocator(refuse):
-        yield
-    if pool.used_bytes() != used:
-        raise XbnetError(f"a step keeps {pool.used_bytes() - used} bytes of memory")
+def refuse(size: int) -> Any:
+    """An allocator for the calling thread, which captures."""
+    raise XbnetError(f"a step asks for {size} bytes of memory")

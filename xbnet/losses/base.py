@@ -53,6 +53,8 @@ class Loss:
     _prepared: Prepared
     replicas: int
     n_outputs: int
+    weighted: bool
+    """Whether the last batch's samples had weights, or their classes."""
     _floats: Workspace
     _integers: Workspace
     _flags: Workspace
@@ -204,6 +206,7 @@ class Loss:
             return self.values if sums is None else self._report(sums)
         if labels.shape not in self._label_shapes:
             self._refuse("labels", labels, self._label_shapes)
+        self.weighted = sample_weight is not None or self.class_weights is not None
         if self.fused and self._run_fused(logits, labels, dlogits, sample_weight, sums, bias):
             return self.values
         self._summed = self._sums
@@ -243,7 +246,6 @@ class Loss:
 
     def _weigh(self, labels: Any, sample_weight: Any) -> None:
         """The batch's weights: ones, or sample_weight times the classes' weights."""
-        self.weighted = sample_weight is not None or self.class_weights is not None
         if not self.weighted:
             self.w = self._ones
             return
@@ -283,6 +285,11 @@ class Loss:
         """
         self.xp.copyto(out, self._summed)
         return out
+
+    @property
+    def total_weight(self) -> Any:
+        """The sum of the last batch's weights, (R, 1, 1)."""
+        return self._summed[:, 2:]
 
     def _target_rows(self, labels: Any) -> Any:
         """Targets (R or 1, B, C) from integer labels."""
