@@ -16,8 +16,7 @@ from .streaming import place
 def means(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Loss and accuracy (R,) from sums (S, R, 3) of w * value, w * hit, w; NaN where all weights are 0."""
     total = sums.sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return total[:, 0] / total[:, 2], total[:, 1] / total[:, 2]
+    return total[:, 0] / total[:, 2], total[:, 1] / total[:, 2]
 
 
 def sum_batches(network: Network, bound: Loss, batches: InOrder, sums: Any, outputs: np.ndarray | None = None) -> None:
@@ -68,5 +67,6 @@ def evaluate(
     sums = network.backend.xp.zeros((batches.steps, network.replicas, 3, 1), dtype=network.dtype)
     with network._lock:  # see `run_rows`
         sum_batches(network, bound, batches, sums)
-    values = means(network.backend.to_host(sums)[..., 0].astype(float))
+    with np.errstate(invalid="ignore"):
+        values = means(network.backend.to_host(sums)[..., 0].astype(float))
     return dict(zip(("loss", "accuracy"), values, strict=True))

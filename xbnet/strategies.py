@@ -44,9 +44,10 @@ class Strategy:
 
     def turn(self, network: Network, epoch: int) -> Turn | None:
         """For the epoch loop: the factors on the device, or None where there is nothing to do."""
-        factors, n = self.factors(network, epoch), len(stages(network))
+        factors = self.factors(network, epoch)
         if factors is None:
             return None
+        n = len(stages(network))
         if np.shape(factors) != (n,) or not np.isfinite(factors).all():
             raise ConfigError(f"strategy {self.name!r}: expected {n} finite factors, one per stage, got {factors!r}")
         return Turn(network, factors)
