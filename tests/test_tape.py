@@ -91,8 +91,8 @@ def test_played_networks_give_the_same_bits(name, dtype, replicas):
     for leading in (1, replicas):
         for _ in range(4):
             assert_same(taped.step(leading=leading), run.step(leading=leading))
-        assert taped.network._tape.backward
-        assert not run.network._tape.forward
+        assert taped.network.tape.backward
+        assert not run.network.tape.forward
 
 
 @pytest.mark.parametrize("replicas", [1, R])
@@ -156,7 +156,7 @@ def test_all_is_written_down(name):
 
     def outcome():
         logits = net.forward(x, training=True).copy()
-        values = steps.loss(net._tape.logits, y, net.output_gradient).copy()
+        values = steps.loss(net.tape.logits, y, net.output_gradient).copy()
         net.backward()
         return logits, values, net.grad.copy()
 
@@ -194,7 +194,7 @@ def test_what_does_more_than_array_operations_is_never_taped(layer):
     steps = Steps([layer, xbnet.Linear(C)], xbnet.SoftmaxCrossEntropy(), "numpy")
     for _ in range(4):
         steps.step()
-    assert not steps.network._tape.forward
+    assert not steps.network.tape.forward
 
 
 def test_a_loss_of_ones_own_is_never_taped():

@@ -104,8 +104,8 @@ def numpy_linalg(np: Any) -> Linalg:
     row_starts = Made(lambda R, B, C: (np.arange(R * B) * C).reshape(R, B))
 
     def gather(x: Any, index: Any, out: Any) -> Any:
-        # mode="clip" spares NumPy a buffer; the indices are in range by contract.
-        return x.take(index, axis=0, out=out, mode="clip")
+        # "clip" spares NumPy a buffer; the indices are in range by contract.
+        return x.take(index, 0, out, "clip")
 
     def row_max(x: Any, out: Any, index: Any, work: Any) -> Any:
         x.argmax(axis=2, out=index)

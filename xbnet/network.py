@@ -155,7 +155,7 @@ class Network:
 
     def _forget_tapes(self) -> None:
         self._tapes = Tapes()  # (shape of x, training) -> `Tape`
-        self._tape: Tape | None = None  # the last forward's
+        self.tape: Tape | None = None  # the last forward's
         self._held: Any = None  # the x that the layers know of
 
     def _use(self, B: int) -> None:
@@ -209,9 +209,9 @@ class Network:
         ShapeError
             x has another shape.
         """
-        shape, key, tape = x.shape, (x.shape, training), self._tape
+        shape, key, tape = x.shape, (x.shape, training), self.tape
         if tape is None or x is not tape.x or training != tape.training:
-            tape = self._tape = self._tapes.get(key)
+            tape = self.tape = self._tapes.get(key)
         if tape is not None and x is tape.x and tape.forward:
             if shape[1] != self._batch:
                 self._use(shape[1])
@@ -232,7 +232,7 @@ class Network:
         self._ready = training
         again = self._tapeable and tape is not None and x is tape.x  # so it will come more often
         logits, calls = self._run(x, training, again, last_bias)
-        self._tape = self._tapes.keep(key, Tape(x, training, logits, calls))
+        self.tape = self._tapes.keep(key, Tape(x, training, logits, calls))
         return logits
 
     def _run(self, x: Any, training: bool, record: bool, last_bias: bool = True) -> tuple[Any, Calls]:
@@ -259,7 +259,7 @@ class Network:
         """
         if not self._ready:
             raise XbnetError("Network.backward: expected forward(x, training=True) before it; call that first")
-        last = self._tape
+        last = self.tape
         tape = last if last is not None and last.forward and dlogits is None and dx is None else None
         if tape is not None and tape.backward:
             return play(tape.backward)

@@ -126,13 +126,7 @@ class Optimizer:
 
         Fused kernels take along penalties and clipping, see `Fused.update`; otherwise they are done before.
         """
-        if self._next == self._planned:
-            if not hasattr(self, "network"):
-                raise ConfigError(
-                    f"{self.name}: expected an optimizer that is bound to a network; call bind(network) first"
-                )
-            self.plan(np.broadcast_to(self.values["lr"], (STEPS_AHEAD, self.network.replicas)))
-        net, columns = self.network, self.table[:, self._next]
+        columns, net = self._columns(), self.network
         if self.fused:
             state = [self.state[slot] for slot in self.slots]
             self.fused.update(self.name, net.theta, net.grad, state, columns, net.n_weights, twice_l2, l1, clip, parts)
@@ -140,8 +134,17 @@ class Optimizer:
             self._play(columns)
         else:
             self._update(columns)
-        self._next += 1
-        self.steps += 1
+        self.skip(1)
+
+    def _columns(self) -> Any:
+        """Those of the next step, (K, R, 1)."""
+        if self._next == self._planned:
+            if not hasattr(self, "network"):
+                raise ConfigError(
+                    f"{self.name}: expected an optimizer that is bound to a network; call bind(network) first"
+                )
+            self.plan(np.broadcast_to(self.values["lr"], (STEPS_AHEAD, self.network.replicas)))
+        return self.table[:, self._next]
 
     def _update(self, columns: Any) -> None:
         """Block by block; columns (K, R, 1)."""
@@ -159,6 +162,15 @@ class Optimizer:
         with Recording([self], self.network.backend.prepared) as calls:
             self._update(self._now)
         self._calls = calls  # not before all is written down: an update that is cut short leaves no tape
+
+    @property
+    def taped(self) -> Calls:
+        """What an update plays, after `aim` and before ``skip(1)``; nothing where it plays nothing."""
+        return self._calls or []
+
+    def aim(self) -> None:
+        """Put the next step's columns where the tape reads them."""
+        self._now[...] = self._columns()
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         """What `update` gets at the steps t (S, 1) >= 1 with the learning rates lr (S, R): tables (S, R)."""

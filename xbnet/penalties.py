@@ -66,6 +66,10 @@ class BoundPenalty:
             self._add_gradient()
         self._calls = calls
 
+    def taped(self, loss: Any) -> Calls:
+        """What `add_gradient` plays after this loss; nothing where it plays nothing."""
+        return self._calls
+
     def tapeable(self) -> bool:
         """Whether what `add_gradient` does may be written down, see `tape`."""
         return bool(self._prepared)

@@ -1,4 +1,4 @@
-"""The state of a training run, and its epoch loop: batches in, theta moved, one host read an epoch."""
+"""The state of a training run, and its epochs: batches in, theta moved, one host read an epoch."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from .kept import Kept
 from .losses import Loss
 from .network import Network
 from .optimizers import Optimizer
-from .penalties import BoundPenalty, Penalty
+from .penalties import Penalty
 from .replicas import replica_seeds, replica_values, select_values, shared_streams
 from .schedules import Schedule
+from .steps import Steps
 from .strategies import Strategy, Turn
 from .streaming import place
 from .workspace import cut
@@ -140,9 +141,8 @@ class Trainer:
         self._told = xp.zeros(sum(map(math.prod, shapes.values())), dtype=live.dtype)
         self._shapes, self._device = shapes, cut(self._told, shapes)
         self.sums, self.norm = self._device["sums"], self._device["norm"]
-        self._parts = xp.zeros((R, min(64, -(-live.n_parameters // 1024))), dtype=live.dtype)
-        self._scale = xp.zeros((R, 1), dtype=live.dtype)
         self.clip = None if self.clip_norm is None else live.per_replica("clip_norm", self.clip_norm)
+        self._steps = Steps(live, self.loss, self.penalty, self.clip, self.norm)
         self.execution = get_execution(self.asked_execution, self)
 
     def before_end(self) -> None:
@@ -200,51 +200,8 @@ class Trainer:
         return self.flips.epoch(self.batches) if self.flips else self.batches.epoch()
 
     def steps(self, batches: Iterable[Batch], sums: Any, turn: Turn | None = None) -> None:
-        """The hot loop: a step per batch, whose sums go to sums (S, R, 3, 1). `execution` says who calls it."""
-        net, loss, optimizer, penalty = self.live, self.loss, self.optimizer, self.penalty
-        fused = optimizer.fused and turn is None and type(penalty) is BoundPenalty
-        bias = loss.takes_bias(net)
-        for s, (x, y, w) in enumerate(batches):
-            logits = net.forward(x, training=True, last_bias=bias is None)
-            loss(logits, y, net.output_gradient, w, sums=sums[s], bias=bias)
-            net.backward()
-            if fused:
-                self._step_fused(wants_norm=s == len(sums) - 1)
-                continue
-            if penalty.active:
-                penalty.add_gradient(loss)
-            if turn is not None:
-                turn.weigh()
-            if self.clip is not None:
-                self._clip()
-            elif s == len(sums) - 1:
-                self._gradient_norm()
-            optimizer.step()
-            if turn is not None:
-                turn.hold()
-
-    def _step_fused(self, wants_norm: bool) -> None:
-        """Penalties, clipping and the optimizer's rule in one pass over theta; `grad` stays without the penalties'."""
-        live, fused, columns, parts = self.live, self.optimizer.fused, self.penalty.columns, None
-        if self.clip is not None or wants_norm:
-            parts = fused.square_sums(live.theta, live.grad, live.n_weights, *columns, self._parts)
-        self.optimizer.step(*columns, self.clip, parts)
-        if wants_norm:
-            live.backend.linalg.row_sum(self._parts[:, None, :], self.norm)
-            live.backend.xp.sqrt(self.norm, out=self.norm)
-
-    def _gradient_norm(self) -> Any:
-        """Each replica's norm, (R, 1, 1)."""
-        grad = self.live.grad[:, None, :]
-        self.live.backend.linalg.bmm_nt(grad, grad, self.norm)
-        return self.live.backend.xp.sqrt(self.norm, out=self.norm)
-
-    def _clip(self) -> None:
-        """Scale gradients that are longer than the limit down to it."""
-        xp = self.live.backend.xp
-        xp.maximum(self._gradient_norm()[:, 0], self.clip, out=self._scale)
-        xp.divide(self.clip, self._scale, out=self._scale)
-        xp.multiply(self.live.grad, self._scale, out=self.live.grad)
+        """A step per batch, see `Steps.take`. `execution` says who calls it."""
+        self._steps.take(self.optimizer, batches, sums, turn)
 
     def _figures(self, lr: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
         """The epoch's figures (R,), the sums of every step (S, R, 3), and whose weights are finite (R,)."""
@@ -315,7 +272,7 @@ class Trainer:
             return
         # First let go of what is not needed: for a while there are a stack and its successor.
         self.live.release()
-        del self.loss, self.penalty, self.batches, self.execution
+        del self.loss, self.penalty, self.batches, self._steps, self.execution
         self.live = self.live.select(stay, successor=True)
         self.kept.settle()
         self.optimizer = self.optimizer.select(stay, self.live, successor=True)

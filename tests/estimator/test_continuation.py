@@ -137,14 +137,14 @@ class Disturbed(XBClassifier):
 
     def _trainer(self, *arguments, **settings):
         trainer = super()._trainer(*arguments, **settings)
-        steps = trainer.optimizer.step
+        gather = trainer.batches.gather
 
-        def step(*more):
+        def disturbed(index):
             if len(trainer.history) == self.epoch - 1 and trainer.optimizer.steps % 4 == 2:
                 raise KeyboardInterrupt
-            steps(*more)
+            return gather(index)
 
-        trainer.optimizer.step = step
+        trainer.batches.gather = disturbed
         return trainer
 
 

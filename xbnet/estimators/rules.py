@@ -143,6 +143,10 @@ class BoundBatchPenalty:
                 self._add(factor)
             self._calls[B] = calls
 
+    def taped(self, loss: Any) -> Calls:
+        """What `add_gradient` plays after this loss; nothing where it plays nothing."""
+        return [] if loss.weighted else self._calls.get(loss.values.shape[1], [])
+
     def _add_weighted(self, B: int, total: Any) -> None:
         """Without memory of its own, so that it may be captured in a CUDA graph."""
         xp, some, divisor = self.xp, self._some, self._divisor

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError, ShapeError, expect_shape
-from ..tape import Prepared, Recording, Tapes, play
+from ..tape import Calls, Prepared, Recording, Tapes, play
 from ..workspace import Workspace
 
 NOTHING: tuple = (None, None, None, [])
@@ -219,6 +219,11 @@ class Loss:
             self.linalg.bmm(self.report, self.w, self._sums)
         self._tapes.keep(key, ((logits, labels, dlogits), calls))
         return self.values if sums is None else self._report(sums)
+
+    def taped(self, logits: Any, labels: Any) -> Calls:
+        """What a call with these arrays plays, if the last one was with them and played it; otherwise nothing."""
+        last = self._last
+        return last[3] if logits is last[0] and labels is last[1] else []
 
     def _report(self, sums: Any) -> Any:
         self.sums(sums)
