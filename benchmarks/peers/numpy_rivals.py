@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 import xbnet
+from xbnet.batches import Batch
+from xbnet.penalties import Penalty
+from xbnet.steps import Steps
 
 from .cases import Case
 from .rival import Rival
 
 
 class Xbnet(Rival):
-    """xbnet's parts, in the order in which `fit` calls them."""
+    """The steps of `fit`, with the sums of loss and hits that it keeps of each."""
 
     def __init__(self, case: Case):
         super().__init__(case)
@@ -22,22 +27,25 @@ class Xbnet(Rival):
         for k, layer in enumerate(case.start()):
             for name, value in layer.items():
                 self.network.parameters[f"{k}.{name}"][...] = value
-        self.loss = xbnet.SoftmaxCrossEntropy().bind(self.network)
+        loss, penalty = xbnet.SoftmaxCrossEntropy().bind(self.network), Penalty().bind(self.network)
+        self.steps = Steps(self.network, loss, penalty, None, np.empty((case.replicas, 1, 1), np.float32))
+        self.sums = np.empty((case.steps, case.replicas, 3, 1), np.float32)
         self.optimizer = xbnet.SGD(case.learning_rates.astype(float)).bind(self.network)
         self.x, self.y, self.rows = case.data()
-        self.xb = np.empty((1, case.batch, case.widths[0]), np.float32)
-        self.yb = np.empty((1, case.batch), np.intp)
+        xb, yb = np.empty((1, case.batch, case.widths[0]), np.float32), np.empty((1, case.batch), np.intp)
+        self.batch = Batch(xb, yb, None)
 
     def run(self, epochs: int) -> None:
-        network, loss, optimizer = self.network, self.loss, self.optimizer
-        gather, x, y, xb, yb = network.backend.linalg.gather, self.x, self.y, self.xb, self.yb
-        for s in range(epochs * self.case.steps):
-            index = self.rows[None, s % self.case.steps]
-            gather(x, index, xb)
-            gather(y, index, yb)
-            loss(network.forward(xb, training=True), yb, network.output_gradient)
-            network.backward()
-            optimizer.step()
+        for _ in range(epochs):
+            self.steps.take(self.optimizer, self.batches(), self.sums)
+
+    def batches(self) -> Iterator[Batch]:
+        """The rows of one step after the other, gathered into the same arrays."""
+        gather, batch = self.network.backend.linalg.gather, self.batch
+        for index in self.rows[:, None]:
+            gather(self.x, index, batch.x)
+            gather(self.y, index, batch.y)
+            yield batch
 
     def weights(self) -> list[dict[str, np.ndarray]]:
         parameters = self.network.parameters
