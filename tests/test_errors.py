@@ -36,3 +36,4 @@ def test_unknown_name():
         "f: unknown thing 'bat'; did you mean 'cat'? known are cat, dog"
     )
     assert str(unknown_name("f", "thing", "zebra", ["dog", "cat"])) == "f: unknown thing 'zebra'; known are cat, dog"
+    assert "; a class is to be called: SGD(); known are cat" in str(unknown_name("f", "rule", xbnet.SGD, ["cat"]))

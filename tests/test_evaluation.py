@@ -78,3 +78,8 @@ def test_evaluate_multilabel_and_regression():
 def test_bad_input_of_evaluate(kind, arguments, line):
     with refuses(kind, line):
         evaluate(cases.network(), "cross_entropy", *arguments)
+
+
+def test_only_a_network_is_evaluated():
+    with refuses(ConfigError, "evaluate: expected a Network, got int"):
+        evaluate(3, "cross_entropy", X, Y)

@@ -40,6 +40,8 @@ def check_samples(network: Network, loss: Loss, x: Any, y: Any, sample_weight: A
     """The task that targets `y` and `loss` are for, and x, y, sample_weight as arrays. Unlike in training, no class
     has to occur.
     """
+    if not isinstance(network, Network):
+        raise ConfigError(f"evaluate: expected a Network, got {type(network).__name__}")
     x, y = np.asarray(x), np.asarray(y)
     expect_shape("evaluate", "x", x, N=None, I=network.n_inputs)
     for name, array in (("x", x), ("y", y)):

@@ -84,4 +84,6 @@ def unknown_name(where: str, kind: str, name: object, known: Iterable[str]) -> C
     known = sorted(known)
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}? " if near else ""
+    if isinstance(name, type):
+        hint = f"a class is to be called: {name.__name__}(); "
     return ConfigError(f"{where}: unknown {kind} {name!r}; {hint}known are {', '.join(known)}")
