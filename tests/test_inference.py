@@ -95,6 +95,22 @@ def test_threads_take_turns():
                 np.testing.assert_array_equal(one, other)
 
 
+def test_a_thread_that_trains_takes_turns_too():
+    data, x = cases.samples(n=300), np.random.default_rng(0).normal(size=(5000, 4))
+
+    def run(disturbed):
+        network = xbnet.Network([xbnet.Linear(30, "tanh"), xbnet.Linear(3)], 4, replicas=2, rng=0)
+        with ThreadPoolExecutor(1) as pool:
+            training = pool.submit(xbnet.fit, network, "cross_entropy", "adam", data, epochs=40, batch_size=16, rng=1)
+            while disturbed and not training.done():
+                p = network.predict_proba(x)
+                np.testing.assert_allclose(p.sum(axis=-1), 1, rtol=1e-5)
+            training.result()
+        return network.theta
+
+    np.testing.assert_array_equal(run(True), run(False))
+
+
 @pytest.mark.parametrize("row", cases.LAYERS)
 def test_no_rows_at_all(row):
     network = cases.network(row, replicas=2)

@@ -156,7 +156,14 @@ class Trainer:
         return len(self.rows) == 0 or len(self.history) >= self.epochs
 
     def run_epoch(self) -> dict[str, Any]:
-        """Train one epoch, validate, and let those leave that are finished or diverged."""
+        """Train one epoch, validate, and let those leave that are finished or diverged.
+
+        Other threads that want to predict by the network wait for the epoch's end.
+        """
+        with self.network._lock:
+            return self._run_epoch()
+
+    def _run_epoch(self) -> dict[str, Any]:
         started = time.perf_counter()
         R_live = len(self.rows)
         turn = self._turn()
@@ -298,9 +305,10 @@ class Trainer:
     def _end(self, status: str) -> None:
         for r in self.rows:
             self.history.status[r] = status
-        if self.keep_best:
-            self.kept.settle()
-        elif self.live is not self.network:
-            self.kept.write(self.live, self.rows, np.ones(len(self.rows), bool))
-        self.rows = self.rows[:0]
-        self.network.release()  # its buffers know the training data
+        with self.network._lock:
+            if self.keep_best:
+                self.kept.settle()
+            elif self.live is not self.network:
+                self.kept.write(self.live, self.rows, np.ones(len(self.rows), bool))
+            self.rows = self.rows[:0]
+            self.network.release()  # its buffers know the training data
