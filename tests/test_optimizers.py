@@ -199,10 +199,18 @@ def test_blocks_of_theta_give_the_bits_of_the_whole(row, block, monkeypatch):
     rule = bound(cases.OPTIMIZERS[row](), replicas=3)
     assert len(whole.blocks) == 1 < len(rule.blocks)
     assert sum(part.theta.size for part in rule.blocks) == rule.network.theta.size
-    assert max(part.work.size for part in rule.blocks) <= max(1, block >> len(rule.slots))
+    assert max(part.work.size for part in rule.blocks) <= block
     rng = np.random.default_rng(0)
     for _ in range(3):
         gradient = rng.normal(size=rule.network.grad.shape)
         np.testing.assert_array_equal(move(rule, gradient), move(whole, gradient))
     for slot in rule.slots:
         np.testing.assert_array_equal(rule.state[slot], whole.state[slot])
+
+
+def test_one_network_without_state_takes_larger_blocks(monkeypatch):
+    monkeypatch.setattr("xbnet.blocks.BLOCK", 10)
+    sizes = [
+        max(b.work.size for b in bound(rule, replicas=R).blocks) for rule, R in ((SGD(), 1), (SGD(), 2), (Adam(), 1))
+    ]
+    assert sizes == [40, 10, 10]

@@ -99,7 +99,7 @@ def test_the_estimate_is_what_a_stack_takes(hidden, optimizer, R, leaving):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert ("diverged" in trainer.history.status) == leaving
-    block = min(BLOCK >> len(trainer.optimizer.slots), R * trainer.network.n_parameters)
+    block = min(BLOCK, R * trainer.network.n_parameters)
     block *= trainer.network.dtype.itemsize  # of the optimizer: one per stack, however large it is
     ratio = (peak - block) / (cost.per_network * R + 3 * cost.order)
     assert 0.85 < ratio < 1.08
