@@ -33,7 +33,7 @@ SCORE = "score"
 """The monitored figure that a `scorer` gives."""
 RATES_AHEAD = 512
 """Learning rates of all replicas together that are planned at once where they stay as they are."""
-FINITE_AT_ONCE = 1 << 16
+FINITE_AT_ONCE = 1 << 14
 """Weights of all replicas together that are asked at once whether they are finite."""
 
 
