@@ -198,7 +198,9 @@ def test_own_strategies_say_a_factor_per_stage():
 
     with pytest.raises(ConfigError, match=r"^strategy 'own': expected 3 finite factors, one per stage, got array\("):
         xbnet.fit(network(), "cross_entropy", "sgd", DATA, epochs=1, strategy=Own())
-    with pytest.raises(ConfigError, match=r"^strategy: unknown strategy <class .*Own'>; a class is to be called: Own\(\); known are "):
+    with pytest.raises(
+        ConfigError, match=r"^strategy: unknown strategy <class .*Own'>; a class is to be called: Own\(\); known are "
+    ):
         get_strategy(Own)
 
 
