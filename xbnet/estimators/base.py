@@ -19,7 +19,7 @@ from ..datasets import Part
 from ..errors import ConfigError, DivergenceError
 from ..history import History
 from ..network import Network
-from ..resume import pack, unpack
+from ..resume import deferred_interrupt, pack, unpack
 from ..schedules import get_schedule
 from ..tensorfile import Tensors
 from ..trainer import SCORE, Trainer
@@ -205,40 +205,38 @@ class XBEstimator(Predicting):
             states.append(pack(trainer, history=False) if len(trainer.rows) == self.n_members else None)
 
         trainer.before_end = keep_state  # type: ignore[method-assign]
-        interrupted = False
-        try:
-            for _ in range(epochs):
-                if not len(trainer.rows):
-                    break
-                self._note(trainer.run_epoch(), trainer.scorer)
-                self.t_ += len(X)
-        except DivergenceError:
-            self._run_state = None  # what there is to go on from are the last good weights
-            self.n_iter_ = len(self.history_)
-            raise
-        except KeyboardInterrupt:
-            del self.history_.records[len(self.loss_curve_) :]
-            if not self.loss_curve_:
+        # Ctrl-C waits for the end of an epoch, so that weights and curves are those of a fit of fewer epochs.
+        with deferred_interrupt() as interrupted:
+            try:
+                for _ in range(epochs):
+                    if not len(trainer.rows) or interrupted():
+                        break
+                    self._note(trainer.run_epoch(), trainer.scorer)
+                    self.t_ += len(X)
+            except (DivergenceError, KeyboardInterrupt):
+                self._run_state = None  # what there is to go on from are the last good weights
+                self.n_iter_ = len(self.history_)
                 raise
-            interrupted = True
+            converged = not len(trainer.rows)
+            if not converged:
+                keep_state()
+            self._run_state = states[-1]
+            trainer.finish()
+            self.n_iter_ = len(self.history_)
+            self.n_layers_ = len(self.network_.layers) + 1
+            self.loss_ = self.loss_curve_[-1]
+            self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
+            self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
+            if self.early_stopping:
+                values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, len(val[0]), -1)
+                self.best_validation_score_ = self._score_members(val[1], values, val[2])
+        if interrupted():
             warnings.warn(
                 f"{type(self).__name__}: interrupted after {len(self.loss_curve_)} epochs; it can predict, and go on",
                 stacklevel=3,
             )
-        converged = not len(trainer.rows)
-        if not converged:
-            keep_state()
-        self._run_state = states[-1]
-        trainer.finish()
-        self.n_iter_ = len(self.history_)
-        self.n_layers_ = len(self.network_.layers) + 1
-        self.loss_ = self.loss_curve_[-1]
-        self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
-        self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
-        if self.early_stopping:
-            values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, len(val[0]), -1)
-            self.best_validation_score_ = self._score_members(val[1], values, val[2])
-        if stop and not converged and not interrupted:
+            return
+        if stop and not converged:
             warnings.warn(
                 f"{type(self).__name__}: {epochs} epochs (max_iter) are over and the loss still fell; "
                 "raise max_iter or learning_rate_init",
