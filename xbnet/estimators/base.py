@@ -142,10 +142,10 @@ class XBEstimator(Predicting):
             states = [np.random.RandomState(seed) for seed in self.member_seeds_]
         # A copy of the stream seeds the rest, so that it takes nothing from the weights' and the orders'.
         seeds = [int(copy.deepcopy(state).randint(np.iinfo(np.int32).max)) for state in states]
-        self.network_ = Network(
+        network = Network(
             layers, self.n_features_in_, replicas=self.n_members, backend=self.backend, dtype=self.dtype, rng=seeds
         )
-        draw_weights(self.network_, drawn, states, self.activation == "logistic")
+        draw_weights(network, drawn, states, self.activation == "logistic")
         self._built = self._design()
         self._random_state, self._split_state = main, None
         self._orders = [Order(state, self.shuffle) for state in states]
@@ -155,6 +155,7 @@ class XBEstimator(Predicting):
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] | None = None
         self.validation_loss_curve_: list[float] | None = None
+        self.network_ = network  # last: whoever has one can be trained further
 
     def _design(self) -> dict[str, Any]:
         """What can't change when training goes on."""
