@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lines import refuses
 
 import xbnet
+from xbnet import inference
 from xbnet.errors import DataError
 from xbnet.inference import CACHE, FEWEST_ROWS, MOST_ROWS, chunk_rows, run_rows
 from xbnet.links import LINKS
@@ -78,6 +79,20 @@ def test_what_was_predicted_before_does_not_matter():
 def test_softmax(C, shape):
     z = np.random.default_rng(0).normal(size=(*shape, C)) * 10
     np.testing.assert_allclose(LINKS["softmax"][0](z), scipy.special.softmax(z, axis=-1), rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_probabilities_of_one_row_are_those_of_it_among_others(dtype):
+    z = np.random.default_rng(0).normal(size=(300, 1, 20)).astype(dtype)
+    np.testing.assert_array_equal(np.concatenate([LINKS["softmax"][0](row[None]) for row in z]), LINKS["softmax"][0](z))
+
+
+def test_many_numbers_of_rows_leave_little_memory_behind():
+    network = xbnet.Network([xbnet.Linear(2)], 50, rng=0)
+    inference._zeros.cache_clear()
+    for n in range(1, 200):
+        network.predict(np.ones((n, 50)))
+    assert inference._zeros.cache_info().currsize < 16
 
 
 def test_threads_take_turns():

@@ -67,13 +67,15 @@ def _chunk(network: Any, n: int) -> Any:
 
 
 @cache
-def _zeros(n: int, dtype: Any) -> np.ndarray:
-    return np.zeros(n, dtype)
+def _zeros(bits: int, dtype: Any) -> np.ndarray:
+    """Powers of two, of which all sizes are cut: so there are few to remember, however many sizes come."""
+    return np.zeros(1 << bits, dtype)
 
 
 def _check_finite(rows: np.ndarray, first: int) -> None:
     """Raise `DataError` unless the contiguous rows (n, I) are finite; they begin with row `first` of all."""
-    if rows.reshape(-1).dot(_zeros(rows.size, rows.dtype)) == 0:  # one pass; 0 times what is not finite is NaN
+    zeros = _zeros(rows.size.bit_length(), rows.dtype)[: rows.size]
+    if rows.reshape(-1).dot(zeros) == 0:  # one pass; 0 times what is not finite is NaN
         return
     row, column = np.argwhere(~np.isfinite(rows))[0]
     raise DataError(

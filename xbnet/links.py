@@ -18,7 +18,9 @@ def softmax(z: np.ndarray) -> np.ndarray:
     e = z.reshape(-1, z.shape[-1]).T.copy()
     np.subtract(e, np.maximum.reduce(e, axis=0), out=e)
     np.exp(e, out=e)
-    total, p = np.add.reduce(e, axis=0), np.empty(e.shape[::-1], e.dtype)
+    # NumPy adds whole rows in turn, but a single column in pairs: that would round otherwise than in a stack.
+    total = np.add.reduce(e, axis=0) if e.shape[1] > 1 else np.add.accumulate(e, axis=0)[-1]
+    p = np.empty(e.shape[::-1], e.dtype)
     if len(e) > FEW_CLASSES:
         np.divide(e, total, out=p.T)
     else:

@@ -134,15 +134,19 @@ def keep_checkpoints(
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Note the first Ctrl-C instead of raising it; a second one raises at once. Only the main thread can."""
+    """Note the first Ctrl-C instead of raising it; a second one raises at once.
+
+    Only the main thread can, and only where Python handles Ctrl-C: a process that ignores it goes on to do so.
+    """
     caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not callable(signal.getsignal(signal.SIGINT)):
         yield lambda: False
         return
 
     def note(number: int, frame: Any) -> None:
         if caught:
-            raise KeyboardInterrupt("interrupted twice; the last checkpoint is older than the last epoch")
+            raise KeyboardInterrupt("interrupted twice, within an epoch")
         caught.append(number)
 
     before = signal.signal(signal.SIGINT, note)

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -131,17 +132,19 @@ def test_learning_rate_and_more_may_change():
 
 
 class Disturbed(XBClassifier):
-    """In the epoch of that number, Ctrl-C is pressed after some steps."""
+    """In the epoch of that number, Ctrl-C is pressed so many times after some steps."""
 
-    epoch = 4
+    epoch, times = 3, 1
 
     def _trainer(self, *arguments, **settings):
         trainer = super()._trainer(*arguments, **settings)
         gather = trainer.batches.gather
 
         def disturbed(index):
-            if len(trainer.history) == self.epoch - 1 and trainer.optimizer.steps % 4 == 2:
-                raise KeyboardInterrupt
+            if len(trainer.history) == self.epoch - 1 and trainer.optimizer.steps % 3 == 2:
+                for _ in range(self.times):
+                    signal.raise_signal(signal.SIGINT)
+                self.epoch = 0
             return gather(index)
 
         trainer.batches.gather = disturbed
@@ -150,23 +153,33 @@ class Disturbed(XBClassifier):
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_an_interrupted_fit_is_one_of_fewer_epochs(early_stopping):
-    settings = {"max_iter": 50, "batch_size": 50, "random_state": 0, "early_stopping": early_stopping}
+    settings = {"batch_size": 50, "random_state": 0, "early_stopping": early_stopping, "warm_start": True}
     with pytest.warns(UserWarning, match="^Disturbed: interrupted after 3 epochs; it can predict, and go on$"):
-        model = Disturbed(warm_start=True, **settings).fit(X, Y)
-    assert len(model.loss_curve_) == len(model.history_) == model.n_iter_ == 3
-    assert model.loss_curve_ == XBClassifier(**settings).fit(X, Y).loss_curve_[:3]
-    assert np.isfinite(model.predict_proba(X)).all()
-    model.epoch = 0
-    model.fit(X, Y)
-    assert len(model.loss_curve_) == len(model.history_) == model.n_iter_ > 3
-    assert model.loss_curve_[-1] < model.loss_curve_[2]
+        model = Disturbed(max_iter=50, **settings).fit(X, Y)
+    other = XBClassifier(max_iter=3, **settings).fit(X, Y)
+    for _ in range(2):
+        assert model.loss_curve_ == other.loss_curve_
+        assert len(model.history_) == model.n_iter_ == len(model.loss_curve_)
+        np.testing.assert_array_equal(model.network_.theta, other.network_.theta)
+        for one in (model, other):
+            one.set_params(max_iter=2).fit(X, Y)
 
 
-def test_an_interrupt_before_the_first_epoch_is_over_goes_on():
+def test_interrupted_twice_it_raises():
     model = Disturbed(batch_size=50)
-    model.epoch = 1
+    model.times = 2
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_process_that_ignores_interrupts_goes_on_to_do_so():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert Disturbed(max_iter=4, batch_size=50).fit(X, Y).n_iter_ == 4
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_after_divergence_the_curves_are_of_one_length():

@@ -19,7 +19,7 @@ from ..datasets import Part
 from ..errors import ConfigError, DivergenceError
 from ..history import History
 from ..network import Network
-from ..resume import pack, unpack
+from ..resume import deferred_interrupt, pack, unpack
 from ..schedules import get_schedule
 from ..tensorfile import Tensors
 from ..trainer import SCORE, Trainer
@@ -142,10 +142,10 @@ class XBEstimator(Predicting):
             states = [np.random.RandomState(seed) for seed in self.member_seeds_]
         # A copy of the stream seeds the rest, so that it takes nothing from the weights' and the orders'.
         seeds = [int(copy.deepcopy(state).randint(np.iinfo(np.int32).max)) for state in states]
-        self.network_ = Network(
+        network = Network(
             layers, self.n_features_in_, replicas=self.n_members, backend=self.backend, dtype=self.dtype, rng=seeds
         )
-        draw_weights(self.network_, drawn, states, self.activation == "logistic")
+        draw_weights(network, drawn, states, self.activation == "logistic")
         self._built = self._design()
         self._random_state, self._split_state = main, None
         self._orders = [Order(state, self.shuffle) for state in states]
@@ -155,6 +155,7 @@ class XBEstimator(Predicting):
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] | None = None
         self.validation_loss_curve_: list[float] | None = None
+        self.network_ = network  # last: whoever has one can be trained further
 
     def _design(self) -> dict[str, Any]:
         """What can't change when training goes on."""
@@ -205,40 +206,38 @@ class XBEstimator(Predicting):
             states.append(pack(trainer, history=False) if len(trainer.rows) == self.n_members else None)
 
         trainer.before_end = keep_state  # type: ignore[method-assign]
-        interrupted = False
-        try:
-            for _ in range(epochs):
-                if not len(trainer.rows):
-                    break
-                self._note(trainer.run_epoch(), trainer.scorer)
-                self.t_ += len(X)
-        except DivergenceError:
-            self._run_state = None  # what there is to go on from are the last good weights
-            self.n_iter_ = len(self.history_)
-            raise
-        except KeyboardInterrupt:
-            del self.history_.records[len(self.loss_curve_) :]
-            if not self.loss_curve_:
+        # Ctrl-C waits for the end of an epoch, so that weights and curves are those of a fit of fewer epochs.
+        with deferred_interrupt() as interrupted:
+            try:
+                for _ in range(epochs):
+                    if not len(trainer.rows) or interrupted():
+                        break
+                    self._note(trainer.run_epoch(), trainer.scorer)
+                    self.t_ += len(X)
+            except (DivergenceError, KeyboardInterrupt):
+                self._run_state = None  # what there is to go on from are the last good weights
+                self.n_iter_ = len(self.history_)
                 raise
-            interrupted = True
+            converged = not len(trainer.rows)
+            if not converged:
+                keep_state()
+            self._run_state = states[-1]
+            trainer.finish()
+            self.n_iter_ = len(self.history_)
+            self.n_layers_ = len(self.network_.layers) + 1
+            self.loss_ = self.loss_curve_[-1]
+            self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
+            self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
+            if self.early_stopping:
+                values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, len(val[0]), -1)
+                self.best_validation_score_ = self._score_members(val[1], values, val[2])
+        if interrupted():
             warnings.warn(
                 f"{type(self).__name__}: interrupted after {len(self.loss_curve_)} epochs; it can predict, and go on",
                 stacklevel=3,
             )
-        converged = not len(trainer.rows)
-        if not converged:
-            keep_state()
-        self._run_state = states[-1]
-        trainer.finish()
-        self.n_iter_ = len(self.history_)
-        self.n_layers_ = len(self.network_.layers) + 1
-        self.loss_ = self.loss_curve_[-1]
-        self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
-        self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
-        if self.early_stopping:
-            values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, len(val[0]), -1)
-            self.best_validation_score_ = self._score_members(val[1], values, val[2])
-        if stop and not converged and not interrupted:
+            return
+        if stop and not converged:
             warnings.warn(
                 f"{type(self).__name__}: {epochs} epochs (max_iter) are over and the loss still fell; "
                 "raise max_iter or learning_rate_init",
