@@ -10,7 +10,6 @@ import numpy as np
 
 from ..backend import Backend
 from ..network import Network
-from ..optimizers import STEPS_AHEAD
 from ..schedules import Schedule
 from ..trainer import Trainer
 
@@ -75,7 +74,7 @@ def _plan_bytes(trainer: Trainer) -> int:
     S, size = trainer.batches.steps, trainer.network.dtype.itemsize
     tables = len(trainer.optimizer.coefficients(*np.ones((2, 1, 1))))
     constant = type(trainer.schedule) is Schedule
-    planned = max(S, STEPS_AHEAD) if constant else 2 * S  # the plan before is there while the next one is made
+    planned = S if constant else 2 * S  # the plan before is there while the next one is made
     in_float64 = 8 * max(3, tables)  # for a moment, of what is read or put on the device
     return S * (3 * size + 8 + in_float64) + planned * tables * size
 
