@@ -65,18 +65,17 @@ LATE = ("XBClassifier", "XBRegressor", "StackedSearchCV")
 """Names that are imported when they are asked for, and can't be without scikit-learn."""
 
 GROUPS = {
-    "Networks and training": ("network", "training", "evaluation", "history", "replicas"),
-    "Layers": ("layers", "parameters", "activations"),
-    "Losses": ("losses",),
-    "Optimizers": ("optimizers",),
-    "Strategies": ("strategies",),
+    "Networks and training": ("nn.network", "training", "history", "replicas"),
+    "Layers": ("nn.layers", "nn.parameters", "nn.activations"),
+    "Losses": ("nn.losses",),
+    "Optimizers": ("optim.optimizers",),
+    "Strategies": ("optim.strategies",),
     "Data sets": ("datasets",),
-    "Files": ("checkpoint", "resume"),
+    "Files": ("io",),
     "Sweeps": ("sweeps",),
-    "Predictions and other formats": ("predictions", "export"),
-    "scikit-learn": ("estimators", "search"),
+    "scikit-learn": ("estimators",),
     "Gradient and Jacobian tests": ("verify",),
-    "Backends": ("backend",),
+    "Backends": ("backends",),
     "Errors": ("errors",),
 }
 
@@ -95,10 +94,12 @@ def api_page() -> str:
     late = [name for name in LATE if name not in xbnet.__all__ and can_be_had(name)]
     for name in [*xbnet.__all__, *late]:
         if name == "BATCH":  # a text: it has neither a module nor a docstring of its own
-            groups["Layers"].append("layers.base.BATCH")
+            groups["Layers"].append("nn.layers.base.BATCH")
             continue
-        room = getattr(xbnet, name).__module__.split(".")[1]
-        title = next((title for title, rooms in GROUPS.items() if room in rooms), "More")
+        module = getattr(xbnet, name).__module__.removeprefix("xbnet.") + "."
+        title = next(
+            (title for title, rooms in GROUPS.items() if any(module.startswith(f"{r}.") for r in rooms)), "More"
+        )
         groups[title].append(name)
     lines = ["Names of xbnet", "==============", "", ".. currentmodule:: xbnet", ""]
     for title, names in groups.items():

@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from test_floors import FLOORS
 
-from xbnet.activations import ACTIVATIONS
-from xbnet.backend import INSTALL
+from tests.test_floors import FLOORS
+from xbnet.backends.backend import INSTALL
 from xbnet.cli import VERBS, main
 from xbnet.datasets.load import NAMES
-from xbnet.initializers import INITIALIZERS, WITH_NUMBER
-from xbnet.layers import LAYERS
-from xbnet.losses import LOSSES
-from xbnet.optimizers import OPTIMIZERS
-from xbnet.schedules import SCHEDULES
-from xbnet.strategies import STRATEGIES
+from xbnet.nn.activations import ACTIVATIONS
+from xbnet.nn.initializers import INITIALIZERS, WITH_NUMBER
+from xbnet.nn.layers import LAYERS
+from xbnet.nn.losses import LOSSES
+from xbnet.optim.optimizers import OPTIMIZERS
+from xbnet.optim.schedules import SCHEDULES
+from xbnet.optim.strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

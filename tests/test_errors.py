@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from lines import refuses
 
 import xbnet
+from tests.support.errors import refuses
 from xbnet.errors import ConfigError, ShapeError, expect_shape, unknown_name
 
 KINDS = {"ShapeError": ValueError, "DataError": ValueError, "ConfigError": ValueError, "BackendError": RuntimeError}

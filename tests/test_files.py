@@ -2,8 +2,8 @@ import os
 import stat
 
 import pytest
-from lines import refuses
 
+from tests.support.errors import refuses
 from xbnet import ConfigError
 from xbnet.files import make_folder, write_bytes, write_text, write_with
 

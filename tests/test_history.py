@@ -1,11 +1,11 @@
 import json
 
-import cases
 import numpy as np
 import pytest
-from lines import refuses
 
 import xbnet
+from tests.support import cases
+from tests.support.errors import refuses
 from xbnet import ConfigError, History
 from xbnet.history import PER_REPLICA, plain
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lines import refuses
 
+from tests.support.errors import refuses
 from xbnet import ConfigError, replica_seeds
 from xbnet.replicas import numbers, replica_values, select_values, stream
 

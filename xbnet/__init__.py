@@ -10,22 +10,22 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .activations import Activation
-    from .backend import Backend, get_backend
-    from .checkpoint import Model, load, load_model, save
+    from .backends.backend import Backend, get_backend
     from .datasets import Dataset, Part, load_dataset
     from .errors import BackendError, ConfigError, DataError, DivergenceError, GradientError, ShapeError, XbnetError
-    from .evaluation import evaluate
     from .history import History
-    from .layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
-    from .losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-    from .network import Network
-    from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
-    from .parameters import ParameterSpec
+    from .io.models import Model, load, load_model, save
+    from .nn.activations import Activation
+    from .nn.layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
+    from .nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+    from .nn.network import Network
+    from .nn.parameters import ParameterSpec
+    from .optim.optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
+    from .optim.strategies import Alternating, Layerwise, Strategy, Weighted
     from .replicas import replica_seeds
-    from .strategies import Alternating, Layerwise, Strategy, Weighted
     from .sweeps import SweepResult, assert_replica_equal, sweep
-    from .training import fit
+    from .training.evaluation import evaluate
+    from .training.fit import fit
     from .verify import (
         GradientComparison,
         Verification,
@@ -95,24 +95,24 @@ __all__ = [
 ]
 
 PARTS = {
-    "activations": "Activation",
-    "backend": "Backend get_backend",
-    "checkpoint": "Model load load_model save",
+    "nn.activations": "Activation",
+    "backends.backend": "Backend get_backend",
+    "io.models": "Model load load_model save",
     "datasets": "Dataset Part load_dataset",
     "errors": "BackendError ConfigError DataError DivergenceError GradientError ShapeError XbnetError",
     "estimators": "XBClassifier XBRegressor",
-    "evaluation": "evaluate",
+    "training.evaluation": "evaluate",
     "history": "History",
-    "layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear Residual",
-    "losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
-    "network": "Network",
-    "optimizers": "SGD Adam AdamW Momentum Nesterov Optimizer RMSProp",
-    "parameters": "ParameterSpec",
+    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear Residual",
+    "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
+    "nn.network": "Network",
+    "optim.optimizers": "SGD Adam AdamW Momentum Nesterov Optimizer RMSProp",
+    "nn.parameters": "ParameterSpec",
     "replicas": "replica_seeds",
-    "search": "StackedSearchCV",
-    "strategies": "Alternating Layerwise Strategy Weighted",
+    "estimators.search": "StackedSearchCV",
+    "optim.strategies": "Alternating Layerwise Strategy Weighted",
     "sweeps": "SweepResult assert_replica_equal sweep",
-    "training": "fit",
+    "training.fit": "fit",
     "verify": "GradientComparison Verification compare_gradients gradient_test jacobian jacobian_test "
     "numerical_gradient",
     "version": "__version__",

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 import xbnet
-from xbnet.checks import check_data
-from xbnet.kernels.emulated import EmulatedLauncher
-from xbnet.kernels.fused import Fused
-from xbnet.penalties import Penalty
-from xbnet.schedules import Schedule
-from xbnet.trainer import Trainer
+from xbnet.backends.cuda.emulated import EmulatedLauncher
+from xbnet.backends.cuda.ops import Fused
+from xbnet.optim.penalties import Penalty
+from xbnet.optim.schedules import Schedule
+from xbnet.training.checks import check_data
+from xbnet.training.trainer import Trainer
 
 from .cases import LR, MOMENTUM, Case
 from .rival import Rival, Unable

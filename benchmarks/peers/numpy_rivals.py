@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 import xbnet
-from xbnet.batches import Batch
-from xbnet.penalties import Penalty
-from xbnet.steps import Steps
+from xbnet.optim.penalties import Penalty
+from xbnet.training.batches import Batch
+from xbnet.training.step import Steps
 
 from .cases import Case
 from .rival import Rival

@@ -9,12 +9,12 @@ import sys
 
 import numpy as np
 import pytest
-from lines import refuses
 
+from tests.support.errors import refuses
 from xbnet import BatchNorm, DataError, Linear, Network, fit, load_model, save
 from xbnet.cli import main
 from xbnet.datasets import Standardizer
-from xbnet.predictions import Score, readers
+from xbnet.io.predictions import Score, readers
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(5, 3, size=(500, 4)).astype(np.float32)

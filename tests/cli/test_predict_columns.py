@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from lines import refuses
 
+from tests.support.errors import refuses
 from xbnet import ConfigError, DataError, Linear, Network, XBClassifier, XBRegressor, load_model, save
 from xbnet.cli import main
 from xbnet.datasets import Dataset, Part, Standardizer, load_dataset
-from xbnet.tensorfile import read_tensors, write_tensors
+from xbnet.io.tensorfile import read_tensors, write_tensors
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(5, 3, size=(120, 3))

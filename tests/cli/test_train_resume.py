@@ -179,7 +179,7 @@ def test_tensorboard_files_hold_the_history(data, tmp_path):
 
 
 def test_model_file_is_refused_as_a_checkpoint(data, tmp_path):
-    from xbnet.tensorfile import read_tensors
+    from xbnet.io.tensorfile import read_tensors
 
     assert main(["train", "--data", data, "--epochs", "1", "--quiet", "--out", str(tmp_path / "run")]) == 0
     path = tmp_path / "run" / "model.safetensors"

@@ -43,7 +43,7 @@ def test_every_layer(capsys, layer):
     code, out, err = run(capsys, "--layer", layer, "--dtype", "float64")
     assert (code, err) == (0, "")
     assert out.startswith("jacobian_test: 5 -> [")
-    assert verb.LAYERS.keys() == {name.lower() for name in xbnet.layers.LAYERS}
+    assert verb.LAYERS.keys() == {name.lower() for name in xbnet.nn.layers.LAYERS}
 
 
 def test_failure_is_one_line_with_the_worst_entry_and_exit_1(capsys, monkeypatch, tmp_path):

@@ -9,8 +9,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-import samples
 
+from tests.support import files as samples
 from xbnet.datasets import download, fetch, load_dataset
 from xbnet.datasets.download import Source
 from xbnet.errors import ConfigError, DataError

@@ -14,9 +14,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import samples
 import scipy.io
 
+from tests.support import files as samples
 from xbnet.datasets import Dataset, load_dataset
 from xbnet.errors import DataError
 

@@ -12,9 +12,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import samples
 import scipy.io
 
+from tests.support import files as samples
 from xbnet.datasets import load_dataset
 
 RNG = np.random.default_rng(0)

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import xbnet
-from xbnet.activations import ACTIVATIONS
+from xbnet.nn.activations import ACTIVATIONS
 from xbnet.sweeps.chunk import run_chunk
 
 from .conftest import assert_same_table, make_data

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import xbnet
-from xbnet.blocks import BLOCK
-from xbnet.settings import human_bytes, parse_bytes
+from xbnet.optim.tiles import BLOCK
+from xbnet.parsing import human_bytes, parse_bytes
 from xbnet.sweeps.build import Program, make_trainer, settings_for
 from xbnet.sweeps.footprint import WORKING_SET, footprint
 from xbnet.sweeps.plan import make_members, make_plan

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import xbnet
-from xbnet.activations import ACTIVATIONS
-from xbnet.penalties import BoundPenalty
+from xbnet.nn.activations import ACTIVATIONS
+from xbnet.optim.penalties import BoundPenalty
 
 # -- layers ------------------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ import pytest
 
 import xbnet
 from xbnet import BatchNorm, Dropout, LayerNorm, Linear, Residual
-from xbnet.activations import ACTIVATIONS
-from xbnet.layers import LAYERS
-from xbnet.losses import LOSSES
+from xbnet.nn.activations import ACTIVATIONS
+from xbnet.nn.layers import LAYERS
+from xbnet.nn.losses import LOSSES
 from xbnet.verify import catalogue
 
 CASES = {case.name: case for case in catalogue.catalogue()}
@@ -105,7 +105,7 @@ def test_stack_of_one_needs_no_stack_checks():
 
 
 def test_own_loss_and_layer_and_activation():
-    from xbnet.initializers import ones
+    from xbnet.nn.initializers import ones
 
     class Scale(xbnet.Layer):
         def parameters(self):

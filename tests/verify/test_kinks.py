@@ -7,7 +7,7 @@ import pytest
 
 import xbnet
 from xbnet import Dropout, Linear, Residual
-from xbnet.activations import ACTIVATIONS
+from xbnet.nn.activations import ACTIVATIONS
 
 ZEROS = np.zeros((5, 4))
 LABELS = np.array([0, 1, 2, 0, 1])

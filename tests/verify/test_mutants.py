@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import xbnet
-from xbnet.penalties import BoundPenalty
+from xbnet.optim.penalties import BoundPenalty
 
 from .mutants import MUTANTS, half_penalty, plain
 

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import xbnet
-from xbnet.activations import ACTIVATIONS
+from xbnet.nn.activations import ACTIVATIONS
 
 activations = st.sampled_from(sorted(ACTIVATIONS))
 layers = st.one_of(

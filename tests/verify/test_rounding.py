@@ -3,7 +3,7 @@
 import numpy as np
 
 import xbnet
-from xbnet.penalties import Penalty
+from xbnet.optim.penalties import Penalty
 from xbnet.verify.functionals import Cost
 from xbnet.verify.objective import Objective, Problem
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import ACTIVATIONS
 from ..datasets import Dataset, load_dataset
 from ..datasets.load import NAMES
 from ..errors import ConfigError
-from ..layers import BatchNorm, Dropout, Layer, Linear, Residual
-from ..losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
-from ..optimizers import OPTIMIZERS, Optimizer, get_optimizer
-from ..schedules import SCHEDULES
-from ..settings import parse_bytes
-from ..strategies import STRATEGIES
+from ..nn.activations import ACTIVATIONS
+from ..nn.layers import BatchNorm, Dropout, Layer, Linear, Residual
+from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
+from ..optim.optimizers import OPTIMIZERS, Optimizer, get_optimizer
+from ..optim.schedules import SCHEDULES
+from ..optim.strategies import STRATEGIES
+from ..parsing import parse_bytes
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from ..checkpoint import load_model
 from ..errors import ConfigError
-from ..export import FORMATS, format_of
 from ..files import keep_input
+from ..io.export import FORMATS, format_of
+from ..io.models import load_model
 from .arguments import count
 
 

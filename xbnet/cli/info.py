@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import describe_backends
-from ..checkpoint import Model, load_model
+from ..backends.backend import describe_backends
 from ..errors import DataError
 from ..history import History, plain
+from ..io.models import Model, load_model
 
 PACKAGES = ("numpy", "scipy", "matplotlib", "safetensors", "tqdm", "scikit-learn", "torch", "jax")
 

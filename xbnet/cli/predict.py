@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint import Model, load_model
 from ..errors import ConfigError, DataError
 from ..files import keep_input
-from ..predictions import FORMATS, Score, open_rows, open_writer
-from ..predictions.readers import Chunk
+from ..io.models import Model, load_model
+from ..io.predictions import FORMATS, Score, open_rows, open_writer
+from ..io.predictions.readers import Chunk
 from .arguments import count
 
 

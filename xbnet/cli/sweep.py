@@ -186,7 +186,7 @@ def summarize(args: argparse.Namespace, result: SweepResult, seconds: float) -> 
 
 def keep(folder: Path, result: SweepResult, summary: dict[str, Any]) -> None:
     """Write the best network, the summary and pictures beside the table."""
-    from ..checkpoint import save
+    from ..io.models import save
     from ..plots import save_figure
 
     best, data = result.best_member(), result.program.pool.data

@@ -16,9 +16,9 @@ from . import arguments as flags
 
 if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
     from ..datasets import Dataset
-    from ..losses import Loss
-    from ..network import Network
-    from ..optimizers import Optimizer
+    from ..nn.losses import Loss
+    from ..nn.network import Network
+    from ..optim.optimizers import Optimizer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, and report."""
-    from ..network import Network
+    from ..nn.network import Network
 
     folder = make_folder(args.out) if args.out else None
     for flag in ("checkpoint_every", "tensorboard"):
@@ -82,8 +82,8 @@ def train(
     args: argparse.Namespace, folder: Path | None, network: Network, loss: Loss, optimizer: Optimizer, data: Dataset
 ) -> History:
     """Run `fit`; with a folder, so that an interrupted run can be resumed."""
-    from ..tensorboard import event_writer
-    from ..training import fit
+    from ..training.fit import fit
+    from ..training.tensorboard import event_writer
 
     settings = flags.fit_settings_from(args) | {"progress": False if args.quiet else None}
     if folder is None:
@@ -125,7 +125,7 @@ def summarize(
 
     Losses and accuracies are those of the weights that the network ends with, over whole parts, when not training.
     """
-    from ..evaluation import evaluate
+    from ..training.evaluation import evaluate
 
     R, n, epochs = network.replicas, len(data.train.x), len(history)
     batch_size = min(64 if args.batch_size == "auto" else args.batch_size or n, n)
@@ -178,7 +178,7 @@ def keep(
     folder: Path, args: argparse.Namespace, network: Network, data: Dataset, history: History, result: dict[str, Any]
 ) -> None:
     """Write what a later reader needs to `folder`."""
-    from ..checkpoint import save
+    from ..io.models import save
     from ..plots import decision_regions, learning_curves, save_figure
 
     write_text(folder / "config.toml", config_text(args))

@@ -14,8 +14,8 @@ import numpy as np
 from ..datasets import Dataset
 from ..errors import ConfigError, GradientError, unknown_name
 from ..files import make_folder, write_text
-from ..layers import BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
-from ..network import Network
+from ..nn.layers import BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
+from ..nn.network import Network
 from ..verify import GradientComparison, Verification, compare_gradients, gradient_test, jacobian_test
 from ..verify.catalogue import catalogue
 from . import arguments as flags

@@ -18,11 +18,11 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d, validat
 from ..datasets import Part
 from ..errors import ConfigError, DivergenceError
 from ..history import History
-from ..network import Network
-from ..resume import deferred_interrupt, pack, unpack
-from ..schedules import get_schedule
-from ..tensorfile import Tensors
-from ..trainer import SCORE, Trainer
+from ..io.tensorfile import Tensors
+from ..nn.network import Network
+from ..optim.schedules import get_schedule
+from ..training.checkpoints import deferred_interrupt, pack, unpack
+from ..training.trainer import SCORE, Trainer
 from .build import batch_size_of, check_parameters, layers_of, optimizer_of, simple
 from .namespace import library, to_numpy
 from .predicting import Predicting

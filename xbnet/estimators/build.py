@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..layers import BatchNorm, Dropout, Layer, Linear, Residual
-from ..optimizers import SGD, Momentum, Nesterov, Optimizer, get_optimizer
+from ..nn.layers import BatchNorm, Dropout, Layer, Linear, Residual
+from ..optim.optimizers import SGD, Momentum, Nesterov, Optimizer, get_optimizer
 from .rules import PlainAdam
 
 ALIASES = {"logistic": "sigmoid"}

@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from ..errors import ConfigError
-from ..losses import Loss, SoftmaxCrossEntropy, get_loss
+from ..nn.losses import Loss, SoftmaxCrossEntropy, get_loss
 from .base import XBEstimator
 from .namespace import back_to
 from .rules import SummedBinaryCrossEntropy

@@ -10,9 +10,9 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import ConfigError
-from ..layers import Linear, copy_layers
-from ..network import Network
-from ..optimizers import Optimizer
+from ..nn.layers import Linear, copy_layers
+from ..nn.network import Network
+from ..optim.optimizers import Optimizer
 
 SHARED = (
     "hidden_layer_sizes",

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..checkpoint import save
 from ..datasets import Standardizer
 from ..history import History
-from ..links import LINKS
-from ..network import Network
+from ..io.models import save
+from ..nn.network import Network
+from ..nn.outputs import LINKS
 from .namespace import check_namespace, to_numpy
 from .settings import Settings
 

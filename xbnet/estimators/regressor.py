@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from ..errors import ConfigError
-from ..losses import Loss, get_loss
+from ..nn.losses import Loss, get_loss
 from .base import XBEstimator
 from .namespace import back_to
 from .rules import HalfSquaredError

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..linalg import Made
-from ..losses import BinaryCrossEntropy, MeanSquaredError
-from ..network import Network
-from ..optimizers import Adam
-from ..parameters import block_slices
+from ..backends.ops import Made
+from ..backends.replay import Calls, Recording, play
+from ..nn.losses import BinaryCrossEntropy, MeanSquaredError
+from ..nn.network import Network
+from ..nn.parameters import block_slices
+from ..optim.optimizers import Adam
 from ..replicas import replica_values, select_values
-from ..tape import Calls, Recording, play
 
 
 def draw_weights(network: Network, drawn: list[int], states: list[np.random.RandomState], logistic: bool) -> None:

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..backend import get_backend
+from ..backends.backend import get_backend
 from ..datasets import Part
 from ..errors import DivergenceError
-from ..layers import Dropout, Layer
-from ..network import Network
-from ..optimizers import Optimizer
-from ..schedules import get_schedule
+from ..nn.layers import Dropout, Layer
+from ..nn.network import Network
+from ..optim.optimizers import Optimizer
+from ..optim.schedules import get_schedule
 from ..sweeps.executors import cores
 from ..sweeps.footprint import footprint
-from ..trainer import SCORE, Trainer
+from ..training.trainer import SCORE, Trainer
 from .base import XBEstimator
 from .build import batch_size_of, check_parameters, layers_of, optimizer_of
 from .rules import BatchPenalty, Order

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..links import LINKS
+from ..nn.outputs import LINKS
 
 
 class Validation:

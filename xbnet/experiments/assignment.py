@@ -9,11 +9,11 @@ import numpy as np
 
 from ..datasets import Dataset, Part
 from ..history import History
-from ..layers import Dropout, Layer, Linear, Residual
-from ..network import Network
-from ..optimizers import SGD
+from ..nn.layers import Dropout, Layer, Linear, Residual
+from ..nn.network import Network
+from ..optim.optimizers import SGD
 from ..plots import curves, heat_map, spread
-from ..training import fit
+from ..training.fit import fit
 from .common import Setup, dense, last, same_seeds, train_seeds
 from .gradients import gradient_section, jacobian_section
 from .report import Report

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..datasets import Dataset, split
-from ..evaluation import evaluate
 from ..history import History
-from ..layers import Linear
-from ..losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
-from ..network import Network
-from ..optimizers import SGD
+from ..nn.layers import Linear
+from ..nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
+from ..nn.network import Network
+from ..optim.optimizers import SGD
 from ..plots import curves, true_class_histograms, weight_images
-from ..training import fit
+from ..training.evaluation import evaluate
+from ..training.fit import fit
 from ..verify import compare_gradients
 from .common import Setup, last, same_seeds
 from .report import Report, Row

@@ -15,10 +15,10 @@ from ..datasets import Dataset, load_dataset
 from ..datasets.formats import read_file
 from ..errors import DataError
 from ..history import History
-from ..layers import Layer, Linear
-from ..network import Network
+from ..nn.layers import Layer, Linear
+from ..nn.network import Network
 from ..replicas import replica_seeds
-from ..training import fit
+from ..training.fit import fit
 from .report import Report
 
 MAT_FILES = {"gmm": "GMMData.mat", "peaks": "PeaksData.mat", "swissroll": "SwissRollData.mat"}

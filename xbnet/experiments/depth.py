@@ -8,11 +8,11 @@ import numpy as np
 
 from ..datasets import Dataset
 from ..history import History
-from ..layers import Linear
-from ..network import Network
-from ..optimizers import SGD, Adam
+from ..nn.layers import Linear
+from ..nn.network import Network
+from ..optim.optimizers import SGD, Adam
 from ..plots import curves, heat_map, spread
-from ..training import fit
+from ..training.fit import fit
 from .common import Setup, best_by_training, dense, last, same_seeds, train_seeds
 from .gradients import gradient_section, jacobian_section
 from .report import Report, Row

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..network import Network
+from ..nn.network import Network
 from ..verify import gradient_test, jacobian_test
 from .report import Report
 

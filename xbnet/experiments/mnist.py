@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..datasets import Dataset, Part
-from ..evaluation import evaluate
-from ..network import Network
-from ..optimizers import SGD, Adam
+from ..nn.network import Network
+from ..optim.optimizers import SGD, Adam
 from ..plots import curves, new_figure, true_class_histograms
-from ..training import fit
+from ..training.evaluation import evaluate
+from ..training.fit import fit
 from .common import Setup, dense, last, same_seeds
 from .report import Report, Row
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..datasets import Dataset
-from ..layers import Linear
-from ..losses import SoftmaxCrossEntropy
-from ..network import Network
-from ..optimizers import SGD
+from ..nn.layers import Linear
+from ..nn.losses import SoftmaxCrossEntropy
+from ..nn.network import Network
+from ..optim.optimizers import SGD
 from ..plots import curves, decision_regions
-from ..training import fit
+from ..training.fit import fit
 from .common import Setup, best_by_training, dense, last, train_seeds
 from .gradients import gradient_section, jacobian_section
 from .report import Report, Row

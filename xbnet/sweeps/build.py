@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..layers import BatchNorm, Dropout, Layer, Linear, Residual
-from ..losses import DEFAULT_LOSSES, Loss, SoftmaxCrossEntropy, get_loss
-from ..network import Network
-from ..optimizers import Optimizer, get_optimizer
-from ..penalties import Penalty
+from ..nn.layers import BatchNorm, Dropout, Layer, Linear, Residual
+from ..nn.losses import DEFAULT_LOSSES, Loss, SoftmaxCrossEntropy, get_loss
+from ..nn.network import Network
+from ..optim.optimizers import Optimizer, get_optimizer
+from ..optim.penalties import Penalty
+from ..optim.schedules import Schedule
 from ..replicas import replica_seeds
-from ..schedules import Schedule
-from ..trainer import Trainer
+from ..training.trainer import Trainer
 from .plan import Member
 from .pool import Pool
 from .space import OPTIMIZER_KEYS, SCHEDULE_KEYS, Configuration, make_schedule

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..backend import get_backend
+from ..backends.backend import get_backend
 from ..errors import ConfigError
 from .chunk import Outcome, run_chunk
 from .result import SweepResult

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import get_backend
+from ..backends.backend import get_backend
 from ..version import __version__
 from .build import Program
 from .plan import Member

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..backend import Backend
-from ..network import Network
-from ..schedules import Schedule
-from ..trainer import Trainer
+from ..backends.backend import Backend
+from ..nn.network import Network
+from ..optim.schedules import Schedule
+from ..training.trainer import Trainer
 
 WORKING_SET = 3 << 20
 """Bytes that a stack on a CPU may touch per step. Up to here a larger stack shares the cost of each NumPy call among

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
-from ..settings import human_bytes
+from ..parsing import human_bytes
 from .footprint import Footprint
 from .pool import Pool
 from .space import OPTIMIZER_KEYS, PER_REPLICA, SCHEDULE_KEYS, Configuration

@@ -11,8 +11,8 @@ import numpy as np
 from ..datasets import Standardizer
 from ..errors import ConfigError, XbnetError
 from ..history import History
-from ..links import LINKS
-from ..network import Network
+from ..nn.network import Network
+from ..nn.outputs import LINKS
 from .build import Program, make_network
 from .chunk import Outcome, sign
 from .plan import Member

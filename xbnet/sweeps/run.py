@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..backend import get_backend
-from ..checks import check_data
+from ..backends.backend import get_backend
 from ..datasets import load_dataset
 from ..errors import ConfigError
-from ..settings import parse_bytes, whole_number
+from ..parsing import parse_bytes, whole_number
+from ..training.checks import check_data
 from .board import show_progress
 from .build import Program, layer_keys, make_trainer, settings_for
 from .chunk import Outcome

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import get_activation
 from ..errors import ConfigError, unknown_name
-from ..losses import get_loss
-from ..optimizers import OPTIMIZERS, get_optimizer
-from ..schedules import SCHEDULES, get_schedule
+from ..nn.activations import get_activation
+from ..nn.losses import get_loss
+from ..optim.optimizers import OPTIMIZERS, get_optimizer
+from ..optim.schedules import SCHEDULES, get_schedule
 from .distributions import as_distribution, draw
 
 Configuration = dict[str, Any]

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import ACTIVATIONS
-from ..layers import BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
-from ..losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from ..network import Network
+from ..nn.activations import ACTIVATIONS
+from ..nn.layers import BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
+from ..nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from ..nn.network import Network
 from .gradient import gradient_test, jacobian_test
 from .results import Verification
 

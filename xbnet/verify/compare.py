@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..losses import Loss, get_loss
-from ..network import Network
-from ..penalties import Penalty
+from ..nn.losses import Loss, get_loss
+from ..nn.network import Network
+from ..optim.penalties import Penalty
 from .numerical import H, compare_block, differences
 from .objective import THETA, Objective, Problem
 from .prepare import brief, cost_of, penalty_text, seed_of, theta_of

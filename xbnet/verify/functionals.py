@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..losses import Loss
-from ..network import Network
+from ..nn.losses import Loss
+from ..nn.network import Network
 from ..replicas import select_values
 from .rounding import Rounding
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import expect_shape
-from ..layers import Layer
-from ..losses import Loss, get_loss
-from ..network import Network
-from ..penalties import Penalty
+from ..nn.layers import Layer
+from ..nn.losses import Loss, get_loss
+from ..nn.network import Network
+from ..optim.penalties import Penalty
 from .checks import adjoint, beside_dx, deterministic, isolated, permuted, single_precision
 from .functionals import InnerProduct
 from .numerical import compare_block

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import expect_shape
-from ..layers import Layer
-from ..network import Network
-from ..penalties import Penalty
+from ..nn.layers import Layer
+from ..nn.network import Network
+from ..optim.penalties import Penalty
 from .functionals import InnerProduct
 from .objective import THETA, Objective, Problem
 from .prepare import network_of, rows_of, seed_of, theta_of

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import Activation
-from ..network import Network
+from ..nn.activations import Activation
+from ..nn.network import Network
 
 
 class Kinks:

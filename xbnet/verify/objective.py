@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ShapeError
-from ..network import Network
-from ..parameters import block_slices
-from ..penalties import Penalty
+from ..nn.network import Network
+from ..nn.parameters import block_slices
+from ..optim.penalties import Penalty
 from .functionals import Cost, InnerProduct
 from .kinks import Kinks
 from .rounding import Rounding

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError, ShapeError, expect_shape
-from ..layers import Layer
-from ..losses import Loss
-from ..network import Network
+from ..nn.layers import Layer
+from ..nn.losses import Loss
+from ..nn.network import Network
 from .functionals import Cost
 
 

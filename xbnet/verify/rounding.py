@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Backend
+from ..backends.backend import Backend
 
 ROUNDED = ("bmm", "bmm_tn", "bmm_nt", "row_sum", "batch_sum")
 """The operations of `Linalg` that round; the others only move numbers."""

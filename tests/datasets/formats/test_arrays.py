@@ -3,10 +3,10 @@ import zipfile
 
 import numpy as np
 import pytest
-import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support import files as samples
 from xbnet.datasets import load_dataset
 from xbnet.datasets.formats.arrays import _read_array
 from xbnet.errors import ConfigError, DataError

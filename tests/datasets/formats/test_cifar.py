@@ -7,10 +7,10 @@ import subprocess
 
 import numpy as np
 import pytest
-import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support import files as samples
 from xbnet.datasets import load_dataset
 from xbnet.datasets.formats.unpickle import Refused, unpickle
 from xbnet.errors import DataError

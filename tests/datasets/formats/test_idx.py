@@ -4,8 +4,8 @@ import struct
 
 import numpy as np
 import pytest
-import samples
 
+from tests.support import files as samples
 from xbnet.datasets import load_dataset
 from xbnet.errors import DataError
 

@@ -3,8 +3,8 @@ import sys
 
 import numpy as np
 import pytest
-import samples
 
+from tests.support import files as samples
 from xbnet.datasets import load_dataset
 from xbnet.datasets.formats import tables
 from xbnet.errors import ConfigError, DataError

@@ -1,0 +1,132 @@
+"""Exported models say what ours say."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from xbnet import Activation, BatchNorm, Dropout, LayerNorm, Linear, Network, Residual, fit, load_model, save
+from xbnet.cli import main
+from xbnet.datasets import Standardizer
+from xbnet.errors import ConfigError
+from xbnet.io.export import to_npz, to_onnx, to_torch
+from xbnet.nn.activations import ACTIVATIONS
+
+STACKS = {
+    **{f"linear_{name}": [Linear(6, name), Linear(3)] for name in ACTIVATIONS},
+    **{f"residual_{name}": [Linear(6), Residual(name), Linear(3)] for name in ACTIVATIONS},
+    "residual_begin": [Linear(6), Residual("tanh", begin="relu", n_hidden=9), Linear(3)],
+    "residual_end": [Linear(6), Residual("silu", end="gelu"), Linear(3)],
+    "dropout": [Linear(6, "relu"), Dropout(0.3), Linear(3)],
+    "batch_norm": [BatchNorm(eps=1e-3), Linear(6, "relu"), BatchNorm(), Linear(3)],
+    "layer_norm": [LayerNorm(), Linear(6, "relu"), LayerNorm(eps=1e-2), Linear(3)],
+}
+RNG = np.random.default_rng(0)
+X = RNG.normal(3, 2, size=(200, 4)).astype(np.float32)
+
+
+def trained(layers, dtype="float32", link="softmax"):
+    """A model whose weights and statistics are no initial ones, with standardized inputs."""
+    network = Network(layers, 4, dtype=dtype, rng=1)
+    fit(network, "cross_entropy", "adam:lr=0.01", (X, RNG.integers(0, 3, 200)), epochs=2, batch_size=50)
+    network.link = link
+    return network, Standardizer.fit(X)
+
+
+def model_of(tmp_path, layers, **settings):
+    network, preparation = trained(layers, **settings)
+    save(network, tmp_path / "model.safetensors", classes=["a", "b", "c"], preparation=preparation)
+    model = load_model(tmp_path / "model.safetensors")
+    return model, network.predict_proba(preparation(X))
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_onnx(name, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    model, expected = model_of(tmp_path, STACKS[name])
+    to_onnx(model, tmp_path / "m.onnx")
+    session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    probabilities, label = session.run(["probabilities", "label"], {"x": X})
+    np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(label, expected.argmax(axis=1))
+    assert session.get_modelmeta().custom_metadata_map["classes"] == "a\nb\nc"
+
+
+@pytest.mark.parametrize("link", ["sigmoid", "multilabel", "scores", "identity"])
+def test_onnx_links(link, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    model, expected = model_of(tmp_path, [Linear(3)], link=link)
+    to_onnx(model, tmp_path / "m.onnx")
+    found = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"]).run(None, {"x": X})
+    np.testing.assert_allclose(found[0], expected, rtol=1e-5, atol=1e-6)
+    if link == "multilabel":
+        np.testing.assert_array_equal(found[1], expected >= 0.5)
+    elif link == "identity":
+        assert len(found) == 1
+
+
+def test_onnx_in_float64(tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    model, _ = model_of(tmp_path, [Linear(6, "tanh"), Linear(3)], dtype="float64")
+    to_onnx(model, tmp_path / "m.onnx")
+    session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    x = X.astype(float)
+    expected = model.network.predict_proba(model.preparation(x))
+    np.testing.assert_allclose(session.run(None, {"x": x})[0], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_torch(name, tmp_path):
+    torch = pytest.importorskip("torch")
+    model, expected = model_of(tmp_path, STACKS[name])
+    text = to_torch(model, tmp_path / "t.safetensors")
+    scope = {}
+    exec(text, scope)
+    with torch.no_grad():
+        found = torch.softmax(scope["model"](torch.from_numpy(X)), -1).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_npz_holds_all_blocks(tmp_path):
+    model, expected = model_of(tmp_path, STACKS["dropout"])
+    to_npz(model, tmp_path / "m.npz")
+    a = np.load(tmp_path / "m.npz")
+    h = np.maximum((X - a["preparation.mean"]) / a["preparation.scale"] @ a["0.W"] + a["0.b"], 0)
+    z = h @ a["2.W"] + a["2.b"]
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(p, expected, rtol=1e-5, atol=1e-6)
+    assert a["classes"].tolist() == ["a", "b", "c"]
+
+
+def test_what_has_no_operator_is_refused(tmp_path):
+    own = Activation("cube", ACTIVATIONS["relu"].forward, ACTIVATIONS["relu"].backward)
+    network = Network([Linear(3, own)], 4, rng=0)
+    save(network, tmp_path / "m.safetensors")
+    model = load_model(tmp_path / "m.safetensors", custom={"cube": own})
+    with pytest.raises(ConfigError) as caught:
+        to_torch(model, tmp_path / "t.safetensors")
+    assert str(caught.value) == "export: the activation 'cube' is of your own, and has no PyTorch module"
+    pytest.importorskip("onnx")
+    with pytest.raises(ConfigError) as caught:
+        to_onnx(model, tmp_path / "m.onnx")
+    assert str(caught.value) == "export: the activation 'cube' is of your own, and has no ONNX operator"
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_command(tmp_path, capsys):
+    pytest.importorskip("torch")
+    network = Network([Linear(5, "tanh"), Linear(2)], 3, replicas=2, rng=0)
+    path = tmp_path / "m.safetensors"
+    save(network, path)
+    assert main(["export", str(path), "--out", str(tmp_path / "t.safetensors")]) == 2
+    assert capsys.readouterr().err == "xbnet: export: the model has 2 replicas; choose one with --replica\n"
+    assert main(["export", str(path), "--out", str(tmp_path / "t.txt")]) == 2
+    line = f"xbnet: --out {tmp_path}/t.txt: expected a name that ends in .onnx, .safetensors, .npz, or --format\n"
+    assert capsys.readouterr().err == line
+    assert main(["export", str(path), "--out", str(tmp_path / "t.safetensors"), "--replica", "1"]) == 0
+    text = capsys.readouterr().out
+    x = np.ones((1, 3), np.float32)
+    script = text + "print(torch.softmax(model(torch.ones(1, 3)), -1).tolist()[0][0])"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    np.testing.assert_allclose(float(found), network.predict_proba(x)[1, 0, 0], rtol=1e-6)

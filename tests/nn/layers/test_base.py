@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+import xbnet
+from tests.support import cases
+from xbnet import BATCH, Layer, ParameterSpec
+from xbnet.nn.initializers import ones
+
+
+class Scale(Layer):
+    """y = x * factor, with a factor per column, times a number per replica: a layer of one's own."""
+
+    def __init__(self, times=1.0):
+        self.times = times
+
+    def parameters(self):
+        return (ParameterSpec("factor", (1, self.n_inputs), ones, is_weight=True),)
+
+    def buffers(self):
+        return {"y": (BATCH, self.n_inputs), "xs": (BATCH, self.n_inputs)}
+
+    def scratch(self):
+        return {"work": (BATCH, self.n_inputs)}
+
+    def hyper(self):
+        return {"by": self.times}
+
+    def forward(self, x, training):
+        self.xp.multiply(x, self.by, out=self.xs)
+        return self.xp.multiply(self.xs, self.factor, out=self.y)
+
+    def backward(self, dy, dx):
+        self.xp.multiply(dy, self.xs, out=self.work)
+        self.linalg.batch_sum(self.work, self.dfactor)
+        if dx is not None:
+            self.xp.multiply(dy, self.factor, out=dx)
+            self.xp.multiply(dx, self.by, out=dx)
+
+    def config(self):
+        return {"times": self.times}
+
+
+def test_a_layer_of_your_own():
+    net = cases.network([Scale([1.0, 2.0])], replicas=2)
+    x, y = cases.samples(n=20)
+    history = xbnet.fit(net, "cross_entropy", "adam:lr=0.05", (x, y), epochs=20, batch_size=8)
+    assert np.all(history["train_loss"][-1] < history["train_loss"][0])
+    assert repr(net.layers[0]) == "Scale(times=[1.0, 2.0])"
+    h, (xb, _), cotangent = 1e-6, cases.device_samples(net), np.random.default_rng(0).normal(size=(2, 7, 3))
+    net.forward(xb, training=True)
+    net.backward(cotangent.copy())
+    gradient = net.gradients["0.factor"].copy()
+    for r, i in np.ndindex(2, cases.N_INPUTS):
+        factor = net.parameters["0.factor"]
+        factor[r, 0, i] += h
+        up = (net.forward(xb) * cotangent).sum()
+        factor[r, 0, i] -= 2 * h
+        down = (net.forward(xb) * cotangent).sum()
+        factor[r, 0, i] += h
+        assert gradient[r, 0, i] == pytest.approx((up - down) / (2 * h), rel=1e-6)
+
+
+def test_an_unfinished_layer_says_what_is_missing():
+    class Half(Layer):
+        pass
+
+    net = cases.network([Half()])
+    with pytest.raises(NotImplementedError, match=r"\AHalf\.forward\Z"):
+        net.forward(np.zeros((1, 2, cases.N_INPUTS)))
+
+
+@pytest.mark.parametrize("row", cases.LAYERS)
+def test_config_makes_the_layer_anew(row):
+    for layer in cases.LAYERS[row]():
+        again = type(layer)(**layer.config())
+        assert repr(again) == repr(layer)
+        assert again.config() == layer.config()

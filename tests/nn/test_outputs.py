@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from xbnet.nn.outputs import LINKS
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_far_out_all_is_finite(link):
+    value, decide, _ = LINKS[link]
+    z = np.array([[1e4, -1e4, 0.0], [-1e4, 3.0, 3.0]])
+    with np.errstate(all="raise", under="ignore"):
+        assert np.isfinite(value(z)).all()
+        assert np.isfinite(decide(value(z))).all()
+
+
+def test_values():
+    z = np.log([[[1.0, 2.0, 5.0]]])
+    np.testing.assert_allclose(LINKS["softmax"][0](z), [[[0.125, 0.25, 0.625]]])
+    np.testing.assert_allclose(LINKS["sigmoid"][0](z), [[[1 / 2, 2 / 3, 5 / 6]]])
+    assert LINKS["identity"][0](z) is z
+
+
+def test_decisions():
+    p = np.array([[0.5, 0.49, 0.9], [0.2, 0.1, 0.2]])
+    assert LINKS["softmax"][1](p).tolist() == [2, 0]
+    assert LINKS["sigmoid"][1](p).tolist() == LINKS["scores"][1](p).tolist() == [2, 0]
+    assert LINKS["multilabel"][1](p).tolist() == [[1, 0, 1], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_outputs_decide_as_their_values_do(link):
+    value, decide, decide_outputs = LINKS[link]
+    z = np.random.default_rng(0).normal(size=(2, 50, 3))
+    np.testing.assert_array_equal(decide_outputs(z), decide(value(z)))

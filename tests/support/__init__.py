@@ -1,0 +1,1 @@
+"""What tests share: tables of cases, refused lines, runs, oracles, files, pretended devices."""

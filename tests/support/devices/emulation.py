@@ -1,0 +1,30 @@
+"""The emulated device: NumPy's arrays, and the project's kernels through a C++ compiler."""
+
+import functools
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from xbnet import BackendError, get_backend
+from xbnet.backends.cuda.emulated import ORDERS, EmulatedLauncher
+from xbnet.backends.cuda.ops import Fused
+
+_folder = tempfile.TemporaryDirectory(prefix="xbnet-kernels-")  # one for all: a kernel is compiled once per session
+
+
+@functools.cache
+def launcher(order=ORDERS[0]):
+    """Runs kernels with threads and blocks in that order; skips the test where no C++ compiler is."""
+    try:
+        return EmulatedLauncher(order, folder=Path(_folder.name))
+    except BackendError as error:
+        pytest.skip(str(error))
+
+
+def backend(order=ORDERS[0]):
+    """A backend whose kernels run on the host. Nothing of it is taped: so it takes the way of a device."""
+    plain, run = get_backend("numpy"), launcher(order)
+    fused = Fused(run, plain.xp, plain.linalg)
+    return replace(plain, name="emulated", device="host", launcher=run, fused=fused, prepared={})

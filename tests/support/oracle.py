@@ -1,0 +1,106 @@
+"""PyTorch's float64 answer for a network of xbnet: the same layers, losses and optimizers, by another's hand."""
+
+import numpy as np
+import pytest
+
+from xbnet.optim import optimizers
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+
+ACTIVATIONS = {
+    "identity": lambda z: z,
+    "relu": F.relu,
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "gelu": lambda z: F.gelu(z, approximate="tanh"),
+    "silu": F.silu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "softplus": lambda z: F.softplus(z, threshold=100),
+}
+
+
+def activate(activation, z):
+    return z if activation is None else ACTIVATIONS[activation.name](z)
+
+
+def linear(layer, x, p, state, r, training):
+    return activate(layer.activation, F.linear(x, p["W"].T, p["b"][0]))
+
+
+def residual(layer, x, p, state, r, training):
+    h = activate(layer.activation, F.linear(activate(layer.begin, x), p["W1"].T, p["b"][0]))
+    return activate(layer.end, x + F.linear(h, p["W2"].T))
+
+
+def dropout(layer, x, p, state, r, training):
+    """With the mask that the layer has drawn, which must be 0 or 1 / (1 - rate)."""
+    return x * torch.from_numpy(layer.mask[r].copy()) if training else x
+
+
+def batch_norm(layer, x, p, state, r, training):
+    mean, var = state["running_mean"][0], state["running_var"][0]
+    return F.batch_norm(x, mean, var, p["gain"][0], p["offset"][0], training, layer.momentum, layer.eps)
+
+
+def layer_norm(layer, x, p, state, r, training):
+    return F.layer_norm(x, x.shape[1:], p["gain"][0], p["offset"][0], layer.eps)
+
+
+LAYERS = {"Linear": linear, "Residual": residual, "Dropout": dropout, "BatchNorm": batch_norm, "LayerNorm": layer_norm}
+
+
+class Twin:
+    """Replica r of a network, from the weights and statistics that it has now."""
+
+    def __init__(self, net, r=0):
+        self.net, self.r = net, r
+        self.p = {k: torch.tensor(np.array(v[r])).requires_grad_() for k, v in net.parameters.items()}
+        self.state = {k: torch.tensor(np.array(v[r])) for k, v in net.statistics.items()}
+
+    def __call__(self, x, training=True):
+        """Logits (B, C) of x (B, I), a torch tensor."""
+        for k, layer in enumerate(self.net.layers):
+            mine = [
+                {key.partition(".")[2]: v for key, v in blocks.items() if key.startswith(f"{k}.")}
+                for blocks in (self.p, self.state)
+            ]
+            x = LAYERS[type(layer).__name__](layer, x, *mine, self.r, training)
+        return x
+
+    def weights(self):
+        """Parameters that decay, and those that don't."""
+        decaying = [self.p[spec.name] for spec in self.net.specs if spec.is_weight]
+        return decaying, [self.p[spec.name] for spec in self.net.specs if not spec.is_weight]
+
+
+def loss_values(loss, task, logits, y):
+    """Per-example values (B,) and weights (B,) of labels (B,) or targets (B, C)."""
+    C = logits.shape[1]
+    targets = F.one_hot(y, C).double() if y.ndim == 1 else y
+    w = torch.ones(len(y)).double()
+    if loss.class_weight is not None:
+        w = torch.from_numpy(loss.class_weight)[y]
+    if loss.name == "cross_entropy":
+        return F.cross_entropy(logits, y, reduction="none", label_smoothing=loss.label_smoothing), w
+    if loss.name == "binary_cross_entropy":
+        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1), w
+    return F.mse_loss(logits, targets, reduction="none").mean(1), w
+
+
+def optimizer(mine, twin):
+    """The optimizer of torch that follows the same rule."""
+    h, everything, optim = mine.hyper, list(twin.p.values()), torch.optim
+    if isinstance(mine, optimizers.SGD):
+        return optim.SGD(everything, h["lr"])
+    if isinstance(mine, optimizers.Momentum):
+        nesterov = isinstance(mine, optimizers.Nesterov)
+        return optim.SGD(everything, h["lr"], momentum=h["momentum"], nesterov=nesterov)
+    if isinstance(mine, optimizers.RMSProp):
+        return optim.RMSprop(everything, h["lr"], alpha=h["decay"], eps=h["eps"])
+    if isinstance(mine, optimizers.AdamW):
+        decaying, rest = twin.weights()
+        groups = [{"params": decaying, "weight_decay": h["weight_decay"]}, {"params": rest, "weight_decay": 0.0}]
+        return optim.AdamW(groups, h["lr"], betas=(h["beta1"], h["beta2"]), eps=h["eps"])
+    return optim.Adam(everything, h["lr"], betas=(h["beta1"], h["beta2"]), eps=h["eps"])

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+import xbnet
+from tests.support import cases
+from tests.support.errors import refuses
+from tests.support.runs import TARGETS, X, Y, train
+from xbnet import ConfigError, DataError, ShapeError, evaluate
+
+
+def test_evaluate_by_hand():
+    """Dropout is off and batch normalization uses its running statistics, as in predictions."""
+    net = cases.network("deep", replicas=2)
+    proba, w = net.predict_proba(X), np.linspace(0, 2, 20)
+    found = evaluate(net, "cross_entropy", X, Y, w)
+    losses, hits = -np.log(proba[:, np.arange(20), Y]), proba.argmax(axis=2) == Y
+    np.testing.assert_allclose(found["loss"], (losses * w).sum(axis=1) / w.sum())
+    np.testing.assert_allclose(found["accuracy"], (hits * w).sum(axis=1) / w.sum())
+    assert found["loss"].dtype == np.float64
+
+
+def test_evaluate_does_not_ask_for_every_class():
+    net = cases.network()
+    for rows in (slice(0, 1), Y != 1, Y == 2):
+        found = evaluate(net, "cross_entropy", X[rows], Y[rows])
+        assert found["accuracy"][0] == np.mean(net.predict(X[rows]) == Y[rows])
+
+
+def test_a_loss_of_samples_that_weigh_nothing_is_nan():
+    loss, some = xbnet.SoftmaxCrossEntropy(class_weight=[0, 1, 1]), Y == 0
+    found = evaluate(cases.network(), loss, X[some], Y[some])
+    assert np.isnan(found["loss"]).all()
+
+
+@pytest.mark.parametrize("memory", [None, 1000])
+def test_values_beyond_the_networks_type_are_one_line(memory):
+    line = "expected data that float32 can hold, got larger values; rescale them, or take a network with"
+    line, net = f"{line} dtype='float64'", cases.network(dtype="float32")
+    with refuses(DataError, f"evaluate: {line}"):
+        evaluate(net, "cross_entropy", X * 1e300, Y, device_memory=memory)
+    with refuses(DataError, f"fit: {line}"):
+        train(net, "mse", data=(X, TARGETS[1] * 1e300), device_memory=memory)
+
+
+def test_evaluate_in_pieces_is_the_same(monkeypatch):
+    expected = evaluate(cases.network(), "cross_entropy", X, Y)["loss"]
+    monkeypatch.setattr(xbnet.nn.network, "chunk_rows", lambda bytes_per_row: 7)
+    np.testing.assert_allclose(evaluate(cases.network(), "cross_entropy", X, Y)["loss"], expected)
+
+
+def test_evaluate_multilabel_and_regression():
+    net, targets = cases.network(), cases.samples("multilabel", 20)[1]
+    for y in (targets, targets.astype(float)):
+        right = (net.forward(X[None])[0] >= 0) == y
+        assert evaluate(net, "binary_cross_entropy", X, y)["accuracy"][0] == pytest.approx(right.mean())
+    assert np.isnan(evaluate(net, "mse", *TARGETS)["accuracy"]).all()
+    narrow = cases.network(n_outputs=1)
+    error = narrow.forward(X[None])[0, :, 0] - TARGETS[1][:, 0]
+    assert evaluate(narrow, "mse", X, TARGETS[1][:, 0])["loss"][0] == pytest.approx((error**2).mean())
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "line"),
+    [
+        (ShapeError, (X[:, :2], Y), "evaluate: expected x (N, I=4), got (20, 2)"),
+        (ShapeError, (X, Y[:5]), "evaluate: expected y (N=20), got (5,)"),
+        (ShapeError, (X, Y, np.ones(3)), "evaluate: expected sample_weight (N=20), got (3,)"),
+        (ConfigError, (X, Y, np.zeros(20)), "evaluate: expected sample_weight >= 0 with at least one > 0"),
+        (DataError, (X[:0], Y[:0]), "evaluate: expected at least one sample, got none"),
+        (DataError, (X, Y + 5), "evaluate: expected labels in [0, 3), got 5 to 7"),
+        (DataError, (X, Y - 1), "evaluate: expected labels in [0, 3), got -1 to 1"),
+        (DataError, (X * np.nan, Y), "evaluate: expected x to hold finite numbers"),
+        (DataError, (X, ["a"] * 20), "evaluate: expected y to hold finite numbers"),
+        (DataError, (X, Y, "a"), "evaluate: expected sample_weight to hold numbers, got 'a'"),
+        (ConfigError, TARGETS, "cross_entropy: can't be used for regression; it serves classification"),
+    ],
+)
+def test_bad_input_of_evaluate(kind, arguments, line):
+    with refuses(kind, line):
+        evaluate(cases.network(), "cross_entropy", *arguments)
+
+
+def test_only_a_network_is_evaluated():
+    with refuses(ConfigError, "evaluate: expected a Network, got int"):
+        evaluate(3, "cross_entropy", X, Y)

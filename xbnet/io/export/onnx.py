@@ -1,0 +1,155 @@
+"""A model as an ONNX graph (extra ``export``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import ConfigError
+from ...files import write_bytes
+from ...nn.activations import GELU_A, GELU_C, LEAK
+from ...nn.layers import BatchNorm, Dropout, LayerNorm, Linear, Residual
+from ..models import Model
+
+OPSET = 17
+"""The first with LayerNormalization."""
+IR_VERSION = 8
+"""What goes with it: older runtimes refuse newer files."""
+SIMPLE = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "softplus": "Softplus"}
+"""Activations that are one operator."""
+
+
+def to_onnx(model: Model, path: str | Path) -> None:
+    """Write the network of one replica, with its preparation in front and its link behind.
+
+    The graph takes "x" (N, I) of the network's type and gives "probabilities" (N, C) and "label" (N,); for a
+    regression "values" (N, O).
+
+    Raises
+    ------
+    ConfigError
+        onnx is not installed, there are several replicas, or a layer or activation of the user's own.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise ConfigError("export to ONNX needs onnx: pip install 'xbnet[export]'") from None
+    if model.network.replicas > 1:
+        raise ConfigError(f"export: the model has {model.network.replicas} replicas; choose one with --replica")
+    write_bytes(path, _Graph(onnx, model).finished().SerializeToString())
+
+
+class _Graph:
+    """A graph while it grows: nodes in order, and constants."""
+
+    def __init__(self, onnx: Any, model: Model):
+        self.onnx, self.model, self.network = onnx, model, model.network
+        self.dtype = self.network.dtype
+        self.type = onnx.TensorProto.FLOAT if self.dtype == np.float32 else onnx.TensorProto.DOUBLE
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def add(self, operator: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
+        """A node; the name of its output."""
+        out = out or f"t{len(self.nodes)}"
+        self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), [out], **attributes))
+        return out
+
+    def constant(self, value: Any, dtype: Any = None) -> str:
+        """A constant; its name."""
+        name = f"c{len(self.constants)}"
+        host = value if isinstance(value, float) else self.network.backend.to_host(value)
+        array = np.array(host, dtype or self.dtype, order="C")
+        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def finished(self) -> Any:
+        """The checked model."""
+        onnx, make = self.onnx, self.onnx.helper
+        x = self._prepared("x")
+        for layer in self.network.layers:
+            x = self._layer(layer, x)
+        outputs = self._link(x)
+        inputs = [make.make_tensor_value_info("x", self.type, ["N", self.network.n_inputs])]
+        graph = make.make_graph(self.nodes, "xbnet", inputs, outputs, self.constants)
+        found = make.make_model(graph, opset_imports=[make.make_opsetid("", OPSET)], producer_name="xbnet")
+        found.ir_version = IR_VERSION
+        if self.model.classes is not None:
+            make.set_model_props(found, {"classes": "\n".join(map(str, self.model.classes))})
+        onnx.checker.check_model(found)
+        return found
+
+    def _prepared(self, x: str) -> str:
+        """The standardized inputs, computed in float64 as `Standardizer` does."""
+        preparation = self.model.preparation
+        if preparation is None:
+            return x
+        mean, scale = (self.constant(v, np.float64) for v in (preparation.mean, preparation.scale))
+        wide = self.add("Cast", x, to=self.onnx.TensorProto.DOUBLE)
+        return self.add("Cast", self.add("Div", self.add("Sub", wide, mean), scale), to=self.type)
+
+    def _link(self, z: str) -> list[Any]:
+        make, n = self.onnx.helper, self.network.n_outputs
+        link = self.network.link
+        if link == "identity":
+            self.add("Identity", z, out="values")
+            return [make.make_tensor_value_info("values", self.type, ["N", n])]
+        if link == "softmax":
+            self.add("Softmax", z, out="probabilities", axis=-1)
+        else:
+            self.add("Identity" if link == "scores" else "Sigmoid", z, out="probabilities")
+        whole = self.onnx.TensorProto.INT64
+        outputs = [make.make_tensor_value_info("probabilities", self.type, ["N", n])]
+        if link == "multilabel":
+            yes = self.add("GreaterOrEqual", "probabilities", self.constant(0.5))
+            self.add("Cast", yes, out="label", to=whole)
+            return [*outputs, make.make_tensor_value_info("label", whole, ["N", n])]
+        self.add("ArgMax", "probabilities", out="label", axis=1, keepdims=0)
+        return [*outputs, make.make_tensor_value_info("label", whole, ["N"])]
+
+    # -- layers ------------------------------------------------------------------------------------------------------
+
+    def _layer(self, layer: Any, x: str) -> str:
+        if type(layer) is Linear:
+            z = self.add("Gemm", x, self.constant(layer.W[0]), self.constant(layer.b[0, 0]))
+            return self._activation(layer.activation, z)
+        if type(layer) is Residual:
+            return self._residual(layer, x)
+        if type(layer) is Dropout:
+            return x
+        if type(layer) is BatchNorm:
+            blocks = (layer.gain, layer.offset, layer.running_mean, layer.running_var)
+            return self.add("BatchNormalization", x, *(self.constant(b[0, 0]) for b in blocks), epsilon=layer.eps)
+        if type(layer) is LayerNorm:
+            gain, offset = self.constant(layer.gain[0, 0]), self.constant(layer.offset[0, 0])
+            return self.add("LayerNormalization", x, gain, offset, axis=-1, epsilon=layer.eps)
+        raise ConfigError(f"export: the layer {layer!r} is of your own, and has no ONNX operator")
+
+    def _residual(self, layer: Any, x: str) -> str:
+        u = self._activation(layer.begin, x)
+        z = self.add("Gemm", u, self.constant(layer.W1[0]), self.constant(layer.b[0, 0]))
+        h = self._activation(layer.activation, z)
+        v = self.add("Add", x, self.add("MatMul", h, self.constant(layer.W2[0])))
+        return self._activation(layer.end, v)
+
+    def _activation(self, activation: Any, z: str) -> str:
+        name = "identity" if activation is None else activation.name
+        if name == "identity":
+            return z
+        if name in SIMPLE:
+            return self.add(SIMPLE[name], z)
+        if name == "leaky_relu":
+            return self.add("LeakyRelu", z, alpha=LEAK)
+        if name == "elu":
+            return self.add("Elu", z, alpha=1.0)
+        if name == "silu":
+            return self.add("Mul", z, self.add("Sigmoid", z))
+        if name == "gelu":  # z (1 + tanh(c (z + a z^3))) / 2
+            cube = self.add("Mul", self.add("Mul", z, z), z)
+            inner = self.add("Add", z, self.add("Mul", cube, self.constant(GELU_A)))
+            t = self.add("Tanh", self.add("Mul", inner, self.constant(GELU_C)))
+            half = self.add("Mul", z, self.constant(0.5))
+            return self.add("Mul", half, self.add("Add", t, self.constant(1.0)))
+        raise ConfigError(f"export: the activation {name!r} is of your own, and has no ONNX operator")

@@ -1,0 +1,139 @@
+"""Predictions to CSV, JSON Lines, Parquet or .npz, a chunk at a time. A file appears when it is complete."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import ConfigError, unknown_name
+from ...files import replacing
+
+Write = Callable[[np.ndarray | None, np.ndarray], None]
+"""Takes labels (n,), or None for a regression, and values (n, O)."""
+
+
+@contextmanager
+def open_writer(out: str, form: str | None, columns: list[str]) -> Iterator[Write]:
+    """A function that takes chunks of predictions.
+
+    Parameters
+    ----------
+    out
+        A file, or "-" for stdout.
+    form
+        One of `FORMATS`; None: what the file's name says, CSV for stdout.
+    columns
+        Names of the values' columns; the labels' is "label".
+    """
+    suffix = Path(out).suffix.lower().lstrip(".") if out != "-" else "csv"
+    form = form or {"pq": "parquet", "json": "jsonl"}.get(suffix, suffix)
+    if form not in FORMATS:
+        raise unknown_name(f"--out {out}", "format", form, FORMATS)
+    if out == "-":
+        if form not in ("csv", "jsonl"):
+            raise ConfigError(f"--out -: expected csv or jsonl, for {form} needs a file, got --format {form}")
+        with FORMATS[form](sys.stdout.buffer, columns) as write:
+            yield write
+        sys.stdout.flush()
+        return
+    with replacing(out) as stream, FORMATS[form](stream, columns) as write:
+        yield write
+
+
+class _Text:
+    """Text lines to a binary stream that stays open."""
+
+    def __init__(self, stream: Any):
+        self.stream = stream
+
+    def write(self, text: str) -> None:
+        self.stream.write(text.encode())
+
+
+@contextmanager
+def _csv(stream: Any, columns: list[str]) -> Iterator[Write]:
+    writer = csv.writer(_Text(stream), lineterminator="\n")
+    header: list[list[str]] = []
+
+    def write(labels: np.ndarray | None, values: np.ndarray) -> None:
+        if not header:
+            header.append(columns if labels is None else ["label", *columns])
+            writer.writerow(header[0])
+        rows = values.astype(str).tolist()  # as few digits as tell float32 values apart
+        writer.writerows(rows if labels is None else ([label, *row] for label, row in zip(labels, rows, strict=True)))
+
+    yield write
+
+
+@contextmanager
+def _jsonl(stream: Any, columns: list[str]) -> Iterator[Write]:
+    def write(labels: np.ndarray | None, values: np.ndarray) -> None:
+        lines = []
+        for i, row in enumerate(values.astype(str).astype(float).tolist()):  # no more digits than float32 has
+            record: dict[str, Any] = {} if labels is None else {"label": labels[i].item()}
+            lines.append(json.dumps(record | dict(zip(columns, row, strict=True))) + "\n")
+        stream.write("".join(lines).encode())
+
+    yield write
+
+
+@contextmanager
+def _parquet(stream: Any, columns: list[str]) -> Iterator[Write]:
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise ConfigError("writing Parquet needs pyarrow; pip install 'xbnet[table]'") from None
+    writer: list[Any] = []
+
+    def write(labels: np.ndarray | None, values: np.ndarray) -> None:
+        named: dict[str, Any] = {} if labels is None else {"label": pyarrow.array(labels.tolist())}
+        table = pyarrow.table(named | dict(zip(columns, values.T, strict=True)))
+        if not writer:
+            writer.append(parquet.ParquetWriter(stream, table.schema))
+        writer[0].write_table(table)
+
+    yield write
+    if writer:
+        writer[0].close()
+
+
+@contextmanager
+def _npz(stream: Any, columns: list[str]) -> Iterator[Write]:
+    """Arrays "labels" and "values", gathered in files of their own: their headers come first, and hold their length."""
+    with tempfile.TemporaryFile() as labels_file, tempfile.TemporaryFile() as values_file:
+        kinds: dict[str, Any] = {}
+        n = [0]
+
+        def write(labels: np.ndarray | None, values: np.ndarray) -> None:
+            n[0] += len(values)
+            kinds["values"] = values.dtype
+            values_file.write(np.ascontiguousarray(values).data)
+            if labels is not None:
+                kinds["labels"] = labels.dtype
+                labels_file.write(np.ascontiguousarray(labels).tobytes())
+
+        yield write
+        shapes = {"labels": (n[0],), "values": (n[0], len(columns))}
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+            for name, file in (("labels", labels_file), ("values", values_file)):
+                if name not in kinds:
+                    continue
+                header = {"descr": kinds[name].str, "fortran_order": False, "shape": shapes[name]}
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array_header_2_0(entry, header)
+                    file.seek(0)
+                    while block := file.read(1 << 20):
+                        entry.write(block)
+
+
+FORMATS: dict[str, Any] = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet, "npz": _npz}

@@ -1,0 +1,224 @@
+"""Activation functions, each with its derivative beside it.
+
+Two signatures serve them all::
+
+    forward(xp, z, out, work)       out = s(z); `out` never aliases z
+    backward(xp, dy, z, y, work)    dy = dy * s'(z), in place; z and y = s(z) are only read
+
+All arrays have the same shape; `work` is a pair of scratch arrays of that shape. A function of your own
+is an `Activation` made of two such functions, and goes wherever a name goes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import unknown_name
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An elementwise function and its derivative.
+
+    Attributes
+    ----------
+    name
+        How it is asked for and kept in files.
+    forward, backward
+        See the module's text.
+    initializer
+        The default initializer of weights in front of it: "glorot" or "he".
+    kinks
+        Points at which the derivative jumps; gradient tests keep away from them.
+    """
+
+    name: str
+    forward: Callable[..., None]
+    backward: Callable[..., None]
+    initializer: str = "glorot"
+    kinks: tuple[float, ...] = ()
+
+
+def _identity(xp: Any, z: Any, out: Any, work: Any) -> None:
+    xp.copyto(out, z)
+
+
+def _identity_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+    """Dy * 1."""
+
+
+def _relu(xp: Any, z: Any, out: Any, work: Any) -> None:
+    xp.maximum(z, 0.0, out=out)
+
+
+SHORT = 2048
+"""Up to so many numbers one call of `sign` takes less time than two calls with vector instructions."""
+
+
+def _relu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+    """Dy * [y > 0]; the derivative at 0 is taken as 0."""
+    if y.size <= SHORT:
+        xp.sign(y, out=work[0])  # y >= 0, so both give 0 or 1
+    else:
+        xp.ceil(y, out=work[0])
+        xp.minimum(work[0], 1.0, out=work[0])
+    xp.multiply(dy, work[0], out=dy)
+
+
+LEAK = 0.01
+
+
+def _leaky_relu(xp: Any, z: Any, out: Any, work: Any) -> None:
+    xp.multiply(z, LEAK, out=work[0])
+    xp.maximum(z, work[0], out=out)
+
+
+def _leaky_relu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+    """Dy * (1 where z > 0, else the leak)."""
+    xp.sign(z, out=work[0])
+    xp.maximum(work[0], LEAK, out=work[1])  # sign -1, 0, 1 -> leak, leak, 1
+    xp.multiply(dy, work[1], out=dy)
+
+
+def _elu(xp: Any, z: Any, out: Any, work: Any) -> None:
+    xp.minimum(z, 0.0, out=work[0])
+    xp.expm1(work[0], out=work[0])
+    xp.maximum(z, work[0], out=out)  # for z > 0 expm1(0) = 0 < z; for z <= 0 expm1(z) >= z
+
+
+def _elu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+    """Dy * (1 where z > 0, else exp(z) = y + 1)."""
+    xp.minimum(y, 0.0, out=work[0])
+    xp.add(work[0], 1.0, out=work[0])
+    xp.multiply(dy, work[0], out=dy)
+
+
+# GELU in its tanh form (Hendrycks & Gimpel 2016, section 2): it needs no erf, which not every backend has.
+GELU_C, GELU_A = math.sqrt(2 / math.pi), 0.044715
+
+
+def _gelu_tanh(xp: Any, z: Any, out: Any) -> None:
+    """Out = tanh(c (z + a z^3))."""
+    xp.multiply(z, z, out=out)
+    xp.multiply(out, GELU_C * GELU_A, out=out)
+    xp.add(out, GELU_C, out=out)
+    xp.multiply(out, z, out=out)
+    xp.tanh(out, out=out)
+
+
+def _gelu(xp: Any, z: Any, out: Any, work: Any) -> None:
+    """Z (1 + t) / 2 with t = tanh(c (z + a z^3))."""
+    _gelu_tanh(xp, z, work[0])
+    xp.add(work[0], 1.0, out=work[0])
+    xp.multiply(work[0], 0.5, out=work[0])
+    xp.multiply(z, work[0], out=out)
+
+
+def _gelu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+    """Dy * (1 + t) / 2 * (1 + z (1 - t) c (1 + 3 a z^2))."""
+    t, u = work
+    _gelu_tanh(xp, z, t)
+    xp.multiply(z, z, out=u)
+    xp.multiply(u, 3 * GELU_C * GELU_A, out=u)
+    xp.add(u, GELU_C, out=u)
+    xp.multiply(u, z, out=u)  # u = z c (1 + 3 a z^2)
+    xp.multiply(dy, 0.5, out=dy)
+    xp.subtract(1.0, t, out=t)
+    xp.multiply(u, t, out=u)
+    xp.add(u, 1.0, out=u)  # u = 1 + z (1 - t) c (1 + 3 a z^2)
+    xp.subtract(2.0, t, out=t)  # 2 - (1 - t) = 1 + t
+    xp.multiply(dy, t, out=dy)
+    xp.multiply(dy, u, out=dy)
+
+
+def _sigmoid(xp: Any, z: Any, out: Any, work: Any) -> None:
+    """1 / (1 + exp(-z)) = (1 + tanh(z / 2)) / 2, which can't overflow."""
+    xp.multiply(z, 0.5, out=out)
+    xp.tanh(out, out=out)
+    xp.multiply(out, 0.5, out=out)
+    xp.add(out, 0.5, out=out)
+
+
+def _sigmoid_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+    """Dy * y (1 - y)."""
+    xp.multiply(dy, y, out=dy)
+    xp.multiply(dy, y, out=work[0])
+    xp.subtract(dy, work[0], out=dy)
+
+
+def _silu(xp: Any, z: Any, out: Any, work: Any) -> None:
+    """Z sigmoid(z) (Elfwing et al. 2018)."""
+    _sigmoid(xp, z, work[0], None)
+    xp.multiply(z, work[0], out=out)
+
+
+def _silu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+    """Dy * (s + y (1 - s)) with s = sigmoid(z)."""
+    s, u = work
+    _sigmoid(xp, z, s, None)
+    xp.multiply(y, s, out=u)
+    xp.subtract(y, u, out=u)
+    xp.add(u, s, out=u)
+    xp.multiply(dy, u, out=dy)
+
+
+def _tanh(xp: Any, z: Any, out: Any, work: Any) -> None:
+    xp.tanh(z, out=out)
+
+
+def _tanh_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+    """Dy * (1 - y^2)."""
+    xp.multiply(y, y, out=work[0])
+    xp.multiply(work[0], dy, out=work[0])
+    xp.subtract(dy, work[0], out=dy)
+
+
+def softplus(xp: Any, z: Any, out: Any, work: Any) -> None:
+    """log(1 + exp(z)) = max(z, 0) + log1p(exp(-|z|)), which can't overflow."""
+    xp.abs(z, out=work[0])
+    xp.negative(work[0], out=work[0])
+    xp.exp(work[0], out=work[0])
+    xp.log1p(work[0], out=work[0])
+    xp.maximum(z, 0.0, out=out)
+    xp.add(out, work[0], out=out)
+
+
+def _softplus_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+    """Dy * sigmoid(z)."""
+    _sigmoid(xp, z, work[0], None)
+    xp.multiply(dy, work[0], out=dy)
+
+
+ACTIVATIONS = {
+    a.name: a
+    for a in (
+        Activation("identity", _identity, _identity_backward),
+        Activation("relu", _relu, _relu_backward, "he", kinks=(0.0,)),
+        Activation("leaky_relu", _leaky_relu, _leaky_relu_backward, "he", kinks=(0.0,)),
+        Activation("elu", _elu, _elu_backward, "he"),
+        Activation("gelu", _gelu, _gelu_backward, "he"),
+        Activation("silu", _silu, _silu_backward, "he"),
+        Activation("sigmoid", _sigmoid, _sigmoid_backward),
+        Activation("tanh", _tanh, _tanh_backward),
+        Activation("softplus", softplus, _softplus_backward, "he"),
+    )
+}
+
+
+def get_activation(activation: str | Activation | None) -> Activation:
+    """The activation of that name; an `Activation` is returned as it is, None means identity."""
+    if isinstance(activation, Activation):
+        return activation
+    if activation is None:
+        return ACTIVATIONS["identity"]
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise unknown_name("activation", "activation", activation, ACTIVATIONS)
+    return ACTIVATIONS[activation]
+
+
+def is_built_in(*activations: Activation | None) -> bool:
+    """Whether all of them are of this module (None: the identity), rather than a user's own."""
+    return all(a is None or ACTIVATIONS.get(a.name) is a for a in activations)

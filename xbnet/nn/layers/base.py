@@ -1,0 +1,147 @@
+"""What a layer is, and how to write one of your own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...backends.backend import Backend
+from ...backends.cuda.ops import Fused
+from ...errors import ConfigError
+from ..parameters import ParameterSpec
+
+BATCH = "B"
+"""Stands for the number of rows in a buffer's shape."""
+
+Shape = tuple[int | str, ...]
+
+
+class Layer:
+    """A function y = f(x) of rows, with parameters, written out forward and backward.
+
+    A layer states what it needs (`parameters`, `state`, `buffers`, `scratch`); the network that takes it in makes
+    a copy, allocates all of it once, and sets one attribute per name: a parameter ``W`` appears as ``self.W
+    (R, I, O)``, a view into theta, and its gradient as ``self.dW``; a buffer ``y`` of shape ``(BATCH, O)`` as
+    ``self.y (R, B, O)``. `self.xp` is the array namespace, `self.linalg` the backend's products. A layer
+    allocates nothing while it runs, and knows neither the loss nor the optimizer.
+
+    To write your own, derive from `Layer`, give `forward` and `backward`, and state what they use. Attributes
+    set in `__init__` under the names of its arguments are what `config` saves.
+    """
+
+    n_inputs: int
+    n_outputs: int
+    backend: Backend
+    xp: Any
+    linalg: Any
+    dtype: Any
+    fused: Fused | None = None
+    """Kernels that do what the plain text means in fewer launches; None: the plain text runs."""
+    frozen: bool = False
+    """True while a gradient is tested: forward draws nothing anew, and leaves the state as it is."""
+
+    if TYPE_CHECKING:  # parameters, buffers, scratch and hyper arrays are set by the network
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def build(self, n_inputs: int) -> None:
+        """Fix I = `n_inputs` and O; a layer that changes the width sets `self.n_outputs` itself."""
+        self.n_inputs = self.n_outputs = n_inputs
+
+    def parameters(self) -> tuple[ParameterSpec, ...]:
+        """The trained blocks."""
+        return ()
+
+    def state(self) -> tuple[ParameterSpec, ...]:
+        """Blocks that are kept with the parameters but not trained, such as running statistics."""
+        return ()
+
+    def buffers(self) -> dict[str, Shape]:
+        """Arrays that live from forward to backward: name -> shape without R."""
+        return {}
+
+    def scratch(self) -> dict[str, Shape]:
+        """Arrays that hold nothing between two calls; all layers share their memory."""
+        return {}
+
+    def hyper(self) -> dict[str, Any]:
+        """Settings that are a number or one value per replica: name -> value; appear as (R, 1, 1)."""
+        return {}
+
+    def bind(self, streams: list[np.random.Generator]) -> None:
+        """Take the generators for masks, one per replica."""
+
+    def select(self, index: np.ndarray) -> Layer:
+        """A copy for the replicas `index`; overridden where a setting is one value per replica."""
+        return copy.copy(self)
+
+    def forward(self, x: Any, training: bool) -> Any:
+        """The output y (R, B, O) of x (R or 1, B, I): a buffer of this layer. `backward` reads x again."""
+        raise NotImplementedError(f"{type(self).__name__}.forward")
+
+    def backward(self, dy: Any, dx: Any | None) -> None:
+        """Write to dx (R, B, I) the gradient by x, given dy (R, B, O); None: not wanted.
+
+        Overwrites the gradients of the parameters; may overwrite `dy`.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.backward")
+
+    def tapeable(self) -> bool:
+        """Whether `forward` and `backward` compute nothing but by `self.xp` with ``out=`` and by `self.linalg`.
+
+        Then what they do with the same arrays may be written down once and played again, see `tape`.
+        """
+        return False
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that make this layer anew."""
+        return {}
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items() if v is not None)
+        return f"{type(self).__name__}({arguments})"
+
+
+def name_of(thing: Any) -> Any:
+    """What stands for an activation in `config`: its name."""
+    return getattr(thing, "name", thing)
+
+
+def copy_layers(layers: Any) -> list[Layer]:
+    """Copies of layers, checked."""
+    if not isinstance(layers, Iterable):
+        raise ConfigError(f"Network: expected a list of layers, got {layers!r}")
+    copies = []
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise ConfigError(f"Network: expected layers such as xbnet.Linear(10), got {layer!r}")
+        copies.append(copy.copy(layer))
+    if not copies:
+        raise ConfigError("Network: expected at least one layer, got none")
+    return copies
+
+
+def buffer_shapes(layers: Sequence[Layer], B: int) -> dict[tuple[int, str], tuple[str, tuple[int, ...]]]:
+    """What a network allocates for B rows: (layer, buffer) -> its slot of memory, and its shape without R."""
+    shapes = {}
+    for k, layer in enumerate(layers):
+        named = [(name, f"{k}.{name}", shape) for name, shape in layer.buffers().items()]
+        named += [(name, f"scratch{i}", shape) for i, (name, shape) in enumerate(layer.scratch().items())]
+        for name, slot, shape in named:
+            shapes[k, name] = slot, tuple(B if size == BATCH else int(size) for size in shape)
+    return shapes
+
+
+def is_number(value: Any) -> bool:
+    """Whether a setting is a single number."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def check_width(where: str, n: Any) -> int:
+    """A number of units, checked."""
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ConfigError(f"{where}: expected a whole number of units >= 1, got {n!r}")
+    return int(n)

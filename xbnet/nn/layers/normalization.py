@@ -1,0 +1,189 @@
+"""Batch and layer normalization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import ConfigError
+from ..initializers import ones, zeros
+from ..parameters import ParameterSpec
+from .base import BATCH, Layer, Shape, is_number
+
+
+class BatchNorm(Layer):
+    """y = gain * (x - mean) / sqrt(var + eps) + offset, with mean and variance over the batch.
+
+    With xhat = (x - mean) / sqrt(var + eps), g = dy * gain and means over the batch (Ioffe & Szegedy 2015)::
+
+        dgain = sum of dy * xhat       doffset = sum of dy
+        dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps)
+
+    When not training, the running statistics of each replica take the place of the batch's:
+    ``running <- (1 - momentum) running + momentum batch``, with the unbiased variance. A batch of one row has none
+    and leaves them as they are.
+
+    Parameters
+    ----------
+    momentum
+        Weight of the newest batch in the running statistics, in (0, 1].
+    eps
+        Added to the variance, > 0.
+    """
+
+    def __init__(self, *, momentum: float = 0.1, eps: float = 1e-5):
+        if not is_number(momentum) or not is_number(eps) or not 0 < momentum <= 1 or not eps > 0:
+            raise ConfigError(
+                f"BatchNorm: expected momentum in (0, 1] and eps > 0, got momentum={momentum!r}, eps={eps!r}"
+            )
+        self.momentum, self.eps = float(momentum), float(eps)
+
+    def parameters(self) -> tuple[ParameterSpec, ...]:
+        return (
+            ParameterSpec("gain", (1, self.n_inputs), ones),
+            ParameterSpec("offset", (1, self.n_inputs), zeros),
+        )
+
+    def state(self) -> tuple[ParameterSpec, ...]:
+        return (
+            ParameterSpec("running_mean", (1, self.n_inputs), zeros),
+            ParameterSpec("running_var", (1, self.n_inputs), ones),
+        )
+
+    def buffers(self) -> dict[str, Shape]:
+        rows, one = (BATCH, self.n_inputs), (1, self.n_inputs)
+        return {"xhat": rows, "y": rows, "mean": one, "var": one, "inv_std": one}
+
+    def scratch(self) -> dict[str, Shape]:
+        return {"work": (BATCH, self.n_inputs), "row": (1, self.n_inputs)}
+
+    def _batch_mean(self, x: Any, out: Any) -> Any:
+        self.linalg.batch_sum(x, out)
+        return self.xp.multiply(out, 1 / x.shape[1], out=out)
+
+    def forward(self, x: Any, training: bool) -> Any:
+        xp = self.xp
+        if training:
+            self._statistics(x)
+            mean, var = self.mean, self.var
+        else:
+            mean, var = self.running_mean, self.running_var
+        xp.add(var, self.eps, out=self.inv_std)
+        xp.sqrt(self.inv_std, out=self.inv_std)
+        xp.divide(1.0, self.inv_std, out=self.inv_std)
+        xp.subtract(x, mean, out=self.xhat)
+        xp.multiply(self.xhat, self.inv_std, out=self.xhat)
+        xp.multiply(self.xhat, self.gain, out=self.y)
+        return xp.add(self.y, self.offset, out=self.y)
+
+    def _statistics(self, x: Any) -> None:
+        """Mean and variance of the batch, in two passes, and the running ones moved towards them."""
+        xp, m, B = self.xp, self.momentum, x.shape[1]
+        if x.shape[0] == self.mean.shape[0]:
+            self.linalg.batch_sum(x, self.mean)
+        else:  # all replicas share x
+            self.mean[...] = self.linalg.batch_sum(x, self.mean[:1])
+        xp.multiply(self.mean, 1 / B, out=self.mean)
+        xp.subtract(x, self.mean, out=self.xhat)
+        xp.multiply(self.xhat, self.xhat, out=self.work)
+        self._batch_mean(self.work, self.var)
+        if self.frozen or B == 1:  # one row has no variance to tell of
+            return
+        xp.multiply(self.running_mean, 1 - m, out=self.running_mean)
+        xp.multiply(self.mean, m, out=self.row)
+        xp.add(self.running_mean, self.row, out=self.running_mean)
+        xp.multiply(self.running_var, 1 - m, out=self.running_var)
+        xp.multiply(self.var, m * B / (B - 1), out=self.row)
+        xp.add(self.running_var, self.row, out=self.running_var)
+
+    def backward(self, dy: Any, dx: Any | None) -> None:
+        xp = self.xp
+        xp.multiply(dy, self.xhat, out=self.work)
+        self.linalg.batch_sum(self.work, self.dgain)
+        self.linalg.batch_sum(dy, self.doffset)
+        if dx is None:
+            return
+        # mean(g * xhat) = gain * dgain / B and mean(g) = gain * doffset / B: no further sums are needed.
+        B = dy.shape[1]
+        xp.multiply(self.dgain, 1 / B, out=self.row)
+        xp.multiply(self.xhat, self.row, out=self.work)
+        xp.subtract(dy, self.work, out=dx)
+        xp.multiply(self.doffset, 1 / B, out=self.row)
+        xp.subtract(dx, self.row, out=dx)
+        xp.multiply(self.gain, self.inv_std, out=self.row)
+        xp.multiply(dx, self.row, out=dx)
+
+    def config(self) -> dict[str, Any]:
+        return {"momentum": self.momentum, "eps": self.eps}
+
+
+class LayerNorm(Layer):
+    """y = gain * (x - mean) / sqrt(var + eps) + offset, with mean and variance over each row.
+
+    With xhat = (x - mean) / sqrt(var + eps), g = dy * gain and means over the features (Ba et al. 2016)::
+
+        dgain = sum over the batch of dy * xhat       doffset = sum over the batch of dy
+        dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps)
+
+    Parameters
+    ----------
+    eps
+        Added to the variance, > 0.
+    """
+
+    def __init__(self, *, eps: float = 1e-5):
+        if not is_number(eps) or not eps > 0:
+            raise ConfigError(f"LayerNorm: expected eps > 0, got {eps!r}")
+        self.eps = float(eps)
+
+    def parameters(self) -> tuple[ParameterSpec, ...]:
+        return (
+            ParameterSpec("gain", (1, self.n_inputs), ones),
+            ParameterSpec("offset", (1, self.n_inputs), zeros),
+        )
+
+    def buffers(self) -> dict[str, Shape]:
+        rows = (BATCH, self.n_inputs)
+        return {"xhat": rows, "y": rows, "inv_std": (BATCH, 1)}
+
+    def scratch(self) -> dict[str, Shape]:
+        return {"work": (BATCH, self.n_inputs), "column": (BATCH, 1)}
+
+    def _row_mean(self, x: Any, out: Any) -> None:
+        self.linalg.row_sum(x, out)
+        self.xp.multiply(out, 1 / self.n_inputs, out=out)
+
+    def forward(self, x: Any, training: bool) -> Any:
+        xp, xhat, inv_std = self.xp, self.xhat, self.inv_std
+        xp.copyto(xhat, x)  # x may be shared by all replicas; the rest is per replica
+        self._row_mean(xhat, self.column)
+        xp.subtract(xhat, self.column, out=xhat)
+        xp.multiply(xhat, xhat, out=self.work)
+        self._row_mean(self.work, inv_std)
+        xp.add(inv_std, self.eps, out=inv_std)
+        xp.sqrt(inv_std, out=inv_std)
+        xp.divide(1.0, inv_std, out=inv_std)
+        xp.multiply(xhat, inv_std, out=xhat)
+        xp.multiply(xhat, self.gain, out=self.y)
+        return xp.add(self.y, self.offset, out=self.y)
+
+    def backward(self, dy: Any, dx: Any | None) -> None:
+        xp, xhat = self.xp, self.xhat
+        xp.multiply(dy, xhat, out=self.work)
+        self.linalg.batch_sum(self.work, self.dgain)
+        self.linalg.batch_sum(dy, self.doffset)
+        if dx is None:
+            return
+        xp.multiply(dy, self.gain, out=dy)  # g
+        self._row_mean(dy, self.column)
+        xp.subtract(dy, self.column, out=dx)
+        xp.multiply(dy, xhat, out=self.work)
+        self._row_mean(self.work, self.column)
+        xp.multiply(xhat, self.column, out=self.work)
+        xp.subtract(dx, self.work, out=dx)
+        xp.multiply(dx, self.inv_std, out=dx)
+
+    def tapeable(self) -> bool:
+        return type(self) is LayerNorm
+
+    def config(self) -> dict[str, Any]:
+        return {"eps": self.eps}

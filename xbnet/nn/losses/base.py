@@ -1,0 +1,315 @@
+"""What a loss is: a value per example, and the gradient of their mean beside it.
+
+A loss is bound to a network (`bind`), then called with a batch::
+
+    values = loss(logits, labels, dlogits)
+
+`values (R, B)` are the plain per-example losses. `dlogits (R, B, C)` is overwritten by the gradient of the weighted
+mean ``sum_b w_b values_b / sum_b w_b`` of each replica (all w_b = 1: divided by B, never by R).
+
+Labels are integers (R or 1, B), or targets (R or 1, B, C) of the network's dtype.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...backends.replay import Calls, Prepared, Recording, Tapes, play
+from ...errors import ConfigError, ShapeError, expect_shape
+from ..buffers import Workspace
+
+NOTHING: tuple = (None, None, None, [])
+"""Of the last batch: logits, labels, dlogits, and its calls where they were played."""
+
+
+class Loss:
+    """What all losses share: targets from labels, weights, and the sums that become an epoch's figures.
+
+    Parameters
+    ----------
+    class_weight
+        (C,) weights >= 0: an example counts as much as its class says. Needs integer labels.
+    """
+
+    name = ""
+    links: dict[str, str]
+    """Task -> the network's link, see `links.LINKS`."""
+    _shape: Any = None
+    fused: Any = None
+    """Kernels that do what the plain text means in fewer launches; None: the plain text runs."""
+    _last: tuple = NOTHING
+    _tapes = Tapes()  # (shape of logits, no gradient) -> the last such batch, and its calls once it has come twice
+    _arrays: dict[tuple, dict[str, Any]]  # shape of logits -> attributes
+
+    # Set by `bind`:
+    task: str
+    link: str
+    xp: Any
+    linalg: Any
+    _prepared: Prepared
+    replicas: int
+    n_outputs: int
+    weighted: bool
+    """Whether the last batch's samples had weights, or their classes."""
+    _floats: Workspace
+    _integers: Workspace
+    _flags: Workspace
+    _eye: Any
+    class_weights: Any
+    _tiny: float
+
+    if TYPE_CHECKING:  # arrays are set by `_use`
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __init__(self, *, class_weight: Any = None):
+        self.class_weight = None if class_weight is None else self._check_weights(class_weight)
+
+    def _check_weights(self, class_weight: Any) -> np.ndarray:
+        try:
+            weights = np.asarray(class_weight, dtype=float)
+        except (TypeError, ValueError):
+            weights = np.empty(0)
+        if weights.ndim != 1 or not np.all(np.isfinite(weights) & (weights >= 0)) or not weights.sum() > 0:
+            raise ConfigError(
+                f"{self.name}: expected class_weight (C,) with values >= 0 and one > 0, got {class_weight!r}"
+            )
+        return weights
+
+    def bind(self, network: Any, task: str = "classification") -> Any:
+        """A copy that serves this network (its backend, dtype, R and C) for one task.
+
+        Raises
+        ------
+        ConfigError, ShapeError
+            The loss can't serve the task, or class_weight is for another one or has not C entries.
+        """
+        link = self.link_for(task)
+        if self.class_weight is not None and task != "classification":
+            raise ConfigError(f"{self.name}: class_weight needs integer labels, got {task} targets; use sample_weight")
+        bound = copy.copy(self)
+        bound.task, bound.link = task, link
+        bound.xp, bound.linalg = network.backend.xp, network.backend.linalg
+        bound.replicas, bound.n_outputs = network.replicas, network.n_outputs
+        bound._floats = Workspace(bound.xp, network.dtype, bound.replicas)
+        bound._integers = Workspace(bound.xp, np.dtype(np.intp), bound.replicas)
+        bound._flags = Workspace(bound.xp, np.dtype(bool), bound.replicas)
+        bound._eye = network.backend.asarray(np.eye(bound.n_outputs), network.dtype)
+        bound._tiny = float(np.finfo(network.dtype).tiny)
+        bound.class_weights = None
+        if self.class_weight is not None:
+            expect_shape(self.name, "class_weight", self.class_weight, C=bound.n_outputs)
+            weights = np.minimum(self.class_weight, np.finfo(network.dtype).max)
+            bound.class_weights = network.backend.asarray(weights, network.dtype)
+        bound._shape, bound._arrays, bound._tapes, bound._last = None, {}, Tapes(), NOTHING
+        bound._prepared = network.backend.prepared
+        bound.fused = network.backend.fused if bound.tapeable() else None
+        bound._prepare(network)
+        return bound
+
+    def link_for(self, task: str) -> str:
+        """What turns outputs into predictions for a task, see `links.LINKS`; `ConfigError` for one it can't serve."""
+        if task not in self.links:
+            raise ConfigError(f"{self.name}: can't be used for {task}; it serves {', '.join(self.links)}")
+        return self.links[task]
+
+    def select(self, index: np.ndarray) -> Loss:
+        """A copy for the replicas `index`, to be bound anew; overridden where a setting is one value per replica."""
+        return copy.copy(self)
+
+    def _prepare(self, network: Any) -> None:
+        """Put the loss's own settings on the device."""
+
+    def memory(self) -> list[Any]:
+        """The memory of all buffers of now, see `Workspace.memory`."""
+        own = [arrays[name] for arrays in self._arrays.values() for name in ("report", "_ones", "_share")]
+        return own + [array for space in (self._floats, self._integers, self._flags) for array in space.memory()]
+
+    def _use(self, logits: Any) -> None:
+        """Arrays for logits of this shape."""
+        if not hasattr(self, "replicas"):
+            raise ConfigError(f"{self.name}: expected a loss that is bound to a network; call loss.bind(network) first")
+        arrays = self._arrays.get(logits.shape)
+        if arrays is None:
+            expect_shape(self.name, "logits", logits, R=self.replicas, B=None, C=self.n_outputs)
+            if not logits.shape[1]:
+                raise ShapeError(f"{self.name}: expected logits of at least one sample, got {tuple(logits.shape)}")
+            arrays = self._arrays[logits.shape] = self._allocate(*logits.shape)
+        self.__dict__.update(arrays)
+
+    def _allocate(self, R: int, B: int, C: int) -> dict[str, Any]:
+        """Attributes for one shape of logits; all shapes share their memory, but for `report`, which is filled here."""
+        rows, column = (B, C), (B, 1)
+        floats = {"targets": rows, "e": rows, "work0": rows, "m": column, "s": column, "picked": column}
+        found: dict[str, Any] = dict(self._floats.carve({n: (n, s) for n, s in floats.items()}))
+        found["weights"] = self._floats.carve({"weights": ("weights", column), "fractions": ("fractions", column)})
+        found |= self._integers.carve({n: (n, (B,)) for n in ("predicted", "_index")})
+        found |= self._flags.carve({"_match": ("match", (B,))})
+        # Three rows per replica: values, hits, ones; so one product with the weights sums all three.
+        report = found["report"] = self.xp.ones((R, 3, B), dtype=self._eye.dtype)
+        report[:, 1].fill(float("nan"))
+        found["values"], found["_hits"] = report[:, 0], report[:, 1]
+        found["values_column"] = report[:, 0].reshape(R, B, 1)
+        found["_sums"] = found["_summed"] = self._floats.carve({"sums": ("sums", (3, 1))})["sums"]
+        found["_ones"] = self.xp.ones((1, B, 1), dtype=report.dtype)
+        found["_share"] = self.xp.ones((), dtype=report.dtype)
+        found["_share"].fill(1 / B)
+        found["_shape"], found["_batch"] = (R, B, C), B
+        found["_leading"] = {(1, B), (R, B)}
+        found["_label_shapes"] = found["_leading"] if self.task == "classification" else {(1, B, C), (R, B, C)}
+        return found
+
+    def __call__(
+        self,
+        logits: Any,
+        labels: Any,
+        dlogits: Any = None,
+        sample_weight: Any = None,
+        *,
+        sums: Any = None,
+        bias: Any = None,
+    ) -> Any:
+        """Values (R, B) of a batch; see the module's text.
+
+        Parameters
+        ----------
+        logits
+            (R, B, C).
+        labels
+            (R or 1, B) integers in [0, C), or (R or 1, B, C) targets.
+        dlogits
+            (R, B, C), overwritten; None: not wanted.
+        sample_weight
+            (R or 1, B), >= 0.
+        sums
+            (R, 3, 1), overwritten as by the method `sums`, without a launch of its own where kernels are fused.
+        bias
+            (R, 1, C), to be added to the logits first, see `takes_bias`.
+        """
+        last = self._last
+        if logits is last[0] and labels is last[1] and dlogits is last[2] and sample_weight is None:
+            play(last[3])
+            return self.values if sums is None else self._report(sums)
+        self._last = NOTHING
+        key = logits.shape, dlogits is None
+        batch, calls = self._tapes.get(key, ((), []))
+        again = sample_weight is None and bool(batch) and all(map(operator.is_, batch, (logits, labels, dlogits)))
+        if logits.shape != self._shape:
+            self._use(logits)
+        if again and calls:
+            self.weighted, self.w, self._last = False, self._ones, (*batch, calls)
+            play(calls)
+            return self.values if sums is None else self._report(sums)
+        if labels.shape not in self._label_shapes:
+            self._refuse("labels", labels, self._label_shapes)
+        self.weighted = sample_weight is not None or self.class_weights is not None
+        if self.fused and self._run_fused(logits, labels, dlogits, sample_weight, sums, bias):
+            return self.values
+        self._summed = self._sums
+        self._weigh(labels, sample_weight)
+        again = again and not self.weighted and bool(self._prepared) and self.tapeable() and logits.flags.c_contiguous
+        with Recording([self] if again else (), self._prepared) as calls:
+            self._evaluate(logits, labels, dlogits)
+            if dlogits is not None:
+                self._scale(dlogits)
+            self.linalg.bmm(self.report, self.w, self._sums)
+        self._tapes.keep(key, ((logits, labels, dlogits), calls))
+        return self.values if sums is None else self._report(sums)
+
+    def taped(self, logits: Any, labels: Any) -> Calls:
+        """What a call with these arrays plays, if the last one was with them and played it; otherwise nothing."""
+        last = self._last
+        return last[3] if logits is last[0] and labels is last[1] else []
+
+    def _report(self, sums: Any) -> Any:
+        self.sums(sums)
+        return self.values
+
+    def takes_bias(self, network: Any) -> Any:
+        """The network's `last_bias` where this loss adds it to the logits; None: the network has to."""
+        return None
+
+    def _run_fused(self, logits: Any, labels: Any, dlogits: Any, sample_weight: Any, sums: Any, bias: Any) -> bool:
+        """Do all of it by a kernel; whether there is one for such a batch."""
+        return False
+
+    def tapeable(self) -> bool:
+        """Whether `_evaluate` computes nothing but by `self.xp` with ``out=`` and by `self.linalg`, see `tape`."""
+        return False
+
+    def _refuse(self, name: str, array: Any, shapes: set) -> None:
+        wanted = " or ".join(map(str, sorted(shapes)))
+        raise ShapeError(f"{self.name}: expected {name} {wanted} for {self.task}, got {tuple(array.shape)}")
+
+    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+        """Write `values`, hits and the per-example gradient."""
+        raise NotImplementedError(f"{type(self).__name__}._evaluate")
+
+    def _weigh(self, labels: Any, sample_weight: Any) -> None:
+        """The batch's weights: ones, or sample_weight times the classes' weights."""
+        if not self.weighted:
+            self.w = self._ones
+            return
+        if sample_weight is not None and sample_weight.shape not in self._leading:
+            self._refuse("sample_weight", sample_weight, self._leading)
+        leading = labels.shape[0] if sample_weight is None else max(labels.shape[0], sample_weight.shape[0])
+        self.w = self.weights["weights"][:leading]
+        flat = self.w.reshape(leading, self._batch)
+        if self.class_weights is None:
+            self.xp.copyto(flat, sample_weight)
+            return
+        drawn = self.weights["fractions"][: labels.shape[0]].reshape(labels.shape[0], self._batch)
+        self.linalg.gather(self.class_weights, labels, drawn)
+        if sample_weight is None:
+            self.xp.copyto(flat, drawn)
+        else:
+            self.xp.multiply(drawn, sample_weight, out=flat)
+
+    def _scale(self, dlogits: Any) -> None:
+        """From per-example gradients to the gradient of the weighted mean."""
+        xp = self.xp
+        if not self.weighted:
+            xp.multiply(dlogits, self._share, out=dlogits)
+            return
+        leading = self.w.shape[0]
+        total, divisor = self.s[:leading, :1], self.m[:leading, :1]
+        self.linalg.batch_sum(self.w, total)
+        xp.maximum(total, self._tiny, out=divisor)  # a batch whose weights are all 0 has the gradient 0, not 0 / 0
+        fractions = xp.divide(self.w, divisor, out=self.weights["fractions"][:leading])
+        xp.multiply(dlogits, fractions, out=dlogits)
+
+    def sums(self, out: Any) -> Any:
+        """Write the last batch's sums of w * value, w * hit and w to out (R, 3, 1).
+
+        A hit is 1 where the most probable class is the label; for multi-label targets the share of classes that
+        are decided right; NaN for regression.
+        """
+        self.xp.copyto(out, self._summed)
+        return out
+
+    @property
+    def total_weight(self) -> Any:
+        """The sum of the last batch's weights, (R, 1, 1)."""
+        return self._summed[:, 2:]
+
+    def _target_rows(self, labels: Any) -> Any:
+        """Targets (R or 1, B, C) from integer labels."""
+        if len(labels.shape) == 3:
+            return labels
+        return self.linalg.gather(self._eye, labels, self.targets[: labels.shape[0]])
+
+    def _count_hits(self, labels: Any) -> None:
+        """From `predicted` (R, B)."""
+        self.xp.equal(self.predicted, labels, out=self._match)
+        self.xp.copyto(self._hits, self._match)
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that make this loss anew."""
+        return {} if self.class_weight is None else {"class_weight": self.class_weight.tolist()}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"

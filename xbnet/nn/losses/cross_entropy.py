@@ -1,0 +1,136 @@
+"""Softmax and binary cross-entropy."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from ...errors import ConfigError
+from ...replicas import numbers, replica_values, select_values
+from ..activations import softplus
+from .base import Loss
+
+
+class SoftmaxCrossEntropy(Loss):
+    """-sum_c t_c log p_c with p = softmax(logits), by log-sum-exp; its gradient is p - t.
+
+    Parameters
+    ----------
+    class_weight
+        See `Loss`.
+    label_smoothing
+        e in [0, 1), a number or one per replica: t = (1 - e) onehot(label) + e / C (Szegedy et al. 2016).
+    """
+
+    name = "cross_entropy"
+    links = {"classification": "softmax"}  # noqa: RUF012
+
+    def __init__(self, *, class_weight: Any = None, label_smoothing: Any = 0.0):
+        super().__init__(class_weight=class_weight)
+        smoothing = numbers(f"{self.name}.label_smoothing", label_smoothing)
+        if not np.all((smoothing >= 0) & (smoothing < 1)):
+            raise ConfigError(f"{self.name}: expected label_smoothing in [0, 1), got {label_smoothing!r}")
+        self.label_smoothing = label_smoothing
+        self._smooth = bool(np.any(smoothing > 0))
+
+    def _prepare(self, network: Any) -> None:
+        smoothing = replica_values(f"{self.name}.label_smoothing", self.label_smoothing, self.replicas)
+        to_column = lambda v: network.per_replica(self.name, v)[:, :, None]  # noqa: E731
+        self.keep, self.floor = to_column(1 - smoothing), to_column(smoothing / self.n_outputs)
+
+    def select(self, index: np.ndarray) -> SoftmaxCrossEntropy:
+        twin = copy.copy(self)
+        twin.label_smoothing = select_values(self.label_smoothing, index)
+        return twin
+
+    def tapeable(self) -> bool:
+        return type(self) is SoftmaxCrossEntropy
+
+    def takes_bias(self, network: Any) -> Any:
+        return network.last_bias if self.fused else None
+
+    def _run_fused(self, logits: Any, labels: Any, dlogits: Any, sample_weight: Any, sums: Any, bias: Any) -> bool:
+        if sample_weight is not None and sample_weight.shape not in self._leading:
+            self._refuse("sample_weight", sample_weight, self._leading)
+        if not self.fused.takes_loss(logits):
+            if bias is not None:
+                self.xp.add(logits, bias, out=logits)
+            return False
+        self._summed = self._sums if sums is None else sums
+        keep, rest = (self.keep, self.floor) if self._smooth else (None, None)
+        self.fused.softmax_cross_entropy(
+            logits, labels, dlogits, self.report, self._summed, bias=bias, sample_weight=sample_weight,
+            class_weight=self.class_weights, keep=keep, rest=rest, tiny=self._tiny,
+        )  # fmt: skip
+        return True
+
+    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+        xp, linalg = self.xp, self.linalg
+        linalg.row_max(logits, self.m, self.predicted, self._index)
+        z = xp.subtract(logits, self.m, out=self.work0)
+        xp.exp(z, out=self.e)
+        linalg.row_sum(self.e, self.s)
+        targets = self._target_rows(labels)
+        if self._smooth:
+            targets = xp.multiply(targets, self.keep, out=self.targets)
+            xp.add(targets, self.floor, out=targets)
+        if dlogits is not None:
+            xp.divide(self.e, self.s, out=dlogits)
+            xp.subtract(dlogits, targets, out=dlogits)
+        xp.multiply(z, targets, out=z)
+        linalg.row_sum(z, self.picked)
+        xp.log(self.s, out=self.m)
+        xp.subtract(self.m, self.picked, out=self.values_column)
+        self._count_hits(labels)
+
+    def config(self) -> dict[str, Any]:
+        smoothing = np.asarray(self.label_smoothing).tolist()
+        return super().config() | ({"label_smoothing": smoothing} if self._smooth else {})
+
+
+class BinaryCrossEntropy(Loss):
+    """Mean over classes of -t log p - (1 - t) log(1 - p) with p = sigmoid(logit): softplus(z) - t z.
+
+    Each class is a yes-or-no question of its own. Integer labels mean one-hot targets; targets (R or 1, B, C) of
+    0 and 1 may say yes to several classes. The gradient is (p - t) / C.
+    """
+
+    name = "binary_cross_entropy"
+    links = {"classification": "sigmoid", "multilabel": "multilabel"}  # noqa: RUF012
+
+    def tapeable(self) -> bool:
+        return type(self) is BinaryCrossEntropy
+
+    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+        xp, linalg, z = self.xp, self.linalg, logits
+        targets = self._target_rows(labels)
+        softplus(xp, z, self.e, (self.work0,))
+        if dlogits is not None:
+            xp.subtract(z, self.e, out=dlogits)  # log p
+            xp.exp(dlogits, out=dlogits)
+            xp.subtract(dlogits, targets, out=dlogits)
+            xp.multiply(dlogits, 1 / self.n_outputs, out=dlogits)
+        xp.multiply(z, targets, out=self.work0)
+        xp.subtract(self.e, self.work0, out=self.e)
+        linalg.row_sum(self.e, self.s)
+        xp.multiply(self.s, 1 / self.n_outputs, out=self.values_column)
+        if self.task == "multilabel":
+            self._count_decisions(z, targets)
+        else:
+            linalg.row_max(z, self.m, self.predicted, self._index)
+            self._count_hits(labels)
+
+    def _count_decisions(self, z: Any, targets: Any) -> None:
+        """The share of classes with p >= 1/2 just where t = 1."""
+        xp, decisions = self.xp, self._decisions(z)
+        xp.greater_equal(z, 0.0, out=decisions)
+        xp.copyto(self.work0, decisions)
+        xp.equal(self.work0, targets, out=decisions)
+        xp.copyto(self.work0, decisions)
+        self.linalg.row_sum(self.work0, self.s)
+        xp.multiply(self.s.reshape(self._hits.shape), 1 / self.n_outputs, out=self._hits)
+
+    def _decisions(self, z: Any) -> Any:
+        return self._flags.carve({"decisions": ("decisions", z.shape[1:])})["decisions"]

@@ -1,0 +1,350 @@
+"""A stack of R networks: ordered layers over one theta, with buffers that are allocated once."""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..backends.backend import Backend, get_backend
+from ..backends.replay import Calls, Recording, Tape, Tapes, play
+from ..errors import ConfigError, ShapeError, XbnetError, expect_shape
+from ..parsing import float_type, whole_number
+from ..replicas import replica_seeds, replica_values, stream
+from .buffers import Workspace
+from .layers import Layer, Linear, buffer_shapes, copy_layers
+from .outputs import LINKS
+from .parameters import carve, draw_rows, layout
+from .predictor import chunk_rows, run_rows
+
+
+class Network:
+    """R networks of the same shape, trained and run as one.
+
+    Parameters
+    ----------
+    layers
+        In order. They are copied: one list may serve several networks.
+    n_inputs
+        I >= 1.
+    replicas
+        R >= 1.
+    backend
+        A name or a `Backend`.
+    dtype
+        "float32" or "float64".
+    rng
+        Seeds of the initial weights and dropout masks, see `replica_seeds`.
+
+    Attributes
+    ----------
+    theta, grad
+        (R, P), never rebound: row i is all that replica i learns, and its gradient. Weights come first, see
+        `parameters.layout`.
+    state
+        (R, S): what is kept but not trained (running statistics).
+    specs, state_specs
+        The blocks of a row of theta and of state, named "LAYER.NAME".
+    parameters, gradients
+        Block name -> view (R, ...) into theta or grad.
+    link
+        What turns the last layer's output into predictions, a name in `links.LINKS`; `fit` sets it from the loss.
+
+    Raises
+    ------
+    ConfigError
+        No layers, or impossible sizes, dtype or seeds.
+    BackendError
+        See `get_backend`.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        n_inputs: int,
+        *,
+        replicas: int = 1,
+        backend: str | Backend = "numpy",
+        dtype: Any = "float32",
+        rng: Any = None,
+    ):
+        self.n_inputs = whole_number("Network", "n_inputs", n_inputs)
+        self.replicas = whole_number("Network", "replicas", replicas)
+        self.backend = get_backend(backend)
+        self.dtype = float_type("Network", dtype)
+        self.seeds = replica_seeds(rng, self.replicas)
+        self.link = "softmax"
+        self._bare = copy_layers(layers)
+        self.streams = [stream(seed, "dropout") for seed in self.seeds]
+        self._build()
+        try:
+            self._allocate()
+        except MemoryError:
+            size = self.replicas * sum(spec.size for spec in self.specs)
+            raise ConfigError(f"Network: {size:,} parameters don't fit into memory; take smaller layers") from None
+        theta, state = draw_rows(self.specs, self.state_specs, self.seeds, self.dtype)
+        self._theta[...], self._state[...] = self.backend.asarray(theta), self.backend.asarray(state)
+
+    # -- construction ----------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        """Fix the sizes of the bare layers, and collect the blocks of theta and state."""
+        width, specs, state_specs = self.n_inputs, [], []
+        for k, layer in enumerate(self._bare):
+            layer.build(width)
+            width = layer.n_outputs
+            specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.parameters()]
+            state_specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.state()]
+        self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width
+
+    def _allocate(self, grad: Any = None) -> None:
+        """Make all arrays (but for a given `grad`), and copies of the bare layers that work on them."""
+        xp, R = self.backend.xp, self.replicas
+        self.layers, self._lock = [copy.copy(layer) for layer in self._bare], threading.RLock()  # for who predicts
+        self.n_parameters = sum(spec.size for spec in self.specs)
+        self.n_weights = sum(spec.size for spec in self.specs if spec.is_weight)
+        self._theta = xp.zeros((R, self.n_parameters), dtype=self.dtype)
+        self._grad = xp.zeros((R, self.n_parameters), dtype=self.dtype) if grad is None else grad
+        self._state = xp.zeros((R, sum(spec.size for spec in self.state_specs)), dtype=self.dtype)
+        self.parameters = carve(self._theta, self.specs)
+        self.gradients = carve(self._grad, self.specs)
+        self.statistics = carve(self._state, self.state_specs)
+        self._forget_buffers()
+        for k, layer in enumerate(self.layers):
+            layer.backend, layer.xp, layer.linalg, layer.dtype = self.backend, xp, self.backend.linalg, self.dtype
+            layer.fused = self.backend.fused if layer.tapeable() else None  # nothing else is left to do in those
+            for spec in layer.parameters():
+                setattr(layer, spec.name, self.parameters[f"{k}.{spec.name}"])
+                setattr(layer, "d" + spec.name, self.gradients[f"{k}.{spec.name}"])
+            for spec in layer.state():
+                setattr(layer, spec.name, self.statistics[f"{k}.{spec.name}"])
+            for name, value in layer.hyper().items():
+                setattr(layer, name, self.per_replica(type(layer).__name__, value)[:, :, None])
+            layer.bind(self.streams)
+
+    def per_replica(self, where: str, value: Any) -> Any:
+        """A number, or one per replica, as a device column (R, 1), within what the network's dtype can hold."""
+        return self.backend.asarray(replica_values(where, value, self.replicas, self.dtype)[:, None], self.dtype)
+
+    @property
+    def theta(self) -> Any:
+        """(R, P)."""
+        return self._theta
+
+    @property
+    def grad(self) -> Any:
+        """(R, P), overwritten by `backward`."""
+        return self._grad
+
+    @property
+    def state(self) -> Any:
+        """(R, S)."""
+        return self._state
+
+    def _forget_buffers(self) -> None:
+        self._activations, self._gradients = (Workspace(self.backend.xp, self.dtype, self.replicas) for _ in "ab")
+        self._buffers: dict[int, list[dict[str, Any]]] = {}  # batch size -> for each layer, its arrays
+        self._between: dict[int, list[Any]] = {}  # batch size -> gradients between the layers
+        self._batch, self._ready, self._chunks = -1, False, Tapes()  # rows to predict for, see `run_rows`
+        self._forget_tapes()
+
+    def _forget_tapes(self) -> None:
+        self._tapes = Tapes()  # (shape of x, training) -> `Tape`
+        self.tape: Tape | None = None  # the last forward's
+        self._held: Any = None  # the x that the layers know of
+
+    def _use(self, B: int) -> None:
+        """Point every layer at its buffers for batches of B rows; all layers share their scratch memory."""
+        if B not in self._buffers:
+            before = self._activations.nbytes()
+            carved = self._activations.carve(buffer_shapes(self.layers, B))
+            if self._activations.nbytes() != before:  # nobody shall go on holding the old memory
+                self._buffers.clear()
+                self._forget_tapes()
+            self._tapeable = bool(self.backend.prepared) and all(layer.tapeable() for layer in self.layers)
+            self._buffers[B] = [{n: a for (j, n), a in carved.items() if j == k} for k in range(len(self.layers))]
+        self._batch, self._ready, self._held = -1, False, None  # cut short, this leaves buffers of several sizes
+        for layer, arrays in zip(self.layers, self._buffers[B], strict=True):
+            layer.__dict__.update(arrays)
+        self._batch = B
+
+    def _use_backward(self) -> list[Any]:
+        """Gradients between the layers, for the last forward's batch: two pieces of memory, used in turn."""
+        if self._batch not in self._between:
+            widths = [self.n_inputs] + [layer.n_outputs for layer in self.layers]
+            shapes = {i: (f"d{i % 2}", (self._batch, width)) for i, width in enumerate(widths)}
+            before, carved = self._gradients.nbytes(), list(self._gradients.carve(shapes).values())
+            if self._gradients.nbytes() != before:
+                self._between.clear()
+                for tape in self._tapes.values():
+                    tape.backward = None
+            self._between[self._batch] = carved
+        return self._between[self._batch]
+
+    @property
+    def output_gradient(self) -> Any:
+        """The gradient dlogits (R, B, C) for the last forward's batch: what the loss writes and `backward` reads."""
+        return self._use_backward()[-1]
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    @property
+    def last_bias(self) -> Any:
+        """The bias (R, 1, C) that ends a forward pass, where `forward` can leave it to a fused loss; else None."""
+        last = self.layers[-1]
+        return last.b if last.fused and isinstance(last, Linear) and not last.activation else None
+
+    def forward(self, x: Any, *, training: bool = False, last_bias: bool = True) -> Any:
+        """The logits (R, B, C) of x (R or 1, B, I) of this backend and dtype; overwritten by the next forward.
+
+        Without `last_bias`, that is still to be added to them.
+
+        Raises
+        ------
+        ShapeError
+            x has another shape.
+        """
+        shape, key, tape = x.shape, (x.shape, training), self.tape
+        if tape is None or x is not tape.x or training != tape.training:
+            tape = self.tape = self._tapes.get(key)
+        if tape is not None and x is tape.x and tape.forward:
+            if shape[1] != self._batch:
+                self._use(shape[1])
+            self._ready = training
+            play(tape.forward)
+            return tape.logits
+        if len(shape) != 3 or shape[2] != self.n_inputs or shape[0] not in (1, self.replicas):
+            hint = "was a feature column dropped?" if len(shape) == 3 else "give it a replica axis: x[None]"
+            leading = 1 if self.replicas == 1 else (1, self.replicas)
+            expect_shape("Network.forward", "x", x, hint, R=leading, B=None, I=self.n_inputs)
+        if x.dtype != self.dtype:
+            raise ShapeError(
+                f"Network.forward: expected x of dtype {self.dtype}, got {x.dtype}; "
+                "convert it with network.backend.asarray(x, network.dtype)"
+            )
+        if shape[1] != self._batch:
+            self._use(shape[1])
+        self._ready = training
+        again = self._tapeable and tape is not None and x is tape.x  # so it will come more often
+        logits, calls = self._run(x, training, again, last_bias)
+        self.tape = self._tapes.keep(key, Tape(x, training, logits, calls))
+        return logits
+
+    def _run(self, x: Any, training: bool, record: bool, last_bias: bool = True) -> tuple[Any, Calls]:
+        with Recording(self.layers if record else (), self.backend.prepared) as calls:
+            logits = self._held = x
+            for layer in self.layers if last_bias else self.layers[:-1]:
+                logits = layer.forward(logits, training)
+        return logits if last_bias else self.layers[-1].product(logits), calls
+
+    def backward(self, dlogits: Any = None, dx: Any = None) -> None:
+        """Overwrite `grad` by the gradient, given dlogits (R, B, C), by default `output_gradient`.
+
+        Parameters
+        ----------
+        dlogits
+            Gradient by the last layer's output; overwritten.
+        dx
+            (R, B, I), overwritten by the gradient by x; None: not wanted.
+
+        Raises
+        ------
+        XbnetError
+            There was no ``forward(x, training=True)`` before.
+        """
+        if not self._ready:
+            raise XbnetError("Network.backward: expected forward(x, training=True) before it; call that first")
+        last = self.tape
+        tape = last if last is not None and last.forward and dlogits is None and dx is None else None
+        if tape is not None and tape.backward:
+            return play(tape.backward)
+        between = self._use_backward()
+        if last is not None and last.x is not self._held:  # its forward was played, after that of another x
+            self._run(last.x, True, False)
+        with Recording(() if tape is None else self.layers, self.backend.prepared) as calls:
+            dy = between[-1] if dlogits is None else dlogits
+            for k in range(len(self.layers) - 1, 0, -1):
+                self.layers[k].backward(dy, between[k])
+                dy = between[k]
+            self.layers[0].backward(dy, dx)
+        if tape is not None:
+            tape.backward = calls
+
+    # -- for users: host rows in, host predictions out ---------------------------------------------------------------
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """The link's values for host rows x (N, I), on the host: (N, C) for one replica, (R, N, C) for a stack."""
+        return run_rows(self, x, LINKS[self.link][0])
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Labels (N,) or (R, N) of host rows x (N, I); 0 or 1 (..., C) for multi-label, values for regression."""
+        return run_rows(self, x, LINKS[self.link][2])
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows per forward pass when many are predicted or evaluated."""
+        width = self.n_inputs + sum(math.prod(shape) for _, shape in buffer_shapes(self.layers, 1).values())
+        return chunk_rows(width * self.dtype.itemsize)
+
+    # -- stacks ------------------------------------------------------------------------------------------------------
+
+    def select(self, rows: Sequence[int] | np.ndarray, *, successor: bool = False) -> Network:
+        """A new network of the replicas `rows`: copies, but a `successor` takes over streams and the memory of grad."""
+        index = np.asarray(rows)
+        if index.ndim != 1 or index.dtype.kind not in "iu" or not set() < {*index.tolist()} <= {*range(self.replicas)}:
+            raise ConfigError(f"Network.select: expected replicas in [0, {self.replicas}), got {rows!r}")
+        twin = object.__new__(type(self))  # `copy.copy` would go by `__setstate__`, and make all R replicas first
+        twin.__dict__.update(self.__dict__, replicas=len(index), seeds=tuple(self.seeds[i] for i in index))
+        twin._bare = [layer.select(index) for layer in self._bare]
+        twin.streams = [self.streams[i] if successor else copy.deepcopy(self.streams[i]) for i in index]
+        twin._allocate(self._grad[: len(index)] if successor else None)
+        gather, where = self.backend.linalg.gather, self.backend.asarray(index[None], np.intp)
+        gather(self.theta, where, twin.theta[None])  # which takes no memory in between
+        gather(self.state, where, twin.state[None])
+        twin.release()  # its layers are copies, and hold this network's buffers
+        return twin
+
+    def memory(self) -> list[Any]:
+        """The memory of all buffers of now, see `Workspace.memory`."""
+        return self._activations.memory() + self._gradients.memory()
+
+    def buffer_bytes(self, B: int) -> int:
+        """Bytes of the buffers that training with batches of B rows takes."""
+        self._use(B)
+        self._use_backward()
+        return self._activations.nbytes() + self._gradients.nbytes()
+
+    def release(self) -> None:
+        """Let go of the buffers; the next forward allocates what it needs."""
+        self._forget_buffers()
+        with np.errstate(all="ignore"):  # the weights may have diverged
+            self.forward(self.backend.xp.zeros((1, 1, self.n_inputs), dtype=self.dtype))  # layers let go, too
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
+        names = ("_bare", "n_inputs", "replicas", "backend", "dtype", "seeds", "link")
+        arrays = {"theta": self.backend.to_host(self.theta).copy(), "state": self.backend.to_host(self.state).copy()}
+        return {name: self.__dict__[name] for name in names} | arrays | {"streams": copy.deepcopy(self.streams)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        theta, statistics = state.pop("theta"), state.pop("state")
+        self.__dict__.update(state)
+        self._build()
+        self._allocate()
+        self.theta[...], self.state[...] = self.backend.asarray(theta), self.backend.asarray(statistics)
+
+    def describe(self) -> str:
+        """A table: layer, output width, parameters."""
+        lines = [f"{'layer':<44}{'outputs':>9}{'parameters':>12}"]
+        for layer in self.layers:
+            lines.append(f"{layer!r:<44}{layer.n_outputs:>9}{sum(s.size for s in layer.parameters()):>12,}")
+        return "\n".join([*lines, f"{'total':<44}{'':>9}{self.n_parameters:>12,}"])
+
+    def __repr__(self) -> str:
+        where = f"backend={self.backend.full_name!r}, dtype={self.dtype.name!r}"
+        return f"Network({self.layers!r}, n_inputs={self.n_inputs}, replicas={self.replicas}, {where})"

@@ -1,0 +1,100 @@
+"""All that a stack has learnt in one array: theta (R, P), a row per replica, a view per layer's block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..replicas import stream
+from .initializers import Initializer, zeros
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """One block of a replica's row.
+
+    Attributes
+    ----------
+    name
+        Within its layer ("W"); within a network "LAYER.NAME" ("0.W").
+    shape
+        Without the replica axis, e.g. (I, O).
+    initializer
+        How it starts.
+    is_weight
+        Weights take part in penalties and weight decay; biases, gains and offsets never do.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    initializer: Initializer = zeros
+    is_weight: bool = False
+
+    @property
+    def size(self) -> int:
+        """Entries of one replica."""
+        return math.prod(self.shape)
+
+    def draw(self, rng: np.random.Generator, dtype: Any = float) -> np.ndarray:
+        """Initial values of one replica, of shape `shape`."""
+        with np.errstate(over="ignore"):
+            try:
+                values = np.asarray(self.initializer(rng, self.shape)).astype(dtype)
+            except OverflowError:  # the range itself is too wide
+                values = np.full(self.shape, np.inf)
+        if not np.isfinite(values).all():
+            raise ConfigError(
+                f"initializer of {self.name}: expected values that {np.dtype(dtype)} can hold, got some that are "
+                "infinite or nan; take a smaller one"
+            )
+        if values.shape != self.shape:
+            raise ConfigError(f"initializer of {self.name}: expected values of shape {self.shape}, got {values.shape}")
+        return values
+
+
+def carve(rows: Any, specs: Sequence[ParameterSpec]) -> dict[str, Any]:
+    """Views (R, *spec.shape) into `rows` (R, P), in the order of `specs`; nothing is copied."""
+    views, start = {}, 0
+    for spec in specs:
+        stop = start + spec.size
+        views[spec.name] = rows[:, start:stop].reshape(rows.shape[0], *spec.shape)
+        start = stop
+    return views
+
+
+def layout(specs: Sequence[ParameterSpec]) -> tuple[ParameterSpec, ...]:
+    """The order of blocks in theta: all weights first, then the rest, each in layer order.
+
+    So "all weights" is one slice ``theta[:, :n_weights]``, and a penalty or a decay is one operation on it.
+    """
+    return tuple(sorted(specs, key=lambda spec: not spec.is_weight))
+
+
+def block_slices(specs: Sequence[ParameterSpec]) -> dict[str, slice]:
+    """Where each block lies in a replica's row."""
+    slices, start = {}, 0
+    for spec in specs:
+        slices[spec.name] = slice(start, start + spec.size)
+        start += spec.size
+    return slices
+
+
+def draw_rows(
+    specs: Sequence[ParameterSpec], state_specs: Sequence[ParameterSpec], seeds: Sequence[Any], dtype: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Initial theta (R, P) and state (R, S) on the host: blocks in layer order, each replica from its own stream."""
+    theta, state = (np.zeros((len(seeds), sum(s.size for s in blocks)), dtype) for blocks in (specs, state_specs))
+    slices, state_slices = block_slices(specs), block_slices(state_specs)
+    in_layer_order = sorted(specs, key=lambda spec: int(spec.name.split(".")[0]))
+    for r, seed in enumerate(seeds):
+        rng = stream(seed, "init")
+        for spec in in_layer_order:
+            theta[r, slices[spec.name]] = spec.draw(rng, dtype).ravel()
+        for spec in state_specs:
+            state[r, state_slices[spec.name]] = spec.draw(rng, dtype).ravel()
+    return theta, state

@@ -1,0 +1,84 @@
+"""Host rows in, host predictions out: many rows run through a network in chunks that stay in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, expect_shape
+
+CACHE = 1 << 20
+"""Bytes of one replica's activations that a chunk may take."""
+FEWEST_ROWS, MOST_ROWS = 256, 4096
+
+
+def chunk_rows(bytes_per_row: int) -> int:
+    """Rows per forward pass when many are predicted or evaluated, a power of two.
+
+    It follows from the layers' widths alone. BLAS may round a product of other sizes otherwise: so what a network
+    predicts does not depend on how many it is stacked with.
+    """
+    rows = CACHE // max(1, bytes_per_row)
+    return min(MOST_ROWS, max(FEWEST_ROWS, 1 << (rows.bit_length() - 1) if rows else 0))
+
+
+def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """``finish(logits (R, n, C))`` of chunks of host rows x (N, I), joined: (N, ...) for one replica, else (R, N, ...).
+
+    Threads that share the network take turns, for its buffers serve one pass at a time.
+
+    Raises
+    ------
+    ShapeError, DataError
+        x has another shape, or there is something in it that is no number, or none that the network's dtype can hold.
+    """
+    x = np.asarray(x)
+    expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
+    if x.dtype.kind not in "fiub":
+        raise DataError(f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array")
+    backend, R, N, step = network.backend, network.replicas, len(x), network.chunk_rows
+    out: Any = None
+    with network._lock, np.errstate(over="ignore", invalid="ignore"):  # a product raises flags where all is finite
+        for start in range(0, max(N, 1), step):
+            part = x[start : start + step]
+            rows = _chunk(network, len(part))
+            if backend.name == "numpy":
+                rows[0] = part
+                _check_finite(rows[0], start)
+            else:
+                part = np.ascontiguousarray(part, network.dtype)
+                _check_finite(part, start)
+                rows[0] = backend.asarray(part)
+            done = finish(backend.to_host(network.forward(rows)))
+            if out is None:
+                out = np.empty((R, N, *done.shape[2:]), done.dtype)
+            out[:, start : start + step] = done
+    return out[0] if R == 1 else out
+
+
+def _chunk(network: Any, n: int) -> Any:
+    """The array (1, n, I) for so many rows: the same one each time, so that forward is played from a `tape`."""
+    shape = (1, n, network.n_inputs)
+    rows = network._chunks.get(n)
+    return network._chunks.keep(n, network.backend.xp.empty(shape, dtype=network.dtype)) if rows is None else rows
+
+
+@cache
+def _zeros(bits: int, dtype: Any) -> np.ndarray:
+    """Powers of two, of which all sizes are cut: so there are few to remember, however many sizes come."""
+    return np.zeros(1 << bits, dtype)
+
+
+def _check_finite(rows: np.ndarray, first: int) -> None:
+    """Raise `DataError` unless the contiguous rows (n, I) are finite; they begin with row `first` of all."""
+    zeros = _zeros(rows.size.bit_length(), rows.dtype)[: rows.size]
+    if rows.reshape(-1).dot(zeros) == 0:  # one pass; 0 times what is not finite is NaN
+        return
+    row, column = np.argwhere(~np.isfinite(rows))[0]
+    raise DataError(
+        f"Network.predict: expected numbers that are finite in {rows.dtype}, got {rows[row, column]} in row "
+        f"{first + row}, column {column}; drop or fill such rows"
+    )

@@ -1,0 +1,1 @@
+"""How parameters move: optimizers, learning-rate schedules, penalties and strategies."""

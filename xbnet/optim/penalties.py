@@ -1,0 +1,102 @@
+"""Penalties on weights, never on biases: cost = loss + l2 * sum W^2 + l1 * sum |W|."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..backends.replay import Calls, Recording, play
+from ..errors import ConfigError
+from ..replicas import numbers, replica_values, select_values
+
+
+class Penalty:
+    """L2 and L1, each a number >= 0 or one per replica.
+
+    The gradient is ``2 l2 W + l1 sign(W)``. PyTorch's `weight_decay` is 2 l2; scikit-learn's `alpha` is 2 l2 N.
+    """
+
+    def __init__(self, l2: Any = 0.0, l1: Any = 0.0):
+        self.l2, self.l1 = l2, l1
+        for name, value in (("l2", l2), ("l1", l1)):
+            values = numbers(name, value)
+            if not np.all(values >= 0) or not np.all(np.isfinite(values)):
+                raise ConfigError(f"penalty: expected {name} >= 0, got {value!r}")
+
+    def select(self, index: np.ndarray) -> Penalty:
+        """For the replicas `index`."""
+        return Penalty(select_values(self.l2, index), select_values(self.l1, index))
+
+    def bind(self, network: Any) -> BoundPenalty:
+        """For one network."""
+        return BoundPenalty(self, network)
+
+
+class BoundPenalty:
+    """A penalty on the weights of one network.
+
+    `columns` are 2 l2 and l1 (R, 1) for kernels that add the gradient by themselves, each None where it is not used.
+    """
+
+    def __init__(self, penalty: Penalty, network: Any):
+        xp, R, n = network.backend.xp, network.replicas, network.n_weights
+        l2, l1 = replica_values("l2", penalty.l2, R), replica_values("l1", penalty.l1, R)
+        self.uses_l2, self.uses_l1 = bool(l2.any()) and n > 0, bool(l1.any()) and n > 0
+        self.active = self.uses_l2 or self.uses_l1
+        self.xp, self.linalg, self._prepared = xp, network.backend.linalg, network.backend.prepared
+        self._calls: Calls = []
+        self.columns: tuple[Any, Any] = (None, None)
+        if not self.active:
+            return
+        self._l2, self.l1 = network.per_replica("l2", l2), network.per_replica("l1", l1)
+        self.twice_l2 = network.per_replica("l2", 2 * l2)
+        self.columns = self.twice_l2 if self.uses_l2 else None, self.l1 if self.uses_l1 else None
+        self._largest = network.per_replica("penalty", float("inf"))
+        self._work = xp.zeros((R, n), dtype=network.dtype)
+        self._sum = xp.zeros((R, 1, 1), dtype=network.dtype)
+        self._weights, self._grad = network.theta[:, :n], network.grad[:, :n]
+
+    def add_gradient(self, loss: Any = None) -> None:
+        """Add the penalty's gradient to the network's; kinds that depend on the batch ask its `loss`."""
+        if self._calls:
+            play(self._calls)
+            return
+        with Recording([self] if self.tapeable() else (), self._prepared) as calls:
+            self._add_gradient()
+        self._calls = calls
+
+    def taped(self, loss: Any) -> Calls:
+        """What `add_gradient` plays after this loss; nothing where it plays nothing."""
+        return self._calls
+
+    def tapeable(self) -> bool:
+        """Whether what `add_gradient` does may be written down, see `tape`."""
+        return bool(self._prepared)
+
+    def _add_gradient(self) -> None:
+        xp, work = self.xp, self._work
+        if self.uses_l2:
+            xp.multiply(self._weights, self.twice_l2, out=work)
+            xp.add(self._grad, work, out=self._grad)
+        if self.uses_l1:
+            xp.sign(self._weights, out=work)
+            xp.multiply(work, self.l1, out=work)
+            xp.add(self._grad, work, out=self._grad)
+
+    def value(self, rows: int | None = None) -> Any:
+        """The penalty of each replica, (R, 1), on the device; 0.0 where there is none.
+
+        Other kinds are means over the `rows` of the epoch behind them.
+        """
+        if not self.active:
+            return 0.0
+        xp, work = self.xp, self._work
+        total = xp.zeros(self._l2.shape, dtype=work.dtype)
+        for used, factor, function in ((self.uses_l2, self._l2, xp.square), (self.uses_l1, self.l1, xp.abs)):
+            if used:
+                function(self._weights, out=work)
+                self.linalg.row_sum(work[:, None, :], self._sum)
+                # Of weights whose sum overflows, 0 times the sum is still 0, as for a network that has no penalty.
+                total += factor * xp.minimum(self._sum[:, 0], self._largest)
+        return total

@@ -1,0 +1,262 @@
+"""Strategies: which parameters move in which epoch, and how much.
+
+A strategy sees the network as stages. Every layer that has weights begins a stage, and layers without weights
+(dropout, normalization) belong to the stage before them. The last stage is the classifier, the others are the body.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, unknown_name
+from ..nn.network import Network
+from ..nn.parameters import block_slices
+from ..parsing import check_keys, number, parse_settings
+
+TrainStage = Callable[[Network, "Strategy", int], Any]
+"""``train(network, strategy, epochs) -> History``: what `fit` hands to `Strategy.prepare`."""
+
+
+class Strategy:
+    """Joint training, and the base of all strategies: every parameter moves in every epoch."""
+
+    name = "joint"
+
+    def prepare(self, network: Network, train: TrainStage) -> list[Any]:
+        """What comes before the first epoch: trains `network` by `train`, and returns the histories of that."""
+        self.factors(network, 0)  # raises where the network does not suit the strategy
+        return []
+
+    def factors(self, network: Network, epoch: int) -> np.ndarray | None:
+        """What the gradient is multiplied by in this epoch (from 0), one factor per stage; 0: the stage stands still.
+
+        None: all are 1.
+        """
+        return None
+
+    def restarts(self, epoch: int) -> bool:
+        """Whether the optimizer forgets its averages before this epoch."""
+        return False
+
+    def turn(self, network: Network, epoch: int) -> Turn | None:
+        """For the epoch loop: the factors on the device, or None where there is nothing to do."""
+        factors = self.factors(network, epoch)
+        if factors is None:
+            return None
+        n = len(stages(network))
+        if np.shape(factors) != (n,) or not np.isfinite(factors).all():
+            raise ConfigError(f"strategy {self.name!r}: expected {n} finite factors, one per stage, got {factors!r}")
+        return Turn(network, factors)
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that make this strategy anew."""
+        return dict(vars(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
+
+
+class Turn:
+    """The factors of one epoch, bound to a network."""
+
+    def __init__(self, network: Network, factors: np.ndarray):
+        row, slices = np.ones(network.n_parameters), block_slices(network.specs)
+        stage_of = {layer: s for s, layers in enumerate(stages(network)) for layer in layers}
+        for spec in network.specs:
+            row[slices[spec.name]] = factors[stage_of[int(spec.name.split(".")[0])]]
+        self.network, self.xp = network, network.backend.xp
+        self.row = network.backend.asarray(row[None], network.dtype)
+        still = row == 0
+        self.still = network.backend.asarray(still[None]) if still.any() else None
+        self.before = None if self.still is None else network.theta.copy()
+
+    def weigh(self) -> None:
+        """Multiply the gradient (R, P) by the factors."""
+        self.xp.multiply(self.network.grad, self.row, out=self.network.grad)
+
+    def hold(self) -> None:
+        """Undo what a step did to parameters that stand still: weight decay moves them without a gradient."""
+        if self.still is not None:
+            self.xp.copyto(self.network.theta, self.before, where=self.still)
+
+
+class Alternating(Strategy):
+    """The classifier for some epochs, then the body for as many, and so on.
+
+    The optimizer begins every turn afresh: averages from before the pause would belong to another problem.
+
+    Parameters
+    ----------
+    every
+        Epochs of a turn, >= 1.
+    """
+
+    name = "alternating"
+
+    def __init__(self, every: int = 1):
+        self.every = _whole("alternating", "every", every)
+
+    def factors(self, network: Network, epoch: int) -> np.ndarray:
+        n = _stages_with_body(self.name, network)
+        body = epoch // self.every % 2
+        return np.array([body] * (n - 1) + [1 - body], float)
+
+    def restarts(self, epoch: int) -> bool:
+        return epoch > 0 and epoch % self.every == 0
+
+
+class Weighted(Strategy):
+    """A factor on the gradient of each stage; with plain SGD, a learning rate per stage.
+
+    Optimizers that divide by the gradient's size (Adam, RMSProp) undo any factor but 0.
+
+    Parameters
+    ----------
+    ratio
+        > 0: the classifier's factor is 1, and each stage before has `ratio` times that of the one behind it.
+    factors
+        Instead of `ratio`: one factor >= 0 per stage; 0 freezes it.
+    """
+
+    name = "weighted"
+
+    def __init__(self, ratio: float | None = None, factors: Sequence[float] | None = None):
+        if (ratio is None) == (factors is None):
+            raise ConfigError("strategy 'weighted': expected either ratio or factors")
+        if ratio is not None and not 0 < ratio < np.inf:
+            raise ConfigError(f"strategy 'weighted': expected ratio > 0, got {ratio!r}")
+        if factors is not None and not all(0 <= f < np.inf for f in factors):
+            raise ConfigError(f"strategy 'weighted': expected factors >= 0, got {factors!r}")
+        self.ratio = ratio
+        self.stage_factors = None if factors is None else tuple(float(f) for f in factors)
+
+    def factors(self, network: Network, epoch: int) -> np.ndarray:
+        n = len(stages(network))
+        if self.stage_factors is None:
+            return float(self.ratio or 1) ** np.arange(n - 1, -1, -1)
+        if len(self.stage_factors) != n:
+            raise ConfigError(
+                f"strategy 'weighted': expected {n} factors, one for each layer with weights, "
+                f"got {len(self.stage_factors)}"
+            )
+        return np.array(self.stage_factors)
+
+    def config(self) -> dict[str, Any]:
+        return {"ratio": self.ratio} if self.stage_factors is None else {"factors": self.stage_factors}
+
+
+class NewStage(Weighted):
+    """Only a new stage behind `earlier` ones, and the classifier, move; for so many `epochs`, as checkpoints note."""
+
+    def __init__(self, earlier: int, epochs: int):
+        super().__init__(factors=[0.0] * earlier + [1.0, 1.0])
+        self.earlier, self.epochs = earlier, epochs
+
+    def config(self) -> dict[str, Any]:
+        return {"earlier": self.earlier, "epochs": self.epochs}
+
+
+class Layerwise(Strategy):
+    """Greedy: the network grows by a stage at a time, and is trained as a whole in the end.
+
+    Each time, the new stage and a fresh classifier on top of it are trained while the earlier stages stand still
+    (Bengio et al. 2007, "Greedy layer-wise training of deep networks", supervised). The epochs of `fit` are those
+    of the end; `History.stages` holds the histories before it.
+
+    Parameters
+    ----------
+    epochs
+        For each new stage, >= 1.
+    """
+
+    name = "layerwise"
+
+    def __init__(self, epochs: int = 5):
+        self.epochs = _whole("layerwise", "epochs", epochs)
+
+    def prepare(self, network: Network, train: TrainStage) -> list[Any]:
+        n = _stages_with_body(self.name, network)
+        parts = stages(network)
+        histories = []
+        for s in range(n - 1):
+            body = [network.layers[k] for layers in parts[: s + 1] for k in layers]
+            head = [network.layers[k] for k in parts[-1]]
+            grown = Network(
+                [*body, *head], network.n_inputs, replicas=network.replicas, backend=network.backend,
+                dtype=network.dtype, rng=network.seeds,
+            )  # fmt: skip
+            _copy_layers(network, grown, len(body))
+            histories.append(train(grown, NewStage(s, self.epochs), self.epochs))
+            _copy_layers(grown, network, len(grown.layers) if s == n - 2 else len(body))
+        return histories
+
+
+STRATEGIES: dict[str, type[Strategy]] = {s.name: s for s in (Strategy, Alternating, Weighted, Layerwise)}
+"""By name; "joint" is `Strategy` itself."""
+
+
+def get_strategy(strategy: str | Strategy | None) -> Strategy:
+    """The strategy of ``NAME`` or ``NAME:key=value``; a `Strategy` is returned as it is, None is "joint".
+
+    Parameters
+    ----------
+    strategy
+        E.g. "alternating:every=2", "layerwise:epochs=5", "weighted:ratio=0.5" or "weighted:factors=0.1/0.5/1".
+
+    Raises
+    ------
+    ConfigError
+        An unknown name or setting, or a value out of range.
+    """
+    if isinstance(strategy, Strategy):
+        return strategy
+    text = strategy or "joint"
+    name, settings = parse_settings("strategy", text) if isinstance(text, str) else (text, {})
+    if not isinstance(name, str) or name not in STRATEGIES:
+        raise unknown_name("strategy", "strategy", name, STRATEGIES)
+    where = f"strategy {name!r}"
+    check_keys(where, settings, inspect.signature(STRATEGIES[name]).parameters)
+    values: dict[str, Any] = {
+        key: [number(where, key, f) for f in text.split("/")] if key == "factors" else number(where, key, text)
+        for key, text in settings.items()
+    }
+    return STRATEGIES[name](**values)
+
+
+def stages(network: Network) -> list[list[int]]:
+    """Numbers of the layers of each stage."""
+    found: list[list[int]] = [[]]
+    began = False  # layers before the first weights belong to the first stage
+    for k, layer in enumerate(network.layers):
+        has_weights = any(spec.is_weight for spec in layer.parameters())
+        if has_weights and began:
+            found.append([])
+        began = began or has_weights
+        found[-1].append(k)
+    return found
+
+
+def _stages_with_body(name: str, network: Network) -> int:
+    n = len(stages(network))
+    if n < 2:
+        raise ConfigError(f"strategy {name!r}: expected a network with a hidden layer, got {network.layers!r}")
+    return n
+
+
+def _copy_layers(source: Network, target: Network, n: int) -> None:
+    """Parameters and statistics of the first n layers."""
+    for theirs, mine in ((source.parameters, target.parameters), (source.statistics, target.statistics)):
+        for name, view in mine.items():
+            if int(name.split(".")[0]) < n:
+                view[...] = theirs[name]
+
+
+def _whole(name: str, key: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1 or value % 1 != 0:
+        shown = f"{value:g}" if isinstance(value, float) else repr(value)
+        raise ConfigError(f"strategy {name!r}: expected {key} to be a whole number >= 1, got {shown}")
+    return int(value)

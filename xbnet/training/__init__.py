@@ -1,0 +1,1 @@
+"""How a run goes: steps, epochs, evaluation, early stopping, checkpoints."""

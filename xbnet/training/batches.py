@@ -1,0 +1,241 @@
+"""Minibatches from data that lie on the device, gathered into buffers that stay."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..backends.backend import Backend
+
+
+class Batch(NamedTuple):
+    """x (R or 1, B, I), y (R or 1, B) labels or (R or 1, B, C) targets, w (R or 1, B) weights or None."""
+
+    x: Any
+    y: Any
+    w: Any
+
+
+class Resident:
+    """A part of a data set on the device: x (N, I), y (N,) or (N, C), w (N,) or None.
+
+    Attributes
+    ----------
+    rows
+        None: every replica sees all samples. Otherwise each replica's own samples, one array (n,) of row numbers
+        per replica: all of the same length, and the same object where replicas share a subset (a fold).
+    n
+        Samples that one replica sees.
+    streamed
+        Whether the arrays lie on the host after all, see `streaming`.
+    """
+
+    streamed = False
+
+    def __init__(self, backend: Backend, dtype: Any, x: np.ndarray, y: np.ndarray, w: np.ndarray | None = None):
+        labels = np.issubdtype(y.dtype, np.integer)
+        self._backend = backend
+        self.x = self._put(x, dtype)
+        self.y = self._put(y, np.intp if labels else dtype)
+        self.w = None if w is None else self._put(w, dtype)
+        self.rows: list[np.ndarray] | None = None
+        self.n = self._total = len(x)
+
+    def _put(self, array: Any, dtype: Any) -> Any:
+        return self._backend.asarray(array, dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in (self.x, self.y, self.w) if array is not None)
+
+    def subsets(self, rows: Sequence[np.ndarray]) -> Resident:
+        """The same samples, of which replica r sees only ``rows[r]``."""
+        twin = copy.copy(self)
+        twin.rows, twin.n = list(rows), len(rows[0])
+        return twin
+
+    def weighted(self, w: np.ndarray | None) -> Resident:
+        """The same samples with other weights (N,), or all of weight 1."""
+        twin = copy.copy(self)
+        twin.w = None if w is None else self._put(w, self.x.dtype)
+        return twin
+
+    def select(self, index: np.ndarray) -> Resident:
+        """For the replicas `index`."""
+        return self if self.rows is None else self.subsets([self.rows[i] for i in index])
+
+    def slice(self, start: int, stop: int) -> Batch:
+        """Consecutive samples, as views that all replicas share."""
+        w = None if self.w is None else self.w[None, start:stop]
+        return Batch(self.x[None, start:stop], self.y[None, start:stop], w)
+
+
+CHEAP_BYTES = 1 << 16
+"""A batch up to this size is copied in less time than a tape saves."""
+
+
+class Batches:
+    """Gathers minibatches. Replicas that see the same samples in the same order share what can be shared.
+
+    Parameters
+    ----------
+    backend
+        Where `data` lies.
+    data
+        The samples.
+    batch_size
+        B in [1, n]; the last batch may be shorter.
+
+    Attributes
+    ----------
+    steps
+        Batches of an epoch.
+    which
+        (1, R) on the device: which of the distinct orders each replica follows; None: there is one for all.
+    """
+
+    def __init__(self, backend: Backend, data: Resident, batch_size: int):
+        self.backend, self.data, self.batch_size = backend, data, batch_size
+        self.steps = -(-data.n // batch_size)
+        self._buffers: dict[int, tuple[Any, Batch]] = {}
+        self.which: Any = None
+
+    def _share(self, keys: Sequence[Any]) -> list[int]:
+        """Replicas with equal keys share an order: the first replica of each distinct key."""
+        first: dict[Any, int] = {}
+        numbers = [first.setdefault(key, len(first)) for key in keys]
+        self.which = None if len(first) == 1 else self.backend.asarray(np.array([numbers]), np.intp)
+        return [numbers.index(u) for u in range(len(first))]
+
+    def _gathered(self, order: np.ndarray) -> Iterator[Batch]:
+        """Batches of the orders (U, n): row u serves the replicas that share it, see `which`."""
+        data: Any = self.data
+        if data.streamed:
+            for part, rows in data.parts(order, self.batch_size):
+                yield from (self.gather(index, part) for index in rows)
+            return
+        index, last = self.by_step(order)
+        for s in range(len(index)):
+            yield self.gather(index[s])
+        if last is not None:
+            yield self.gather(last)
+
+    def by_step(self, order: np.ndarray) -> tuple[Any, Any]:
+        """The orders (U, n) on the device: for whole batches (S, U, B), and for a shorter last one, or None."""
+        U, n = order.shape
+        B, whole = self.batch_size, n // self.batch_size
+        by_step = order[:, : whole * B].reshape(U, whole, B).swapaxes(0, 1)
+        last = self.backend.asarray(order[:, whole * B :], np.intp) if whole * B < n else None
+        return self.backend.asarray(by_step, np.intp), last
+
+    def gather(self, index: Any, data: Any = None) -> Batch:
+        """The samples of index (U, B), on the device; overwritten by the next batch of B rows."""
+        (spread, batch), gather = self._buffer(index.shape[1]), self.backend.linalg.gather
+        data = data or self.data
+        if self.backend.fused and self.backend.fused.gathers(batch):
+            self.backend.fused.gather(data, index, self.which, batch)
+            return batch
+        if self.which is not None:
+            gather(index, self.which, spread)
+            index = spread[0]
+        gather(data.x, index, batch.x)
+        gather(data.y, index, batch.y)
+        if batch.w is not None:
+            gather(data.w, index, batch.w)
+        return batch
+
+    def _buffer(self, B: int) -> tuple[Any, Batch]:
+        if B not in self._buffers:
+            self._buffers[B] = self._allocate(B)
+        return self._buffers[B]
+
+    def _allocate(self, B: int) -> tuple[Any, Batch]:
+        xp, data = self.backend.xp, self.data
+        R = 1 if self.which is None else self.which.shape[1]
+
+        def rows(a: Any) -> Any:
+            return xp.empty((R, B, *a.shape[1:]), dtype=a.dtype)
+
+        spread = None if self.which is None else xp.empty((1, R, B), dtype=self.which.dtype)
+        return spread, Batch(rows(data.x), rows(data.y), None if data.w is None else rows(data.w))
+
+
+class InOrder(Batches):
+    """The samples in their order, once."""
+
+    def __init__(self, backend: Backend, data: Resident, batch_size: int):
+        super().__init__(backend, data, batch_size)
+        if data.rows is not None:
+            self._order = np.stack([data.rows[r] for r in self._share([id(rows) for rows in data.rows])])
+        elif data.streamed:
+            self._order = np.arange(data.n)[None]
+        elif self.steps == 1:
+            self._all = data.slice(0, data.n)  # the same arrays each time: such passes are played from a `tape`
+
+    def __iter__(self) -> Iterator[Batch]:
+        data, B = self.data, self.batch_size
+        if data.rows is not None or data.streamed:
+            yield from self._gathered(self._order)
+            return
+        if self.steps == 1:
+            yield self._all
+            return
+        for start in range(0, data.n, B):
+            part = data.slice(start, min(start + B, data.n))
+            yield self._copied(part) if self.backend.prepared and part.x.nbytes <= CHEAP_BYTES else part
+
+    def _copied(self, part: Batch) -> Batch:
+        """The same samples in arrays that are the same for each batch: such passes are played from a `tape`."""
+        _, batch = self._buffer(part.x.shape[1])
+        for place, original in zip(batch, part, strict=True):
+            if original is not None:
+                self.backend.xp.copyto(place, original)
+        return batch
+
+
+class Shuffled(Batches):
+    """The minibatches of one epoch after another, each replica in its own random order.
+
+    Parameters
+    ----------
+    backend, data, batch_size
+        See `Batches`. B = n is the full batch, unshuffled.
+    streams
+        One generator per replica, the same object where replicas share an order.
+
+    Attributes
+    ----------
+    firsts
+        The first replica of each of the U distinct orders.
+    """
+
+    def __init__(self, backend: Backend, data: Resident, batch_size: int, streams: Sequence[np.random.Generator]):
+        super().__init__(backend, data, batch_size)
+        self.streams = list(streams)
+        self._whole = InOrder(backend, data, batch_size) if data.n == batch_size else None
+        subsets: Sequence[Any] = [None] * len(self.streams) if data.rows is None else data.rows
+        self.firsts = self._share([(id(s), id(rows)) for s, rows in zip(self.streams, subsets, strict=True)])
+
+    def epoch(self) -> Iterator[Batch]:
+        """The batches of the next epoch, each overwritten by the one after it."""
+        if self._whole is not None:
+            yield from self._whole
+        else:
+            yield from self._gathered(self.order())
+
+    def order(self) -> np.ndarray:
+        """Draw the next epoch's order: row numbers (U, n) of the samples, for U distinct orders; see `which`."""
+        data = self.data
+        drawn: dict[int, np.ndarray] = {}
+        for r in self.firsts:
+            stream = self.streams[r]
+            if id(stream) not in drawn:
+                drawn[id(stream)] = np.arange(data.n) if self._whole else stream.permutation(data.n)
+        orders = [drawn[id(self.streams[r])] for r in self.firsts]
+        if data.rows is not None:
+            orders = [data.rows[r][order] for r, order in zip(self.firsts, orders, strict=True)]
+        return np.stack(orders)

@@ -1,0 +1,67 @@
+"""How the steps of an epoch are run. There are three levels, with the same results up to rounding:
+
+- eager: one call after the other, on any backend; it is the reference for the others;
+- graph: chunks of steps that were captured once and are started by one call each, on CUDA;
+- persistent: a kernel that trains a whole epoch, a block of threads per replica, for small networks on CUDA.
+
+Each one says by `why_not` what it can't do. A `Trainer` asks for a level whenever its replicas have changed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from ...errors import ConfigError, unknown_name
+from .graph import Graph
+from .persistent import Persistent
+
+LEVELS = ("auto", "eager", "graph", "persistent")
+
+
+class Eager:
+    """One call after the other."""
+
+    name = "eager"
+
+    def run_steps(self, trainer: Any, turn: Any) -> None:
+        """Train all steps of the next epoch, and leave what `Trainer.steps` leaves."""
+        trainer.steps(trainer.epoch_batches(), trainer.sums, turn)
+
+
+def get_execution(level: str, trainer: Any) -> Eager | Graph | Persistent:
+    """What runs the trainer's steps.
+
+    Parameters
+    ----------
+    level
+        One of `LEVELS`; "auto" is the quickest that is possible.
+    trainer
+        A `Trainer` whose network, loss, optimizer and batches are bound.
+
+    Raises
+    ------
+    ConfigError
+        There is no such level, or it is not possible: why not.
+    """
+    if level not in LEVELS:
+        raise unknown_name("fit", "execution", level, LEVELS)
+    for kind in (Persistent, Graph):
+        if level not in ("auto", kind.name):
+            continue
+        reason = kind.why_not(trainer)
+        if reason is None:
+            try:
+                return kind(trainer)
+            except Exception as error:  # of a compiler or a device: whatever it is, there is another way
+                reason = first_line(error)
+                if level == "auto":
+                    warnings.warn(f"execution {kind.name!r} failed ({reason}); trying the next", stacklevel=2)
+        if level == kind.name:
+            raise ConfigError(f"fit: execution {level!r} is not possible: {reason}; use 'auto'")
+    return Eager()
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without a compiler's log."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,132 @@
+"""A whole epoch in one kernel: a block of threads per replica, with weights in shared memory (`kernels/train.cuh`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ...backends.cuda.ops import ACTIVATIONS, RULES
+from ...nn.activations import is_built_in
+from ...nn.layers import Linear
+from ...nn.losses import SoftmaxCrossEntropy
+from ...nn.network import Network
+from ...optim.optimizers import OPTIMIZERS
+from ...optim.penalties import BoundPenalty
+
+SERVED = tuple(name for name in ACTIVATIONS if name not in ("gelu", "silu"))
+"""Activations whose derivative their output tells; the kernel keeps nothing else."""
+TYPES = {"float32": "float", "float64": "double", "int32": "int", "int64": "long long"}
+UNROLLED = 4
+"""Up to so many layers the compiler is told the shape, and makes a kernel for it; one kernel serves all deeper ones."""
+MAX_THREADS = 256
+"""Of a block, as the kernel says."""
+
+
+class Persistent:
+    """One launch an epoch."""
+
+    name = "persistent"
+
+    def __init__(self, trainer: Any):
+        live = trainer.live
+        self.numbers = describe(live, trainer.batch_size)
+        self.threads = count_threads(self.numbers)
+        self.shared_bytes = shared_bytes(self.numbers, len(trainer.optimizer.slots), live.dtype.itemsize)
+        shape = f"Fixed<{', '.join(map(str, self.numbers))}>"
+        self.device_numbers = None
+        if len(live.layers) > UNROLLED:
+            shape = "Read"
+            self.device_numbers = live.backend.asarray(np.array([len(self.numbers), *self.numbers], np.int32))
+        types = TYPES[live.dtype.name], TYPES[trainer.train.y.dtype.name], RULES[trainer.optimizer.name]
+        self.kernel = f"train<{', '.join((*types, shape))}>"
+        live.backend.launcher.prepare("train.cuh", self.kernel, self.shared_bytes)
+
+    @staticmethod
+    def why_not(trainer: Any) -> str | None:
+        """The reason why this trainer can't be served, or None."""
+        live, loss, optimizer = trainer.live, trainer.loss, trainer.optimizer
+        if live.backend.launcher is None:
+            return f"backend {live.backend.name!r} runs no kernels"
+        for layer in live.layers:
+            if type(layer) is not Linear:
+                return f"the kernel is for Linear layers, not for {type(layer).__name__}"
+            name = layer.activation.name if layer.activation else "identity"
+            if not is_built_in(layer.activation) or name not in SERVED:
+                return f"the kernel has no activation {name!r}"
+        if type(loss) is not SoftmaxCrossEntropy:
+            return f"the kernel is for the loss {SoftmaxCrossEntropy.name!r}, not for {loss.name!r}"
+        if OPTIMIZERS.get(optimizer.name) is not type(optimizer) or optimizer.name not in RULES:
+            return f"the kernel has no optimizer {type(optimizer).__name__}"
+        if type(trainer.penalty) is not BoundPenalty:
+            return f"the kernel has no penalty {type(trainer.penalty).__name__}"
+        if trainer.train.streamed:
+            return "the samples don't all lie on the device"
+        if trainer.flips is not None:
+            return "the kernel mirrors no images"
+        if trainer.strategy.factors(live, 0) is not None:
+            return f"strategy {trainer.strategy.name!r} changes the gradient"
+        needed = shared_bytes(describe(live, trainer.batch_size), len(optimizer.slots), live.dtype.itemsize)
+        if needed > live.backend.launcher.shared_limit:
+            return (
+                f"weights, optimizer and a batch take {needed:,} bytes of shared memory, "
+                f"and a block has {live.backend.launcher.shared_limit:,}"
+            )
+        return None
+
+    def run_steps(self, trainer: Any, turn: Any) -> None:
+        """See `Eager.run_steps`; `network.grad` stays what it was."""
+        live, loss, optimizer, penalty, data = (
+            trainer.live, trainer.loss, trainer.optimizer, trainer.penalty, trainer.train,
+        )  # fmt: skip
+        batches = trainer.batches
+        table = optimizer.ahead(batches.steps)
+        slots = [optimizer.state[slot] for slot in optimizer.slots] + [None, None]
+        arguments = (
+            live.theta, *slots[:2],
+            data.x, data.y, data.w, loss.class_weights,
+            live.backend.asarray(batches.order(), data.y.dtype),
+            None if batches.which is None else live.backend.asarray(batches.which, data.y.dtype),
+            np.int32(data.n),
+            table, np.int64(table.strides[0] // table.itemsize),
+            penalty.twice_l2 if penalty.uses_l2 else None, penalty.l1 if penalty.uses_l1 else None,
+            trainer.clip, loss.keep, loss.floor,
+            trainer.sums, trainer.norm, self.device_numbers,
+        )  # fmt: skip
+        live.backend.launcher.launch(
+            "train.cuh", self.kernel, (live.replicas,), self.threads, self.shared_bytes, arguments
+        )
+        optimizer.skip(batches.steps)
+
+
+def describe(network: Network, batch_size: int) -> tuple[int, ...]:
+    """The numbers by which the kernel knows a network: B, I, then width and activation of each layer."""
+    numbers = [batch_size, network.n_inputs]
+    for layer in network.layers:
+        numbers += [layer.n_outputs, ACTIVATIONS.index(layer.activation.name) if layer.activation else 0]
+    return tuple(numbers)
+
+
+def _padded(n: int) -> int:
+    return -(-n // 4) * 4
+
+
+def count_threads(numbers: Sequence[int]) -> int:
+    """As many as the widest phase has tasks, in warps of 32."""
+    B, widths = _padded(numbers[0]) // 4, [numbers[1], *numbers[2::2]]
+    tiles = [_padded(n) // 4 for n in widths]
+    forward = [B * outputs for outputs in tiles[1:]]
+    backward = [(B * tiles[k] if k else 0) + tiles[k] * tiles[k + 1] + widths[k + 1] for k in range(len(widths) - 1)]
+    return min(MAX_THREADS, -(-max(forward + backward) // 32) * 32)
+
+
+def shared_bytes(numbers: Sequence[int], slots: int, itemsize: int) -> int:
+    """What a block needs: weights, gradient and the optimizer's slots, a batch at every layer, two gradients of it."""
+    B, widths = _padded(numbers[0]), [numbers[1], *numbers[2::2]]
+    row, units = B + 4, [_padded(n) for n in widths]
+    parameters = sum(i * (o + 4) + o for i, o in pairwise(units))
+    hidden = max(units[1:-1], default=0)
+    entries = (2 + slots) * parameters + (sum(units) + 2 * hidden) * row + 3 * B + count_threads(numbers) + 8 + B
+    return entries * itemsize
