@@ -24,6 +24,8 @@ from ..nn.outputs import LINKS
 from .tensorfile import Tensors, read_tensors, write_tensors
 
 KIND = "network"
+RUN_FILES = ("model.safetensors", "best.safetensors")
+"""What `xbnet train --out` and `xbnet sweep --out` call the model that they keep."""
 _PER_RUN = ("seconds", "samples_per_second")
 SCALARS = (str, int, float, bool)
 
@@ -120,7 +122,7 @@ def load(path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[
     Parameters
     ----------
     path
-        The file.
+        The file, or the folder of a run that has one.
     backend
         Where the network shall live; any backend reads what any other wrote.
     custom
@@ -147,7 +149,7 @@ def load_model(path: str | Path, backend: str | Backend = "numpy", *, custom: Ma
     """What `save` wrote, with classes, preparation and history; see `load`."""
     if custom is not None and not isinstance(custom, Mapping):
         raise ConfigError(f"load: expected custom to be {{name: object}}, got {type(custom).__name__}")
-    file = read_tensors(path, KIND)
+    file = read_tensors(file_of(path), KIND)
     with file.reading():
         network = restore_network(file, backend, custom or {})
         description = file.description
@@ -159,6 +161,23 @@ def load_model(path: str | Path, backend: str | Backend = "numpy", *, custom: Ma
             file.version,
             _restore_features(file, network),
         )
+
+
+def file_of(path: str | Path) -> Path:
+    """The model's file: `path`, or the one in the folder of a run.
+
+    Raises
+    ------
+    DataError
+        The folder has none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    found = [file for name in RUN_FILES if (file := path / name).is_file()]
+    if not found:
+        raise DataError(f"{path}: is a folder; expected {' or '.join(RUN_FILES)} in it, or a file that xbnet saved")
+    return found[0]
 
 
 # -- the network ---------------------------------------------------------------------------------------------------
