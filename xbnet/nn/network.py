@@ -14,7 +14,7 @@ import numpy as np
 from ..backends.backend import Backend, get_backend
 from ..backends.replay import Calls, Recording, Tape, Tapes, play
 from ..errors import ConfigError, ShapeError, XbnetError, expect_shape
-from ..parsing import float_type, whole_number
+from ..parsing import float_type, whole
 from ..replicas import replica_seeds, replica_values, stream
 from .buffers import Workspace
 from .layers import Layer, Linear, buffer_shapes, copy_layers
@@ -73,8 +73,8 @@ class Network:
         dtype: Any = "float32",
         rng: Any = None,
     ):
-        self.n_inputs = whole_number("Network", "n_inputs", n_inputs)
-        self.replicas = whole_number("Network", "replicas", replicas)
+        self.n_inputs = whole("Network", "n_inputs", n_inputs)
+        self.replicas = whole("Network", "replicas", replicas)
         self.backend = get_backend(backend)
         self.dtype = float_type("Network", dtype)
         self.seeds = replica_seeds(rng, self.replicas)
