@@ -21,6 +21,7 @@ from .layers import Layer, Linear, buffer_shapes, copy_layers
 from .outputs import LINKS
 from .parameters import carve, draw_rows, layout
 from .predictor import chunk_rows, run_rows
+from .summary import describe, to_html
 
 
 class Network:
@@ -340,10 +341,9 @@ class Network:
 
     def describe(self) -> str:
         """A table: layer, output width, parameters."""
-        lines = [f"{'layer':<44}{'outputs':>9}{'parameters':>12}"]
-        for layer in self.layers:
-            lines.append(f"{layer!r:<44}{layer.n_outputs:>9}{sum(s.size for s in layer.parameters()):>12,}")
-        return "\n".join([*lines, f"{'total':<44}{'':>9}{self.n_parameters:>12,}"])
+        return describe(self)
+
+    _repr_html_ = to_html
 
     def __repr__(self) -> str:
         where = f"backend={self.backend.full_name!r}, dtype={self.dtype.name!r}"
