@@ -17,7 +17,7 @@ import xbnet
 PACKAGE = Path(xbnet.__file__).parent
 
 # A room imports only from rooms on strictly lower floors. The modules of the ground, which lie beside the rooms, are one.
-GROUND = ["errors", "files", "history", "parsing", "plots", "replicas", "version"]
+GROUND = ["errors", "files", "history", "notebook", "parsing", "plots", "progress", "replicas", "version"]
 FLOORS = [
     GROUND,
     ["backends", "datasets"],

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..backends.replay import Calls, Recording, play
 from ..errors import ConfigError, unknown_name
-from ..parsing import check_keys, number, parse_settings
+from ..parsing import check_keys, parse_number, parse_settings
 from ..replicas import numbers, powers, replica_values, select_values
 from .tiles import Block, cut_blocks
 
@@ -342,6 +342,6 @@ def get_optimizer(optimizer: str | Optimizer, **hyper: Any) -> Optimizer:
     if not isinstance(name, str) or name not in OPTIMIZERS:
         raise unknown_name("optimizer", "optimizer", name, OPTIMIZERS)
     where = f"optimizer {name!r}"
-    hyper = {key: number(where, key, text) for key, text in settings.items()} | hyper
+    hyper = {key: parse_number(where, key, text) for key, text in settings.items()} | hyper
     check_keys(where, hyper, OPTIMIZERS[name]().hyper)
     return OPTIMIZERS[name](**hyper)

@@ -11,6 +11,7 @@ import numpy as np
 from ...backends.backend import Backend
 from ...backends.cuda.ops import Fused
 from ...errors import ConfigError
+from ...parsing import is_whole
 from ..parameters import ParameterSpec
 
 BATCH = "B"
@@ -135,13 +136,8 @@ def buffer_shapes(layers: Sequence[Layer], B: int) -> dict[tuple[int, str], tupl
     return shapes
 
 
-def is_number(value: Any) -> bool:
-    """Whether a setting is a single number."""
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
 def check_width(where: str, n: Any) -> int:
     """A number of units, checked."""
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+    if not is_whole(n) or n < 1:
         raise ConfigError(f"{where}: expected a whole number of units >= 1, got {n!r}")
     return int(n)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import ConfigError
+from ...parsing import number
 from ..initializers import ones, zeros
 from ..parameters import ParameterSpec
-from .base import BATCH, Layer, Shape, is_number
+from .base import BATCH, Layer, Shape
 
 
 class BatchNorm(Layer):
@@ -31,11 +31,8 @@ class BatchNorm(Layer):
     """
 
     def __init__(self, *, momentum: float = 0.1, eps: float = 1e-5):
-        if not is_number(momentum) or not is_number(eps) or not 0 < momentum <= 1 or not eps > 0:
-            raise ConfigError(
-                f"BatchNorm: expected momentum in (0, 1] and eps > 0, got momentum={momentum!r}, eps={eps!r}"
-            )
-        self.momentum, self.eps = float(momentum), float(eps)
+        self.momentum = number("BatchNorm", "momentum", momentum, "(0, 1]")
+        self.eps = number("BatchNorm", "eps", eps, "(0, inf)")
 
     def parameters(self) -> tuple[ParameterSpec, ...]:
         return (
@@ -131,9 +128,7 @@ class LayerNorm(Layer):
     """
 
     def __init__(self, *, eps: float = 1e-5):
-        if not is_number(eps) or not eps > 0:
-            raise ConfigError(f"LayerNorm: expected eps > 0, got {eps!r}")
-        self.eps = float(eps)
+        self.eps = number("LayerNorm", "eps", eps, "(0, inf)")
 
     def parameters(self) -> tuple[ParameterSpec, ...]:
         return (
