@@ -23,7 +23,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError
 from ..io.histories import pack_history, unpack_history
-from ..io.models import describe_network, generator_state, set_generator_state
+from ..io.networks import describe_network, generator_state, set_generator_state
 from ..io.tensorfile import Tensors, read_tensors, write_tensors
 from ..parsing import whole
 
