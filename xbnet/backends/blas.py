@@ -83,7 +83,11 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def describe_blas() -> list[dict[str, Any]]:
-    """Name, version, kernels, threading layer and number of threads of every BLAS that is loaded."""
+    """Name, version, kernels, threading layer and number of threads of NumPy's BLAS.
+
+    That is the one that NumPy brought along, or else whatever is loaded.
+    """
+    libraries = _libraries()
     return [
         {
             "name": library.internal_api,
@@ -92,7 +96,7 @@ def describe_blas() -> list[dict[str, Any]]:
             "threading": getattr(library, "threading_layer", None),
             "threads": library.num_threads,
         }
-        for library in _libraries()
+        for library in [one for one in libraries if "numpy" in one.filepath] or libraries
     ]
 
 

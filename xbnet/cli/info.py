@@ -106,7 +106,7 @@ def _load(name: str) -> Model:
 
 def brief(history: History) -> dict[str, Any]:
     """How the training went, in a few figures: lists for a stack."""
-    found: dict[str, Any] = {"epochs": len(history), "seconds": round(history.seconds, 3)}
+    found: dict[str, Any] = {"epochs": len(history)}
     found["status"] = history.status if history.replicas > 1 else history.status[0]
     found["best_epoch"] = plain(history.best_epoch, history.replicas)
     for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):

@@ -24,7 +24,8 @@ from ..nn.outputs import LINKS
 from .tensorfile import Tensors, read_tensors, write_tensors
 
 KIND = "network"
-_PER_RUN = ("seconds", "samples_per_second")
+TIMES = {"seconds": 0.0, "samples_per_second": float("nan")}
+"""Figures of a run as a whole, and what stands for them where nobody kept them."""
 SCALARS = (str, int, float, bool)
 
 
@@ -41,7 +42,7 @@ class Model:
     preparation
         What must be done to inputs first; None: nothing.
     history
-        How it was trained; None if it was not saved.
+        How it was trained; None if it was not saved. Times are not kept: `seconds` are 0.
     version
         Of the xbnet that wrote the file.
     features
@@ -78,7 +79,7 @@ def save(
     preparation
         How the inputs were standardized, e.g. ``data.preparation``.
     history
-        What `fit` returned.
+        What `fit` returned; its times are left out, so that equal runs leave equal files.
     features
         (I,) names of the inputs: `xbnet predict` then finds the columns of a table by them.
 
@@ -103,7 +104,7 @@ def save(
         _expect_number("name per input, I", network.n_inputs, len(description["features"]), "features")
     if history is not None:
         _expect_number("history per replica, R", network.replicas, history.replicas, "in it")
-        figures, description["history"] = pack_history(history)
+        figures, description["history"] = pack_history(history, times=False)  # so equal runs leave equal bytes
         tensors |= figures
     write_tensors(path, KIND, tensors, description)
 
@@ -287,18 +288,20 @@ def _restore_preparation(file: Tensors, network: Network) -> Standardizer | None
     return Standardizer(mean, scale)
 
 
-def pack_history(history: History, name: str = "history") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Figures (E, R) as tensors ``NAME.FIGURE``, exactly, and the rest as JSON has it."""
+def pack_history(
+    history: History, name: str = "history", times: bool = True
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Figures (E, R) as tensors ``NAME.FIGURE``, exactly, those of the clock if asked, and the rest as JSON has it."""
     E, R = len(history), history.replicas
     tensors = {
         f"{name}.{figure}": np.asarray([record[figure] for record in history.records], float).reshape(
             (E, R) if figure in PER_REPLICA else (E,)
         )
-        for figure in (*PER_REPLICA, *_PER_RUN)
+        for figure in (*PER_REPLICA, *(TIMES if times else ()))
     }
     kept: dict[str, Any] = {"epochs": E, "status": list(history.status), "best_epoch": history.best_epoch.tolist()}
     if history.stages:
-        packed = [pack_history(stage, f"{name}.stage-{n}") for n, stage in enumerate(history.stages, 1)]
+        packed = [pack_history(stage, f"{name}.stage-{n}", times) for n, stage in enumerate(history.stages, 1)]
         kept["stages"] = [stage for _, stage in packed]
         for more, _ in packed:
             tensors |= more
@@ -310,9 +313,11 @@ def unpack_history(file: Tensors, kept: dict[str, Any], replicas: int, name: str
     E, history = kept["epochs"], History(replicas)
     file.require(type(E) is int and E >= 0, f"history has a number of epochs, got {E!r}")
     figures = {}
-    for figure in (*PER_REPLICA, *_PER_RUN):
-        shape = (E, replicas) if figure in PER_REPLICA else (E,)
-        figures[figure] = file.tensor(f"{name}.{figure}", float, shape)
+    for figure in PER_REPLICA:
+        figures[figure] = file.tensor(f"{name}.{figure}", float, (E, replicas))
+    for figure, unknown in TIMES.items():
+        there = f"{name}.{figure}" in file.arrays
+        figures[figure] = file.tensor(f"{name}.{figure}", float, (E,)) if there else np.broadcast_to(unknown, E)
     for e in range(E):
         record: dict[str, Any] = {"epoch": e + 1}
         for figure, values in figures.items():
