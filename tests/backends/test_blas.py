@@ -109,9 +109,9 @@ def test_a_blas_that_does_not_listen_is_one_line(monkeypatch):
             pass
 
     monkeypatch.setattr(blas, "_libraries", lambda: [Deaf()])
-    with pytest.warns(RuntimeWarning, match=r"^openblas 0.3 can't be held to one thread and computes on 4: results"):
-        with one_blas_thread():
-            pass
+    line = r"^openblas 0.3 can't be held to one thread and computes on 4: results"
+    with pytest.warns(RuntimeWarning, match=line), one_blas_thread():
+        pass
     assert not blas._holders.count
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from ..backends.backend import get_backend
 from ..errors import ConfigError
 from .chunk import Outcome, run_chunk

@@ -26,7 +26,7 @@ def conditions(trainer: Any) -> dict[str, str]:
         name = library["name"]
         found |= {f"{name} {key}": str(value) for key, value in library.items() if key != "name"}
     found["processor"] = platform.machine()
-    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})  # type: ignore[union-attr]
+    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})
     found["processor features"] = " ".join([*simd.get("baseline", ()), *simd.get("found", ())])
     return found
 
