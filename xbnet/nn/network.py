@@ -279,11 +279,7 @@ class Network:
     # -- for users: host rows in, host predictions out ---------------------------------------------------------------
 
     def predict_proba(self, x: Any) -> np.ndarray:
-        """The link's values for host rows x (N, I), on the host: (N, C) for one replica, (R, N, C) for a stack.
-
-        The last bit of a row may depend on how many rows come with it, for BLAS chooses its routine by their number;
-        it doesn't depend on how many networks are stacked.
-        """
+        """The link's values for host rows x (N, I), on the host: (N, C) for one replica, (R, N, C) for a stack."""
         return run_rows(self, x, LINKS[self.link][0])
 
     def predict(self, x: Any) -> np.ndarray:
