@@ -29,7 +29,7 @@ class Scale(xbnet.Layer):
         return self.xp.multiply(x, self.gain, out=self.y)
 
     def backward(self, dy, dx):
-        self.linalg.batch_sum(dy, self.dgain)  # the mistake
+        self.ops.batch_sum(dy, self.dgain)  # the mistake
         if dx is not None:
             self.xp.multiply(dy, self.gain, out=dx)
 
@@ -55,7 +55,7 @@ class MendedScale(Scale):
 
     def backward(self, dy, dx):
         self.xp.multiply(dy, self.x, out=self.work)
-        self.linalg.batch_sum(self.work, self.dgain)
+        self.ops.batch_sum(self.work, self.dgain)
         if dx is not None:
             self.xp.multiply(dy, self.gain, out=dx)
 
