@@ -22,7 +22,9 @@ PACKAGES = ("numpy", "scipy", "matplotlib", "safetensors", "tqdm", "scikit-learn
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="a file of xbnet.save: show the network in it")
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", help="a file of xbnet.save or the folder of a run: show the network"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

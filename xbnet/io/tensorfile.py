@@ -130,8 +130,7 @@ def read_tensors(path: str | Path, kind: str) -> Tensors:
 
     path = Path(path)
     if path.is_dir():
-        inside = [file for name in ("model", "best") if (file := path / f"{name}.safetensors").is_file()]
-        raise DataError(f"{path}: is a folder; expected {inside[0] if inside else 'a file that xbnet saved'}")
+        raise DataError(f"{path}: is a folder; expected a file that xbnet saved")
     if not path.is_file():
         raise DataError(f"{path}: there is no such file; expected one that xbnet saved")
     try:
