@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DivergenceError
-from ..history import PER_REPLICA, History
+from ..history import MORE_IS_BETTER, PER_REPLICA, History
 from .build import Program, make_trainer
 from .plan import Member
 
@@ -142,7 +142,7 @@ def here() -> tuple[str, int]:
 
 def sign(monitor: str) -> float:
     """+1 where more is better, -1 where less is."""
-    return 1.0 if monitor.endswith("accuracy") else -1.0
+    return 1.0 if monitor.endswith(MORE_IS_BETTER) else -1.0
 
 
 def _best(history: History, monitor: str) -> float:
