@@ -200,7 +200,9 @@ def test_a_pool_of_the_user_that_breaks_is_one_line(data, monkeypatch):
 
 def test_without_dask_the_line_says_what_to_install(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(xbnet.BackendError, match=r"^sweep: Dask is not installed; install it with: pip install 'xbnet"):
+    with pytest.raises(
+        xbnet.BackendError, match=r"^sweep: Dask is not installed; install it with: pip install distributed\Z"
+    ):
         xbnet.sweep({"lr": [0.1]}, data, executor="dask")
 
 

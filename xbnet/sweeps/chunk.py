@@ -12,7 +12,7 @@ import numpy as np
 
 from ..backends.blas import one_blas_thread
 from ..errors import DivergenceError
-from ..history import PER_REPLICA, History
+from ..history import MORE_IS_BETTER, PER_REPLICA, History
 from .build import Program, make_trainer
 from .plan import Member
 
@@ -127,7 +127,7 @@ def run_chunk_elsewhere(program: Program, members: Sequence[Member], wire: Any =
 
 def sign(monitor: str) -> float:
     """+1 where more is better, -1 where less is."""
-    return 1.0 if monitor.endswith("accuracy") else -1.0
+    return 1.0 if monitor.endswith(MORE_IS_BETTER) else -1.0
 
 
 def _best(history: History, monitor: str) -> float:

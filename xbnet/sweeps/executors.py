@@ -119,7 +119,7 @@ def _dask(address: str, workers: int | None, devices: Sequence[str]) -> Iterator
     try:
         from distributed import Client, LocalCluster
     except ImportError:
-        raise BackendError("sweep: Dask is not installed; install it with: pip install 'xbnet[dask]'") from None
+        raise BackendError("sweep: Dask is not installed; install it with: pip install distributed") from None
     cluster: Any = nullcontext()
     if address in ("", "local"):
         make, count = (_cuda_cluster(), len(devices)) if devices else (LocalCluster, cores())
