@@ -70,7 +70,7 @@ def _draw(axis: Any, curve: TaylorCurve) -> None:
     floor = max(float(np.nanmin(curve.rounding)) / 100, 1e-300)
     seen = np.concatenate([curve.first.ravel(), curve.second.ravel()])
     seen = seen[np.isfinite(seen) & (seen > 0)]
-    # The lines of slope 1 and 2 leave the picture where the curve has another slope; the curves must not shrink for them.
+    # A line of slope 2 leaves the picture where the curve has slope 1: the curves must not shrink for it.
     axis.set_ylim(floor, 10 * float(seen.max()) if seen.size else None)
     whole_numbers(axis)
     axis.grid(alpha=0.3)
