@@ -9,9 +9,9 @@ from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ..backends.backend import get_backend
+from ..backends.blas import one_blas_thread
 from ..datasets import Part
 from ..errors import DivergenceError
 from ..history import PER_REPLICA as FIGURES
@@ -104,7 +104,7 @@ def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None) -> None:
             continue
         count = -(-len(members) // size)
         chunks += [members[k * len(members) // count : (k + 1) * len(members) // count] for k in range(count)]
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda chunk: _fit([tasks[i] for i in chunk], [data[i] for i in chunk]), chunks))
 
 
@@ -134,14 +134,15 @@ def _fit(tasks: list[Task], data: list[int]) -> None:
     except Exception:  # whatever it is, each of them will meet it again by itself, and say it in its own words
         return
     scores: list[np.ndarray] = []
-    try:
-        while not trainer.done:
-            trainer.run_epoch()
-            if isinstance(trainer.scorer, Validation):
-                scores.append(trainer.scorer.latest)
-        history = trainer.finish()
-    except DivergenceError as error:
-        history = error.history
+    with one_blas_thread():
+        try:
+            while not trainer.done:
+                trainer.run_epoch()
+                if isinstance(trainer.scorer, Validation):
+                    scores.append(trainer.scorer.latest)
+            history = trainer.finish()
+        except DivergenceError as error:
+            history = error.history
     for r, task in enumerate(tasks):
         e = task.estimator
         e.network_ = trainer.network.select([r])
