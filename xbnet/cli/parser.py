@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 from ..errors import ConfigError, DataError, unknown_name
 
-
 SYNONYMS = {
     "batch": "batch-size",
     "bs": "batch-size",
