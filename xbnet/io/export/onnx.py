@@ -46,7 +46,7 @@ def to_onnx(model: Model, path: str | Path) -> None:
     try:
         import onnx
     except ImportError:
-        raise ConfigError("export to ONNX needs onnx: pip install 'xbnet[export]'") from None
+        raise ConfigError("export to ONNX needs onnx: pip install onnx") from None
     if model.network.replicas > 1:
         raise ConfigError(f"export: the model has {model.network.replicas} replicas; choose one with --replica")
     write_bytes(path, _Graph(onnx, model).finished().SerializeToString())

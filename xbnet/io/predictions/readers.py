@@ -192,7 +192,7 @@ def _parquet(source: str, n_inputs: int, target: str | None, features: Sequence[
         import pyarrow
         import pyarrow.parquet as parquet
     except ImportError:
-        raise DataError(f"{source}: reading Parquet needs pyarrow; pip install 'xbnet[table]'") from None
+        raise DataError(f"{source}: reading Parquet needs pyarrow; pip install pyarrow") from None
     first = 0
     try:
         with parquet.ParquetFile(source) as file:
