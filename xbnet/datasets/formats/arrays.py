@@ -16,8 +16,8 @@ import numpy as np
 from ...errors import ConfigError, DataError
 from ..checks import Array, floating, row_slices
 from ..dataset import Dataset, Part
-from .sniff import looks_like, open_head, printable
-from .stream import check_unpacked, fill
+from ..sniff import looks_like, open_head, printable
+from ..stream import check_unpacked, fill
 
 _PARTS = {"train": ("", "_train"), "val": ("_val", "_valid", "_validation"), "test": ("_test",)}
 ImageShape = tuple[int, int, int]
@@ -35,12 +35,32 @@ def read_npz(path: Path, task: str | None = None) -> Dataset:
     DataError
         If the file is damaged or holds objects, or arrays are absent or don't fit.
     """
+    found, shape = read_pairs(path, need_targets=True)
+    parts = {
+        part: Part(x, as_targets(f"{path}: y{'' if part == 'train' else '_' + part}", y, task))  # type: ignore[arg-type]
+        for part, (x, y) in found.items()
+    }
+    return Dataset(str(path), **parts, image_shape=shape)  # type: ignore[arg-type]
+
+
+def read_pairs(
+    path: Path, need_targets: bool = False
+) -> tuple[dict[str, tuple[Array, Array | None]], ImageShape | None]:
+    """Inputs and targets of each part of an `.npz` file as they are stored, and the shape of images.
+
+    Parameters
+    ----------
+    path
+        The file.
+    need_targets
+        Whether x without y is an error.
+    """
     head = open_head(path, "a NumPy .npz file")
     if not head.startswith(b"PK"):
         raise DataError(f"{path}: expected a NumPy .npz file, got what looks like {looks_like(head)}")
     try:
         with zipfile.ZipFile(path) as archive:
-            return _read_archive(path, archive, task)
+            return _read_archive(path, archive, need_targets)
     except DataError:
         raise
     except Exception as error:  # zipfile and zlib raise a dozen kinds for damaged archives
@@ -98,30 +118,31 @@ def as_targets(where: str, y: Array, task: str | None) -> Array:
     return y.astype(np.int64)
 
 
-def _read_archive(path: Path, archive: zipfile.ZipFile, task: str | None) -> Dataset:
+def _read_archive(
+    path: Path, archive: zipfile.ZipFile, need_targets: bool
+) -> tuple[dict[str, tuple[Array, Array | None]], ImageShape | None]:
     entries = {info.filename.removesuffix(".npy").lower(): info for info in archive.infolist()}
     held = printable(", ".join(sorted(entries))) or "none"
     found: dict[str, tuple[str, str]] = {}
     for part, suffixes in _PARTS.items():
         for suffix in suffixes:
             x, y = f"x{suffix}", f"y{suffix}"
-            if (x in entries) != (y in entries):
+            if (x in entries) < (y in entries) or (need_targets and (x in entries) != (y in entries)):
                 raise DataError(f"{path}: expected both {x} and {y}, got only {held}")
             if x in entries:
                 if part in found:
                     raise DataError(f"{path}: expected one pair of arrays to {part}, got {found[part][0]} and {x}")
                 found[part] = (x, y)
-    if "train" not in found:
+    if not found or (need_targets and "train" not in found):
         raise DataError(f"{path}: expected arrays x and y, or x_train and y_train, got only {held}")
     check_unpacked(path, sum(info.file_size for info in archive.infolist()))
-    parts, shapes = {}, {}
+    pairs, shapes = {}, {}
     for part, (x, y) in found.items():
         inputs, shapes[part] = _read_entry(path, archive, entries[x], f"{path}: {x}")
-        targets, _ = _read_entry(path, archive, entries[y])
-        parts[part] = Part(inputs, as_targets(f"{path}: {y}", targets, task))
+        pairs[part] = (inputs, _read_entry(path, archive, entries[y])[0] if y in entries else None)
     if len(set(shapes.values())) > 1:
         raise DataError(f"{path}: expected images of one shape in all parts, got {sorted(map(str, shapes.values()))}")
-    return Dataset(str(path), parts["train"], parts.get("val"), parts.get("test"), image_shape=shapes["train"])
+    return pairs, next(iter(shapes.values()))
 
 
 def _read_entry(
