@@ -47,6 +47,13 @@ class GradientError(XbnetError, ArithmeticError):
         self.result = result
 
 
+def say(line: str) -> None:
+    """Tell the user what was taken for granted, as one warning of the logger "xbnet": it goes to stderr by default."""
+    import logging  # not before there is something to say: it makes the command's help slow
+
+    logging.getLogger("xbnet").warning("%s", line)
+
+
 def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int | tuple[int, ...] | None) -> None:
     """Raise `ShapeError` unless `array` has the axes given, in order.
 
