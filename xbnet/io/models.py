@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.backend import Backend
-from ..datasets import Schema, Standardizer
+from ..datasets import Dataset, Schema, Standardizer
 from ..errors import ConfigError, DataError
 from ..history import History
 from ..nn.network import Network
@@ -66,6 +66,11 @@ class Model:
         if target is None or target.mean is None or target.scale is None:
             return None
         return np.array(target.mean), np.array(target.scale)
+
+    @property
+    def standardizes(self) -> bool:
+        """Whether inputs are standardized before the network sees them."""
+        return self.preparation is not None or (self.schema is not None and self.schema.standardizer is not None)
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """Probabilities (N, C), or values (N, O) in the targets' units, for rows as the user has them.
@@ -156,6 +161,23 @@ def save(
         figures, description["history"] = pack_history(history, times=False)  # so equal runs leave equal bytes
         tensors |= figures
     write_tensors(path, KIND, tensors, description)
+
+
+def about_inputs(data: Dataset, preparation: Standardizer | None = None) -> dict[str, Any]:
+    """What `save` keeps of a data set: its schema, or else classes, features, and how the inputs were standardized.
+
+    Parameters
+    ----------
+    data
+        What the network was trained on.
+    preparation
+        How inputs were standardized after they had left the data set, which then has none of its own.
+    """
+    if data.schema is None:
+        return {"classes": data.classes, "features": data.features, "preparation": preparation or data.preparation}
+    if preparation is None or data.schema.standardizer is not None:
+        return {"classes": data.classes, "schema": data.schema}
+    return {"classes": data.classes, "schema": data.schema.scaled(preparation)}
 
 
 def _expect_number(what: str, expected: int, got: int, of: str) -> None:

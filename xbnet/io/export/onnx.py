@@ -79,7 +79,8 @@ class _Graph:
     def finished(self) -> Any:
         """The checked model."""
         onnx, make = self.onnx, self.onnx.helper
-        schema, opsets, about = self.model.schema, [make.make_opsetid("", OPSET)], {}
+        about: dict[str, Any] = {}
+        schema, opsets = self.model.schema, [make.make_opsetid("", OPSET)]
         if schema is None:
             x, inputs = self._prepared("x")
         else:
@@ -94,9 +95,9 @@ class _Graph:
         graph = make.make_graph(self.nodes, "xbnet", inputs, outputs, self.constants)
         found = make.make_model(graph, opset_imports=opsets, producer_name="xbnet")
         found.ir_version = IR_VERSION
-        for key, names in (("classes", self.model.classes), ("features", self.model.features)):
-            if names is not None:
-                about[key] = list(names)
+        for key, known in (("classes", self.model.classes), ("features", self.model.features)):
+            if known is not None:
+                about[key] = list(known)
         make.set_model_props(found, {key: json.dumps(value) for key, value in about.items()})
         onnx.checker.check_model(found)
         return found
