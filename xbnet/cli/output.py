@@ -51,7 +51,7 @@ def guarded_output() -> Iterator[None]:
     if hasattr(stdout, "reconfigure") and stdout.errors == "strict":
         stdout.reconfigure(errors="backslashreplace")
     if stdout is not None:  # None: it was closed before the start
-        sys.stdout = Printable(stdout)  # type: ignore[assignment]
+        sys.stdout = Printable(stdout)
     log.addFilter(only_lines)
     try:
         try:
