@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ..errors import XbnetError, printable, reason
-from .output import guarded_output, lost_output
+from .output import guarded_logs, guarded_output, lost_output
 from .parser import Parser, expand_config
 
 VERBS = {
@@ -60,7 +60,8 @@ def _run(argv: list[str]) -> int:
     if args.verb is None:
         parser.print_help(sys.stderr)
         return 2
-    return importlib.import_module(f".{args.verb}", __name__).run(args)
+    with guarded_logs():
+        return importlib.import_module(f".{args.verb}", __name__).run(args)
 
 
 def build_parser(verb: str | None = None) -> Parser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import signal
 import sys
@@ -36,23 +35,33 @@ class Printable:
         return getattr(self.stream, name)
 
 
-class _OneLine(logging.Filter):
-    """Log records as one line that a terminal shows as it is."""
+def _as_one_line(record: Any) -> bool:
+    """Turn a log record into one line that a terminal shows as it is."""
+    record.msg, record.args = printable(record.getMessage(), 400), ()
+    return True
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = printable(record.getMessage(), 400), ()
-        return True
+
+@contextmanager
+def guarded_logs() -> Iterator[None]:
+    """Log within so that no file's content controls the terminal."""
+    import logging  # not for --help
+
+    log = logging.getLogger("xbnet")
+    log.addFilter(_as_one_line)
+    try:
+        yield
+    finally:
+        log.removeFilter(_as_one_line)
 
 
 @contextmanager
 def guarded_output() -> Iterator[None]:
     """Print safely within: no control characters, and escapes for what the terminal's encoding does not have."""
-    stdout, log, only_lines = sys.stdout, logging.getLogger("xbnet"), _OneLine()
+    stdout = sys.stdout
     if hasattr(stdout, "reconfigure") and stdout.errors == "strict":
         stdout.reconfigure(errors="backslashreplace")
     if stdout is not None:  # None: it was closed before the start
         sys.stdout = Printable(stdout)
-    log.addFilter(only_lines)
     try:
         try:
             yield
@@ -64,7 +73,6 @@ def guarded_output() -> Iterator[None]:
             stdout.flush()
     finally:
         sys.stdout = stdout
-        log.removeFilter(only_lines)
 
 
 def lost_output(error: OSError) -> int | None:
