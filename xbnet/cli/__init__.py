@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ..errors import XbnetError, printable, reason
+from ..errors import ConfigError, XbnetError, printable, reason, unknown_name
 from .output import guarded_logs, guarded_output, lost_output
-from .parser import Parser, expand_config
+from .parser import Parser, expand_config, name_data
 
 VERBS = {
     "train": "train a network on a data set",
@@ -53,8 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
+    argv = name_data(argv)
     parser = build_parser(argv[0] if argv else None)
     args = parser.parse_args(expand_config(argv, parser))
+    if args.completion:
+        return _print_completion(args.completion)
     if args.version:
         return _print_version()
     if args.verb is None:
@@ -64,16 +67,31 @@ def _run(argv: list[str]) -> int:
         return importlib.import_module(f".{args.verb}", __name__).run(args)
 
 
+EVERY_VERB = "*"
+
+
 def build_parser(verb: str | None = None) -> Parser:
-    """The parser. Only the module of `verb` is imported, so that help comes quickly."""
+    """The parser. Only the module of `verb` is imported, so that help comes quickly; all for `EVERY_VERB`."""
     parser = Parser(prog="xbnet", description="Neural networks for vectors, stacked by design, on NumPy, CuPy or dpnp.")
     parser.add_argument("--version", action="store_true", help="print the version and stop")
+    parser.add_argument("--completion", metavar="SHELL", help="print a script of completions: bash, zsh, fish, tcsh")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
     for name, summary in VERBS.items():
         child = verbs.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        if name == verb:
+        if verb in (name, EVERY_VERB):
             importlib.import_module(f".{name}", __name__).add_arguments(child)
     return parser
+
+
+def _print_completion(shell: str) -> int:
+    try:
+        import shtab
+    except ImportError:
+        raise ConfigError("--completion needs shtab; install it with: pip install shtab") from None
+    if shell not in shtab.SUPPORTED_SHELLS:
+        raise unknown_name("--completion", "shell", shell, shtab.SUPPORTED_SHELLS)
+    print(shtab.complete(build_parser(EVERY_VERB), shell))
+    return 0
 
 
 def _print_version() -> int:
