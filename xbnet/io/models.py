@@ -43,7 +43,7 @@ class Model:
     preparation
         What must be done to inputs first; None: nothing.
     history
-        How it was trained; None if it was not saved.
+        How it was trained; None if it was not saved. Times are not kept: `seconds` are 0.
     version
         Of the xbnet that wrote the file.
     features
@@ -80,7 +80,7 @@ def save(
     preparation
         How the inputs were standardized, e.g. ``data.preparation``.
     history
-        What `fit` returned.
+        What `fit` returned; its times are left out, so that equal runs leave equal files.
     features
         (I,) names of the inputs: `xbnet predict` then finds the columns of a table by them.
 
@@ -105,7 +105,7 @@ def save(
         _expect_number("name per input, I", network.n_inputs, len(description["features"]), "features")
     if history is not None:
         _expect_number("history per replica, R", network.replicas, history.replicas, "in it")
-        figures, description["history"] = pack_history(history)
+        figures, description["history"] = pack_history(history, times=False)  # so equal runs leave equal bytes
         tensors |= figures
     write_tensors(path, KIND, tensors, description)
 

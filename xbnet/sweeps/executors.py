@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import BackendError, XbnetError, unknown_name
 from .build import Program
-from .chunk import Outcome, here, run_chunk_elsewhere
+from .chunk import Outcome, run_chunk_elsewhere
 from .plan import Chunk
 from .wire import Wire, own_address
 
@@ -186,7 +186,7 @@ def outcomes(
     def submit(chunk: Chunk) -> Future:
         if workers.local:
             return workers.executor.submit(run_local, program, chunk.members)
-        return workers.executor.submit(run_chunk_elsewhere, program, chunk.members, here(), wire)
+        return workers.executor.submit(run_chunk_elsewhere, program, chunk.members, wire)
 
     running = {submit(chunk): chunk for chunk in chunks}
     try:
