@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ..errors import XbnetError
+from ..errors import Interrupted, XbnetError
 from .parser import Parser, expand_config
 
 VERBS = {
@@ -42,8 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return importlib.import_module(f".{args.verb}", __name__).run(args)
     except XbnetError as error:
         return _complain(error, error.exit_code)
-    except KeyboardInterrupt as interrupt:
-        return _complain(str(interrupt) or "interrupted", 130)
+    except Interrupted as interrupt:
+        return _complain(interrupt, 130)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
     except BrokenPipeError:  # the reader of stdout has gone, as in `xbnet info | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

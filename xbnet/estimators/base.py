@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,15 +18,14 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d, validat
 from ..datasets import Part
 from ..errors import ConfigError, DivergenceError
 from ..history import History
-from ..io.tensorfile import Tensors
 from ..nn.network import Network
-from ..optim.schedules import get_schedule
-from ..training.checkpoints import deferred_interrupt, pack, unpack
-from ..training.trainer import SCORE, Trainer
-from .build import batch_size_of, check_parameters, layers_of, optimizer_of, simple
+from ..training.checkpoints import deferred_interrupt
+from ..training.samples import Samples
+from ..training.trainer import Trainer
+from .build import check_parameters, layers_of, optimizer_of, recipe_of, simple
 from .namespace import library, to_numpy
 from .predicting import Predicting
-from .rules import BatchPenalty, Order, draw_weights
+from .rules import Order, draw_weights
 from .validation import Validation
 
 
@@ -192,20 +191,18 @@ class XBEstimator(Predicting):
         return (*train, None, (*val, None)) if w is None else (*train, val)
 
     def _train(self, X: Any, y: Any, w: Any, val: Any, epochs: int, stop: bool) -> None:
-        trainer = self._trainer(X, y, w, val, epochs, stop)
-        trainer.history = self.history_
-        if self._run_state is not None:
-            unpack(trainer, Tensors("the estimator's state", *self._run_state))
-        self.history_.status = ["running"] * self.n_members
-        if val is not None and self.validation_scores_ is None:
-            self.validation_scores_, self.validation_loss_curve_ = [], []
         # Once members have left before the others, there is no common state to go on from.
         states: list[Any] = []
 
         def keep_state() -> None:
-            states.append(pack(trainer, history=False) if len(trainer.rows) == self.n_members else None)
+            states.append(trainer.state(history=False) if len(trainer.rows) == self.n_members else None)
 
-        trainer.before_end = keep_state  # type: ignore[method-assign]
+        trainer = self._trainer(X, y, w, val, epochs, stop, keep_state)
+        if self._run_state is not None:
+            trainer.restore(self._run_state)
+        self.history_.status = ["running"] * self.n_members
+        if val is not None and self.validation_scores_ is None:
+            self.validation_scores_, self.validation_loss_curve_ = [], []
         # Ctrl-C waits for the end of an epoch, so that weights and curves are those of a fit of fewer epochs.
         with deferred_interrupt() as interrupted:
             try:
@@ -245,38 +242,32 @@ class XBEstimator(Predicting):
                 stacklevel=3,
             )
 
-    def _trainer(self, X: Any, y: Any, w: Any, val: Any, epochs: int, stop: bool) -> Trainer:
-        n = len(X)
-        data = SimpleNamespace(
-            name="X",
-            task=self._task,
-            n_outputs=self.n_outputs_,
-            train=Part(X, self._encode(y)),
-            val=None if val is None else Part(val[0], self._encode(val[1])),
+    def _trainer(
+        self, X: Any, y: Any, w: Any, val: Any, epochs: int, stop: bool, on_leave: Callable[[], None]
+    ) -> Trainer:
+        samples = Samples(
+            "X",
+            self._task,
+            self.n_outputs_,
+            Part(X, self._encode(y)),
+            None if val is None else Part(val[0], self._encode(val[1])),
+            sample_weight=self._weigh(y, w),
+            val_weight=None if val is None else val[2],
         )
-        patience = None if self.n_iter_no_change == np.inf or not stop else int(self.n_iter_no_change) + 1
         scorer = None
         if val is not None:
             scorer = Validation([self] * self.n_members, [val[1]] * self.n_members, [val[2]] * self.n_members, val[0])
+        more = len(self.history_) + epochs
         return Trainer(
             self.network_,
             self._loss(),
             optimizer_of(self),
-            data,
-            epochs=len(self.history_) + epochs if stop else max(self.max_iter, len(self.history_) + epochs),
-            batch_size=batch_size_of(self, n),
-            rng=None,
-            schedule=copy.deepcopy(get_schedule(self.schedule)),
-            penalty=BatchPenalty(self.alpha),  # type: ignore[arg-type]
-            clip_norm=self.clip_norm,
-            patience=patience,
-            monitor=SCORE if self.early_stopping else "train_cost",
-            sample_weight=self._weigh(y, w),
-            val_weight=None if val is None else val[2],
-            tol=self.tol,
-            keep_best=self.early_stopping,
+            samples,
+            recipe_of(self, len(X), more if stop else max(self.max_iter, more), patient=stop),
             shuffles=self._orders,
             scorer=scorer,
+            history=self.history_,
+            on_leave=on_leave,
         )
 
     def _note(self, record: dict[str, Any], validation: Any) -> None:

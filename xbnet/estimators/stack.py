@@ -6,7 +6,6 @@ import copy
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,13 @@ from ..errors import DivergenceError
 from ..nn.layers import Dropout, Layer
 from ..nn.network import Network
 from ..optim.optimizers import Optimizer
-from ..optim.schedules import get_schedule
 from ..sweeps.executors import cores
 from ..sweeps.footprint import footprint
-from ..training.trainer import SCORE, Trainer
+from ..training.samples import Samples
+from ..training.trainer import Trainer
 from .base import XBEstimator
-from .build import batch_size_of, check_parameters, layers_of, optimizer_of
-from .rules import BatchPenalty, Order
+from .build import check_parameters, layers_of, optimizer_of, recipe_of
+from .rules import Order
 from .validation import Validation
 
 PER_REPLICA = ("learning_rate_init", "alpha", "momentum", "beta_1", "beta_2", "epsilon", "dropout", "clip_norm")
@@ -180,37 +179,28 @@ def _trainer(tasks: list[Task]) -> Trainer:
     for key, task in pool.items():
         first[key], total = total, total + len(task.X)
     parts = list(pool.values())
-    data = SimpleNamespace(
-        name="X",
-        task=e._task,
-        n_outputs=e.n_outputs_,
-        train=Part(np.concatenate([p.X for p in parts]), np.concatenate([p.y for p in parts])),
-        val=None,
-    )
     train_rows = {key: task.train + first[key] for key, task in pool.items()}
     val_rows = {key: None if task.val is None else task.val + first[key] for key, task in pool.items()}
     clips = None if e.clip_norm is None else np.array([one.clip_norm for one in estimators], float)
+    samples = Samples(
+        "X",
+        e._task,
+        e.n_outputs_,
+        Part(np.concatenate([p.X for p in parts]), np.concatenate([p.y for p in parts])),
+        sample_weight=_joined([p.w for p in parts]),
+        val_weight=_joined([p.val_weight for p in parts]),
+        train_rows=[train_rows[task.data] for task in tasks],
+        val_rows=None if tasks[0].val is None else [val_rows[task.data] for task in tasks],  # type: ignore[misc]
+    )
+    recipe = recipe_of(e, len(tasks[0].train), e.max_iter, [one.alpha for one in estimators], clips)
     return Trainer(
         network,
         e._loss(),
         _optimizer(estimators),
-        data,
-        epochs=e.max_iter,
-        batch_size=batch_size_of(e, len(tasks[0].train)),
-        rng=None,
-        schedule=copy.deepcopy(get_schedule(e.schedule)),
-        penalty=BatchPenalty(np.array([one.alpha for one in estimators], float)),  # type: ignore[arg-type]
-        clip_norm=clips,
-        patience=None if e.n_iter_no_change == np.inf else int(e.n_iter_no_change) + 1,
-        monitor=SCORE if e.early_stopping else "train_cost",
-        sample_weight=_joined([p.w for p in parts]),
-        val_weight=_joined([p.val_weight for p in parts]),
-        tol=e.tol,
-        keep_best=e.early_stopping,
+        samples,
+        recipe,
         shuffles=_orders(estimators),
-        train_rows=[train_rows[task.data] for task in tasks],
         scorer=_validation(tasks) if e.early_stopping else None,
-        val_rows=None if tasks[0].val is None else [val_rows[task.data] for task in tasks],  # type: ignore[misc]
     )
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ConfigError, DataError, expect_shape
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
 from .batches import InOrder
-from .checks import check_samples
+from .samples import check_weights
 from .streaming import place
 
 
@@ -70,3 +71,29 @@ def evaluate(
     with np.errstate(invalid="ignore"):
         values = means(network.backend.to_host(sums)[..., 0].astype(float))
     return dict(zip(("loss", "accuracy"), values, strict=True))
+
+
+def check_samples(network: Network, loss: Loss, x: Any, y: Any, sample_weight: Any) -> tuple[str, Any, Any, Any]:
+    """The task that targets `y` and `loss` are for, and x, y, sample_weight as arrays. Unlike in training, no class
+    has to occur.
+    """
+    if not isinstance(network, Network):
+        raise ConfigError(f"evaluate: expected a Network, got {type(network).__name__}")
+    x, y = np.asarray(x), np.asarray(y)
+    expect_shape("evaluate", "x", x, N=None, I=network.n_inputs)
+    for name, array in (("x", x), ("y", y)):
+        if array.dtype.kind not in "fiub" or not np.all(np.isfinite(array)):
+            raise DataError(f"evaluate: expected {name} to hold finite numbers")
+    if not len(x):
+        raise DataError("evaluate: expected at least one sample, got none")
+    if y.ndim == 1 and y.dtype.kind in "iub":
+        task, C, y = "classification", network.n_outputs, y.astype(np.intp)
+        expect_shape("evaluate", "y", y, N=len(x))
+        if y.min() < 0 or y.max() >= C:
+            raise DataError(f"evaluate: expected labels in [0, {C}), got {y.min()} to {y.max()}")
+    else:
+        task, y = "multilabel" if "multilabel" in loss.links else "regression", y[:, None] if y.ndim == 1 else y
+        expect_shape("evaluate", "y", y, N=len(x), C=network.n_outputs)
+    if sample_weight is not None:
+        sample_weight = check_weights("evaluate", sample_weight, len(x))
+    return task, x, y, sample_weight

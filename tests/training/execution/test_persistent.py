@@ -15,11 +15,10 @@ from tests.support.errors import refuses
 from xbnet import BackendError, ConfigError, Linear, Network, SoftmaxCrossEntropy, fit
 from xbnet.backends.cuda import launch
 from xbnet.nn.activations import ACTIVATIONS
-from xbnet.optim.penalties import Penalty
-from xbnet.optim.schedules import Schedule
 from xbnet.replicas import replica_seeds
-from xbnet.training.checks import check_data
 from xbnet.training.execution import persistent
+from xbnet.training.recipe import Recipe
+from xbnet.training.samples import Samples, check_data
 from xbnet.training.trainer import Trainer
 
 R, INPUTS, C, N = 3, 5, 4, 150
@@ -44,11 +43,8 @@ def train(execution, optimizer=None, *, net=None, data=(X, Y), loss=None, **more
 
 
 def make_trainer(net, optimizer, **more):
-    common = {
-        "epochs": 3, "batch_size": 32, "rng": 2, "schedule": Schedule(), "clip_norm": None, "patience": None,
-        "monitor": None, "sample_weight": None, "execution": "persistent", "penalty": Penalty(more.pop("l2", 0.0)),
-    }  # fmt: skip
-    return Trainer(net, SoftmaxCrossEntropy(), optimizer, check_data((X, Y)), **common | more)
+    recipe = Recipe(**{"epochs": 3, "batch_size": 32, "execution": "persistent"} | more)
+    return Trainer(net, SoftmaxCrossEntropy(), optimizer, Samples.of(check_data((X, Y))), recipe, rng=2)
 
 
 def same(make, tolerance=1e-12, widths=WIDTHS, dtype="float64"):
