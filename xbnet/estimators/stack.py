@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ..backends.backend import get_backend
+from ..backends.blas import one_blas_thread
 from ..datasets import Part
 from ..errors import DivergenceError
 from ..nn.layers import Dropout, Layer
@@ -137,7 +137,7 @@ def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None) -> list[bool]:
         count = -(-len(bucket) // size)
         chunks += [bucket[k * len(bucket) // count : (k + 1) * len(bucket) // count] for k in range(count)]
     good = [False] * len(tasks)
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for chunk, alive in zip(chunks, pool.map(lambda c: _fit([tasks[i] for i in c]), chunks), strict=True):
             for i, one in zip(chunk, alive, strict=True):
                 good[i] = one
@@ -146,13 +146,14 @@ def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None) -> list[bool]:
 
 def _fit(tasks: list[Task]) -> list[bool]:
     """Train one stack and hand its networks back."""
-    trainer = _trainer(tasks)
-    try:
-        while not trainer.done:
-            trainer.run_epoch()
-        history = trainer.finish()
-    except DivergenceError as error:
-        history = error.history
+    with one_blas_thread():
+        trainer = _trainer(tasks)
+        try:
+            while not trainer.done:
+                trainer.run_epoch()
+            history = trainer.finish()
+        except DivergenceError as error:
+            history = error.history
     for r, task in enumerate(tasks):
         e = task.estimator
         e.network_ = trainer.network.select([r])

@@ -117,7 +117,7 @@ class Network:
         self.statistics = carve(self._state, self.state_specs)
         self._forget_buffers()
         for k, layer in enumerate(self.layers):
-            layer.backend, layer.xp, layer.linalg, layer.dtype = self.backend, xp, self.backend.linalg, self.dtype
+            layer.backend, layer.xp, layer.ops, layer.dtype = self.backend, xp, self.backend.ops, self.dtype
             layer.fused = self.backend.fused if layer.tapeable() else None  # nothing else is left to do in those
             for spec in layer.parameters():
                 setattr(layer, spec.name, self.parameters[f"{k}.{spec.name}"])
@@ -304,7 +304,7 @@ class Network:
         twin._bare = [layer.select(index) for layer in self._bare]
         twin.streams = [self.streams[i] if successor else copy.deepcopy(self.streams[i]) for i in index]
         twin._allocate(self._grad[: len(index)] if successor else None)
-        gather, where = self.backend.linalg.gather, self.backend.asarray(index[None], np.intp)
+        gather, where = self.backend.ops.gather, self.backend.asarray(index[None], np.intp)
         gather(self.theta, where, twin.theta[None])  # which takes no memory in between
         gather(self.state, where, twin.state[None])
         twin.release()  # its layers are copies, and hold this network's buffers

@@ -49,7 +49,7 @@ class Optimizer:
     state: dict[str, Any]  # slot -> (R, P)
     steps: int
     fused: Any  # kernels for this rule, or None
-    linalg: Any
+    ops: Any
     table: Any  # (K, S, R, 1): the K columns of `coefficients` for each of the S steps that are planned
     tapeable: bool
     blocks: list[Block]
@@ -72,7 +72,7 @@ class Optimizer:
     def bind(self, network: Any, state: dict[str, Any] | None = None) -> Any:
         """A copy that updates this network's theta by its grad, with this state: by default none yet."""
         bound = copy.copy(self)
-        bound.network, bound.xp, bound.linalg = network, network.backend.xp, network.backend.linalg
+        bound.network, bound.xp, bound.ops = network, network.backend.xp, network.backend.ops
         bound.values = {k: replica_values(f"{self.name}.{k}", v, network.replicas) for k, v in self.hyper.items()}
         zeros = lambda: bound.xp.zeros(network.theta.shape, dtype=network.dtype)  # noqa: E731
         bound.state = {slot: zeros() for slot in self.slots} if state is None else state

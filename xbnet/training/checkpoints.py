@@ -24,6 +24,7 @@ from ..errors import ConfigError, DataError, Interrupted
 from ..io.models import describe_network
 from ..io.tensorfile import Tensors, read_tensors, write_tensors
 from ..parsing import whole
+from .conditions import compare_conditions, conditions
 from .state import State, states_of
 from .trainer import Trainer
 
@@ -56,7 +57,7 @@ class Checkpoints:
             raise ConfigError(f"checkpoint {self.folder}: can't be made ({error.strerror}); choose another") from None
         tensors, description = trainer.state().pack()
         path = self.folder / f"epoch-{len(trainer.history):08d}.safetensors"
-        write_tensors(path, KIND, tensors, {"settings": settings, **description})
+        write_tensors(path, KIND, tensors, {"settings": settings, "conditions": conditions(trainer), **description})
         leftovers = list(self.folder.glob(".epoch-*.safetensors.*"))  # of a process that was killed while writing
         for old in [*self.files()[KEPT_FILES:], *leftovers]:
             old.unlink(missing_ok=True)
@@ -74,7 +75,9 @@ class Checkpoints:
         first: DataError | None = None
         for path in self.files():
             try:
-                resume_from(trainer, read_tensors(path, KIND), settings)
+                kept = read_tensors(path, KIND)
+                resume_from(trainer, kept, settings)
+                compare_conditions(path, kept.description.get("conditions"), conditions(trainer))
                 return True
             except DataError as error:
                 logging.getLogger("xbnet").warning("%s; trying the checkpoint before it", error)

@@ -173,14 +173,13 @@ class Recipe:
 
     def _figure(self, samples: Samples) -> str:
         """The figure to monitor."""
-        monitored = [name for name in PER_REPLICA if name.startswith(("train", "val"))]
+        other = "accuracy" if samples.task == "regression" else "r2"
+        monitored = [n for n in PER_REPLICA if n.startswith(("train", "val")) and not n.endswith(other)]
         if self.monitor is None:
             return "val_loss" if samples.validated else "train_loss"
         if self.monitor not in monitored or (self.monitor.startswith("val") and not samples.validated):
             allowed = [name for name in monitored if samples.validated or not name.startswith("val")]
             raise ConfigError(f"fit: expected monitor to be one of {', '.join(allowed)}, got {self.monitor!r}")
-        if samples.task == "regression" and self.monitor.endswith("accuracy"):
-            raise ConfigError(f"fit: {self.monitor} can't be monitored in a regression, which has none; take a loss")
         return self.monitor
 
     def select(self, index: np.ndarray) -> Recipe:

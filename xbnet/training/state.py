@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..history import History
-from ..io.models import generator_state, pack_history, set_generator_state, unpack_history
+from ..io.histories import pack_history, unpack_history
+from ..io.models import generator_state, set_generator_state
 from ..io.tensorfile import Tensors
 
 Weights = tuple[np.ndarray, np.ndarray]

@@ -42,9 +42,10 @@ def train(execution, optimizer=None, *, net=None, data=(X, Y), loss=None, **more
     return net, history
 
 
-def make_trainer(net, optimizer, **more):
+def make_trainer(net, optimizer, rng=2, sample_weight=None, train_rows=None, val_rows=None, **more):
+    rows = {"sample_weight": sample_weight, "train_rows": train_rows, "val_rows": val_rows}
     recipe = Recipe(**{"epochs": 3, "batch_size": 32, "execution": "persistent"} | more)
-    return Trainer(net, SoftmaxCrossEntropy(), optimizer, Samples.of(check_data((X, Y))), recipe, rng=2)
+    return Trainer(net, SoftmaxCrossEntropy(), optimizer, Samples.of(check_data((X, Y)), **rows), recipe, rng=rng)
 
 
 def same(make, tolerance=1e-12, widths=WIDTHS, dtype="float64"):
