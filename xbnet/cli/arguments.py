@@ -20,6 +20,9 @@ from ..optim.strategies import STRATEGIES
 from ..parsing import parse_bytes
 from ..training.recipe import Settings
 
+NOT_KEPT = ("verb", "version", "config", "out", "overwrite", "resume", "json", "quiet")
+"""Flags that a run's config.toml has not: they say where to, and how much is told."""
+
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Which data."""

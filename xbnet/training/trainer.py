@@ -59,8 +59,6 @@ class Trainer:
         part, on the host; ``monitor="score"`` watches them.
     history
         To go on with; None: a new one.
-    on_leave
-        Called when no replica will be left, while all is still as training left it.
     """
 
     def __init__(
@@ -75,11 +73,10 @@ class Trainer:
         shuffles: Sequence[Any] | None = None,
         scorer: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         history: History | None = None,
-        on_leave: Callable[[], None] | None = None,
     ):
         self.recipe = recipe.check(network, loss, samples, scored=scorer is not None)
         self.network, self.asked_loss, self.task = network, loss, samples.task
-        self.scorer, self.on_leave = scorer, on_leave
+        self.scorer = scorer
         R = network.replicas
         self.schedule = get_schedule(recipe.schedule).bind(R)
         self.strategy = get_strategy(recipe.strategy)
@@ -139,15 +136,16 @@ class Trainer:
         """Whether no replica has an epoch left."""
         return len(self.rows) == 0 or len(self.history) >= self.recipe.epochs
 
-    def run_epoch(self) -> dict[str, Any]:
+    def run_epoch(self, on_leave: Callable[[], None] | None = None) -> dict[str, Any]:
         """Train one epoch, validate, and let those leave that are finished or diverged.
 
-        Other threads that want to predict by the network wait for the epoch's end.
+        Where no replica will be left, `on_leave` is called before, while all is still as training left it. Other
+        threads that want to predict by the network wait for the epoch's end.
         """
         with self.network._lock:
-            return self._run_epoch()
+            return self._run_epoch(on_leave)
 
-    def _run_epoch(self) -> dict[str, Any]:
+    def _run_epoch(self, on_leave: Callable[[], None] | None) -> dict[str, Any]:
         started = time.perf_counter()
         R_live = len(self.rows)
         turn = self._turn()
@@ -165,7 +163,13 @@ class Trainer:
         record["seconds"] = seconds
         record["samples_per_second"] = self.train.n * R_live / seconds
         self.history.records.append(record)
-        self._judge(figures, sums, finite, lr)
+        leaving = self._judge(figures, sums, finite)
+        if leaving.any():
+            if leaving.all() and on_leave is not None:
+                on_leave()
+            self._narrow(np.flatnonzero(~leaving))
+            if all(status == "diverged" for status in self.history.status):
+                raise divergence(self.history, sums, lr)
         return record
 
     def _turn(self) -> Turn | None:
@@ -228,8 +232,8 @@ class Trainer:
 
     # -- who goes on ---------------------------------------------------------------------------------------------------
 
-    def _judge(self, figures: dict[str, np.ndarray], sums: np.ndarray, finite: np.ndarray, lr: np.ndarray) -> None:
-        """Keep the weights worth keeping; let diverged and finished replicas leave."""
+    def _judge(self, figures: dict[str, np.ndarray], sums: np.ndarray, finite: np.ndarray) -> np.ndarray:
+        """Keep the weights worth keeping; which replicas (R,) have diverged or lost their patience, and leave."""
         good = np.isfinite(sums[:, :, 0]).all(axis=0) & finite
         metric = figures[self.monitor]
         sign = -1 if self.monitor.endswith((*MORE_IS_BETTER, SCORE)) else 1
@@ -242,15 +246,9 @@ class Trainer:
         self.schedule.update(np.where(good, score, np.inf))
         patience = np.inf if self.recipe.patience is None else self.recipe.patience
         leaving = ~good | (self.waited >= patience)
-        if not leaving.any():
-            return
         for i in np.flatnonzero(leaving):
             self.history.status[self.rows[i]] = "stopped" if good[i] else "diverged"
-        if leaving.all() and self.on_leave is not None:
-            self.on_leave()
-        self._narrow(np.flatnonzero(~leaving))
-        if all(status == "diverged" for status in self.history.status):
-            raise divergence(self.history, sums, lr)
+        return leaving
 
     def _not_finite(self) -> Any:
         """(R,) NaN where some of a replica's weights are not finite, else 0; some columns at a time, to save memory."""
