@@ -81,10 +81,14 @@ class XBEstimator(Predicting):
         fresh = not (self.warm_start and hasattr(self, "network_"))
         if not fresh:
             self._check_same("fit")
-        X, y, w = self._validate(X, y, sample_weight, fresh)
         if fresh:
-            self._learn_targets(y)
-            self._start()
+            now = self._now()
+            X, y, w = now._validate(X, y, sample_weight, True)
+            now._learn_targets(y)
+            now._start()
+            self.__dict__ = now.__dict__  # all at once, for threads that predict meanwhile
+        else:
+            X, y, w = self._validate(X, y, sample_weight, False)
         val = None
         if X_val is not None:
             val = self._validate(X_val, y_val, sample_weight_val, False)
