@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets import load_dataset
-from ..errors import ConfigError, DivergenceError, XbnetError
+from ..errors import ConfigError, DivergenceError, Interrupted, XbnetError
 from ..files import write_text
 from ..sweeps import SweepResult, sweep
 from ..sweeps.distributions import as_distribution
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             if folder is None:
                 raise
-            raise KeyboardInterrupt(f"interrupted; go on with: xbnet sweep --resume {folder}") from None
+            raise Interrupted(f"interrupted; go on with: xbnet sweep --resume {folder}") from None
         summary = summarize(args, result, time.perf_counter() - started)
         if folder is not None:
             keep(folder, result, summary)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, DivergenceError
+from ..errors import ConfigError, DivergenceError, Interrupted
 from ..files import write_text
 from ..history import History
 from . import arguments as flags
@@ -94,19 +94,15 @@ def train(
     from ..training.fit import fit
     from ..training.tensorboard import event_writer
 
-    settings = flags.fit_settings_from(args) | {"progress": False if args.quiet else None}
+    settings = flags.recipe_from(args)
+    progress = False if args.quiet else None
     if folder is None:
-        return fit(network, loss, optimizer, data, **settings)
+        return fit(network, loss, optimizer, data, progress=progress, **settings)
     if args.resume and (folder / "result.json").exists() and not any((folder / "checkpoints").glob("epoch-*")):
         raise ConfigError(
             f"--resume {folder}: the run there has ended and kept no checkpoints to go on from; train into another "
             "folder, with --checkpoint-every N"
         )
-    settings |= {
-        "checkpoint": folder / "checkpoints",
-        "checkpoint_every": args.checkpoint_every,
-        "resume": args.resume is not None,
-    }
     config_written = False
     try:
         with event_writer(folder / "tensorboard" if args.tensorboard else None) as write_events:
@@ -120,11 +116,13 @@ def train(
                 if write_events is not None:
                     write_events(record)
 
-            return fit(network, loss, optimizer, data, on_epoch=on_epoch, **settings)
-    except KeyboardInterrupt as interrupt:
-        if not str(interrupt):  # before the first epoch: there is nothing to go on with
-            raise
-        raise KeyboardInterrupt(f"{interrupt}; go on with: xbnet train --resume {folder}") from None
+            return fit(
+                network, loss, optimizer, data, progress=progress, on_epoch=on_epoch,
+                checkpoint=folder / "checkpoints", checkpoint_every=args.checkpoint_every,
+                resume=args.resume is not None, **settings,
+            )  # fmt: skip
+    except Interrupted as interrupt:
+        raise Interrupted(f"{interrupt}; go on with: xbnet train --resume {folder}") from None
 
 
 def keep(
