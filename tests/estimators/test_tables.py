@@ -38,7 +38,13 @@ def test_learns_predicts_and_goes_to_a_file(targets, table, tmp_path):
         "several": np.column_stack([price, -price / 1e6]),
     }[targets]
     estimator = (XBRegressor if targets in ("values", "several") else XBClassifier)(**FAST).fit(X, y)
-    assert [column.kind for column in estimator.schema_.columns[:5]] == ["number", "number", "category", "boolean", "date"]
+    assert [column.kind for column in estimator.schema_.columns[:5]] == [
+        "number",
+        "number",
+        "category",
+        "boolean",
+        "date",
+    ]
     assert estimator.n_features_in_ == 7
     assert estimator.feature_names_in_.tolist() == X.columns.tolist()
     assert estimator.score(X, y) > 0.3
@@ -58,7 +64,8 @@ def test_numbers_go_in_as_they_are_unless_a_schema_is_asked_for(table):
     plain = XBClassifier(**FAST).fit(numbers, kind)
     assert plain.schema_ is None
     np.testing.assert_array_equal(
-        plain.predict_proba(numbers), XBClassifier(**FAST).fit(numbers.to_numpy(), kind).predict_proba(numbers.to_numpy())
+        plain.predict_proba(numbers),
+        XBClassifier(**FAST).fit(numbers.to_numpy(), kind).predict_proba(numbers.to_numpy()),
     )
     asked = XBRegressor(schema=True, **FAST).fit(numbers, price)
     assert [column.name for column in asked.schema_.columns] == ["label", "size (cm)"]
@@ -113,7 +120,9 @@ def test_other_libraries_bring_tables_too(table):
 def test_mistakes_are_one_line(table):
     X, y, _ = table
     estimator = XBClassifier(**FAST).fit(X, y)
-    with refuses(DataError, "XBClassifier: X: expected the columns that the model was trained on, got none named 'age'"):
+    with refuses(
+        DataError, "XBClassifier: X: expected the columns that the model was trained on, got none named 'age'"
+    ):
         estimator.predict(X.drop(columns="age"))
     with refuses(ConfigError, "XBClassifier: expected X (N, 7) as in fit, got (240, 3)"):
         estimator.predict(X.to_numpy()[:, :3])

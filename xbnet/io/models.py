@@ -137,11 +137,13 @@ def save(
     """
     if not isinstance(network, Network):
         raise ConfigError(f"save: expected a Network, got {type(network).__name__}")
-    tensors = {"theta": network.backend.to_host(network.theta), "state": network.backend.to_host(network.state)}
+    with network._lock:  # not in the middle of an epoch
+        tensors = {"theta": network.backend.to_host(network.theta).copy()}
+        tensors["state"] = network.backend.to_host(network.state).copy()
+        description = describe_network(network)
     if preparation is not None:
         _expect_number("mean per input, I", network.n_inputs, np.size(preparation.mean), "of preparation")
         tensors |= {"preparation.mean": preparation.mean, "preparation.scale": preparation.scale}
-    description = describe_network(network)
     if schema is not None:
         if preparation is not None:
             raise ConfigError("save: expected a schema or a preparation, got both; a schema standardizes by itself")

@@ -35,7 +35,9 @@ def trained(request, tmp_path_factory):
 
 
 def predicts(folder, *flags):
-    return main(["predict", str(folder / "run"), "--data", str(folder / "new.csv"), "--out", str(folder / "p.csv"), *flags])
+    return main(
+        ["predict", str(folder / "run"), "--data", str(folder / "new.csv"), "--out", str(folder / "p.csv"), *flags]
+    )
 
 
 def values_of(rows):
@@ -62,7 +64,7 @@ def test_onnx(trained):
 
 def test_torch(trained, capsys):
     torch = pytest.importorskip("torch")
-    folder, columns, labels, rows = trained
+    folder, columns, _, rows = trained
     assert main(["export", str(folder / "run"), "--out", str(folder / "t.safetensors")]) == 0
     text = capsys.readouterr().out
     x = raw_inputs(load_model(folder / "run").schema.to_json(), columns)
