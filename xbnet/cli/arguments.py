@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -11,12 +11,17 @@ from ..datasets import Dataset, load_dataset
 from ..datasets.load import NAMES
 from ..errors import ConfigError
 from ..nn.activations import ACTIVATIONS
-from ..nn.layers import BatchNorm, Dropout, Layer, Linear, Residual
+from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
+from ..nn.mlp import mlp
 from ..optim.optimizers import OPTIMIZERS, Optimizer, get_optimizer
 from ..optim.schedules import SCHEDULES
 from ..optim.strategies import STRATEGIES
 from ..parsing import parse_bytes
+from ..training.recipe import Settings
+
+NOT_KEPT = ("verb", "version", "config", "out", "overwrite", "resume", "json", "quiet")
+"""Flags that a run's config.toml has not: they say where to, and how much is told."""
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,25 +118,14 @@ def data_from(args: argparse.Namespace) -> Dataset:
     )
 
 
-def layers_from(args: argparse.Namespace, n_inputs: int, n_outputs: int) -> list[Layer]:
+def layers_from(args: argparse.Namespace, n_outputs: int) -> list[Layer]:
     """The layers that the flags describe."""
-    layers: list[Layer] = []
-
-    def extras() -> None:
-        if args.batch_norm:
-            layers.append(BatchNorm())
-        if args.dropout:
-            layers.append(Dropout(args.dropout))
-
-    for width in args.hidden:
-        layers.append(Linear(width, args.activation, initializer=args.init))
-        extras()
-    for _ in range(args.residual):
-        layers.append(Residual(args.activation, initializer=args.init))
-        extras()
-    if not layers and (args.batch_norm or args.dropout):
+    if not args.hidden and not args.residual and (args.batch_norm or args.dropout):
         raise ConfigError("--dropout and --batch-norm need hidden layers; give --hidden or --residual")
-    return [*layers, Linear(n_outputs, initializer=args.init)]
+    return mlp(
+        args.hidden, n_outputs, args.activation, residual=args.residual, batch_norm=args.batch_norm,
+        dropout=args.dropout, initializer=args.init,
+    )  # fmt: skip
 
 
 def loss_from(args: argparse.Namespace, data: Dataset) -> Loss:
@@ -168,22 +162,9 @@ def optimizer_from(args: argparse.Namespace) -> Optimizer:
     return get_optimizer(args.optimizer, **({} if args.lr is None else {"lr": args.lr}))
 
 
-def fit_settings_from(args: argparse.Namespace) -> dict[str, Any]:
-    """Keyword arguments of `fit`."""
-    return {
-        "epochs": args.epochs,
-        "batch_size": args.batch_size,
-        "schedule": args.schedule,
-        "l2": args.l2,
-        "l1": args.l1,
-        "strategy": args.strategy,
-        "flip": args.flip,
-        "clip_norm": args.clip_norm,
-        "execution": args.execution,
-        "device_memory": args.device_memory,
-        "patience": args.patience,
-        "monitor": args.monitor,
-    }
+def recipe_from(args: argparse.Namespace) -> Settings:
+    """The settings of a `Recipe` that have a flag."""
+    return cast(Settings, {name: getattr(args, name) for name in Settings.__annotations__ if hasattr(args, name)})
 
 
 # -- types of flags: argparse turns the ArgumentTypeError into one line that names the flag ----------------------------

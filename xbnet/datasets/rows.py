@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, say
 from .columns import Column
+from .formats.arrays import read_npz_rows
 from .frame import find_column, names_of
 from .labels import NUMBER
 from .load import load_dataset
@@ -180,11 +181,9 @@ def _check_finite(source: Any, x: np.ndarray, first: int) -> None:
 
 def _parts(source: Any, n_inputs: int, part: str | None) -> Iterator[Chunk]:
     """The rows of a part of an .npz file, which may lack y or some classes, or of a data set."""
-    if Path(source).suffix.lower() == ".npz":
-        from .formats.arrays import read_pairs
-
-        parts, _ = read_pairs(Path(source))
-        names = None
+    path = Path(source).expanduser()
+    if path.suffix.lower() == ".npz" and path.is_file():
+        parts, names = read_npz_rows(path), None
     else:
         data = load_dataset(source)
         parts = {field: (found.x, found.y) for field, found in data.parts()}
@@ -193,8 +192,9 @@ def _parts(source: Any, n_inputs: int, part: str | None) -> Iterator[Chunk]:
     if name not in parts:
         raise ConfigError(f"{source}: has no part {name!r}; it has {', '.join(parts)}")
     x, y = parts[name]
-    if x.ndim != 2:
-        raise DataError(f"{source}: expected x (N, I={n_inputs}), got {x.shape}")
+    if x.ndim != 2 or (y is not None and len(y) != len(x)):
+        got = f"x {x.shape}" + ("" if y is None else f" and y {y.shape}")
+        raise DataError(f"{source}: expected x (N, I={n_inputs}), and y with as many rows if there is one, got {got}")
     _check_width(str(source), x.shape[1], n_inputs, False)
     step = _rows(x.itemsize * x.shape[1])
     for start in range(0, len(x), step):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,13 +13,15 @@ import numpy as np
 from ..backends.backend import Backend, get_backend
 from ..backends.replay import Calls, Recording, Tape, Tapes, play
 from ..errors import ConfigError, ShapeError, XbnetError, expect_shape
-from ..parsing import float_type, whole_number
+from ..parsing import float_type, whole
 from ..replicas import replica_seeds, replica_values, stream
 from .buffers import Workspace
 from .layers import Layer, Linear, buffer_shapes, copy_layers
 from .outputs import LINKS
 from .parameters import carve, draw_rows, layout
 from .predictor import chunk_rows, run_rows
+from .summary import describe, to_html
+from .turns import Turns, in_turn
 
 
 class Network:
@@ -57,10 +58,8 @@ class Network:
 
     Raises
     ------
-    ConfigError
-        No layers, or impossible sizes, dtype or seeds.
-    BackendError
-        See `get_backend`.
+    ConfigError, BackendError
+        No layers, or impossible sizes, dtype or seeds; see `get_backend`.
     """
 
     def __init__(
@@ -73,8 +72,8 @@ class Network:
         dtype: Any = "float32",
         rng: Any = None,
     ):
-        self.n_inputs = whole_number("Network", "n_inputs", n_inputs)
-        self.replicas = whole_number("Network", "replicas", replicas)
+        self.n_inputs = whole("Network", "n_inputs", n_inputs)
+        self.replicas = whole("Network", "replicas", replicas)
         self.backend = get_backend(backend)
         self.dtype = float_type("Network", dtype)
         self.seeds = replica_seeds(rng, self.replicas)
@@ -105,7 +104,7 @@ class Network:
     def _allocate(self, grad: Any = None) -> None:
         """Make all arrays (but for a given `grad`), and copies of the bare layers that work on them."""
         xp, R = self.backend.xp, self.replicas
-        self.layers, self._lock = [copy.copy(layer) for layer in self._bare], threading.RLock()  # for who predicts
+        self.layers, self._lock = [copy.copy(layer) for layer in self._bare], Turns()  # for who predicts
         self.n_parameters = sum(spec.size for spec in self.specs)
         self.n_weights = sum(spec.size for spec in self.specs if spec.is_weight)
         self._theta = xp.zeros((R, self.n_parameters), dtype=self.dtype)
@@ -116,7 +115,7 @@ class Network:
         self.statistics = carve(self._state, self.state_specs)
         self._forget_buffers()
         for k, layer in enumerate(self.layers):
-            layer.backend, layer.xp, layer.linalg, layer.dtype = self.backend, xp, self.backend.linalg, self.dtype
+            layer.backend, layer.xp, layer.ops, layer.dtype = self.backend, xp, self.backend.ops, self.dtype
             layer.fused = self.backend.fused if layer.tapeable() else None  # nothing else is left to do in those
             for spec in layer.parameters():
                 setattr(layer, spec.name, self.parameters[f"{k}.{spec.name}"])
@@ -293,6 +292,7 @@ class Network:
 
     # -- stacks ------------------------------------------------------------------------------------------------------
 
+    @in_turn
     def select(self, rows: Sequence[int] | np.ndarray, *, successor: bool = False) -> Network:
         """A new network of the replicas `rows`: copies, but a `successor` takes over streams and the memory of grad."""
         index = np.asarray(rows)
@@ -303,7 +303,7 @@ class Network:
         twin._bare = [layer.select(index) for layer in self._bare]
         twin.streams = [self.streams[i] if successor else copy.deepcopy(self.streams[i]) for i in index]
         twin._allocate(self._grad[: len(index)] if successor else None)
-        gather, where = self.backend.linalg.gather, self.backend.asarray(index[None], np.intp)
+        gather, where = self.backend.ops.gather, self.backend.asarray(index[None], np.intp)
         gather(self.theta, where, twin.theta[None])  # which takes no memory in between
         gather(self.state, where, twin.state[None])
         twin.release()  # its layers are copies, and hold this network's buffers
@@ -325,6 +325,7 @@ class Network:
         with np.errstate(all="ignore"):  # the weights may have diverged
             self.forward(self.backend.xp.zeros((1, 1, self.n_inputs), dtype=self.dtype))  # layers let go, too
 
+    @in_turn
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
         names = ("_bare", "n_inputs", "replicas", "backend", "dtype", "seeds", "link")
@@ -340,10 +341,9 @@ class Network:
 
     def describe(self) -> str:
         """A table: layer, output width, parameters."""
-        lines = [f"{'layer':<44}{'outputs':>9}{'parameters':>12}"]
-        for layer in self.layers:
-            lines.append(f"{layer!r:<44}{layer.n_outputs:>9}{sum(s.size for s in layer.parameters()):>12,}")
-        return "\n".join([*lines, f"{'total':<44}{'':>9}{self.n_parameters:>12,}"])
+        return describe(self)
+
+    _repr_html_ = to_html
 
     def __repr__(self) -> str:
         where = f"backend={self.backend.full_name!r}, dtype={self.dtype.name!r}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...datasets.labels import Labels
-from ...errors import DataError
+from ...errors import DataError, listed, printable
 
 MOST_CLASSES = 1000
 """Up to so many, a confusion matrix is counted."""
@@ -47,7 +47,7 @@ class Score:
             found = Labels(range(len(self._known.names))).find(values)
         if (found < 0).any():
             value = values[int(np.argmax(found < 0))]
-            names = _some(self._known.names)
+            names = listed(self._known.names)
             raise DataError(f"{source}: expected a class of the model ({names}), got {str(value)[:40]!r}")
         return found[inverse]
 
@@ -80,7 +80,7 @@ class Score:
         """The confusion matrix for people: a row per right class, a column per predicted one."""
         if self.confusion is None or not self.confusion.any() or len(self.confusion) > 25:
             return ""
-        names = [str(name)[:12] for name in self._known.names]
+        names = [printable(name)[:12] for name in self._known.names]
         width = max(6, *map(len, names), len(str(self.confusion.max()))) + 1
         lines = [" " * width + "".join(f"{name:>{width}}" for name in names)]
         lines += [
@@ -88,8 +88,3 @@ class Score:
             for name, row in zip(names, self.confusion.tolist(), strict=True)
         ]
         return "rows: right, columns: predicted\n" + "\n".join(lines)
-
-
-def _some(names: Any) -> str:
-    names = list(map(str, names))
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

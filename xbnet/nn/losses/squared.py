@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .base import Loss
 
 
@@ -16,14 +18,20 @@ class MeanSquaredError(Loss):
     def tapeable(self) -> bool:
         return type(self) is MeanSquaredError
 
+    def spread(self, targets: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        """The variance of the targets, a mean over outputs."""
+        targets = np.asarray(targets, float)
+        mean = np.average(targets, axis=0, weights=sample_weight)
+        return float(np.average(np.square(targets - mean), axis=0, weights=sample_weight).mean())
+
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
-        xp, linalg = self.xp, self.linalg
+        xp, ops = self.xp, self.ops
         difference = xp.subtract(logits, self._target_rows(labels), out=self.e)
         if dlogits is not None:
             xp.multiply(difference, 2 / self.n_outputs, out=dlogits)
         xp.multiply(difference, difference, out=self.work0)
-        linalg.row_sum(self.work0, self.s)
+        ops.row_sum(self.work0, self.s)
         xp.multiply(self.s, 1 / self.n_outputs, out=self.values_column)
         if self.task == "classification":
-            linalg.row_max(logits, self.m, self.predicted, self._index)
+            ops.row_max(logits, self.m, self.predicted, self._index)
             self._count_hits(labels)
