@@ -138,14 +138,13 @@ def _from_table(
     assert found is not None
     if missing == "refuse":
         _refuse_missing(table, frame)
-    labels = found.y if found.task == "classification" else None
-    rows = split_rows(table.name, len(frame.x), labels, val, test, rng=rng)
-    whole = len(rows) == 1
-    schema, places = Schema.of_frame(
-        frame, None if whole else rows["train"], [*forced["numeric"], *forced["categorical"]]
-    )
+    rows: dict[str, Any] = {"train": None}  # all
+    if val is not None or test is not None:
+        labels = found.y if found.task == "classification" else None
+        rows = split_rows(table.name, len(frame.x), labels, val, test, rng=rng)
+    schema, places = Schema.of_frame(frame, rows["train"], [*forced["numeric"], *forced["categorical"]])
     parts = {
-        field: Part(schema.encode_frame(frame, places, None if whole else taken), found.y if whole else found.y[taken])
+        field: Part(schema.encode_frame(frame, places, taken), found.y if taken is None else found.y[taken])
         for field, taken in rows.items()
     }
     del frame

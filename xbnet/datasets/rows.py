@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, say
 from .columns import Column
+from .formats.arrays import read_npz_rows
 from .frame import find_column, names_of
 from .labels import NUMBER
 from .load import load_dataset
@@ -228,11 +229,9 @@ def _check_finite(source: Any, x: np.ndarray, first: int) -> None:
 
 def _parts(source: Any, n_inputs: int, part: str | None, schema: Schema | None) -> Iterator[Chunk]:
     """The rows of a part of an .npz file, which may lack y or some classes, or of a data set."""
-    if Path(source).suffix.lower() == ".npz":
-        from .formats.arrays import read_pairs
-
-        parts, _ = read_pairs(Path(source))
-        names = None
+    path = Path(source).expanduser()
+    if path.suffix.lower() == ".npz" and path.is_file():
+        parts, names = read_npz_rows(path), None
     else:
         data = load_dataset(source)
         parts = {field: (found.x, found.y) for field, found in data.parts()}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError
-from .checks import Array, row_slices
+from .checks import Array
 from .columns import Column, expect
 from .frame import Frame, names_of, numbers_of, read_frame
 from .learning import learn_columns, remap
@@ -18,6 +18,9 @@ from .standardizer import Standardizer
 from .tables import Table, open_table
 from .tables.values import Words, words_of
 from .target import Target
+
+ENCODED_ROWS = 1 << 13
+"""So many values of a column become inputs at a time: so this takes no memory to speak of."""
 
 
 @dataclass(frozen=True)
@@ -206,12 +209,14 @@ class Schema:
         n = len(frame.x) if rows is None else len(rows)
         same = list(places) == list(range(frame.x.shape[1])) and self.n_inputs == len(places)
         x = np.empty((n, self.n_inputs)) if not same else frame.x if rows is None else frame.x[rows]
-        for part in row_slices(x):
-            raw = frame.x[part] if rows is None else frame.x[rows[part]]
-            at = 0
-            for column, place in zip(self.columns, places, strict=True):
-                column.expand(remap(column, frame.columns[place], raw[:, place]), x[part, at : at + column.width])
-                at += column.width
+        at = 0
+        for column, place in zip(self.columns, places, strict=True):
+            found, columns = frame.columns[place], slice(at, at + column.width)
+            for start in range(0, n, ENCODED_ROWS):
+                part = slice(start, start + ENCODED_ROWS)
+                raw = frame.x[part, place] if rows is None else frame.x[rows[part], place]
+                column.expand(remap(column, found, raw), x[part, columns])
+            at += column.width
         return x
 
     def _encode_arrays(self, arrays: Mapping[str, Any]) -> Array:

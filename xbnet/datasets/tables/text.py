@@ -16,9 +16,11 @@ from ..stream import ALWAYS_ALLOWED, check_unpacked
 from .source import Table, check_columns, need_pyarrow
 
 DELIMITERS = ",;\t|"
-HEAD_BYTES = 1 << 18
-BLOCK_BYTES = 1 << 22
-"""About so much of a table is in memory at a time."""
+HEAD_BYTES = 1 << 15
+BATCH_BYTES = 1 << 22
+"""About so much of a table becomes numbers at a time; of a small one less."""
+BLOCK_BYTES = 1 << 18
+"""pyarrow reads 32 blocks of so many bytes ahead; of a small file smaller ones."""
 
 
 class TextTable(Table):
@@ -49,7 +51,10 @@ class TextTable(Table):
         first = _first_row(self.name, text, self._delimiter)
         self.decimals = decimal or ("." if self._delimiter == "," else ".,")
         self._width = len(first)
-        self._block = max(BLOCK_BYTES, 8 * max(map(len, head.splitlines()), default=0))
+        size = BATCH_BYTES if self._path is None else self._path.stat().st_size // 4
+        longest = max(map(len, head.splitlines()), default=0)
+        self._block = max(min(size // 64, BLOCK_BYTES), 1 << 14, 64 * longest)
+        self._batch = min(size, BATCH_BYTES)
         names = [name.strip() for name in first] if header else [str(i) for i in range(len(first))]
         if not any(names):
             raise DataError(f"{self.name}: expected a header with the names of the columns in the first line, got none")
@@ -91,8 +96,8 @@ class TextTable(Table):
                     ),
                 )
                 last = ""
-                for batch in reader:
-                    if skip and batch.num_rows:
+                for batch in _joined(reader, self._batch):
+                    if skip:
                         batch, skip = batch.slice(1), False
                     if batch.num_rows:
                         last = batch.column(len(wanted))[-1].as_py()
@@ -132,15 +137,15 @@ class TextTable(Table):
             if sys.stdin is None:
                 raise DataError("-: expected a CSV table on stdin, but stdin is closed")
             stream = getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode())
-            head = stream.read(HEAD_BYTES)
+            head = _read_head(stream, stream.read(HEAD_BYTES))
             self._stdin = (head, stream)
         else:
-            head = open_head(self._path, expected, HEAD_BYTES)
+            head = open_head(self._path, expected)
             self._packed = head.startswith(b"\x1f\x8b")
             if self._packed:
                 self._check_packed()
-                with self._open() as file:
-                    head = file.read(HEAD_BYTES)
+            with self._open() as file:
+                head = _read_head(file, file.read(HEAD_BYTES))
         if not head:
             raise DataError(f"{self.name}: the file is empty; expected {expected}; copy or download it again")
         what = looks_like(head[:512])
@@ -152,7 +157,7 @@ class TextTable(Table):
         try:
             return head.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            if error.start > len(head) - 4 and len(head) == HEAD_BYTES:  # in the middle of a character
+            if error.start > len(head) - 4 and len(head) >= HEAD_BYTES:  # in the middle of a character
                 return head[: error.start].decode("utf-8-sig")
             raise self._not_utf8(head, error.start) from None
 
@@ -226,6 +231,22 @@ class TextTable(Table):
         return DataError(f"{self.name}: expected a CSV table, got one that can't be parsed ({reason})")
 
 
+def _joined(batches: Any, size: int) -> Iterator[Any]:
+    """Batches of about `size` bytes or more, of smaller ones: what is done for each batch takes its time."""
+    import pyarrow as pa
+
+    held: list[Any] = []
+    total = 0
+    for batch in batches:
+        held.append(batch)
+        total += batch.nbytes
+        if total >= size:
+            yield from pa.Table.from_batches(held).combine_chunks().to_batches()
+            held, total = [], 0
+    if held:
+        yield from pa.Table.from_batches(held).combine_chunks().to_batches()
+
+
 class _Joined(io.RawIOBase):
     """Bytes that were read, and then the rest of their stream."""
 
@@ -240,6 +261,16 @@ class _Joined(io.RawIOBase):
         self._head = self._head[len(piece) :]
         buffer[: len(piece)] = piece
         return len(piece)
+
+
+def _read_head(stream: IO[bytes], head: bytes) -> bytes:
+    """The first bytes of a stream, with the whole of the first line."""
+    while b"\n" not in head and b"\r" not in head:
+        more = stream.read(len(head))
+        if not more:
+            break
+        head += more
+    return head
 
 
 def _delimiter(text: str) -> str:

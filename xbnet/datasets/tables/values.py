@@ -6,6 +6,7 @@ NaN for a missing value, words as `Words`. pyarrow is imported where it is neede
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ class Words(NamedTuple):
     """Each once."""
 
 
+@lru_cache(maxsize=256)
 def kind_of(kind: Any) -> str | None:
     """What a column of Arrow's type `kind` holds: "text", "number", "boolean", "date", "empty", or none of these."""
     from pyarrow import types
@@ -120,9 +122,8 @@ def _plain(column: Any) -> Any:
     """One array, not in chunks nor by a dictionary."""
     import pyarrow as pa
 
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-        column = column.chunk(0) if isinstance(column, pa.ChunkedArray) and column.num_chunks == 1 else column
+    if column.type == pa.string():
+        return column
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if getattr(pa.types, "is_string_view", lambda kind: False)(column.type):
