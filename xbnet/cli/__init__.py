@@ -9,11 +9,12 @@ A verb's module has `add_arguments(parser)` and `run(args) -> exit code`.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
-from ..errors import ConfigError, XbnetError, unknown_name
+from ..errors import ConfigError, XbnetError, printable, reason, unknown_name
+from .output import guarded_logs, guarded_output, lost_output
 from .parser import Parser, expand_config, name_data
 
 VERBS = {
@@ -32,24 +33,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with the arguments `argv`, by default the process's; the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        argv = name_data(argv)
-        parser = build_parser(argv[0] if argv else None)
-        args = parser.parse_args(expand_config(argv, parser))
-        if args.completion:
-            return _print_completion(args.completion)
-        if args.version:
-            return _print_version()
-        if args.verb is None:
-            parser.print_help(sys.stderr)
-            return 2
-        return importlib.import_module(f".{args.verb}", __name__).run(args)
+        with guarded_output():
+            return _run(argv)
     except XbnetError as error:
         return _complain(error, error.exit_code)
     except KeyboardInterrupt as interrupt:
         return _complain(str(interrupt) or "interrupted", 130)
-    except BrokenPipeError:  # the reader of stdout has gone, as in `xbnet info | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except MemoryError as error:
+        return _complain(
+            f"there is too little memory for this ({reason(error)}); take smaller data or a smaller "
+            "network, or fewer replicas",
+            1,
+        )
+    except OSError as error:
+        code = lost_output(error)
+        if code is not None:
+            return code
+        return _complain(f"{error.filename or 'the system'}: {reason(error)}", 1)
+
+
+def _run(argv: list[str]) -> int:
+    argv = name_data(argv)
+    parser = build_parser(argv[0] if argv else None)
+    args = parser.parse_args(expand_config(argv, parser))
+    if args.completion:
+        return _print_completion(args.completion)
+    if args.version:
+        return _print_version()
+    if args.verb is None:
+        parser.print_help(sys.stderr)
+        return 2
+    with guarded_logs():
+        return importlib.import_module(f".{args.verb}", __name__).run(args)
 
 
 EVERY_VERB = "*"
@@ -87,5 +102,6 @@ def _print_version() -> int:
 
 
 def _complain(error: object, code: int) -> int:
-    print(f"xbnet: {error}", file=sys.stderr)
+    with suppress(OSError, ValueError, AttributeError):  # stderr may be full or closed as well
+        print(f"xbnet: {printable(error)}", file=sys.stderr)
     return code

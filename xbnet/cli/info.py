@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.backend import describe_backends
-from ..errors import DataError
+from ..errors import DataError, listed, printable
 from ..history import History, plain
 from ..io.models import Model, load_model
 
@@ -74,10 +73,11 @@ def show_model(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(about))
         return 0
-    print(f"{args.model}: written by xbnet {model.version}, {network.replicas} replica(s), {network.dtype.name}")
+    version = printable(model.version, 40)
+    print(f"{args.model}: written by xbnet {version}, {network.replicas} replica(s), {network.dtype.name}")
     print(network.describe())
-    print(f"link: {network.link}" + (f"; classes: {_some(model.classes)}" if model.classes else ""))
-    names = f": {_some(model.features)}" if model.features else ""
+    print(f"link: {network.link}" + (f"; classes: {listed(model.classes)}" if model.classes else ""))
+    names = f": {listed(model.features)}" if model.features else ""
     print(f"inputs: {network.n_inputs}, {'standardized first' if model.preparation else 'as they are'}{names}")
     if history is not None:
         figures = [f"{name} {_short(value)}" for name, value in brief(history).items()]
@@ -87,12 +87,8 @@ def show_model(args: argparse.Namespace) -> int:
 
 def _short(value: Any) -> str:
     if isinstance(value, list):
-        return f"[{_some([_short(one) for one in value])}]"
+        return f"[{listed([_short(one) for one in value])}]"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _some(names: Sequence[Any]) -> str:
-    return ", ".join(map(str, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _load(name: str) -> Model:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
+from ...errors import DataError, listed, printable
 
 MOST_CLASSES = 1000
 """Up to so many, a confusion matrix is counted."""
@@ -47,7 +47,7 @@ class Score:
             found = [known.get(value, -1) for value in values]
         if -1 in found:
             value = values[found.index(-1)]
-            raise DataError(f"{source}: expected a class of the model ({_some(self._index)}), got {str(value)[:40]!r}")
+            raise DataError(f"{source}: expected a class of the model ({listed(self._index)}), got {str(value)[:40]!r}")
         return np.asarray(found)[inverse]
 
     def add_decisions(self, right: np.ndarray, decided: np.ndarray) -> None:
@@ -79,7 +79,7 @@ class Score:
         """The confusion matrix for people: a row per right class, a column per predicted one."""
         if self.confusion is None or not self.confusion.any() or len(self.confusion) > 25:
             return ""
-        names = [str(name)[:12] for name in self._index]
+        names = [printable(name)[:12] for name in self._index]
         width = max(6, *map(len, names), len(str(self.confusion.max()))) + 1
         lines = [" " * width + "".join(f"{name:>{width}}" for name in names)]
         lines += [
@@ -87,8 +87,3 @@ class Score:
             for name, row in zip(names, self.confusion.tolist(), strict=True)
         ]
         return "rows: right, columns: predicted\n" + "\n".join(lines)
-
-
-def _some(names: Any) -> str:
-    names = list(map(str, names))
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -41,12 +41,19 @@ def open_writer(out: str, form: str | None, columns: list[str]) -> Iterator[Writ
     if out == "-":
         if form not in ("csv", "jsonl"):
             raise ConfigError(f"--out -: expected csv or jsonl, for {form} needs a file, got --format {form}")
-        with FORMATS[form](sys.stdout.buffer, columns) as write:
+        with FORMATS[form](_Terminal() if sys.stdout.isatty() else sys.stdout.buffer, columns) as write:
             yield write
         sys.stdout.flush()
         return
     with replacing(out) as stream, FORMATS[form](stream, columns) as write:
         yield write
+
+
+class _Terminal:
+    """Where stdout is one, class names must not control it: lines go the way of all that is printed."""
+
+    def write(self, content: bytes) -> None:
+        sys.stdout.write(content.decode())
 
 
 class _Text:
