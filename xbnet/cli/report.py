@@ -18,7 +18,9 @@ from .parser import expand_config
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     parser.add_argument("run", metavar="RUN", help="the folder of `xbnet train --out`, or the model in it")
-    parser.add_argument("--data", metavar="FILE", help="other rows to judge by, with their target; by default the run's")
+    parser.add_argument(
+        "--data", metavar="FILE", help="other rows to judge by, with their target; by default the run's"
+    )
     parser.add_argument("--part", choices=["train", "val", "test"], help="by default the last that is there")
     parser.add_argument("--out", metavar="FILE.html", help="the page; by default report.html in the run's folder")
     parser.add_argument("--repeats", type=flags.count, default=5, metavar="N", help="permutations of a column; 0: none")

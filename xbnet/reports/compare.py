@@ -62,7 +62,9 @@ class Comparison:
         lines = [" " * 22 + "".join(f"{run:>{width}}" for run in self.runs)]
         for title, rows in (("settings", self.settings), ("figures", self.figures)):
             lines.append(title)
-            lines += [f"  {name:<20}" + "".join(f"{_short(v):>{width}}" for v in values) for name, values in rows.items()]
+            lines += [
+                f"  {name:<20}" + "".join(f"{_short(v):>{width}}" for v in values) for name, values in rows.items()
+            ]
         return "\n".join(lines)
 
 
@@ -100,7 +102,9 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
     figures = {key: values for key, values in figures.items() if any(v is not None for v in values)}
     picture = _curves(names, histories)
     page = Page("Runs compared: " + ", ".join(names))
-    page.section("Settings in which they differ", page.table(("setting", *names), _rows(differing)) if differing else "")
+    page.section(
+        "Settings in which they differ", page.table(("setting", *names), _rows(differing)) if differing else ""
+    )
     page.section("Figures", page.table(("figure", *names), _rows(figures)))
     page.section("Curves", page.picture(picture, "loss and accuracy of the runs by epoch"))
     return Comparison(names, differing, figures, picture, page)
@@ -136,7 +140,7 @@ def _short(value: Any) -> str:
         return f"{value:.5g}"
     if isinstance(value, list):
         return " ".join(map(_short, value[:6])) + (" ..." if len(value) > 6 else "")
-    return "-" if value is None else str(value)
+    return "(default)" if value is None else str(value)
 
 
 def _curves(names: Sequence[str], histories: Sequence[list[dict[str, Any]]]) -> Any:

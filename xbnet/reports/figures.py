@@ -87,7 +87,8 @@ def _per_class(
 ) -> tuple[Sequence[str], list[Sequence[Any]]]:
     parts = m.precision_recall_fscore_support(y, decided, labels=labels, zero_division=0)
     rows = [
-        (name, float(p), float(r), float(f), int(n)) for name, p, r, f, n in zip(classes, *map(list, parts), strict=True)
+        (name, float(p), float(r), float(f), int(n))
+        for name, p, r, f, n in zip(classes, *map(list, parts), strict=True)
     ]
     return ("class", "precision", "recall", "F1", "rows"), rows
 
@@ -147,7 +148,8 @@ def multilabel(proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Find
     found = Findings(figures, losses)
     parts = m.precision_recall_fscore_support(y, decided, zero_division=0)
     rows = [
-        (name, float(p), float(r), float(f), int(n)) for name, p, r, f, n in zip(classes, *map(list, parts), strict=True)
+        (name, float(p), float(r), float(f), int(n))
+        for name, p, r, f, n in zip(classes, *map(list, parts), strict=True)
     ]
     found.tables["Per class"] = (("class", "precision", "recall", "F1", "rows"), rows)
     return found
