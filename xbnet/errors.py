@@ -46,6 +46,10 @@ class DivergenceError(XbnetError, ArithmeticError):
     history: Any = None
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C came, and the text says how to go on; the command prints it and ends with exit code 130."""
+
+
 class GradientError(XbnetError, ArithmeticError):
     """A gradient or Jacobian test failed; `result` holds what it found."""
 

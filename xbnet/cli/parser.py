@@ -180,7 +180,7 @@ def _read(path: str, named: str) -> dict[str, Any]:
     import tomllib  # most commands go without
 
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors put a mark in front
     except OSError as error:
         raise DataError(f"{named}: can't be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -312,13 +312,13 @@ class XBClassifier(ClassifierMixin, XBEstimator):
 
     def predict_proba(self, X: Any) -> Any:
         """Probabilities (N, C); for multi-label targets each class's own."""
-        return back_to(self._probabilities(X, "predict_proba"), X)
+        return back_to(self._now()._probabilities(X, "predict_proba"), X)
 
     def predict_log_proba(self, X: Any) -> Any:
         """Logarithms of `predict_proba`."""
         with np.errstate(divide="ignore"):
-            return back_to(np.log(self._probabilities(X, "predict_log_proba")), X)
+            return back_to(np.log(self._now()._probabilities(X, "predict_log_proba")), X)
 
     def predict(self, X: Any) -> Any:
         """Classes (N,), or (N, C) of 0 and 1 for multi-label targets."""
-        return back_to(self._predict(X), X)
+        return back_to(self._now()._predict(X), X)

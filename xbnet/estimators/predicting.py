@@ -45,6 +45,12 @@ class Predicting(Settings):
     def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
         """What `score` gives."""
 
+    def _now(self) -> Any:
+        """The estimator as it is at this moment, whole: another thread may fit it anew meanwhile."""
+        now = object.__new__(type(self))
+        now.__dict__ = self.__dict__.copy()
+        return now
+
     def _run(self, run: str, X: Any, method: str) -> np.ndarray:
         """What the network's method `run` gives for X (N, I).
 

@@ -85,4 +85,4 @@ class XBRegressor(RegressorMixin, XBEstimator):
     def predict(self, X: Any) -> Any:
         """Values (N,) or (N, O), as y was; float32 for X of float32, else float64."""
         single = str(getattr(X, "dtype", "")).endswith("float32")
-        return back_to(self._predict(X).astype(np.float32 if single else np.float64, copy=False), X)
+        return back_to(self._now()._predict(X).astype(np.float32 if single else np.float64, copy=False), X)

@@ -92,11 +92,13 @@ def save(
     """
     if not isinstance(network, Network):
         raise ConfigError(f"save: expected a Network, got {type(network).__name__}")
-    tensors = {"theta": network.backend.to_host(network.theta), "state": network.backend.to_host(network.state)}
+    with network._lock:  # not in the middle of an epoch
+        tensors = {"theta": network.backend.to_host(network.theta).copy()}
+        tensors["state"] = network.backend.to_host(network.state).copy()
+        description = describe_network(network)
     if preparation is not None:
         _expect_number("mean per input, I", network.n_inputs, np.size(preparation.mean), "of preparation")
         tensors |= {"preparation.mean": preparation.mean, "preparation.scale": preparation.scale}
-    description = describe_network(network)
     if classes is not None:
         description["classes"] = _plain("save: classes", list(classes))
         _expect_number("class per output, C", network.n_outputs, len(description["classes"]), "classes")

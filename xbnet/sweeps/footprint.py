@@ -60,7 +60,7 @@ def footprint(trainer: Trainer) -> Footprint:
     leaving = theta * (4 + slots + 2 * work)
     batch = B * (network.n_inputs * network.dtype.itemsize + 16) + loss_bytes(network, B)
     touched = activations + theta * (2 + slots + 1)
-    steps = trainer.batches.steps * trainer.epochs
+    steps = trainer.batches.steps * trainer.recipe.epochs
     return Footprint(
         order=order,
         per_network=max(training + batch, leaving) + _plan_bytes(trainer) + SMALL,

@@ -15,7 +15,7 @@ from ..backends.blas import one_blas_thread
 from ..datasets import load_dataset
 from ..errors import ConfigError
 from ..parsing import is_whole, parse_bytes, whole
-from ..training.checks import check_data
+from ..training.samples import check_data
 from .board import show_progress
 from .build import Program, layer_keys, make_trainer, settings_for
 from .chunk import Outcome

@@ -117,7 +117,7 @@ class Graph:
                     raise
                 graph = self.stream.end_capture()
         except Exception as error:
-            if trainer.asked_execution == self.name:
+            if trainer.recipe.execution == self.name:
                 raise XbnetError(f"fit: the steps could not be captured ({error}); use execution='eager'") from error
             warnings.warn(f"the steps could not be captured ({error}); they are run one by one", stacklevel=2)
             trainer.optimizer.steps, self.name = taken, "eager"
