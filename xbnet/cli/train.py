@@ -135,7 +135,7 @@ def keep(
     write_text(folder / "config.toml", config_text(args))
     write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
     history.to_jsonl(folder / "history.jsonl")
-    about: dict[str, Any] = {"classes": data.classes, "preparation": data.preparation, "features": data.features}
+    about: dict[str, Any] = {"classes": data.classes, "preparation": data.standardizer, "features": data.features}
     save(network, folder / "model.safetensors", history=history, **about)
     save_figure(learning_curves(history), folder / "curves.png")
     if data.n_inputs == 2 and data.task == "classification":

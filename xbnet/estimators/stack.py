@@ -90,7 +90,7 @@ def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None) -> None:
     buckets: dict[Any, list[int]] = {}
     for i, task in enumerate(tasks):
         buckets.setdefault(bucket(task), []).append(i)
-    on_cpu = get_backend(tasks[0].estimator.backend).name == "numpy"
+    on_cpu = get_backend(tasks[0].estimator.backend).on_host
     threads = (cores() if on_cpu else 1) if n_jobs is None else max(1, n_jobs if n_jobs > 0 else cores() + 1 + n_jobs)
     share = max(1, -(-len(tasks) // threads))
     chunks: list[list[int]] = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,22 @@ from .batches import InOrder
 from .samples import Samples, check_weights
 from .streaming import place
 
+FINITE_AT_ONCE = 1 << 14
+"""Weights of all replicas together that are asked at once whether they are finite."""
+
 
 def means(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Loss and accuracy (R,) from sums (S, R, 3) of w * value, w * hit, w; NaN where all weights are 0."""
     total = sums.sum(axis=0)
     return total[:, 0] / total[:, 2], total[:, 1] / total[:, 2]
+
+
+def not_finite(theta: Any) -> Any:
+    """(R,) NaN where some of a replica's weights are not finite, else 0; some columns at a time, to save memory."""
+    # 0 times infinity is NaN. For `isfinite` and `all` CuPy would compile a kernel from headers of CUDA's toolkit.
+    width = max(1, FINITE_AT_ONCE // len(theta))
+    parts = [(theta[:, i : i + width] * 0.0).sum(axis=1) for i in range(0, max(1, theta.shape[1]), width)]
+    return reduce(operator.add, parts)
 
 
 def spreads(loss: Loss, samples: Samples, replicas: int) -> dict[str, np.ndarray]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import operator
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
 
-from ..history import MORE_IS_BETTER, PER_REPLICA, History, divergence
+from ..history import PER_REPLICA, History, divergence
 from ..nn.buffers import cut
 from ..nn.losses import Loss
 from ..nn.network import Network
@@ -22,18 +20,17 @@ from ..replicas import replica_seeds, replica_values, shared_streams
 from .augmentation import get_flips
 from .batches import Batch, InOrder, Shuffled
 from .best import Kept
-from .evaluation import means, spreads, sum_batches
+from .evaluation import means, not_finite, spreads, sum_batches
 from .execution import get_execution
 from .recipe import SCORE, Recipe
 from .samples import Samples
 from .state import State, Weights, check_generators, restore_generators, states_of
 from .step import Steps
-from .streaming import place
+from .stopping import Stopping
+from .streaming import place_samples
 
 RATES_AHEAD = 512
 """Learning rates of all replicas together that are planned at once where they stay as they are."""
-FINITE_AT_ONCE = 1 << 14
-"""Weights of all replicas together that are asked at once whether they are finite."""
 
 
 class Trainer:
@@ -81,7 +78,7 @@ class Trainer:
         self.schedule = get_schedule(recipe.schedule).bind(R)
         self.strategy = get_strategy(recipe.strategy)
         self.flips = get_flips(recipe.flip, samples)
-        self.train, self.val = self._place(samples)
+        self.train, self.val = place_samples(network, samples, self.recipe.device_memory)
         self.monitor, self.batch_size = str(self.recipe.monitor), int(self.recipe.batch_size or 0)  # `check` set both
         self._spread = spreads(loss, samples, R)
         seeds = network.seeds if rng is None else replica_seeds(rng, R)
@@ -90,23 +87,10 @@ class Trainer:
         self.rows = np.arange(R)
         self.live = network
         self.optimizer = optimizer.bind(network)
-        self.best = np.full(R, np.inf)
-        self.waited = np.zeros(R, dtype=int)
+        self.stopping = Stopping(self.recipe, R)
         self._bind()
         self.kept = Kept(network)
         network.link = self.loss.link
-
-    def _place(self, samples: Samples) -> tuple[Any, Any]:
-        """The samples to train on, and those to validate on or None, where the network's arrays lie."""
-        parts = [(samples.train.x, samples.train.y, samples.sample_weight)]
-        if samples.train_rows is None and samples.val is not None:
-            parts.append((samples.val.x, samples.val.y, samples.val_weight))
-        backend, dtype = self.network.backend, self.network.dtype
-        train, *rest = place("fit", backend, dtype, parts, self.recipe.device_memory)
-        if samples.train_rows is None:
-            return train, rest[0] if rest else None
-        val = None if samples.val_rows is None else train.weighted(samples.val_weight).subsets(samples.val_rows)
-        return train.subsets(samples.train_rows), val
 
     def _bind(self) -> None:
         """Everything that depends on which replicas are alive."""
@@ -210,7 +194,7 @@ class Trainer:
             sum_batches(live, self.loss, self.validation, device["validated"], keep)
         if self.penalty.active:
             xp.copyto(device["cost"], self.penalty.value(self.train.n))
-        xp.copyto(device["not_finite"], self._not_finite())
+        xp.copyto(device["not_finite"], not_finite(live.theta))
         told = cut(live.backend.to_host(self._told).astype(float), self._shapes)
         cost, sums = told["cost"][:, 0], told["sums"][..., 0]
         loss, accuracy = means(sums)
@@ -235,28 +219,15 @@ class Trainer:
     def _judge(self, figures: dict[str, np.ndarray], sums: np.ndarray, finite: np.ndarray) -> np.ndarray:
         """Keep the weights worth keeping; which replicas (R,) have diverged or lost their patience, and leave."""
         good = np.isfinite(sums[:, :, 0]).all(axis=0) & finite
-        metric = figures[self.monitor]
-        sign = -1 if self.monitor.endswith((*MORE_IS_BETTER, SCORE)) else 1
-        score = np.where(np.isfinite(metric), sign * metric, np.inf)
-        better = good & (score < self.best)
-        self.waited = np.where(better & (score <= self.best - self.recipe.tol), 0, self.waited + 1)
-        self.best[better] = score[better]
+        loss = self.stopping.loss(figures[self.monitor], good)
+        better = self.stopping.better(loss)
         self.history.best_epoch[self.rows[better]] = len(self.history)
         self.kept.keep(self.live, self.rows, better if self.recipe.keep_best else good)
-        self.schedule.update(np.where(good, score, np.inf))
-        patience = np.inf if self.recipe.patience is None else self.recipe.patience
-        leaving = ~good | (self.waited >= patience)
+        self.schedule.update(loss)
+        leaving = ~good | self.stopping.over
         for i in np.flatnonzero(leaving):
             self.history.status[self.rows[i]] = "stopped" if good[i] else "diverged"
         return leaving
-
-    def _not_finite(self) -> Any:
-        """(R,) NaN where some of a replica's weights are not finite, else 0; some columns at a time, to save memory."""
-        # 0 times infinity is NaN. For `isfinite` and `all` CuPy would compile a kernel from headers of CUDA's toolkit.
-        theta = self.live.theta
-        width = max(1, FINITE_AT_ONCE // len(theta))
-        parts = [(theta[:, i : i + width] * 0.0).sum(axis=1) for i in range(0, max(1, theta.shape[1]), width)]
-        return reduce(operator.add, parts)
 
     def _narrow(self, stay: np.ndarray) -> None:
         """Go on with the live replicas `stay` only; the others' kept weights are in the user's network."""
@@ -274,7 +245,7 @@ class Trainer:
         self.schedule = self.schedule.select(stay)
         self.shuffles = [self.shuffles[i] for i in stay]
         self.train, self.val = self.train.select(stay), None if self.val is None else self.val.select(stay)
-        self.best, self.waited = self.best[stay], self.waited[stay]
+        self.stopping.select(stay)
         self._bind()
 
     def stop(self) -> None:
@@ -317,8 +288,8 @@ class Trainer:
             slots={slot: np.array(to_host(self.optimizer.state[slot])) for slot in self.optimizer.slots},
             steps=self.optimizer.steps,
             schedule={k: np.broadcast_to(np.asarray(v, float), n).copy() for k, v in self.schedule.state().items()},
-            best=self.best,
-            waited=self.waited,
+            best=self.stopping.best.copy(),
+            waited=self.stopping.waited.copy(),
             orders=states_of(self.shuffles),
             streams=states_of(network.streams),
         )
@@ -341,6 +312,6 @@ class Trainer:
         for slot, array in state.slots.items():
             self.optimizer.state[slot][...] = asarray(array)
         self.optimizer.steps = state.steps
-        self.best, self.waited = state.best.copy(), state.waited.copy()
+        self.stopping.best, self.stopping.waited = state.best.copy(), state.waited.copy()
         self.schedule.restore(state.schedule)
         restore_generators(self.shuffles, state.orders)

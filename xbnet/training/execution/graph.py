@@ -48,7 +48,7 @@ class Graph:
     def why_not(trainer: Any) -> str | None:
         """The reason why this trainer can't be served, or None."""
         live = trainer.live
-        if not hasattr(live.backend.xp, "cuda"):
+        if not live.backend.cuda:
             return f"backend {live.backend.name!r} captures no graphs"
         if not live.backend.ops.capturable:
             return "the backend's products can't be captured"
