@@ -6,8 +6,13 @@ import argparse
 import json
 from pathlib import Path
 
-from ..datasets import Dataset
-from ..errors import ConfigError
+import numpy as np
+
+from ..datasets.labels import Labels
+from ..datasets.rows import open_rows
+from ..datasets.sniff import printable
+from ..datasets.tables import is_table_file
+from ..errors import ConfigError, DataError
 from ..files import keep_input
 from ..io.models import Model, file_of, load_model
 from ..reports import report
@@ -34,8 +39,9 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out) if args.out else path.parent / "report.html"
     keep_input(str(out), path, args.data)
     model = load_model(path)
-    data = data_of(args, config, model)
-    settings = config.read_text(encoding="utf-8") if config.exists() else None
+    run_args = train_args(config)
+    data = flags.data_from(run_args) if args.data is None else rows_of(args, model, run_args.target)
+    settings = config.read_text(encoding="utf-8")
     found = report(
         model,
         data,
@@ -56,13 +62,34 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def data_of(args: argparse.Namespace, config: Path, model: Model) -> Dataset:
-    """The run's own data set, or that of --data, prepared as the model's was."""
+def train_args(config: Path) -> argparse.Namespace:
+    """The flags of the run."""
     from . import build_parser
 
     if not config.exists():
         raise ConfigError(f"{config}: not found; report reads there what the model was trained on and how")
     parser = build_parser("train")
-    more = ["--data", args.data, "--val", "0", "--test", "0"] if args.data else []
-    words = expand_config(["train", "--config", str(config), *more], parser)
-    return flags.data_from(parser.parse_args(words))
+    return parser.parse_args(expand_config(["train", "--config", str(config)], parser))
+
+
+def rows_of(args: argparse.Namespace, model: Model, target: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of --data, prepared, and what is right, as the network has it."""
+    names = list(model.schema.target.names) if model.schema and model.schema.target else target
+    tables = is_table_file(args.data) or Path(args.data).suffix.lower() == ".npy"
+    chunks = list(
+        open_rows(args.data, model.network.n_inputs, names if tables else None, args.part, model.features, model.schema)
+    )
+    if not chunks or any(chunk.y is None for chunk in chunks):
+        raise DataError(f"{args.data}: expected rows with what is right, got none")
+    x, y = (np.concatenate([chunk[i] for chunk in chunks]) for i in (0, 1))
+    x = x if model.preparation is None else model.preparation(x)
+    if model.network.link in ("identity", "multilabel"):
+        return x, y.astype(float).reshape(len(x), -1)
+    known = Labels(model.classes or range(model.network.n_outputs))
+    labels = known.find(y)
+    if (labels < 0).any():
+        raise DataError(
+            f"{args.data}: expected a class of the model ({', '.join(known.names[:10])}), "
+            f"got {printable(str(y[labels < 0][0]))!r}"
+        )
+    return x, labels

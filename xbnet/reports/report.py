@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..datasets import Dataset
+from ..datasets.schema import Schema
 from ..errors import ConfigError, DataError
 from ..files import write_text
 from ..history import History
 from ..io.models import Model, load_model
-from .figures import Findings, classification, multilabel, plain_text, regression
+from .figures import Findings, classification, multilabel, regression
 from .importance import MOST_COLUMNS, MOST_ROWS, importance_figure, importance_table, permutation_importance
 from .page import Page
 
@@ -66,7 +67,7 @@ class Report:
 
 def report(
     model: str | Path | Model,
-    data: Dataset,
+    data: Dataset | tuple[np.ndarray, np.ndarray],
     *,
     part: str | None = None,
     settings: str | None = None,
@@ -82,9 +83,10 @@ def report(
     model
         A `Model`, or the file or run folder to load one from.
     data
-        Prepared as the model was trained: ``load_dataset`` with the same flags, or `Dataset` with the model's schema.
+        Prepared as the model was trained: ``load_dataset`` with the same settings; or a pair of inputs (N, I), prepared,
+        and targets: labels (N,) in [0, C), (N, C) of 0 and 1, or values (N, O).
     part
-        "train", "val" or "test"; by default the last of them that is there.
+        "train", "val" or "test" of a data set; by default the last of them that is there.
     settings
         Text to show as the settings of the run.
     importance
@@ -118,20 +120,22 @@ def report(
     ['ROC AUC', 'accuracy', 'average precision', 'balanced accuracy', 'log loss']
     """
     model = model if isinstance(model, Model) else load_model(model)
-    name, x, y = _part_of(data, part, model)
-    classes = [str(c) for c in model.classes or data.classes or range(model.network.n_outputs)]
-    targets = _targets_of(data, model)
-    judge = _judge(model, classes, targets)
+    dataset = data if isinstance(data, Dataset) else None
+    name, x, y = ("", *data) if not isinstance(data, Dataset) else _part_of(data, part, model)
+    known = model.classes or (dataset.classes if dataset else None) or range(model.network.n_outputs)
+    classes = [str(c) for c in known]
+    judge = _judge(model, classes, _targets_of(dataset, model))
     found = judge(x, y)
-    page = Page(title or f"{Path(data.name).name}: how good is the model?")
-    page.parts.append(page.text(f"{len(x):,} rows of the {name} part, {model.network.n_inputs} inputs."))
+    page = Page(title or (f"{Path(dataset.name).name}: " if dataset else "") + "how good is the model?")
+    of = f" of the {name} part" if name else ""
+    page.parts.append(page.text(f"{len(x):,} rows{of}, {model.network.n_inputs} inputs."))
     page.parts.append(page.figures(found.figures))
     _show_history(page, model.history)
     for heading, picture in found.pictures.items():
         page.section(heading, page.picture(picture, heading))
     for heading, (head, rows) in found.tables.items():
         page.section(heading, page.table(head, rows))
-    columns = columns_of(data, model)
+    columns = columns_of(dataset, model)
     costs = {}
     if importance and len(columns) <= MOST_COLUMNS and len(x) > 1:
         costs = _importance(judge, found, x, y, columns, repeats, rng)
@@ -139,8 +143,8 @@ def report(
         picture = importance_figure(costs, kind)
         page.section("Which columns matter", page.picture(picture, "importance"), importance_table(costs))
     worst = np.argsort(-found.losses, kind="stable")[:WORST]
-    page.section("The rows it is most wrong about", _worst_rows(page, model, data, x, y, worst, found, classes))
-    page.section("Data", page.text(repr(data)))
+    page.section("The rows it is most wrong about", _worst_rows(page, model, dataset, x, y, worst, found, classes))
+    page.section("Data", page.text(repr(dataset)) if dataset else "")
     page.section("Network", page.code(model.network.describe()))
     if settings:
         page.section("Settings", page.code(settings))
@@ -158,9 +162,13 @@ def _part_of(data: Dataset, part: str | None, model: Model) -> tuple[str, np.nda
     return name, parts[name].x, parts[name].y
 
 
-def _targets_of(data: Dataset, model: Model) -> list[str]:
+def _schema_of(data: Dataset | None, model: Model) -> Schema | None:
+    return model.schema if data is None or data.schema is None else data.schema
+
+
+def _targets_of(data: Dataset | None, model: Model) -> list[str]:
     """Names of a regression's targets."""
-    schema = data.schema or model.schema
+    schema = _schema_of(data, model)
     if schema is not None and schema.target is not None:
         return list(schema.target.names)
     n = model.network.n_outputs
@@ -207,11 +215,17 @@ def _importance(
     return permutation_importance(score, x[rows], columns, repeats=repeats, rng=rng)
 
 
-def columns_of(data: Dataset, model: Model) -> dict[str, Sequence[int]]:
+def _inputs_of(data: Dataset | None, model: Model) -> list[str]:
+    """Names of the inputs (I,)."""
+    names = (data.features if data else None) or model.features
+    return list(names or (f"x{i}" for i in range(model.network.n_inputs)))
+
+
+def columns_of(data: Dataset | None, model: Model) -> dict[str, Sequence[int]]:
     """Name of each column of the table -> the inputs that it became."""
-    schema = data.schema or model.schema
+    schema = _schema_of(data, model)
     if schema is None:
-        names = data.features or model.features or [f"x{i}" for i in range(data.n_inputs)]
+        names = _inputs_of(data, model)
         return {name: [i] for i, name in enumerate(names)}
     starts = np.cumsum([0, *(column.width for column in schema.columns)])
     return {c.name: range(a, a + c.width) for c, a in zip(schema.columns, starts[:-1].tolist(), strict=True)}
@@ -227,7 +241,7 @@ def _show_history(page: Page, history: History | None) -> None:
 def _worst_rows(
     page: Page,
     model: Model,
-    data: Dataset,
+    data: Dataset | None,
     x: np.ndarray,
     y: np.ndarray,
     worst: np.ndarray,
@@ -236,7 +250,7 @@ def _worst_rows(
 ) -> str:
     """A table of the rows: what is right, what was predicted, and the first inputs, standardized as they are."""
     values = model.outputs(x[worst]).astype(float)
-    names = list(data.features or [f"x{i}" for i in range(x.shape[1])])[:MOST_SHOWN_COLUMNS]
+    names = _inputs_of(data, model)[:MOST_SHOWN_COLUMNS]
     rows = []
     for row, value in zip(worst, values, strict=True):
         if model.network.link == "identity":
@@ -248,6 +262,3 @@ def _worst_rows(
             right, said = classes[int(y[row])], f"{classes[int(value.argmax())]} ({value.max():.0%})"
         rows.append((int(row), right, said, float(found.losses[row]), *map(float, x[row, : len(names)])))
     return page.table(("row", "right", "predicted", "loss", *names), rows)
-
-
-__all__ = ["Report", "columns_of", "plain_text", "report"]
