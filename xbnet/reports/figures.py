@@ -16,6 +16,8 @@ MOST_CLASSES = 20
 MOST_CURVES = 8
 """Classes that get a line of their own among ROC and precision-recall curves: the most frequent ones."""
 
+PER_CLASS = ("class", "precision", "recall", "F1", "rows")
+
 
 @dataclass
 class Findings:
@@ -86,11 +88,13 @@ def _per_class(
     m: Any, decided: np.ndarray, y: np.ndarray, labels: np.ndarray, classes: Sequence[str]
 ) -> tuple[Sequence[str], list[Sequence[Any]]]:
     parts = m.precision_recall_fscore_support(y, decided, labels=labels, zero_division=0)
-    rows = [
-        (name, float(p), float(r), float(f), int(n))
-        for name, p, r, f, n in zip(classes, *map(list, parts), strict=True)
-    ]
-    return ("class", "precision", "recall", "F1", "rows"), rows
+    return PER_CLASS, _rows_of(parts, classes)
+
+
+def _rows_of(parts: Any, classes: Sequence[str]) -> list[Sequence[Any]]:
+    """A row per class, of scikit-learn's four arrays."""
+    columns = [np.asarray(part).tolist() for part in parts]
+    return [list(row) for row in zip(classes, *columns, strict=True)]
 
 
 def _confusion(m: Any, decided: np.ndarray, y: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Any:
@@ -147,11 +151,7 @@ def multilabel(proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Find
     }
     found = Findings(figures, losses)
     parts = m.precision_recall_fscore_support(y, decided, zero_division=0)
-    rows = [
-        (name, float(p), float(r), float(f), int(n))
-        for name, p, r, f, n in zip(classes, *map(list, parts), strict=True)
-    ]
-    found.tables["Per class"] = (("class", "precision", "recall", "F1", "rows"), rows)
+    found.tables["Per class"] = PER_CLASS, _rows_of(parts, classes)
     return found
 
 

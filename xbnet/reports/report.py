@@ -83,7 +83,7 @@ def report(
     model
         A `Model`, or the file or run folder to load one from.
     data
-        Prepared as the model was trained: ``load_dataset`` with the same settings; or a pair of inputs (N, I), prepared,
+        Prepared as the model was trained: ``load_dataset`` with the same settings; or a pair of prepared inputs (N, I)
         and targets: labels (N,) in [0, C), (N, C) of 0 and 1, or values (N, O).
     part
         "train", "val" or "test" of a data set; by default the last of them that is there.
