@@ -58,7 +58,7 @@ def test_several_labels():
 
 def test_a_regression_of_two_targets():
     y = np.array([[1.0, 10], [2, 20], [3, 30]])
-    values = y + [[0.0, 1], [0, -1], [0, 2]]
+    values = y + np.array([[0.0, 1], [0, -1], [0, 2]])
     found = regression(values, y, ["price", "$cost"])
     assert found.figures["R2 of price"] == 1.0
     assert found.figures["RMSE of $cost"] == pytest.approx(np.sqrt(2))

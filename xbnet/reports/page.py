@@ -16,7 +16,8 @@ td, th { text-align: right; padding: 3px 12px; } td:first-child, th:first-child 
 .figures { display: flex; flex-wrap: wrap; gap: 1rem; } .figures div { background: #f3f6f9; border-radius: 6px;
 padding: 0.6rem 1rem; } .figures b { display: block; font-size: 1.3rem; } img { max-width: 100%; }
 pre { background: #f6f6f6; padding: 0.8rem; overflow-x: auto; font-size: 0.85rem; } .scroll { overflow-x: auto; }
-@media (prefers-color-scheme: dark) { body { background: #16181c; color: #ddd; } .figures div, pre { background: #24272d; }
+@media (prefers-color-scheme: dark) { body { background: #16181c; color: #ddd; }
+.figures div, pre { background: #24272d; }
 img { background: white; } }
 """
 
