@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     path = file_of(args.run)
     config = path.parent / "config.toml"
     out = Path(args.out) if args.out else path.parent / "report.html"
-    keep_input(str(out), path, args.data)
+    keep_input(out, path, *filter(None, [args.data]))
     model = load_model(path)
     run_args = train_args(config)
     data = flags.data_from(run_args) if args.data is None else rows_of(args, model, run_args.target)
