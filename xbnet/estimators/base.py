@@ -9,19 +9,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
-from ..datasets import Part
 from ..errors import ConfigError, DivergenceError
 from ..history import History
 from ..nn.network import Network
 from ..optim.schedules import get_schedule
 from ..training.trainer import SCORE, Trainer
-from .build import batch_size_of, check_parameters, layers_of, optimizer_of, simple
+from .build import batch_size_of, check_parameters, layers_of, optimizer_of, part, simple, warn_of_batch_size
 from .meeting import train_together
 from .namespace import library, to_numpy
 from .predicting import Predicting
@@ -63,7 +63,7 @@ class XBEstimator(Predicting):
         Parameters
         ----------
         X
-            (N, I): array or DataFrame.
+            (N, I): array, DataFrame or sparse matrix, which becomes dense a batch at a time.
         y
             (N,) or (N, O).
         sample_weight
@@ -86,9 +86,10 @@ class XBEstimator(Predicting):
         if fresh:
             self._learn_targets(y)
             self._start()
+        X, y, w = self._with_weight(X, y, w)
         val = None
         if X_val is not None:
-            val = self._validate(X_val, y_val, sample_weight_val, False)
+            val = self._with_weight(*self._validate(X_val, y_val, sample_weight_val, False))
         elif self.early_stopping:
             X, y, w, val = self._split(X, y, w)
         self._train(X, y, w, val, self.max_iter, stop=True)
@@ -106,17 +107,18 @@ class XBEstimator(Predicting):
         if fresh:
             learn(y)
             self._start()
-        self._train(X, y, w, None, 1, stop=False)
+        self._train(*self._with_weight(X, y, w), None, 1, stop=False)
         return self
 
     def _validate(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Any]:
-        """Host arrays X (N, I), y, weights or None; rows of weight 0 are dropped."""
+        """Host arrays X (N, I), which may be sparse, y, weights or None."""
         if reset:
             self._namespace = library(X)
         X, y = validate_data(
             self,
             to_numpy(X),
-            to_numpy(y),
+            y.toarray() if issparse(y) else to_numpy(y),
+            accept_sparse="csr",
             dtype=np.dtype(self.dtype),
             multi_output=True,
             y_numeric=is_regressor(self),
@@ -126,7 +128,12 @@ class XBEstimator(Predicting):
             y = column_or_1d(y, warn=True)
         if sample_weight is None:
             return X, y, None
-        w = _check_sample_weight(to_numpy(sample_weight), X, dtype=np.float64, ensure_non_negative=True)
+        return X, y, _check_sample_weight(to_numpy(sample_weight), X, dtype=np.float64, ensure_non_negative=True)
+
+    def _with_weight(self, X: Any, y: Any, w: Any) -> tuple[Any, Any, Any]:
+        """Without the rows of weight 0, now that their classes are known."""
+        if w is None:
+            return X, y, None
         keep = w > 0
         if not keep.any():
             raise ConfigError(f"{type(self).__name__}: expected sample_weight with at least one value > 0")
@@ -190,7 +197,7 @@ class XBEstimator(Predicting):
         stratify = y if self._task == "multilabel" and y.ndim == 1 else None  # two classes only, as scikit-learn does
         parts = train_test_split(*arrays, random_state=stream, test_size=self.validation_fraction, stratify=stratify)
         train, val = parts[::2], parts[1::2]
-        if len(val[0]) < 2:
+        if val[0].shape[0] < 2:
             raise ConfigError(
                 f"{type(self).__name__}: the validation set is too small; raise validation_fraction or give X_val"
             )
@@ -199,6 +206,7 @@ class XBEstimator(Predicting):
     def _train(self, X: Any, y: Any, w: Any, val: Any, epochs: int, stop: bool) -> None:
         if val is not None and self.validation_scores_ is None:
             self.validation_scores_, self.validation_loss_curve_ = [], []
+        warn_of_batch_size(self, X.shape[0])
         status = train_together(self, X, y, w, val) if stop and self._may_wait() else ""
         converged, cut_short = status == "stopped", False
         if status == "diverged":
@@ -213,7 +221,7 @@ class XBEstimator(Predicting):
         self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
         if self.early_stopping:
-            values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, len(val[0]), -1)
+            values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, val[0].shape[0], -1)
             self.best_validation_score_ = self._score_members(val[1], values, val[2])
         if cut_short:
             warnings.warn(
@@ -239,13 +247,12 @@ class XBEstimator(Predicting):
         )
 
     def _trainer(self, X: Any, y: Any, w: Any, val: Any, epochs: int, stop: bool) -> Trainer:
-        n = len(X)
         data = SimpleNamespace(
             name="X",
             task=self._task,
             n_outputs=self.n_outputs_,
-            train=Part(X, self._encode(y)),
-            val=None if val is None else Part(val[0], self._encode(val[1])),
+            train=part(X, self._encode(y)),
+            val=None if val is None else part(val[0], self._encode(val[1])),
         )
         patience = None if self.n_iter_no_change == np.inf or not stop else int(self.n_iter_no_change) + 1
         scorer = None
@@ -257,7 +264,7 @@ class XBEstimator(Predicting):
             optimizer_of(self),
             data,
             epochs=len(self.history_) + epochs if stop else max(self.max_iter, len(self.history_) + epochs),
-            batch_size=batch_size_of(self, n),
+            batch_size=batch_size_of(self, X.shape[0]),
             rng=None,
             schedule=copy.deepcopy(get_schedule(self.schedule)),
             penalty=BatchPenalty(self.alpha),  # type: ignore[arg-type]

@@ -11,15 +11,19 @@ from ..errors import ConfigError
 from ..nn.losses import Loss, get_loss
 from .base import XBEstimator
 from .namespace import back_to
-from .rules import HalfSquaredError
+from .rules import HalfPoissonDeviance, HalfSquaredError
 from .validation import r_squared
+
+LOSSES = {"auto": HalfSquaredError, "squared_error": HalfSquaredError, "poisson": HalfPoissonDeviance}
+"""scikit-learn's, which are no names of xbnet's own losses."""
 
 
 class XBRegressor(RegressorMixin, XBEstimator):
     """A neural network for regression, with scikit-learn's interface.
 
-    Parameters and attributes are those of `XBClassifier` but for `class_weight` and `classes_`. The loss is half the
-    squared error, summed over the outputs; the score is R^2.
+    Parameters and attributes are those of `XBClassifier` but for `class_weight` and `classes_`. `loss` is
+    "squared_error", which is half of it, summed over the outputs ("auto" means the same), "poisson", half the Poisson
+    deviance of exp(output) from y >= 0, or a loss of xbnet's, such as "mse". The score is R^2.
     """
 
     def __sklearn_tags__(self) -> Any:
@@ -68,13 +72,16 @@ class XBRegressor(RegressorMixin, XBEstimator):
     def _encode(self, y: np.ndarray) -> np.ndarray:
         if y[:1].size != self.n_outputs_:
             raise ConfigError(f"XBRegressor: expected y with {self.n_outputs_} columns, as before, got {y[:1].size}")
+        if self.loss == "poisson" and np.min(y) < 0:
+            raise ConfigError(f"XBRegressor: expected y >= 0 for loss='poisson', got {np.min(y)}")
         return np.asarray(y, self.dtype).reshape(len(y), self.n_outputs_)
 
     def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
         return sample_weight
 
     def _loss(self) -> Loss:
-        return HalfSquaredError() if self.loss == "auto" else get_loss(self.loss)
+        own = LOSSES.get(self.loss) if isinstance(self.loss, str) else None
+        return get_loss(self.loss) if own is None else own()
 
     def _predictions(self, decisions: np.ndarray) -> np.ndarray:
         return decisions[:, 0] if self._flat else decisions
