@@ -85,7 +85,7 @@ def test_a_run_stands_for_its_config(named, capsys, tmp_path):
 
 def test_flags_win_over_the_config(capsys, tmp_path):
     config = tmp_path / "run.toml"
-    config.write_text('epochs = 3\nhidden = [4, 3]\nbatch_size = "full"\nstandardize = true\n')
+    config.write_text('\ufeffepochs = 3\nhidden = [4, 3]\nbatch_size = "full"\nstandardize = true\n')
     code, out, _ = run(capsys, "train", "--config", config, "--epochs", 1, "--quiet", "--json")
     result = json.loads(out)
     assert (code, result["epochs"], result["batch_size"]) == (0, 1, 25_000)

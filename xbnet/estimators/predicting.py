@@ -20,6 +20,7 @@ from ..nn.outputs import LINKS
 from ..nn.predictor import run_rows
 from .namespace import check_namespace, to_numpy
 from .settings import Settings
+from .tables import encode_rows
 
 FEWEST_ROWS = 32
 """So many are predicted at least."""
@@ -50,6 +51,12 @@ class Predicting(Settings):
     def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
         """What `score` gives."""
 
+    def _now(self) -> Any:
+        """The estimator as it is at this moment, whole: another thread may fit it anew meanwhile."""
+        now = object.__new__(type(self))
+        now.__dict__ = self.__dict__.copy()
+        return now
+
     def _run(self, finish: Callable[[np.ndarray], np.ndarray], X: Any, method: str) -> np.ndarray:
         """``finish(outputs)`` for the rows of X (N, I): (N, ...), or (R, N, ...) for several members.
 
@@ -58,7 +65,10 @@ class Predicting(Settings):
         """
         check_is_fitted(self)
         check_namespace(self, X, method)
-        X = validate_data(self, to_numpy(X), reset=False, dtype=self.network_.dtype, accept_sparse="csr")
+        if getattr(self, "schema_", None) is None:
+            X = validate_data(self, to_numpy(X), reset=False, dtype=self.network_.dtype, accept_sparse="csr")
+        else:
+            X = encode_rows(self, to_numpy(X))
         n = X.shape[0]
         if n < FEWEST_ROWS:
             X = np.pad(X.toarray() if issparse(X) else X, ((0, FEWEST_ROWS - n), (0, 0)))
@@ -81,7 +91,7 @@ class Predicting(Settings):
     def save(self, path: str | Path, *, preparation: Standardizer | None = None) -> None:
         """Write the network to a file for `xbnet.load`, `xbnet predict` and `xbnet export`; see `xbnet.save`.
 
-        Classes, history and `feature_names_in_` go along. For the estimator itself there is `pickle`.
+        Classes, history, and `schema_` or `feature_names_in_` go along. For the estimator itself there is `pickle`.
 
         Parameters
         ----------
@@ -90,12 +100,17 @@ class Predicting(Settings):
         preparation
             What was done to X before, e.g. ``Standardizer(scaler.mean_, scaler.scale_)`` of a `StandardScaler`.
         """
-        from .convert import for_a_file
+        from .convert import for_a_file, schema_for_a_file
 
         network, classes = for_a_file(self)
-        history = self.history_ if len(self.history_) else None
-        features = getattr(self, "feature_names_in_", None)
-        save(network, path, classes=classes, features=features, history=history, preparation=preparation)
+        schema = schema_for_a_file(self, network, classes)
+        if schema is not None and preparation is not None:
+            raise ConfigError(f"{type(self).__name__}.save: expected no preparation, for its schema standardizes")
+        about: dict[str, Any] = {"classes": classes, "preparation": preparation}
+        about["history"] = self.history_ if len(self.history_) else None
+        if schema is None:
+            about["features"] = getattr(self, "feature_names_in_", None)
+        save(network, path, schema=schema, **about)
 
     @property
     def coefs_(self) -> list[np.ndarray]:

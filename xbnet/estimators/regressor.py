@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from ..datasets import Standardizer
 from ..errors import ConfigError
 from ..nn.losses import Loss, get_loss
 from .base import XBEstimator
@@ -23,7 +24,9 @@ class XBRegressor(RegressorMixin, XBEstimator):
 
     Parameters and attributes are those of `XBClassifier` but for `class_weight` and `classes_`. `loss` is
     "squared_error", which is half of it, summed over the outputs ("auto" means the same), "poisson", half the Poisson
-    deviance of exp(output) from y >= 0, or a loss of xbnet's, such as "mse". The score is R^2.
+    deviance of exp(output) from y >= 0, or a loss of xbnet's, such as "mse". The score is R^2. Where there is a
+    `schema_`, the network learns targets of mean 0 and standard deviation 1, and so the loss is of these; but not for
+    "poisson", whose targets are counts.
     """
 
     def __sklearn_tags__(self) -> Any:
@@ -68,13 +71,21 @@ class XBRegressor(RegressorMixin, XBEstimator):
     def _learn_targets(self, y: np.ndarray) -> None:
         self._flat = y.ndim == 1
         self._task, self.n_outputs_ = "regression", 1 if self._flat else y.shape[1]
+        self._target_scale = None
+        if getattr(self, "schema_", None) is not None and self.loss != "poisson":
+            found = Standardizer.fit(np.asarray(y, np.float64).reshape(len(y), self.n_outputs_))
+            self._target_scale = found.mean, found.scale
 
     def _encode(self, y: np.ndarray) -> np.ndarray:
         if y[:1].size != self.n_outputs_:
             raise ConfigError(f"XBRegressor: expected y with {self.n_outputs_} columns, as before, got {y[:1].size}")
         if self.loss == "poisson" and np.min(y) < 0:
             raise ConfigError(f"XBRegressor: expected y >= 0 for loss='poisson', got {np.min(y)}")
-        return np.asarray(y, self.dtype).reshape(len(y), self.n_outputs_)
+        y = np.asarray(y).reshape(len(y), self.n_outputs_)
+        if self._target_scale is not None:
+            mean, scale = self._target_scale
+            y = (y - mean) / scale
+        return y.astype(self.dtype)
 
     def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
         return sample_weight
@@ -84,6 +95,9 @@ class XBRegressor(RegressorMixin, XBEstimator):
         return get_loss(self.loss) if own is None else own()
 
     def _predictions(self, decisions: np.ndarray) -> np.ndarray:
+        if self._target_scale is not None:
+            mean, scale = self._target_scale
+            decisions = decisions * scale + mean
         return decisions[:, 0] if self._flat else decisions
 
     def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
@@ -92,4 +106,4 @@ class XBRegressor(RegressorMixin, XBEstimator):
     def predict(self, X: Any) -> Any:
         """Values (N,) or (N, O), as y was; float32 for X of float32, else float64."""
         single = str(getattr(X, "dtype", "")).endswith("float32")
-        return back_to(self._predict(X).astype(np.float32 if single else np.float64, copy=False), X)
+        return back_to(self._now()._predict(X).astype(np.float32 if single else np.float64, copy=False), X)

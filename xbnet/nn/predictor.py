@@ -49,7 +49,7 @@ def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -
             part = x[start : start + step]
             part = part.toarray() if sparse else part
             rows = _chunk(network, len(part))
-            if backend.name == "numpy":
+            if backend.on_host:
                 rows[0] = part
                 _check_finite(rows[0], start)
             else:
