@@ -41,7 +41,10 @@ def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -
     x = x.tocsr() if sparse else np.asarray(x)
     expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
     if x.dtype.kind not in "fiub":
-        raise DataError(f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array")
+        raise DataError(
+            f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float "
+            "array, a table by the schema of its data set: data.schema.encode(table)"
+        )
     backend, R, N, step = network.backend, network.replicas, x.shape[0], network.chunk_rows
     out: Any = None
     with network._lock, np.errstate(over="ignore", invalid="ignore"):  # a product raises flags where all is finite
