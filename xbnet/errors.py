@@ -60,6 +60,13 @@ class GradientError(XbnetError, ArithmeticError):
         self.result = result
 
 
+def say(line: str) -> None:
+    """Tell the user what was taken for granted, as one warning of the logger "xbnet": it goes to stderr by default."""
+    import logging  # not before there is something to say: it makes the command's help slow
+
+    logging.getLogger("xbnet").warning("%s", line)
+
+
 def printable(text: object, longest: int | None = None) -> str:
     r"""A text as one line that a terminal shows as it is: what controls terminals is escaped, and too much cut out.
 
