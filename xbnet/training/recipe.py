@@ -158,9 +158,12 @@ class Recipe:
                 f"fit: expected batch_size <= {n}, the number of training samples, got {B}; None takes them all"
             )
         if samples.n_outputs != network.n_outputs:
+            y = samples.train.y
+            labels = samples.task == "regression" and network.n_outputs > 1 and bool((y == np.trunc(y)).all())
+            cure = f"set the last layer to Linear({samples.n_outputs})"
             raise ConfigError(
                 f"fit: expected a network with {samples.n_outputs} outputs for {samples.name} ({samples.task}), "
-                f"got {network.n_outputs}; set the last layer to Linear({samples.n_outputs})"
+                f"got {network.n_outputs}; " + ("labels want whole numbers: y.astype(int)" if labels else cure)
             )
         if samples.sample_weight is not None:
             check_weights("fit", samples.sample_weight, len(samples.train.x))
