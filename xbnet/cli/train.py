@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DivergenceError, Interrupted
-from ..files import write_text
+from ..files import make_folder, only_one, write_text
 from ..history import History
 from . import arguments as flags
-from . import report
+from . import summary
 from .folders import kept_in, open_folder, replacing_run
 
 if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
@@ -44,7 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, and report."""
+    """Train, and report; nobody else writes to the folder meanwhile."""
+    with only_one(make_folder(args.out)) if args.out else nullcontext():
+        return train_and_report(args)
+
+
+def train_and_report(args: argparse.Namespace) -> int:
+    """Train, keep, and print."""
     from ..nn.network import Network
 
     folder = open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) if args.out else None
@@ -69,18 +76,18 @@ def run(args: argparse.Namespace) -> int:
             if folder is None:
                 raise
             history, diverged = error.history, error
-        result = report.summarize(args, network, loss, data, history)
+        result = summary.summarize(args, network, loss, data, history)
         if folder is not None:
             keep(folder, args, network, data, history, result)
     if diverged is not None:
         raise diverged
     if not args.quiet:
-        report.print_table(network, result)
-        if words := report.stopping(args, history):
+        summary.print_table(network, result)
+        if words := summary.stopping(args, history):
             print(words)
         if folder is not None:
             print(f"kept in {folder}: {', '.join(kept_in(folder))}")
-    if complaint := report.not_learned(network, data, result, optimizer.hyper["lr"]):
+    if complaint := summary.not_learned(network, data, result, optimizer.hyper["lr"]):
         print(f"xbnet: {complaint}", file=sys.stderr)
     if args.json:
         print(json.dumps(result))

@@ -17,6 +17,7 @@ import numpy as np
 from ..backends.backend import Backend
 from ..datasets import Dataset, Schema, Standardizer
 from ..errors import ConfigError, DataError
+from ..files import place
 from ..history import History
 from ..nn.network import Network
 from .histories import pack_history, unpack_history
@@ -244,7 +245,7 @@ def file_of(path: str | Path) -> Path:
     DataError
         The folder has none.
     """
-    path = Path(path)
+    path = place(path)
     if not path.is_dir():
         return path
     found = [file for name in RUN_FILES if (file := path / name).is_file()]
