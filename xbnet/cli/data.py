@@ -10,6 +10,7 @@ from ..datasets import Dataset, Part, fetch
 from ..datasets.download import SOURCES
 from ..errors import listed
 from . import arguments as flags
+from .tables import settle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "fetch":
         print(fetch(args.name, progress=False if args.quiet else None))
         return 0
+    settle(args)
     show(flags.data_from(args))
     return 0
 

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..datasets import load_dataset
 from ..errors import ConfigError, DivergenceError, XbnetError
 from ..files import write_text
 from ..sweeps import SweepResult, sweep
@@ -18,6 +17,7 @@ from ..sweeps.space import shown
 from ..sweeps.store import plain_row
 from . import arguments as flags
 from .folders import kept_in, open_folder, replacing_run
+from .tables import settle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,9 +88,12 @@ def run(args: argparse.Namespace) -> int:
 
 def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) -> SweepResult:
     """Run `sweep` with the flags."""
+    if args.folds and args.val is None:
+        args.val = 0  # each fold is validated on what it leaves out
+    taken = settle(args)
     return sweep(
         space,
-        load_dataset(args.data, val=args.val, test=args.test, rng=args.seed, target=args.target, task=args.task),
+        flags.data_from(argparse.Namespace(**vars(args) | {"standardize": False}), taken),
         draws=args.draws,
         seeds=args.seeds,
         folds=args.folds,

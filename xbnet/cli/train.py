@@ -12,7 +12,7 @@ from ..errors import ConfigError, DivergenceError
 from ..files import write_text
 from ..history import History
 from . import arguments as flags
-from . import report
+from . import report, tables
 from .folders import kept_in, open_folder, replacing_run
 
 if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     for flag in ("checkpoint_every", "tensorboard"):
         if folder is None and getattr(args, flag):
             raise ConfigError(f"--{flag.replace('_', '-')} needs --out DIR, the folder to write to")
-    data = flags.data_from(args)
+    taken = tables.settle(args)
+    data = flags.data_from(args, taken)
     loss, optimizer = flags.loss_from(args, data), flags.optimizer_from(args)
     network = Network(
         flags.layers_from(args, data.n_outputs),

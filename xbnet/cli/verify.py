@@ -20,6 +20,7 @@ from ..verify import GradientComparison, Verification, compare_gradients, gradie
 from ..verify.catalogue import catalogue
 from . import arguments as flags
 from .folders import open_folder, replacing_run
+from .tables import settle
 
 LAYERS: dict[str, Callable[[argparse.Namespace], Layer]] = {
     "linear": lambda args: Linear(args.hidden[0] if args.hidden else 3, args.activation, initializer=args.init),
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 def run_one(args: argparse.Namespace, folder: Path | None) -> int:
     """One network, or one layer."""
+    settle(args)
     data = flags.data_from(args)
     rows = np.random.default_rng(args.seed).permutation(len(data.train.x))[: args.rows]
     x = np.asarray(data.train.x[rows], dtype=float)

@@ -1,0 +1,115 @@
+"""Flags for tables, and the settings of `xbnet train` that a table has of its own where nobody says otherwise."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import ConfigError
+
+DEFAULTS: dict[str, Any] = {"hidden": (10, 7), "activation": "tanh", "optimizer": "sgd", "epochs": 100}
+"""What is taken where a flag is not given."""
+OF_TABLES: dict[str, Any] = {
+    **{"standardize": True, "val": 0.2, "patience": 20, "epochs": 300},
+    **{"hidden": (64, 32), "activation": "relu", "optimizer": "adamw:weight_decay=0.05", "lr": 0.002},
+}
+"""The same for tables: people who bring one want a network that is good, and no settings."""
+COLUMNS = ("drop", "columns", "categorical", "numeric", "id")
+
+
+def add_table_arguments(group: Any) -> None:
+    """Which columns, and how text is written."""
+    for flag, text in (
+        ("--drop", "columns to leave out"),
+        ("--columns", "the inputs; by default all columns but the target"),
+        ("--categorical", "columns whose numbers are names: codes, zips, years"),
+        ("--numeric", "columns that are numbers, whatever they look like"),
+        ("--id", "columns that name the rows: no inputs, but kept beside the predictions"),
+    ):
+        group.add_argument(flag, action="append", metavar="COLUMN,..", help=f"of a table: {text}")
+    group.add_argument("--no-header", dest="header", action="store_false", default=None, help="the first line is a row")
+    group.add_argument("--header", action="store_true", default=None, help=argparse.SUPPRESS)
+    group.add_argument("--delimiter", metavar="CHAR", help="between the columns of a text table; by default found")
+    group.add_argument("--decimal", metavar="CHAR", help="the decimal point of a text table: . or ,; by default found")
+    group.add_argument("--missing", metavar="WHAT", help="fill (the default) or refuse missing values of a table")
+
+
+def is_table_of(args: argparse.Namespace) -> bool:
+    """Whether `--data` is a table: a text file, Parquet, or Arrow."""
+    from ..datasets.load import NAMES
+    from ..datasets.tables import is_table_file
+
+    return args.data not in NAMES and is_table_file(args.data)
+
+
+def settle(args: argparse.Namespace) -> list[str]:
+    """Put defaults where a flag was not given; the flags that a table changed, for people."""
+    table = is_table_of(args)
+    rates = getattr(args, "optimizer", None) is not None  # the rate belongs to the optimizer that is not given either
+    own = {key: value for key, value in OF_TABLES.items() if table and not (key == "lr" and rates)}
+    taken = [key for key in own if getattr(args, key, None) is None]
+    for key, value in ({"standardize": False} | DEFAULTS | own).items():
+        if getattr(args, key, None) is None:
+            setattr(args, key, value)
+    return taken
+
+
+def told(args: argparse.Namespace, taken: Sequence[str]) -> str:
+    """What a table's defaults do, in words, and how each is switched off."""
+    words = {
+        "standardize": "standardized (--no-standardize)",
+        "val": f"{args.val:.0%} of the rows for validation (--val none)" if args.val else "",
+        "patience": f"stops early (--patience none) and keeps the best weights: patience {args.patience}",
+    }
+    return "a table: " + "; ".join(text for key, text in words.items() if key in taken and text)
+
+
+def table_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of `load_dataset` for a table; none for what is no table."""
+    given = {key: getattr(args, key, None) for key in (*COLUMNS, "header", "delimiter", "decimal", "missing")}
+    given = {key: value for key, value in given.items() if value is not None}
+    if not is_table_of(args):
+        if given:
+            flag = next(iter(given))
+            flag = "no-header" if flag == "header" else flag
+            raise ConfigError(f"{args.data}: expected no --{flag}, for only tables have named columns")
+        return {}
+    known = columns_of(args)
+    for key in COLUMNS:
+        if key in given:
+            given[key] = split_names(given[key], known)
+    ids = given.pop("id", [])
+    if ids:
+        given["drop"] = [*given.get("drop", []), *ids]
+    return given
+
+
+def target_of(args: argparse.Namespace) -> str | list[str] | None:
+    """What is learned: a column, or several."""
+    if not args.target:
+        return None
+    names = split_names(args.target, columns_of(args)) if is_table_of(args) else list(args.target)
+    return names if len(names) > 1 else names[0]
+
+
+def columns_of(args: argparse.Namespace) -> Sequence[str]:
+    """The names in a table's header."""
+    from ..datasets.tables import open_table
+
+    return open_table(args.data, delimiter=args.delimiter, header=args.header is not False).columns
+
+
+def split_names(texts: Sequence[str], known: Sequence[str]) -> list[str]:
+    """``a,b`` -> a and b; a text that is a name as a whole is one, and names with commas may stand in quotes.
+
+    Examples
+    --------
+    >>> split_names(["age,zip", "income, yearly"], ["age", "zip", "income, yearly"])
+    ['age', 'zip', 'income, yearly']
+    """
+    found: list[str] = []
+    for text in texts:
+        found += [text] if text in known else [name.strip() for name in next(csv.reader([text], skipinitialspace=True))]
+    return found
