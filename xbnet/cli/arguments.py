@@ -35,7 +35,10 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     switch(group, "--standardize", "z-score the inputs by the training part; on for tables", default=None)
     switch(group, "--scale-targets", "z-score a regression's targets, and put predictions back; on", default=None)
     group.add_argument(
-        "--val", type=share, metavar="SHARE", help="validation part to split off: fraction, count or none; 0.2 for tables"
+        "--val",
+        type=share,
+        metavar="SHARE",
+        help="validation part to split off: fraction, count or none; 0.2 for tables",
     )
     group.add_argument("--test", type=share, metavar="SHARE", help="test part to split off: fraction or count")
 
@@ -87,7 +90,9 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--batch-size", type=batch_size, default="auto", metavar="N|full", help="rows per step; auto is 64"
     )
-    group.add_argument("--epochs", type=positive, metavar="N", help="passes over the training part; 100, for tables 300")
+    group.add_argument(
+        "--epochs", type=positive, metavar="N", help="passes over the training part; 100, for tables 300"
+    )
     group.add_argument(
         "--device-memory",
         type=memory,

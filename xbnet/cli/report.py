@@ -85,7 +85,9 @@ def _targets(data: Dataset) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of a regression's targets, and what their units are in those that the network learned."""
     if data.task != "regression":
         return (), np.ones(1)
-    return tuple(f"y{i}" for i in range(data.n_outputs)), np.ones(data.n_outputs)
+    named = None if data.schema is None or data.schema.target is None else data.schema.target.names
+    scale = np.ones(data.n_outputs) if data.target_scale is None else data.target_scale.scale
+    return named or tuple(f"y{i}" for i in range(data.n_outputs)), scale
 
 
 def _learned(network: Network, loss: Loss, data: Dataset, result: dict[str, Any]) -> np.ndarray:
@@ -173,4 +175,4 @@ def not_learned(network: Network, data: Dataset, result: dict[str, Any], lr: Any
 
 
 def _is_standardized(data: Dataset) -> bool:
-    return data.preparation is not None
+    return data.standardizer is not None

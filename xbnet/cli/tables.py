@@ -59,11 +59,12 @@ def settle(args: argparse.Namespace) -> list[str]:
 def told(args: argparse.Namespace, taken: Sequence[str]) -> str:
     """What a table's defaults do, in words, and how each is switched off."""
     words = {
-        "standardize": "standardized (--no-standardize)",
-        "val": f"{args.val:.0%} of the rows for validation (--val none)" if args.val else "",
-        "patience": f"stops early (--patience none) and keeps the best weights: patience {args.patience}",
+        "standardize": "inputs standardized (--no-standardize)",
+        "val": f"{args.val:.0%} of the rows kept for validation (--val none)",
+        "patience": "stops early (--patience none)",
     }
-    return "a table: " + "; ".join(text for key, text in words.items() if key in taken and text)
+    found = [text for key, text in words.items() if key in taken]
+    return f"defaults of tables: {', '.join(found)}" if found else ""
 
 
 def table_options(args: argparse.Namespace) -> dict[str, Any]:

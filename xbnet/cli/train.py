@@ -71,14 +71,16 @@ def run(args: argparse.Namespace) -> int:
                 raise
             history, diverged = error.history, error
         result = report.summarize(args, network, loss, data, history)
+        put_targets_back(network, data)
         if folder is not None:
             keep(folder, args, network, data, history, result)
     if diverged is not None:
         raise diverged
     if not args.quiet:
         report.print_table(network, result)
-        if words := report.stopping(args, history):
-            print(words)
+        for words in (tables.told(args, taken), report.stopping(args, history)):
+            if words:
+                print(words)
         if folder is not None:
             print(f"kept in {folder}: {', '.join(kept_in(folder))}")
     if complaint := report.not_learned(network, data, result, optimizer.hyper["lr"]):
@@ -128,6 +130,17 @@ def train(
         raise KeyboardInterrupt(f"{interrupt}; go on with: xbnet train --resume {folder}") from None
 
 
+def put_targets_back(network: Network, data: Dataset) -> None:
+    """Let the last layer answer in the units of targets that were scaled; where a schema is kept, that does it."""
+    if data.target_scale is None or (data.schema is not None and data.schema.target is not None):
+        return
+    last, asarray = network.layers[-1], network.backend.asarray
+    mean, scale = (asarray(values, network.dtype) for values in (data.target_scale.mean, data.target_scale.scale))
+    last.W[...] *= scale
+    last.b[...] *= scale
+    last.b[...] += mean
+
+
 def keep(
     folder: Path, args: argparse.Namespace, network: Network, data: Dataset, history: History, result: dict[str, Any]
 ) -> None:
@@ -143,7 +156,8 @@ def keep(
     save_figure(learning_curves(history), folder / "curves.png")
     if data.n_inputs == 2 and data.task == "classification":
         part = data.val or data.train
-        save_figure(decision_regions(network, part.x, part.y, classes=data.classes), folder / "regions.png")
+        about = {"classes": data.classes, "features": data.features, "standardizer": data.standardizer}
+        save_figure(decision_regions(network, part.x, part.y, **about), folder / "regions.png")
 
 
 def config_text(args: argparse.Namespace) -> str:
