@@ -19,7 +19,7 @@ from ..optim.optimizers import OPTIMIZERS, Optimizer, get_optimizer
 from ..optim.schedules import SCHEDULES
 from ..optim.strategies import STRATEGIES
 from ..parsing import parse_bytes
-from .tables import OF_TABLES, add_table_arguments, table_options, target_of
+from .tables import add_table_arguments, table_options, target_of
 
 NOT_KEPT = ("verb", "version", "config", "out", "overwrite", "resume", "json", "quiet")
 """Flags that a run's config.toml has not: they say where to, and how much is told."""
@@ -38,7 +38,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         "--val",
         type=share,
         metavar="SHARE",
-        help="validation part to split off: fraction, count or none; 0.2 for tables",
+        help="validation part to split off: fraction, count, none; tables: 0.2",
     )
     group.add_argument("--test", type=share, metavar="SHARE", help="test part to split off: fraction or count")
 
@@ -46,11 +46,11 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """Which network, on which device."""
     group = parser.add_argument_group("network")
-    group.add_argument("--hidden", type=widths, metavar="N,N,..", help="hidden widths, or none; 10,7, for tables 64,32")
+    group.add_argument("--hidden", type=widths, metavar="N,N,..", help="hidden widths, or none; 10,7, tables: 64,32")
     group.add_argument("--residual", type=count, default=0, metavar="N", help="residual blocks after the hidden layers")
-    group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; tanh, for tables relu")
+    group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; tanh, tables: relu")
     switch(group, "--batch-norm", "batch normalization after each hidden layer")
-    group.add_argument("--dropout", type=number, default=0.0, metavar="RATE", help="dropout after each hidden layer")
+    group.add_argument("--dropout", type=number, metavar="RATE", help="after each hidden layer; 0, tables: 0.1")
     group.add_argument("--init", metavar="NAME", help="glorot, he, zeros, normal:STD, uniform:A; by the activation")
     group.add_argument("--replicas", type=positive, default=1, metavar="R", help="networks with seeds of their own")
     group.add_argument(
@@ -66,7 +66,7 @@ def add_loss_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--loss", metavar="NAME", help=f"{', '.join(LOSSES)}; by default what suits the targets")
     group.add_argument("--class-weight", metavar="W,W,..", help="one weight per class, or balanced")
     group.add_argument("--label-smoothing", type=number, default=0.0, metavar="E", help="in [0, 1)")
-    group.add_argument("--l2", type=number, default=0.0, metavar="X", help="times the sum of squared weights")
+    group.add_argument("--l2", type=number, metavar="X", help="times the sum of squared weights; 0, tables: 0.006")
     group.add_argument("--l1", type=number, default=0.0, metavar="X", help="times the sum of absolute weights")
 
 
@@ -75,9 +75,11 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training")
     group.add_argument(
         "--optimizer", metavar="NAME",
-        help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99; sgd, for tables {OF_TABLES['optimizer']}",
+        help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99; sgd, tables: adam",
     )  # fmt: skip
-    group.add_argument("--lr", type=number, metavar="X", help="learning rate; by default 0.1 for sgd, 0.001 for adam")
+    group.add_argument(
+        "--lr", type=number, metavar="X", help="learning rate; 0.1 for sgd, 0.001 for adam, tables: 0.002"
+    )
     group.add_argument(
         "--schedule", default="constant", metavar="NAME", help=f"{', '.join(SCHEDULES)}; settings as step:every=20"
     )
@@ -90,9 +92,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--batch-size", type=batch_size, default="auto", metavar="N|full", help="rows per step; auto is 64"
     )
-    group.add_argument(
-        "--epochs", type=positive, metavar="N", help="passes over the training part; 100, for tables 300"
-    )
+    group.add_argument("--epochs", type=positive, metavar="N", help="passes over the training part; 100, tables: 300")
     group.add_argument(
         "--device-memory",
         type=memory,

@@ -9,13 +9,17 @@ from typing import Any
 
 from ..errors import ConfigError
 
-DEFAULTS: dict[str, Any] = {"hidden": (10, 7), "activation": "tanh", "optimizer": "sgd", "epochs": 100}
+DEFAULTS: dict[str, Any] = {
+    **{"standardize": False, "epochs": 100, "hidden": (10, 7), "activation": "tanh", "dropout": 0.0},
+    **{"optimizer": "sgd", "l2": 0.0},
+}
 """What is taken where a flag is not given."""
 OF_TABLES: dict[str, Any] = {
     **{"standardize": True, "val": 0.2, "patience": 20, "epochs": 300},
-    **{"hidden": (64, 32), "activation": "relu", "optimizer": "adamw:weight_decay=0.05", "lr": 0.002},
+    **{"hidden": (64, 32), "activation": "relu", "dropout": 0.1, "optimizer": "adam", "lr": 0.002, "l2": 0.006},
 }
-"""The same for tables: people who bring one want a network that is good, and no settings."""
+"""The same for tables: who brings one wants a network that is good, and no settings. They were chosen on nine tables of 250
+to 5,000 rows, where they are as good as scikit-learn's linear models and networks or better."""
 COLUMNS = ("drop", "columns", "categorical", "numeric", "id")
 
 
@@ -47,10 +51,13 @@ def is_table_of(args: argparse.Namespace) -> bool:
 def settle(args: argparse.Namespace) -> list[str]:
     """Put defaults where a flag was not given; the flags that a table changed, for people."""
     table = is_table_of(args)
-    rates = getattr(args, "optimizer", None) is not None  # the rate belongs to the optimizer that is not given either
-    own = {key: value for key, value in OF_TABLES.items() if table and not (key == "lr" and rates)}
+    own = dict(OF_TABLES) if table else {}
+    if getattr(args, "optimizer", None) is not None:
+        own.pop("lr", None)  # it is that of the other optimizer
+    if getattr(args, "hidden", None) == ():
+        own.pop("dropout", None)  # it comes after hidden layers
     taken = [key for key in own if getattr(args, key, None) is None]
-    for key, value in ({"standardize": False} | DEFAULTS | own).items():
+    for key, value in (DEFAULTS | own).items():
         if getattr(args, key, None) is None:
             setattr(args, key, value)
     return taken
