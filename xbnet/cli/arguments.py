@@ -77,9 +77,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--optimizer", metavar="NAME",
         help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99; sgd, tables: adam",
     )  # fmt: skip
-    group.add_argument(
-        "--lr", type=number, metavar="X", help="learning rate; 0.1 for sgd, 0.001 for adam, tables: 0.002"
-    )
+    group.add_argument("--lr", type=number, metavar="X", help="learning rate; of sgd 0.1, of adam 0.001, tables: 0.002")
     group.add_argument(
         "--schedule", default="constant", metavar="NAME", help=f"{', '.join(SCHEDULES)}; settings as step:every=20"
     )

@@ -18,8 +18,8 @@ OF_TABLES: dict[str, Any] = {
     **{"standardize": True, "val": 0.2, "patience": 20, "epochs": 300},
     **{"hidden": (64, 32), "activation": "relu", "dropout": 0.1, "optimizer": "adam", "lr": 0.002, "l2": 0.006},
 }
-"""The same for tables: who brings one wants a network that is good, and no settings. They were chosen on nine tables of 250
-to 5,000 rows, where they are as good as scikit-learn's linear models and networks or better."""
+"""The same for tables: who brings one wants a network that is good, and no settings. Chosen on tables of 250 to 5,000
+rows by scores on held-back rows: weight decay and dropout keep small tables from being learned by heart."""
 COLUMNS = ("drop", "columns", "categorical", "numeric", "id")
 
 
