@@ -46,6 +46,10 @@ class DivergenceError(XbnetError, ArithmeticError):
     history: Any = None
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C came, and the text says how to go on; the command prints it and ends with exit code 130."""
+
+
 class GradientError(XbnetError, ArithmeticError):
     """A gradient or Jacobian test failed; `result` holds what it found."""
 
@@ -54,6 +58,13 @@ class GradientError(XbnetError, ArithmeticError):
     def __init__(self, message: str, result: Any = None):
         super().__init__(message)
         self.result = result
+
+
+def say(line: str) -> None:
+    """Tell the user what was taken for granted, as one warning of the logger "xbnet": it goes to stderr by default."""
+    import logging  # not before there is something to say: it makes the command's help slow
+
+    logging.getLogger("xbnet").warning("%s", line)
 
 
 def printable(text: object, longest: int | None = None) -> str:

@@ -75,6 +75,16 @@ class Backend:
     fused: Fused | None = None
     settings: str = ""
 
+    @property
+    def on_host(self) -> bool:
+        """Whether its arrays are NumPy's own."""
+        return self.name == "numpy"
+
+    @property
+    def cuda(self) -> bool:
+        """Whether it has CUDA's streams and graphs."""
+        return hasattr(self.xp, "cuda")
+
     def asarray(self, host: Any, dtype: Any = None) -> Any:
         """Copy a host array (or pass an array of this backend) to the device, in C order."""
         if isinstance(host, self.xp.ndarray):

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ..errors import ConfigError, XbnetError, printable, reason, unknown_name
+from ..errors import ConfigError, Interrupted, XbnetError, printable, reason, unknown_name
 from .output import guarded_logs, guarded_output, lost_output
 from .parser import Parser, expand_config, name_data
 
@@ -37,8 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(argv)
     except XbnetError as error:
         return _complain(error, error.exit_code)
-    except KeyboardInterrupt as interrupt:
-        return _complain(str(interrupt) or "interrupted", 130)
+    except Interrupted as interrupt:
+        return _complain(interrupt, 130)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
     except MemoryError as error:
         return _complain(
             f"there is too little memory for this ({reason(error)}); take smaller data or a smaller "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from ..optim.optimizers import OPTIMIZERS, Optimizer, get_optimizer
 from ..optim.schedules import SCHEDULES
 from ..optim.strategies import STRATEGIES
 from ..parsing import parse_bytes
+from ..training.recipe import Settings
 from .tables import add_table_arguments, table_options, target_of
 
 NOT_KEPT = ("verb", "version", "config", "out", "overwrite", "resume", "json", "quiet")
@@ -184,22 +185,10 @@ def optimizer_from(args: argparse.Namespace) -> Optimizer:
     return get_optimizer(args.optimizer, **({} if args.lr is None else {"lr": args.lr}))
 
 
-def fit_settings_from(args: argparse.Namespace) -> dict[str, Any]:
-    """Keyword arguments of `fit`."""
-    return {
-        "epochs": args.epochs,
-        "batch_size": args.batch_size,
-        "schedule": args.schedule,
-        "l2": args.l2,
-        "l1": args.l1,
-        "strategy": args.strategy,
-        "flip": args.flip,
-        "clip_norm": args.clip_norm,
-        "execution": args.execution,
-        "device_memory": args.device_memory,
-        "patience": args.patience or None,
-        "monitor": args.monitor,
-    }
+def recipe_from(args: argparse.Namespace) -> Settings:
+    """The settings of a `Recipe` that have a flag."""
+    found = {name: getattr(args, name) for name in Settings.__annotations__ if hasattr(args, name)}
+    return cast(Settings, found | {"patience": args.patience or None})
 
 
 # -- types of flags: argparse turns the ArgumentTypeError into one line that names the flag ----------------------------

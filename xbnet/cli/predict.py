@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ..datasets.rows import Chunk, open_rows
 from ..errors import ConfigError, DataError
 from ..files import keep_input
 from ..io.models import Model, file_of, load_model
-from ..io.predictions import FORMATS, Score, open_rows, open_writer
-from ..io.predictions.readers import Chunk
+from ..io.predictions import FORMATS, Score, open_writer
 from .arguments import count
 
 

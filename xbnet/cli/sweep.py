@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, DivergenceError, XbnetError
+from ..errors import ConfigError, DivergenceError, Interrupted, XbnetError
 from ..files import write_text
 from ..sweeps import SweepResult, sweep
 from ..sweeps.distributions import as_distribution
@@ -17,7 +17,7 @@ from ..sweeps.space import shown
 from ..sweeps.store import plain_row
 from . import arguments as flags
 from .folders import kept_in, open_folder, replacing_run
-from .tables import settle
+from .tables import put_targets_back, settle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             if folder is None:
                 raise
-            raise KeyboardInterrupt(f"interrupted; go on with: xbnet sweep --resume {folder}") from None
+            raise Interrupted(f"interrupted; go on with: xbnet sweep --resume {folder}") from None
         summary = summarize(args, result, time.perf_counter() - started)
         if folder is not None:
             keep(folder, result, summary)
@@ -206,7 +206,9 @@ def keep(folder: Path, result: SweepResult, summary: dict[str, Any]) -> None:
         "preparation": result.preparation(best),
         "features": data.features,
     }
-    save(result.network(best), folder / "best.safetensors", **about)
+    network = result.network(best)
+    put_targets_back(network, data)
+    save(network, folder / "best.safetensors", **about)
     save_figure(result.plot_curves(), folder / "curves.png")
     if result.keys:
         save_figure(result.plot_keys(), folder / "keys.png")

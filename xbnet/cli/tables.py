@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+
+if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
+    from ..datasets import Dataset
+    from ..nn.network import Network
 
 DEFAULTS: dict[str, Any] = {
     **{"standardize": False, "epochs": 100, "hidden": (10, 7), "activation": "tanh", "dropout": 0.0},
@@ -76,7 +80,9 @@ def told(args: argparse.Namespace, taken: Sequence[str]) -> str:
 
 def table_options(args: argparse.Namespace) -> dict[str, Any]:
     """Keyword arguments of `load_dataset` for a table; none for what is no table."""
-    given = {key: getattr(args, key, None) for key in (*COLUMNS, "header", "delimiter", "decimal", "missing")}
+    given: dict[str, Any] = {
+        key: getattr(args, key, None) for key in (*COLUMNS, "header", "delimiter", "decimal", "missing")
+    }
     given = {key: value for key, value in given.items() if value is not None}
     if not is_table_of(args):
         if given:
@@ -121,3 +127,14 @@ def split_names(texts: Sequence[str], known: Sequence[str]) -> list[str]:
     for text in texts:
         found += [text] if text in known else [name.strip() for name in next(csv.reader([text], skipinitialspace=True))]
     return found
+
+
+def put_targets_back(network: Network, data: Dataset) -> None:
+    """Let the last layer answer in the units of targets that were scaled; where a schema is kept, that does it."""
+    if data.target_scale is None or (data.schema is not None and data.schema.target is not None):
+        return
+    last, asarray = network.layers[-1], network.backend.asarray
+    mean, scale = (asarray(values, network.dtype) for values in (data.target_scale.mean, data.target_scale.scale))
+    last.W[...] *= scale
+    last.b[...] *= scale
+    last.b[...] += mean

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, DivergenceError
+from ..errors import ConfigError, DivergenceError, Interrupted
 from ..files import write_text
 from ..history import History
 from . import arguments as flags
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
                 raise
             history, diverged = error.history, error
         result = report.summarize(args, network, loss, data, history)
-        put_targets_back(network, data)
+        tables.put_targets_back(network, data)
         if folder is not None:
             keep(folder, args, network, data, history, result)
     if diverged is not None:
@@ -97,19 +97,15 @@ def train(
     from ..training.fit import fit
     from ..training.tensorboard import event_writer
 
-    settings = flags.fit_settings_from(args) | {"progress": False if args.quiet else None}
+    settings = flags.recipe_from(args)
+    progress = False if args.quiet else None
     if folder is None:
-        return fit(network, loss, optimizer, data, **settings)
+        return fit(network, loss, optimizer, data, progress=progress, **settings)
     if args.resume and (folder / "result.json").exists() and not any((folder / "checkpoints").glob("epoch-*")):
         raise ConfigError(
             f"--resume {folder}: the run there has ended and kept no checkpoints to go on from; train into another "
             "folder, with --checkpoint-every N"
         )
-    settings |= {
-        "checkpoint": folder / "checkpoints",
-        "checkpoint_every": args.checkpoint_every,
-        "resume": args.resume is not None,
-    }
     config_written = False
     try:
         with event_writer(folder / "tensorboard" if args.tensorboard else None) as write_events:
@@ -123,22 +119,13 @@ def train(
                 if write_events is not None:
                     write_events(record)
 
-            return fit(network, loss, optimizer, data, on_epoch=on_epoch, **settings)
-    except KeyboardInterrupt as interrupt:
-        if not str(interrupt):  # before the first epoch: there is nothing to go on with
-            raise
-        raise KeyboardInterrupt(f"{interrupt}; go on with: xbnet train --resume {folder}") from None
-
-
-def put_targets_back(network: Network, data: Dataset) -> None:
-    """Let the last layer answer in the units of targets that were scaled; where a schema is kept, that does it."""
-    if data.target_scale is None or (data.schema is not None and data.schema.target is not None):
-        return
-    last, asarray = network.layers[-1], network.backend.asarray
-    mean, scale = (asarray(values, network.dtype) for values in (data.target_scale.mean, data.target_scale.scale))
-    last.W[...] *= scale
-    last.b[...] *= scale
-    last.b[...] += mean
+            return fit(
+                network, loss, optimizer, data, progress=progress, on_epoch=on_epoch,
+                checkpoint=folder / "checkpoints", checkpoint_every=args.checkpoint_every,
+                resume=args.resume is not None, **settings,
+            )  # fmt: skip
+    except Interrupted as interrupt:
+        raise Interrupted(f"{interrupt}; go on with: xbnet train --resume {folder}") from None
 
 
 def keep(
@@ -151,7 +138,7 @@ def keep(
     write_text(folder / "config.toml", config_text(args))
     write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
     history.to_jsonl(folder / "history.jsonl")
-    about: dict[str, Any] = {"classes": data.classes, "preparation": data.preparation, "features": data.features}
+    about: dict[str, Any] = {"classes": data.classes, "preparation": data.standardizer, "features": data.features}
     save(network, folder / "model.safetensors", history=history, **about)
     save_figure(learning_curves(history), folder / "curves.png")
     if data.n_inputs == 2 and data.task == "classification":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,13 @@ from ..datasets import Part
 from ..errors import ConfigError, DivergenceError
 from ..history import History
 from ..nn.network import Network
-from ..optim.schedules import get_schedule
-from ..training.trainer import SCORE, Trainer
-from .build import batch_size_of, check_parameters, layers_of, optimizer_of, simple
+from ..training.samples import Samples
+from ..training.trainer import Trainer
+from .build import check_parameters, layers_of, optimizer_of, recipe_of, simple
 from .meeting import train_together
 from .namespace import library, to_numpy
 from .predicting import Predicting
-from .rules import BatchPenalty, Order, draw_weights
+from .rules import Order, draw_weights
 from .running import IN_A_STACK, run_epochs
 from .validation import Validation
 
@@ -243,37 +242,28 @@ class XBEstimator(Predicting):
         )
 
     def _trainer(self, X: Any, y: Any, w: Any, val: Any, epochs: int, stop: bool) -> Trainer:
-        n = len(X)
-        data = SimpleNamespace(
-            name="X",
-            task=self._task,
-            n_outputs=self.n_outputs_,
-            train=Part(X, self._encode(y)),
-            val=None if val is None else Part(val[0], self._encode(val[1])),
+        samples = Samples(
+            "X",
+            self._task,
+            self.n_outputs_,
+            Part(X, self._encode(y)),
+            None if val is None else Part(val[0], self._encode(val[1])),
+            sample_weight=self._weigh(y, w),
+            val_weight=None if val is None else val[2],
         )
-        patience = None if self.n_iter_no_change == np.inf or not stop else int(self.n_iter_no_change) + 1
         scorer = None
         if val is not None:
             scorer = Validation([self] * self.n_members, [val[1]] * self.n_members, [val[2]] * self.n_members, val[0])
+        more = len(self.history_) + epochs
         return Trainer(
             self.network_,
             self._loss(),
             optimizer_of(self),
-            data,
-            epochs=len(self.history_) + epochs if stop else max(self.max_iter, len(self.history_) + epochs),
-            batch_size=batch_size_of(self, n),
-            rng=None,
-            schedule=copy.deepcopy(get_schedule(self.schedule)),
-            penalty=BatchPenalty(self.alpha),  # type: ignore[arg-type]
-            clip_norm=self.clip_norm,
-            patience=patience,
-            monitor=SCORE if self.early_stopping else "train_cost",
-            sample_weight=self._weigh(y, w),
-            val_weight=None if val is None else val[2],
-            tol=self.tol,
-            keep_best=self.early_stopping,
+            samples,
+            recipe_of(self, len(X), more if stop else max(self.max_iter, more), patient=stop),
             shuffles=self._orders,
             scorer=scorer,
+            history=self.history_,
         )
 
     def _note(self, record: dict[str, Any], validation: Any) -> None:

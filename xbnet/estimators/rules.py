@@ -122,7 +122,7 @@ class BoundBatchPenalty:
         self._alpha = network.per_replica("alpha", alphas)[:, :, None]
         self._largest, self._tiny = network.per_replica("alpha", np.inf), float(np.finfo(network.dtype).tiny)
         # Divided in float64 and then rounded, once per divisor.
-        shape = () if R == 1 and network.backend.name == "numpy" else (R, 1)  # which need not be stretched
+        shape = () if R == 1 and network.backend.on_host else (R, 1)  # which need not be stretched
         self._alpha_over = Made(lambda divisor: network.per_replica("alpha", alphas / divisor).reshape(shape))
         self._weights, self._grad = network.theta[:, :n], network.grad[:, :n]
         self._row = self._weights[:, None, :]

@@ -97,8 +97,8 @@ class Network:
         for k, layer in enumerate(self._bare):
             layer.build(width)
             width = layer.n_outputs
-            specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.parameters()]
-            state_specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.state()]
+            specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.parameters()]
+            state_specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.state()]
         self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width
 
     def _allocate(self, grad: Any = None) -> None:

@@ -47,7 +47,7 @@ def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -
         for start in range(0, max(N, 1), step):
             part = x[start : start + step]
             rows = _chunk(network, len(part))
-            if backend.name == "numpy":
+            if backend.on_host:
                 rows[0] = part
                 _check_finite(rows[0], start)
             else:

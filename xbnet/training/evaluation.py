@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
+from ..errors import ConfigError, DataError, expect_shape
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
 from .batches import InOrder
-from .checks import check_samples
+from .samples import Samples, check_weights
 from .streaming import place
+
+FINITE_AT_ONCE = 1 << 14
+"""Weights of all replicas together that are asked at once whether they are finite."""
 
 
 def means(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -20,10 +26,28 @@ def means(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return total[:, 0] / total[:, 2], total[:, 1] / total[:, 2]
 
 
-def spreads(
+def not_finite(theta: Any) -> Any:
+    """(R,) NaN where some of a replica's weights are not finite, else 0; some columns at a time, to save memory."""
+    # 0 times infinity is NaN. For `isfinite` and `all` CuPy would compile a kernel from headers of CUDA's toolkit.
+    width = max(1, FINITE_AT_ONCE // len(theta))
+    parts = [(theta[:, i : i + width] * 0.0).sum(axis=1) for i in range(0, max(1, theta.shape[1]), width)]
+    return reduce(operator.add, parts)
+
+
+def spreads(loss: Loss, samples: Samples, replicas: int) -> dict[str, np.ndarray]:
+    """The loss (R,) of the best constant answer to each replica's own rows of a regression, by part; else NaN."""
+    held = samples.train if samples.train_rows is not None else samples.val  # what is validated on
+    found = {
+        "train": _spreads(loss, samples.task, samples.train.y, samples.sample_weight, samples.train_rows, replicas)
+    }
+    if samples.validated and held is not None:
+        found["val"] = _spreads(loss, samples.task, held.y, samples.val_weight, samples.val_rows, replicas)
+    return found
+
+
+def _spreads(
     loss: Loss, task: str, y: np.ndarray, sample_weight: Any, rows: Sequence[np.ndarray] | None, replicas: int
 ) -> np.ndarray:
-    """The loss (R,) of the best constant answer to each replica's own rows of a regression; NaN for other tasks."""
     if task != "regression":
         return np.full(replicas, np.nan)
 
@@ -152,3 +176,29 @@ def _sums(
     with network._lock:  # see `run_rows`
         sum_batches(network, bound, batches, sums, None if errors is None else errors.add)
     return network.backend.to_host(sums)[..., 0].astype(float)
+
+
+def check_samples(network: Network, loss: Loss, x: Any, y: Any, sample_weight: Any) -> tuple[str, Any, Any, Any]:
+    """The task that targets `y` and `loss` are for, and x, y, sample_weight as arrays. Unlike in training, no class
+    has to occur.
+    """
+    if not isinstance(network, Network):
+        raise ConfigError(f"evaluate: expected a Network, got {type(network).__name__}")
+    x, y = np.asarray(x), np.asarray(y)
+    expect_shape("evaluate", "x", x, N=None, I=network.n_inputs)
+    for name, array in (("x", x), ("y", y)):
+        if array.dtype.kind not in "fiub" or not np.all(np.isfinite(array)):
+            raise DataError(f"evaluate: expected {name} to hold finite numbers")
+    if not len(x):
+        raise DataError("evaluate: expected at least one sample, got none")
+    if y.ndim == 1 and y.dtype.kind in "iub":
+        task, C, y = "classification", network.n_outputs, y.astype(np.intp)
+        expect_shape("evaluate", "y", y, N=len(x))
+        if y.min() < 0 or y.max() >= C:
+            raise DataError(f"evaluate: expected labels in [0, {C}), got {y.min()} to {y.max()}")
+    else:
+        task, y = "multilabel" if "multilabel" in loss.links else "regression", y[:, None] if y.ndim == 1 else y
+        expect_shape("evaluate", "y", y, N=len(x), C=network.n_outputs)
+    if sample_weight is not None:
+        sample_weight = check_weights("evaluate", sample_weight, len(x))
+    return task, x, y, sample_weight

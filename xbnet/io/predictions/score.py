@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...datasets.labels import Labels
 from ...errors import DataError, listed, printable
 
 MOST_CLASSES = 1000
@@ -25,8 +26,8 @@ class Score:
     def __init__(self, classes: Sequence[str] | None):
         self.classes = classes
         self.rows, self.total = 0, 0.0
-        self._index = {} if classes is None else {name: i for i, name in enumerate(classes)}
-        C = len(self._index)
+        self._known = Labels(classes or ())
+        C = len(self._known.names)
         self.confusion = np.zeros((C, C), np.int64) if 0 < C <= MOST_CLASSES else None
 
     def add_labels(self, source: str, right: np.ndarray, predicted: np.ndarray) -> None:
@@ -41,14 +42,14 @@ class Score:
         if right.dtype.kind == "f" and np.equal(right, np.round(right)).all():
             right = right.astype(np.int64)
         values, inverse = np.unique(right.astype(str), return_inverse=True)
-        found = [self._index.get(value, -1) for value in values]
-        if set(found) == {-1} and not any(name.isdecimal() for name in self._index):  # not names: their numbers?
-            known = {str(i): i for i in range(len(self._index))}
-            found = [known.get(value, -1) for value in values]
-        if -1 in found:
-            value = values[found.index(-1)]
-            raise DataError(f"{source}: expected a class of the model ({listed(self._index)}), got {str(value)[:40]!r}")
-        return np.asarray(found)[inverse]
+        found = self._known.find(values)
+        if (found < 0).all() and not any(name.isdecimal() for name in self._known.names):  # not names: their numbers?
+            found = Labels(range(len(self._known.names))).find(values)
+        if (found < 0).any():
+            value = values[int(np.argmax(found < 0))]
+            names = listed(self._known.names)
+            raise DataError(f"{source}: expected a class of the model ({names}), got {str(value)[:40]!r}")
+        return found[inverse]
 
     def add_decisions(self, right: np.ndarray, decided: np.ndarray) -> None:
         """Right and predicted 0/1 (n, C): counts the share of classes that are decided right."""
@@ -79,7 +80,7 @@ class Score:
         """The confusion matrix for people: a row per right class, a column per predicted one."""
         if self.confusion is None or not self.confusion.any() or len(self.confusion) > 25:
             return ""
-        names = [printable(name)[:12] for name in self._index]
+        names = [printable(name)[:12] for name in self._known.names]
         width = max(6, *map(len, names), len(str(self.confusion.max()))) + 1
         lines = [" " * width + "".join(f"{name:>{width}}" for name in names)]
         lines += [
