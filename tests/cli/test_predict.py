@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from tests.support.errors import refuses
 from xbnet import BatchNorm, DataError, Linear, Network, fit, load_model, save
@@ -192,7 +193,9 @@ def test_regression_multilabel_and_stacks(tmp_path, capsys):
         rows = list(csv.DictReader(io.StringIO((tmp_path / "p.csv").read_text())))
         np.testing.assert_allclose([[float(r["y0"]), float(r["y1"])] for r in rows], expected, rtol=1e-5)
         result = json.loads(capsys.readouterr().out)
-        assert result["mse"] == pytest.approx(np.mean((expected - y) ** 2))
+        assert result["r2"] == pytest.approx(r2_score(y, expected), rel=1e-6)
+        assert result["rmse"] == pytest.approx(root_mean_squared_error(y, expected), rel=1e-6)
+        assert result["mae"] == pytest.approx(mean_absolute_error(y, expected), rel=1e-6)
     assert main([*argv, "--replica", "2"]) == 2
     assert capsys.readouterr().err == "xbnet: --replica 2: the model has 2, counted from 0\n"
 

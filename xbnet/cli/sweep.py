@@ -196,19 +196,14 @@ def summarize(args: argparse.Namespace, result: SweepResult, seconds: float) -> 
 
 def keep(folder: Path, result: SweepResult, summary: dict[str, Any]) -> None:
     """Write the best network, the summary and pictures beside the table."""
-    from ..io.models import save
+    from ..io.models import about_inputs, save
     from ..plots import save_figure
 
     best, data = result.best_member(), result.program.pool.data
     write_text(folder / "result.json", json.dumps(summary, indent=1) + "\n")
-    about: dict[str, Any] = {
-        "classes": data.classes,
-        "preparation": result.preparation(best),
-        "features": data.features,
-    }
     network = result.network(best)
     put_targets_back(network, data)
-    save(network, folder / "best.safetensors", **about)
+    save(network, folder / "best.safetensors", **about_inputs(data, result.preparation(best)))
     save_figure(result.plot_curves(), folder / "curves.png")
     if result.keys:
         save_figure(result.plot_keys(), folder / "keys.png")

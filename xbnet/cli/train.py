@@ -132,14 +132,13 @@ def keep(
     folder: Path, args: argparse.Namespace, network: Network, data: Dataset, history: History, result: dict[str, Any]
 ) -> None:
     """Write what a later reader needs to `folder`."""
-    from ..io.models import save
+    from ..io.models import about_inputs, save
     from ..plots import decision_regions, learning_curves, save_figure
 
     write_text(folder / "config.toml", config_text(args))
     write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
     history.to_jsonl(folder / "history.jsonl")
-    about: dict[str, Any] = {"classes": data.classes, "preparation": data.standardizer, "features": data.features}
-    save(network, folder / "model.safetensors", history=history, **about)
+    save(network, folder / "model.safetensors", history=history, **about_inputs(data))
     save_figure(learning_curves(history), folder / "curves.png")
     if data.n_inputs == 2 and data.task == "classification":
         part = data.val or data.train

@@ -25,10 +25,21 @@ CHUNK_BYTES = 1 << 23
 
 
 class Chunk(NamedTuple):
-    """Some consecutive rows: x (n, I) numbers, and what the file says that is right, (n,) or (n, O), or None."""
+    """Some consecutive rows.
+
+    Attributes
+    ----------
+    x
+        (n, I) numbers.
+    y
+        What the file says that is right, (n,) or (n, O); None where it doesn't.
+    ids
+        Columns that are kept beside the predictions, by name: lists of n texts, None where one is missing.
+    """
 
     x: np.ndarray
     y: np.ndarray | None
+    ids: dict[str, list[str | None]] = {}  # noqa: RUF012 - nobody writes to it
 
 
 def open_rows(
@@ -38,6 +49,7 @@ def open_rows(
     part: str | None = None,
     features: Sequence[str] | None = None,
     schema: Schema | None = None,
+    ids: Sequence[str] = (),
     **options: Any,
 ) -> Iterator[Chunk]:
     """The rows of a file in chunks, as inputs of a model.
@@ -57,7 +69,9 @@ def open_rows(
         Names of the inputs (I,), where there is no schema: a table's columns are found by them, and others are
         ignored. None: the columns are taken in the order of the file, and there must be I of them.
     schema
-        How a table's columns become inputs.
+        How a table's columns become inputs. An array without names has these columns in their order.
+    ids
+        Names of columns of a table that are handed on as they are; they are no inputs, unless the model knows them.
     **options
         Of a text table: ``delimiter``, ``decimal``, ``header``.
 
@@ -69,26 +83,36 @@ def open_rows(
         `target` or `part` for a file that has none.
     """
     if is_table(source) or is_table_file(source):
-        found = _table(open_table(source, **options), n_inputs, names_of("target", target), features, schema)
+        table = open_table(source, **options)
+        found = _table(table, n_inputs, names_of("target", target), features, schema, names_of("ids", ids))
+    elif ids or any(value not in (None, True) for value in options.values()):
+        raise ConfigError(f"{source}: expected no {'ids' if ids else ', '.join(options)}, for it is no table")
     elif Path(source).suffix.lower() == ".npy":
-        found = _npy(source, n_inputs, names_of("target", target))
+        found = _npy(source, n_inputs, names_of("target", target), schema)
     elif target is not None:
         raise ConfigError(f"{source}: expected no target, for only tables and .npy files have columns")
     else:
-        return _parts(source, n_inputs, part)
+        return _parts(source, n_inputs, part, schema)
     if part is not None:
         raise ConfigError(f"{source}: expected no part, for it is one table")
     return found
 
 
 def _table(
-    table: Table, n_inputs: int, target: list[str], features: Sequence[str] | None, schema: Schema | None
+    table: Table,
+    n_inputs: int,
+    target: list[str],
+    features: Sequence[str] | None,
+    schema: Schema | None,
+    ids: list[str],
 ) -> Iterator[Chunk]:
     right = [find_column(table, name, "target") for name in target]
+    kept = [find_column(table, name, "ids") for name in ids]
     if schema is None:
         names = features
         if names is None:
-            names = [name for i, name in enumerate(table.columns) if i not in right and name not in table.index]
+            others = (*right, *kept)
+            names = [name for i, name in enumerate(table.columns) if i not in others and name not in table.index]
             if (
                 not target
                 and all(NUMBER.fullmatch(name) for name in table.columns)
@@ -105,7 +129,7 @@ def _table(
     else:
         named = True
     if named:
-        known = {table.columns[i] for i in (*schema.find(table), *right)} | table.index
+        known = {table.columns[i] for i in (*schema.find(table), *right, *kept)} | table.index
         unknown = [name for name in table.columns if name not in known]
         if schema.target is not None:
             unknown = [name for name in unknown if name not in schema.target.names]
@@ -113,7 +137,10 @@ def _table(
             some = ", ".join(repr(printable(name)) for name in unknown[:10])
             some += f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
             say(f"{table.name}: ignored columns that the model does not know: {some}")
-    for start, places, batch in schema.read(table, right):
+    places = schema.find(table)
+    more = [i for i in dict.fromkeys((*right, *kept)) if i not in places]
+    at = {column: k for k, column in reversed(list(enumerate((*places, *more))))}
+    for start, _, batch in schema.read(table, more):
         x = schema.inputs_of(table, batch, places, start)
         if np.isnan(x).any():
             row, column = np.argwhere(np.isnan(x))[0]
@@ -121,8 +148,29 @@ def _table(
                 f"{table.name}: expected no missing values, got one in {printable(schema.columns[column].name)} at "
                 f"{table.place(start + row)}; fill or remove such rows"
             )
-        answers = [_answers(table, values) for values in batch[len(places) :]]
-        yield Chunk(x, None if not right else answers[0] if len(right) == 1 else np.stack(answers, axis=1))
+        answers = [_answers(table, batch[at[i]]) for i in right]
+        y = None if not right else answers[0] if len(right) == 1 else np.stack(answers, axis=1)
+        yield Chunk(x, y, {table.columns[i]: _texts(batch[at[i]]) for i in kept})
+
+
+def _texts(values: Any) -> list[str | None]:
+    """A column as it is written."""
+    return [None if value is None else str(value) for value in values.to_pylist()]
+
+
+def _by_place(source: Any, schema: Schema | None, x: np.ndarray, n_inputs: int, has_target: bool) -> np.ndarray:
+    """Rows of an array as inputs: its columns are those of the schema, in that order."""
+    if schema is None:
+        _check_width(str(source), x.shape[1], n_inputs, has_target)
+        return x
+    words = [column.name for column in schema.columns if column.kind == "category"]
+    if words:
+        raise DataError(
+            f"{source}: expected a table with the columns that the model was trained on, got an array of numbers; "
+            f"{printable(words[0])!r} is a category"
+        )
+    _check_width(str(source), x.shape[1], len(schema.columns), has_target)
+    return schema.encode({column.name: x[:, i] for i, column in enumerate(schema.columns)})
 
 
 def _answers(table: Table, values: Any) -> np.ndarray:
@@ -145,7 +193,7 @@ def _rows(row_bytes: int) -> int:
     return max(256, CHUNK_BYTES // max(1, row_bytes))
 
 
-def _npy(source: Any, n_inputs: int, target: list[str]) -> Iterator[Chunk]:
+def _npy(source: Any, n_inputs: int, target: list[str], schema: Schema | None) -> Iterator[Chunk]:
     try:
         table = np.load(source, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, MemoryError) as error:
@@ -158,11 +206,11 @@ def _npy(source: Any, n_inputs: int, target: list[str]) -> Iterator[Chunk]:
         raise DataError(
             f"{source}: expected as target the number of one of {table.shape[1]} columns, got {', '.join(target)!r}"
         ) from None
-    _check_width(source, table.shape[1] - len(columns), n_inputs, bool(columns))
     step = _rows(table.dtype.itemsize * table.shape[1])
     for start in range(0, len(table), step):
         rows = np.asarray(table[start : start + step])
         x = np.delete(rows, columns, axis=1) if columns else rows
+        x = _by_place(source, schema, x, n_inputs, bool(columns))
         _check_finite(source, x, start)
         right = None if not columns else rows[:, columns[0]].copy() if len(columns) == 1 else rows[:, columns]
         yield Chunk(x, right)
@@ -179,7 +227,7 @@ def _check_finite(source: Any, x: np.ndarray, first: int) -> None:
     raise DataError(f"{source}: expected finite numbers, got {x[row, column]} at row {first + row}, input {column}")
 
 
-def _parts(source: Any, n_inputs: int, part: str | None) -> Iterator[Chunk]:
+def _parts(source: Any, n_inputs: int, part: str | None, schema: Schema | None) -> Iterator[Chunk]:
     """The rows of a part of an .npz file, which may lack y or some classes, or of a data set."""
     path = Path(source).expanduser()
     if path.suffix.lower() == ".npz" and path.is_file():
@@ -195,9 +243,9 @@ def _parts(source: Any, n_inputs: int, part: str | None) -> Iterator[Chunk]:
     if x.ndim != 2 or (y is not None and len(y) != len(x)):
         got = f"x {x.shape}" + ("" if y is None else f" and y {y.shape}")
         raise DataError(f"{source}: expected x (N, I={n_inputs}), and y with as many rows if there is one, got {got}")
-    _check_width(str(source), x.shape[1], n_inputs, False)
     step = _rows(x.itemsize * x.shape[1])
     for start in range(0, len(x), step):
-        _check_finite(source, x[start : start + step], start)
+        rows = _by_place(source, schema, x[start : start + step], n_inputs, False)
+        _check_finite(source, rows, start)
         right = None if y is None else y[start : start + step]
-        yield Chunk(x[start : start + step], right if names is None or right is None else names[right])
+        yield Chunk(rows, right if names is None or right is None else names[right])

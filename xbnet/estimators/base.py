@@ -12,7 +12,7 @@ from sklearn.base import is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_X_y, column_or_1d, validate_data
 
 from ..datasets import Part
 from ..errors import ConfigError, DivergenceError
@@ -26,6 +26,7 @@ from .namespace import library, to_numpy
 from .predicting import Predicting
 from .rules import Order, draw_weights
 from .running import IN_A_STACK, run_epochs
+from .tables import encode_rows, learn_schema
 from .validation import Validation
 
 
@@ -114,17 +115,17 @@ class XBEstimator(Predicting):
 
     def _validate(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Any]:
         """Host arrays X (N, I), y, weights or None; rows of weight 0 are dropped."""
+        X, y = to_numpy(X), to_numpy(y)
+        rules = {"dtype": np.dtype(self.dtype), "multi_output": True, "y_numeric": is_regressor(self)}
         if reset:
             self._namespace = library(X)
-        X, y = validate_data(
-            self,
-            to_numpy(X),
-            to_numpy(y),
-            dtype=np.dtype(self.dtype),
-            multi_output=True,
-            y_numeric=is_regressor(self),
-            reset=reset,
-        )
+            counted = None if sample_weight is None else np.flatnonzero(np.asarray(to_numpy(sample_weight)) > 0)
+            self.schema_ = learn_schema(self, X, counted)
+            self._target_name = str(getattr(y, "name", None) or "y")
+        if getattr(self, "schema_", None) is None:
+            X, y = validate_data(self, X, y, reset=reset, **rules)
+        else:
+            X, y = check_X_y(encode_rows(self, X), y, estimator=self, **rules)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if sample_weight is None:
@@ -146,7 +147,7 @@ class XBEstimator(Predicting):
         # A copy of the stream seeds the rest, so that it takes nothing from the weights' and the orders'.
         seeds = [int(copy.deepcopy(state).randint(np.iinfo(np.int32).max)) for state in states]
         network = Network(
-            layers, self.n_features_in_, replicas=self.n_members, backend=self.backend, dtype=self.dtype, rng=seeds
+            layers, self._n_inputs(), replicas=self.n_members, backend=self.backend, dtype=self.dtype, rng=seeds
         )
         draw_weights(network, drawn, states, self.activation == "logistic")
         self._built = self._design()
@@ -159,6 +160,10 @@ class XBEstimator(Predicting):
         self.validation_scores_: list[float] | None = None
         self.validation_loss_curve_: list[float] | None = None
         self.network_ = network  # last: whoever has one can be trained further
+
+    def _n_inputs(self) -> int:
+        schema = getattr(self, "schema_", None)
+        return self.n_features_in_ if schema is None else schema.n_inputs
 
     def _design(self) -> dict[str, Any]:
         """What can't change when training goes on."""

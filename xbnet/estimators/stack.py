@@ -178,7 +178,7 @@ def _trainer(tasks: list[Task], data: list[int]) -> Trainer:
             if isinstance(layer, Dropout) and layer.rate == e.dropout:
                 layer.rate = np.array([one.dropout for one in estimators])
     seeds = [one.network_.seeds[0] for one in estimators]
-    network = Network(layers, e.n_features_in_, replicas=R, backend=e.backend, dtype=e.dtype, rng=seeds)
+    network = Network(layers, tasks[0].X.shape[1], replicas=R, backend=e.backend, dtype=e.dtype, rng=seeds)
     for r, one in enumerate(estimators):
         network.theta[r : r + 1] = one.network_.theta
     pool = dict(zip(data, tasks, strict=True))

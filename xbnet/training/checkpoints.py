@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError, Interrupted
-from ..io.models import describe_network
+from ..io.networks import describe_network
 from ..io.tensorfile import Tensors, read_tensors, write_tensors
 from ..parsing import whole
 from .conditions import compare_conditions, conditions

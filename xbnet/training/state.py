@@ -11,7 +11,7 @@ import numpy as np
 
 from ..history import History
 from ..io.histories import pack_history, unpack_history
-from ..io.models import generator_state, set_generator_state
+from ..io.networks import generator_state, set_generator_state
 from ..io.tensorfile import Tensors
 
 Weights = tuple[np.ndarray, np.ndarray]

@@ -15,7 +15,7 @@ MOST_CLASSES = 1000
 
 
 class Score:
-    """Accuracy and confusion matrix, or the mean squared error, of all rows that said what is right.
+    """Accuracy and confusion matrix, or R2, RMSE and MAE, of all rows that said what is right.
 
     Parameters
     ----------
@@ -26,6 +26,10 @@ class Score:
     def __init__(self, classes: Sequence[str] | None):
         self.classes = classes
         self.rows, self.total = 0, 0.0
+        self._mean: Any = 0.0
+        self._spread: Any = 0.0
+        self._squares: Any = 0.0
+        self._absolute: Any = 0.0
         self._known = Labels(classes or ())
         C = len(self._known.names)
         self.confusion = np.zeros((C, C), np.int64) if 0 < C <= MOST_CLASSES else None
@@ -51,26 +55,36 @@ class Score:
             raise DataError(f"{source}: expected a class of the model ({names}), got {str(value)[:40]!r}")
         return found[inverse]
 
-    def add_decisions(self, right: np.ndarray, decided: np.ndarray) -> None:
+    def add_decisions(self, source: str, right: np.ndarray, decided: np.ndarray) -> None:
         """Right and predicted 0/1 (n, C): counts the share of classes that are decided right."""
+        right = _as_numbers(source, right, decided.shape)
         self.rows += len(right)
         self.total += float((right == decided).mean(axis=1).sum())
 
     def add_values(self, source: str, right: np.ndarray, values: np.ndarray) -> None:
         """Right and predicted values (n, O)."""
-        try:
-            right = right.astype(float).reshape(values.shape)
-        except ValueError:
-            raise DataError(f"{source}: expected numbers as targets, {values.shape[1]} per row") from None
-        self.rows += len(right)
-        self.total += float(((right - values) ** 2).mean(axis=1).sum())
+        right = _as_numbers(source, right, values.shape)
+        n, mean = len(right), right.mean(axis=0)
+        between = self.rows * n / (self.rows + n) * (mean - self._mean) ** 2 if self.rows else 0.0
+        self._spread = self._spread + ((right - mean) ** 2).sum(axis=0) + between  # Chan et al. 1979: no large squares
+        self._mean = self._mean + (mean - self._mean) * n / (self.rows + n)
+        self._squares = self._squares + ((right - values) ** 2).sum(axis=0)
+        self._absolute = self._absolute + np.abs(right - values).sum(axis=0)
+        self.rows += n
+
+    def _regression(self) -> dict[str, Any]:
+        """R2 is the plain mean over the outputs, as scikit-learn's, as are the others."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            r2 = np.where(self._spread > 0, 1 - self._squares / self._spread, np.where(self._squares > 0, 0.0, 1.0))
+        rmse = np.sqrt(self._squares / self.rows)
+        return {"r2": float(r2.mean()), "rmse": float(rmse.mean()), "mae": float(self._absolute.mean() / self.rows)}
 
     def result(self) -> dict[str, Any]:
         """Name -> figure; empty where no row said what is right."""
         if not self.rows:
             return {}
         if self.classes is None:
-            return {"mse": self.total / self.rows}
+            return self._regression()
         found: dict[str, Any] = {"accuracy": self.total / self.rows}
         if self.confusion is not None and self.confusion.any():
             found["confusion"] = self.confusion.tolist()
@@ -88,3 +102,11 @@ class Score:
             for name, row in zip(names, self.confusion.tolist(), strict=True)
         ]
         return "rows: right, columns: predicted\n" + "\n".join(lines)
+
+
+def _as_numbers(source: str, right: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """What is right as float64 (n, O)."""
+    try:
+        return right.astype(float).reshape(shape)
+    except ValueError:
+        raise DataError(f"{source}: expected numbers as targets, {shape[1]} per row") from None
