@@ -142,8 +142,9 @@ def keep(
     save_figure(learning_curves(history), folder / "curves.png")
     if data.n_inputs == 2 and data.task == "classification":
         part = data.val or data.train
-        about = {"classes": data.classes, "features": data.features, "standardizer": data.standardizer}
-        save_figure(decision_regions(network, part.x, part.y, **about), folder / "regions.png")
+        names: Any = {"classes": data.classes, "features": data.features}
+        figure = decision_regions(network, part.x, part.y, standardizer=data.standardizer, **names)
+        save_figure(figure, folder / "regions.png")
 
 
 def config_text(args: argparse.Namespace) -> str:
