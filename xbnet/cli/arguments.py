@@ -137,6 +137,7 @@ def data_from(args: argparse.Namespace, taken: Sequence[str] = ()) -> Dataset:
         if "val" not in taken:
             raise
         data = load_dataset(args.data, **settings | {"val": None})  # where this goes well, it was the split
+        args.val = 0
         say(f"{error}; trains without a validation part")
     return data if args.scale_targets is False else data.with_scaled_targets()
 

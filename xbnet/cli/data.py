@@ -10,7 +10,6 @@ from ..datasets import Dataset, Part, fetch
 from ..datasets.download import SOURCES
 from ..errors import listed
 from . import arguments as flags
-from .tables import settle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "fetch":
         print(fetch(args.name, progress=False if args.quiet else None))
         return 0
-    settle(args)
+    args.standardize, args.scale_targets = bool(args.standardize), bool(args.scale_targets)  # as the file has them
     show(flags.data_from(args))
     return 0
 

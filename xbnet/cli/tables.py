@@ -71,10 +71,10 @@ def told(args: argparse.Namespace, taken: Sequence[str]) -> str:
     """What a table's defaults do, in words, and how each is switched off."""
     words = {
         "standardize": "inputs standardized (--no-standardize)",
-        "val": f"{args.val:.0%} of the rows kept for validation (--val none)",
+        "val": f"{OF_TABLES['val']:.0%} of the rows kept for validation (--val none)",
         "patience": "stops early (--patience none)",
     }
-    found = [text for key, text in words.items() if key in taken]
+    found = [text for key, text in words.items() if key in taken and getattr(args, key)]
     return f"defaults of tables: {', '.join(found)}" if found else ""
 
 

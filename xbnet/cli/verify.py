@@ -64,8 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 def run_one(args: argparse.Namespace, folder: Path | None) -> int:
     """One network, or one layer."""
-    settle(args)
-    data = flags.data_from(args)
+    data = flags.data_from(args, settle(args))
     rows = np.random.default_rng(args.seed).permutation(len(data.train.x))[: args.rows]
     x = np.asarray(data.train.x[rows], dtype=float)
     how: dict[str, Any] = {"e0": args.e0, "steps": args.steps, "tolerance": args.tolerance, "rng": args.seed}
