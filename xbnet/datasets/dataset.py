@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ConfigError, DataError
 from ..notebook import heading, table
 from .checks import PART_NAMES, Array, check_parts
-from .objects import encode_parts, is_readable
+from .objects import encode_parts, is_readable, of_one_type
 from .schema import Schema
 from .standardizer import Standardizer
 from .tables import is_table
@@ -42,10 +42,8 @@ class Part:
         for name, value in (("x", self.x), ("y", self.y)):
             if hasattr(value, "toarray"):
                 raise DataError(f"Part: expected {name} as a dense array, got a sparse one; hand in {name}.toarray()")
-        if not is_table(self.x):
-            object.__setattr__(self, "x", np.asarray(self.x))
-        if not is_readable(self.y):
-            object.__setattr__(self, "y", np.asarray(self.y))
+            if not (is_table(value) if name == "x" else is_readable(value)):
+                object.__setattr__(self, name, of_one_type(np.asarray(value)))
 
     def __len__(self) -> int:
         """Number of samples N."""

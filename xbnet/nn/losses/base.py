@@ -61,6 +61,7 @@ class Loss:
     _eye: Any
     class_weights: Any
     _tiny: float
+    _lowest: float
 
     if TYPE_CHECKING:  # arrays are set by `_use`
 
@@ -99,7 +100,7 @@ class Loss:
         bound._integers = Workspace(bound.xp, np.dtype(np.intp), bound.replicas)
         bound._flags = Workspace(bound.xp, np.dtype(bool), bound.replicas)
         bound._eye = network.backend.asarray(np.eye(bound.n_outputs), network.dtype)
-        bound._tiny = float(np.finfo(network.dtype).tiny)
+        bound._tiny, bound._lowest = (float(getattr(np.finfo(network.dtype), name)) for name in ("tiny", "min"))
         bound.class_weights = None
         if self.class_weight is not None:
             expect_shape(self.name, "class_weight", self.class_weight, C=bound.n_outputs)
