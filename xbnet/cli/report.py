@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     model = load_model(path)
     run_args = train_args(config)
     taken = settle(run_args)
+    run_args.scale_targets = False  # it is judged in the targets' own units
     data = flags.data_from(run_args, taken) if args.data is None else rows_of(args, model, target_of(run_args))
     settings = config.read_text(encoding="utf-8")
     found = report(
