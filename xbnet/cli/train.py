@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DivergenceError, Interrupted
-from ..files import write_text
+from ..files import make_folder, only_one, write_text
 from ..history import History
 from . import arguments as flags
 from . import summary, tables
@@ -44,7 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, and report."""
+    """Train, and report; nobody else writes to the folder meanwhile."""
+    with only_one(make_folder(args.out)) if args.out else nullcontext():
+        return train_and_report(args)
+
+
+def train_and_report(args: argparse.Namespace) -> int:
+    """Train, keep, and print."""
     from ..nn.network import Network
 
     folder = open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) if args.out else None
