@@ -39,12 +39,12 @@ def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -
     """
     if hasattr(x, "toarray"):
         raise DataError("Network.predict: expected x as a dense array, got a sparse one; hand in x.toarray()")
+    encode = "; of a table: data.schema.encode(table)" if hasattr(x, "columns") else ""
     x = np.asarray(x)
     expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
     if x.dtype.kind not in "fiub":
         raise DataError(
-            f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float "
-            "array, a table by the schema of its data set: data.schema.encode(table)"
+            f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array{encode}"
         )
     backend, R, N, step = network.backend, network.replicas, len(x), network.chunk_rows
     out: Any = None
