@@ -12,7 +12,7 @@ from ..errors import ConfigError, DivergenceError, Interrupted
 from ..files import write_text
 from ..history import History
 from . import arguments as flags
-from . import report
+from . import summary
 from .folders import kept_in, open_folder, replacing_run
 
 if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
@@ -69,18 +69,18 @@ def run(args: argparse.Namespace) -> int:
             if folder is None:
                 raise
             history, diverged = error.history, error
-        result = report.summarize(args, network, loss, data, history)
+        result = summary.summarize(args, network, loss, data, history)
         if folder is not None:
             keep(folder, args, network, data, history, result)
     if diverged is not None:
         raise diverged
     if not args.quiet:
-        report.print_table(network, result)
-        if words := report.stopping(args, history):
+        summary.print_table(network, result)
+        if words := summary.stopping(args, history):
             print(words)
         if folder is not None:
             print(f"kept in {folder}: {', '.join(kept_in(folder))}")
-    if complaint := report.not_learned(network, data, result, optimizer.hyper["lr"]):
+    if complaint := summary.not_learned(network, data, result, optimizer.hyper["lr"]):
         print(f"xbnet: {complaint}", file=sys.stderr)
     if args.json:
         print(json.dumps(result))
