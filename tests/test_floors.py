@@ -220,7 +220,19 @@ def test_the_core_never_waits_for_the_device():
 # -- the face ----------------------------------------------------------------------------------------------------------
 
 
-HEAVY = ["matplotlib", "sklearn", "cupy", "dpnp", "scipy.io", "safetensors", "tqdm", "torch", "jax", "pandas"]
+HEAVY = [
+    "matplotlib",
+    "sklearn",
+    "cupy",
+    "dpnp",
+    "scipy.io",
+    "safetensors",
+    "tqdm",
+    "torch",
+    "jax",
+    "pandas",
+    "pyarrow",
+]
 
 
 def test_import_is_light():

@@ -328,13 +328,13 @@ class Network:
     @in_turn
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
-        names = ("_bare", "n_inputs", "replicas", "backend", "dtype", "seeds", "link")
+        kept = {name: self.__dict__[name] for name in ("_bare", "n_inputs", "replicas", "dtype", "seeds", "link")}
         arrays = {"theta": self.backend.to_host(self.theta).copy(), "state": self.backend.to_host(self.state).copy()}
-        return {name: self.__dict__[name] for name in names} | arrays | {"streams": copy.deepcopy(self.streams)}
+        return kept | arrays | {"backend": self.backend.full_name, "streams": copy.deepcopy(self.streams)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         theta, statistics = state.pop("theta"), state.pop("state")
-        self.__dict__.update(state)
+        self.__dict__.update(state, backend=get_backend(state["backend"]))
         self._build()
         self._allocate()
         self.theta[...], self.state[...] = self.backend.asarray(theta), self.backend.asarray(statistics)

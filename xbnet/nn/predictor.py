@@ -37,20 +37,20 @@ def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -
     ShapeError, DataError
         x has another shape, or there is something in it that is no number, or none that the network's dtype can hold.
     """
-    if hasattr(x, "toarray"):
-        raise DataError("Network.predict: expected x as a dense array, got a sparse one; hand in x.toarray()")
-    x = np.asarray(x)
+    encode = "; of a table: data.schema.encode(table)" if hasattr(x, "columns") else ""
+    sparse = hasattr(x, "tocsr")  # SciPy's, of any form
+    x = x.tocsr() if sparse else np.asarray(x)
     expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
     if x.dtype.kind not in "fiub":
         raise DataError(
-            f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float "
-            "array, a table by the schema of its data set: data.schema.encode(table)"
+            f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array{encode}"
         )
-    backend, R, N, step = network.backend, network.replicas, len(x), network.chunk_rows
+    backend, R, N, step = network.backend, network.replicas, x.shape[0], network.chunk_rows
     out: Any = None
     with network._lock, np.errstate(over="ignore", invalid="ignore"):  # a product raises flags where all is finite
         for start in range(0, max(N, 1), step):
             part = x[start : start + step]
+            part = part.toarray() if sparse else part
             rows = _chunk(network, len(part))
             if backend.on_host:
                 rows[0] = part

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backends.backend import Backend
+from .sparse import SparseRows
 
 
 class Batch(NamedTuple):
@@ -31,14 +32,17 @@ class Resident:
         Samples that one replica sees.
     streamed
         Whether the arrays lie on the host after all, see `streaming`.
+    sparse
+        Whether the inputs lie there as `SparseRows`.
     """
 
     streamed = False
 
-    def __init__(self, backend: Backend, dtype: Any, x: np.ndarray, y: np.ndarray, w: np.ndarray | None = None):
+    def __init__(self, backend: Backend, dtype: Any, x: Any, y: np.ndarray, w: np.ndarray | None = None):
         labels = np.issubdtype(y.dtype, np.integer)
         self._backend = backend
-        self.x = self._put(x, dtype)
+        self.sparse = isinstance(x, SparseRows)
+        self.x: Any = x.on(backend, dtype) if isinstance(x, SparseRows) else self._put(x, dtype)
         self.y = self._put(y, np.intp if labels else dtype)
         self.w = None if w is None else self._put(w, dtype)
         self.rows: list[np.ndarray] | None = None
@@ -136,13 +140,16 @@ class Batches:
         """The samples of index (U, B), on the device; overwritten by the next batch of B rows."""
         (spread, batch), gather = self._buffer(index.shape[1]), self.backend.ops.gather
         data = data or self.data
-        if self.backend.fused and self.backend.fused.gathers(batch):
+        if data.sparse:
+            data.x.gather(index, self.which, batch.x)
+        elif self.backend.fused and self.backend.fused.gathers(batch):
             self.backend.fused.gather(data, index, self.which, batch)
             return batch
         if self.which is not None:
             gather(index, self.which, spread)
             index = spread[0]
-        gather(data.x, index, batch.x)
+        if not data.sparse:
+            gather(data.x, index, batch.x)
         gather(data.y, index, batch.y)
         if batch.w is not None:
             gather(data.w, index, batch.w)

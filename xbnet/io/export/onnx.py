@@ -117,14 +117,15 @@ class _Graph:
     def _link(self, z: str) -> list[Any]:
         make, n = self.onnx.helper, self.network.n_outputs
         link = self.network.link
-        if link == "identity":
+        if link in ("identity", "exp"):
+            z = z if link == "identity" else self.add("Exp", z)
             return [make.make_tensor_value_info("values", self._values(z), ["N", n])]
         if link == "sigmoid":  # log p of each class
             z = self.add("Neg", self._softplus(self.add("Neg", z)))
         if link in ("softmax", "sigmoid"):
             self.add("Softmax", z, out="probabilities", axis=-1)
         else:
-            self.add("Identity" if link == "scores" else "Sigmoid", z, out="probabilities")
+            self.add("Identity", z if link == "scores" else self._probability(z), out="probabilities")
         outputs = [make.make_tensor_value_info("probabilities", self.type, ["N", n])]
         if link == "multilabel":
             yes = self.add("GreaterOrEqual", "probabilities", self.constant(0.5))
@@ -160,6 +161,11 @@ class _Graph:
         if self.dtype == np.float32:
             return self.add("Gemm", x, self.constant(W), self.constant(b))
         return self.add("Add", self.add("MatMul", x, self.constant(W)), self.constant(b))
+
+    def _probability(self, z: str) -> str:
+        """1 / (1 + exp(-z)); a runtime may compute the operator Sigmoid by a fraction that is 0 for z < -18."""
+        one = self.constant(1.0)
+        return self.add("Div", one, self.add("Add", one, self.add("Exp", self.add("Neg", z))))
 
     def _softplus(self, z: str) -> str:
         """The operator of that name is not computed in float64 at most opsets, and overflows where it is."""

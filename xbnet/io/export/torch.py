@@ -34,6 +34,7 @@ AFTERWARDS = {
     "multilabel": "torch.sigmoid(model(x))",
     "scores": "model(x)",
     "identity": "model(x)",
+    "exp": "torch.exp(model(x))",
 }
 
 

@@ -55,7 +55,7 @@ class Graph:
         for part in (*live.layers, trainer.loss):
             if not part.tapeable():
                 return f"{type(part).__name__} does more in a step than array operations"
-        if trainer.train.streamed:
+        if trainer.train.streamed or trainer.train.sparse:
             return "the samples don't all lie on the device"
         if trainer.flips is not None:
             return "images are mirrored by masks from the host"
