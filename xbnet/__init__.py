@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .sweeps import SweepResult, assert_replica_equal, sweep
     from .training.evaluation import evaluate
     from .training.fit import fit
+    from .training.step import Step
     from .verify import (
         GradientComparison,
         Verification,
@@ -73,6 +74,7 @@ __all__ = [
     "Residual",
     "ShapeError",
     "SoftmaxCrossEntropy",
+    "Step",
     "Strategy",
     "SweepResult",
     "Verification",
@@ -116,6 +118,7 @@ PARTS = {
     "optim.strategies": "Alternating Layerwise Strategy Weighted",
     "sweeps": "SweepResult assert_replica_equal sweep",
     "training.fit": "fit",
+    "training.step": "Step",
     "verify": "GradientComparison Verification compare_gradients gradient_test jacobian jacobian_test "
     "numerical_gradient",
     "version": "__version__",

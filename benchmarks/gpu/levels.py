@@ -10,7 +10,7 @@ import numpy as np
 
 import xbnet
 from xbnet.backends.cuda.emulated import EmulatedLauncher
-from xbnet.backends.cuda.ops import Fused
+from xbnet.backends.cuda.ops import CudaOps
 from xbnet.optim.penalties import Penalty
 from xbnet.optim.schedules import Schedule
 from xbnet.training.checks import check_data
@@ -34,8 +34,8 @@ class Fixed:
 def emulated() -> xbnet.Backend:
     """NumPy's arrays, with the project's kernels through a C++ compiler."""
     launcher, plain = EmulatedLauncher(), xbnet.get_backend("numpy")
-    fused = Fused(launcher, plain.xp, plain.ops)
-    return replace(plain, name="emulated", launcher=launcher, fused=fused, prepared={})
+    ops = CudaOps(launcher, plain.xp)
+    return replace(plain, name="emulated", ops=ops, launcher=launcher, specialized={})
 
 
 class Level(Rival):
@@ -66,7 +66,7 @@ class Level(Rival):
     def run(self, epochs: int) -> None:
         for _ in range(epochs):
             self.trainer._plan()
-            self.trainer.execution.run_steps(self.trainer, None)
+            self.trainer.execution.run_steps(self.trainer)
 
     def wait(self) -> None:
         self.network.backend.synchronize()

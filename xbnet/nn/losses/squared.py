@@ -12,9 +12,7 @@ class MeanSquaredError(Loss):
 
     name = "mse"
     links = {"regression": "identity", "classification": "scores"}  # noqa: RUF012
-
-    def tapeable(self) -> bool:
-        return type(self) is MeanSquaredError
+    replayable = True
 
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         xp, ops = self.xp, self.ops
