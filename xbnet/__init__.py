@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .sweeps import SweepResult, assert_replica_equal, sweep
     from .training.evaluation import evaluate
     from .training.fit import fit
+    from .training.recipe import Recipe
     from .training.step import Step
     from .verify import (
         GradientComparison,
@@ -71,6 +72,7 @@ __all__ = [
     "ParameterSpec",
     "Part",
     "RMSProp",
+    "Recipe",
     "Residual",
     "ShapeError",
     "SoftmaxCrossEntropy",
@@ -118,6 +120,7 @@ PARTS = {
     "optim.strategies": "Alternating Layerwise Strategy Weighted",
     "sweeps": "SweepResult assert_replica_equal sweep",
     "training.fit": "fit",
+    "training.recipe": "Recipe",
     "training.step": "Step",
     "verify": "GradientComparison Verification compare_gradients gradient_test jacobian jacobian_test "
     "numerical_gradient",
@@ -140,7 +143,7 @@ def __getattr__(name: str) -> object:
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "sklearn":
             raise
-        raise ImportError(f"xbnet.{name} needs scikit-learn: pip install 'xbnet[sklearn]'") from error
+        raise ImportError(f"xbnet.{name} needs scikit-learn: pip install scikit-learn") from error
     globals()[name] = value
     return value
 

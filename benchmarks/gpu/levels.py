@@ -11,9 +11,8 @@ import numpy as np
 import xbnet
 from xbnet.backends.cuda.emulated import EmulatedLauncher
 from xbnet.backends.cuda.ops import CudaOps
-from xbnet.optim.penalties import Penalty
-from xbnet.optim.schedules import Schedule
-from xbnet.training.checks import check_data
+from xbnet.training.recipe import Recipe
+from xbnet.training.samples import Samples, check_data
 from xbnet.training.trainer import Trainer
 
 from .cases import LR, MOMENTUM, Case
@@ -55,11 +54,13 @@ class Level(Rival):
                 self.network.parameters[f"{k}.b"][...] = backend.asarray(b)
             x, y, rows = case.data()
             self.trainer = Trainer(
-                self.network, xbnet.SoftmaxCrossEntropy(), xbnet.Momentum(LR, MOMENTUM), check_data((x, y)),
-                epochs=1, batch_size=case.batch, rng=0, schedule=Schedule(), penalty=Penalty(), clip_norm=None,
-                patience=None, monitor=None, sample_weight=None, shuffles=[Fixed(rows)] * case.replicas,
-                execution=self.level,
-            )  # fmt: skip
+                self.network,
+                xbnet.SoftmaxCrossEntropy(),
+                xbnet.Momentum(LR, MOMENTUM),
+                Samples.of(check_data((x, y))),
+                Recipe(epochs=1, batch_size=case.batch, execution=self.level),
+                shuffles=[Fixed(rows)] * case.replicas,
+            )
         except xbnet.XbnetError as error:
             raise Unable(str(error)) from None
 

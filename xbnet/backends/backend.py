@@ -72,6 +72,16 @@ class Backend:
     launcher: Launcher | None = None
     settings: str = ""
 
+    @property
+    def on_host(self) -> bool:
+        """Whether its arrays are NumPy's own."""
+        return self.name == "numpy"
+
+    @property
+    def cuda(self) -> bool:
+        """Whether it has CUDA's streams and graphs."""
+        return hasattr(self.xp, "cuda")
+
     def asarray(self, host: Any, dtype: Any = None) -> Any:
         """Copy a host array (or pass an array of this backend) to the device, in C order."""
         if isinstance(host, self.xp.ndarray):
@@ -90,11 +100,6 @@ class Backend:
             self.xp.cuda.get_current_stream().synchronize()
         elif self.name == "dpnp":
             self.xp.empty(1).sycl_queue.wait()
-
-    @property
-    def on_host(self) -> bool:
-        """Whether arrays lie in the host's memory, and calls return when they are done."""
-        return self.name == "numpy"
 
     def count(self) -> int:
         """How many CUDA devices this process sees; 0 for other backends."""

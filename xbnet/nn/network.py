@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
@@ -22,6 +21,7 @@ from .outputs import LINKS
 from .parameters import carve, draw_rows, layout
 from .predictor import Predictor, chunk_rows
 from .summary import describe, to_html
+from .turns import Turns, in_turn
 
 GENERATIONS = count(1)
 """Numbers for memory: each network's buffers get one of their own."""
@@ -61,10 +61,8 @@ class Network:
 
     Raises
     ------
-    ConfigError
-        No layers, or impossible sizes, dtype or seeds.
-    BackendError
-        See `get_backend`.
+    ConfigError, BackendError
+        No layers, or impossible sizes, dtype or seeds; see `get_backend`.
     """
 
     def __init__(
@@ -102,14 +100,14 @@ class Network:
         for k, layer in enumerate(self._bare):
             layer.build(width)
             width = layer.n_outputs
-            specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.parameters()]
-            state_specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.state()]
+            specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.parameters()]
+            state_specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.state()]
         self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width
 
     def _allocate(self, grad: Any = None) -> None:
         """Make all arrays (but for a given `grad`), and copies of the bare layers that work on them."""
         xp, R = self.backend.xp, self.replicas
-        self.layers, self._lock = [copy.copy(layer) for layer in self._bare], threading.RLock()  # for who predicts
+        self.layers, self._lock = [copy.copy(layer) for layer in self._bare], Turns()  # for who predicts
         self.n_parameters = sum(spec.size for spec in self.specs)
         self.n_weights = sum(spec.size for spec in self.specs if spec.is_weight)
         self._theta = xp.zeros((R, self.n_parameters), dtype=self.dtype)
@@ -275,6 +273,7 @@ class Network:
 
     # -- stacks ------------------------------------------------------------------------------------------------------
 
+    @in_turn
     def select(self, rows: Sequence[int] | np.ndarray, *, successor: bool = False) -> Network:
         """A new network of the replicas `rows`: copies, but a `successor` takes over streams and the memory of grad."""
         index = np.asarray(rows)
@@ -307,6 +306,7 @@ class Network:
         with np.errstate(all="ignore"):  # the weights may have diverged
             self.forward(self.backend.xp.zeros((1, 1, self.n_inputs), dtype=self.dtype))  # layers let go, too
 
+    @in_turn
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
         names = ("_bare", "n_inputs", "replicas", "backend", "dtype", "seeds", "link")

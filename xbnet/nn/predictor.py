@@ -37,6 +37,9 @@ class Predictor:
     def run(self, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """``finish(logits (R, n, C))`` of chunks of x (N, I), joined: (N, ...) for one replica, else (R, N, ...).
 
+        The last bit of a row may depend on how many rows come with it, for BLAS chooses its routine by their number; it
+        doesn't depend on how many networks are stacked.
+
         Raises
         ------
         ShapeError, DataError

@@ -86,7 +86,7 @@ class GradientMask(StepPart):
         row, slices = np.ones((1, network.n_parameters)), block_slices(network.specs)
         stage_of = {layer: s for s, layers in enumerate(stages(network)) for layer in layers}
         for spec in network.specs:
-            row[:, slices[spec.name]] = factors[stage_of[int(spec.name.split(".")[0])]]
+            row[:, slices[spec.name]] = factors[stage_of[spec.layer]]
         self.holds = bool((row == 0).any())
         if self._row is None:
             self._row = xp.zeros(row.shape, dtype=network.dtype)
@@ -271,10 +271,10 @@ def _stages_with_body(name: str, network: Network) -> int:
 
 def _copy_layers(source: Network, target: Network, n: int) -> None:
     """Parameters and statistics of the first n layers."""
-    for theirs, mine in ((source.parameters, target.parameters), (source.statistics, target.statistics)):
-        for name, view in mine.items():
-            if int(name.split(".")[0]) < n:
-                view[...] = theirs[name]
+    theirs, mine = source.parameters | source.statistics, target.parameters | target.statistics
+    for spec in (*target.specs, *target.state_specs):
+        if spec.layer < n:
+            mine[spec.name][...] = theirs[spec.name]
 
 
 def _setting(where: str, key: str, text: str) -> float:

@@ -15,6 +15,7 @@ from ..optim.penalties import Penalty
 from .functionals import Cost, InnerProduct
 from .kinks import Kinks
 from .rounding import Rounding
+from .suspects import Returns
 
 Drawn = Mapping[tuple[int, str], np.ndarray]
 
@@ -110,11 +111,12 @@ class Objective:
         )
         self.backend = self.network.backend
         self.slices = block_slices(self.network.specs)
-        in_layer_order = sorted(self.slices, key=lambda name: int(name.split(".")[0]))
-        self.blocks = (*in_layer_order, THETA, X) if self.slices else (X,)
+        in_layer_order = sorted(self.network.specs, key=lambda spec: spec.layer)
+        self.blocks = (*(spec.name for spec in in_layer_order), THETA, X) if self.slices else (X,)
         self.rounding = Rounding(self.backend, self.network.dtype)
         for layer in self.network.layers:
             self.rounding.attach(layer)
+        self.returns = Returns(self.network.layers)
         self.penalty = problem.penalty.bind(self.network)
         self.rounding.attach(self.penalty)
         self.kinks = Kinks(self.network, self.penalty.active and self.penalty.uses_l1)

@@ -9,6 +9,8 @@ from tests.support.devices.emulation import launcher
 from tests.support.devices.fake_cupy import Array, Cupy, Watched, fake_cublas
 from xbnet.backends import backend as module
 from xbnet.backends.numpy_ops import NumpyOps
+from xbnet.training.recipe import Recipe
+from xbnet.training.samples import Samples
 from xbnet.training.trainer import Trainer
 
 PLAIN = xbnet.Backend("numpy", "cpu", np, NumpyOps(np))
@@ -49,15 +51,17 @@ def trainer(backend, widths=(6, 5), R=3, loss=None, optimizer=None, n=32, separa
     x, y = cases.samples(n=n)
     layers = [*(xbnet.Linear(n, "tanh") for n in widths), xbnet.Linear(cases.N_CLASSES)]
     net = xbnet.Network(layers, cases.N_INPUTS, replicas=R, backend=backend, rng=0)
-    settings = {"sample_weight": None, "clip_norm": None, "l2": 0.0, "val": None} | more
-    data = xbnet.Dataset("tiny", xbnet.Part(x, y), val=settings.pop("val"))
-    penalty = xbnet.optim.penalties.Penalty(settings.pop("l2"))
+    data = xbnet.Dataset("tiny", xbnet.Part(x, y), val=more.pop("val", None))
+    samples = Samples.of(data, sample_weight=more.pop("sample_weight", None))
     shuffles = [np.random.default_rng(r) for r in range(R)] if separate else [np.random.default_rng(0)] * R
     return Trainer(
-        net, loss or xbnet.SoftmaxCrossEntropy(), optimizer or xbnet.Adam(0.01), data, epochs=3, batch_size=8, rng=0,
-        schedule=xbnet.optim.schedules.Schedule(), penalty=penalty, patience=None, monitor=None, execution="eager", shuffles=shuffles,
-        **settings,
-    )  # fmt: skip
+        net,
+        loss or xbnet.SoftmaxCrossEntropy(),
+        optimizer or xbnet.Adam(0.01),
+        samples,
+        Recipe(epochs=3, batch_size=8, execution="eager", **more),
+        shuffles=shuffles,
+    )
 
 
 def launches_of_a_step(run):

@@ -48,7 +48,7 @@ class Graph:
     def why_not(trainer: Any) -> str | None:
         """The reason why this trainer can't be served, or None."""
         live = trainer.live
-        if not hasattr(live.backend.xp, "cuda"):
+        if not live.backend.cuda:
             return f"backend {live.backend.name!r} captures no graphs"
         if not live.backend.ops.capturable:
             return "the backend's products can't be captured"
@@ -119,7 +119,7 @@ class Graph:
                     raise
                 graph = self.stream.end_capture()
         except Exception as error:
-            if trainer.asked_execution == self.name:
+            if trainer.recipe.execution == self.name:
                 raise XbnetError(f"fit: the steps could not be captured ({error}); use execution='eager'") from error
             warnings.warn(f"the steps could not be captured ({error}); they are run one by one", stacklevel=2)
             trainer.optimizer.steps, self.name = taken, "eager"
