@@ -103,7 +103,8 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
     picture = _curves(names, histories)
     page = Page("Runs compared: " + ", ".join(names))
     page.section(
-        "Settings in which they differ", page.table(("setting", *names), _rows(differing, "(default)")) if differing else ""
+        "Settings in which they differ",
+        page.table(("setting", *names), _rows(differing, "(default)")) if differing else "",
     )
     page.section("Figures", page.table(("figure", *names), _rows(figures, "-")))
     page.section("Curves", page.picture(picture, "loss and accuracy of the runs by epoch"))
