@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     parser.add_argument("model", metavar="MODEL", help="a file of xbnet.save, or the folder of `xbnet train --out`")
     parser.add_argument("--data", required=True, metavar="FILE", help=".csv, .parquet, .npy, .npz, a data set, or - ")
-    parser.add_argument("--target", action="append", metavar="COLUMN,..", help="column with what is right, to measure by; no input")
+    parser.add_argument("--target", action="append", metavar="COLUMN,..", help="what is right, to measure by; no input")
     parser.add_argument("--id", action="append", metavar="COLUMN,..", help="columns to write beside the predictions")
     parser.add_argument("--no-header", action="store_true", help="the table's first line is a row")
     parser.add_argument("--delimiter", metavar="CHAR", help="between the columns of a text table; by default found")
