@@ -119,6 +119,7 @@ PARTS = {
     "nn.parameters": "ParameterSpec",
     "replicas": "replica_seeds",
     "reports": "Report compare report",
+    "estimators.halving": "StackedHalvingSearchCV",
     "estimators.search": "StackedSearchCV",
     "optim.strategies": "Alternating Layerwise Strategy Weighted",
     "sweeps": "SweepResult assert_replica_equal sweep",
