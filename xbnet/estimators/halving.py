@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import joblib
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import HalvingGridSearchCV, ParameterSampler
 
@@ -114,7 +116,9 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         -------
         self
         """
-        with joblib.parallel_config(backend=stacking(X, self.n_jobs, Rungs(self.n_jobs).train)):
+        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs).train)
+        with joblib.parallel_config(backend=backend), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # it is the search that ends the fits
             return super().fit(X, y, **params)
 
     def _generate_candidate_params(self) -> Any:
