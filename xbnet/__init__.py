@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .training.evaluation import evaluate
     from .training.fit import fit
     from .training.recipe import Recipe
+    from .training.step import Step
     from .verify import (
         GradientComparison,
         Verification,
@@ -95,6 +96,7 @@ __all__ = [
     "Residual",
     "ShapeError",
     "SoftmaxCrossEntropy",
+    "Step",
     "Strategy",
     "SweepResult",
     "Verification",
@@ -143,6 +145,7 @@ PARTS = {
     "sweeps": "SweepResult assert_replica_equal sweep",
     "training.fit": "fit",
     "training.recipe": "Recipe",
+    "training.step": "Step",
     "verify": "GradientComparison Verification compare_gradients gradient_test jacobian jacobian_test "
     "numerical_gradient",
     "version": "__version__",
