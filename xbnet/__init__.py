@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .errors import BackendError, ConfigError, DataError, DivergenceError, GradientError, ShapeError, XbnetError
     from .estimators import XBClassifier as XBClassifier
     from .estimators import XBRegressor as XBRegressor
-    from .estimators.halving import StackedHalvingSearchCV
+    from .estimators.halving import StackedHalvingSearchCV as StackedHalvingSearchCV
     from .estimators.search import StackedSearchCV as StackedSearchCV
     from .history import History
     from .io.models import Model, load, load_model, save
