@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .errors import BackendError, ConfigError, DataError, DivergenceError, GradientError, ShapeError, XbnetError
     from .estimators import XBClassifier as XBClassifier
     from .estimators import XBRegressor as XBRegressor
+    from .estimators.halving import StackedHalvingSearchCV as StackedHalvingSearchCV
     from .estimators.search import StackedSearchCV as StackedSearchCV
     from .history import History
     from .io.models import Model, load, load_model, save
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from .training.evaluation import evaluate
     from .training.fit import fit
     from .training.recipe import Recipe
+    from .training.step import Step
     from .verify import (
         GradientComparison,
         Verification,
@@ -94,6 +96,7 @@ __all__ = [
     "Residual",
     "ShapeError",
     "SoftmaxCrossEntropy",
+    "Step",
     "Strategy",
     "SweepResult",
     "Verification",
@@ -136,11 +139,13 @@ PARTS = {
     "nn.parameters": "ParameterSpec",
     "replicas": "replica_seeds",
     "reports": "Report compare report",
+    "estimators.halving": "StackedHalvingSearchCV",
     "estimators.search": "StackedSearchCV",
     "optim.strategies": "Alternating Layerwise Strategy Weighted",
     "sweeps": "SweepResult assert_replica_equal sweep",
     "training.fit": "fit",
     "training.recipe": "Recipe",
+    "training.step": "Step",
     "verify": "GradientComparison Verification compare_gradients gradient_test jacobian jacobian_test "
     "numerical_gradient",
     "version": "__version__",

@@ -31,7 +31,7 @@ def test_trains_the_default_data(capsys):
     result = json.loads(out.splitlines()[-1])
     assert set(result) >= FIELDS
     assert (result["dataset"], result["steps"], result["parameters"]) == ("gmm", 8 * 391, 177)
-    assert result["execution"] == "eager"
+    assert result["execution"] == "replay"
     assert result["val_accuracy"] > 0.95
     assert result["best_val_accuracy"] >= result["val_accuracy"] - 1e-9 or result["best_epoch"] < 8
     assert "Linear(n_outputs=10, activation='tanh')" in out

@@ -85,7 +85,8 @@ def _is_index(name: str, values: Array) -> bool:
 
 
 def _counts_rows(values: Array) -> bool:
-    return len(values) >= FEWEST_ROWS and bool((np.diff(values) == 1).all())
+    with np.errstate(all="ignore"):  # of numbers as large as there are
+        return len(values) >= FEWEST_ROWS and bool((np.diff(values) == 1).all())
 
 
 def _category(frame: Frame, found: FrameColumn, raw: Array, kept: bool) -> Column | None:

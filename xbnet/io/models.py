@@ -138,7 +138,7 @@ def save(
     """
     if not isinstance(network, Network):
         raise ConfigError(f"save: expected a Network, got {type(network).__name__}")
-    with network._lock:  # not in the middle of an epoch
+    with network.exclusive():  # not in the middle of an epoch
         tensors = {"theta": network.backend.to_host(network.theta).copy()}
         tensors["state"] = network.backend.to_host(network.state).copy()
         description = describe_network(network)

@@ -112,9 +112,10 @@ def is_code(column: Any) -> tuple[bool, bool, int]:
 
 def first_bad(kind: str, column: Any, decimals: str) -> tuple[int, str]:
     """Row and text of the first value that is no `kind`."""
-    for i in range(len(column)):
-        if parse(kind, column.slice(i, 1), decimals) is None:
-            return i, str(column[i].as_py())
+    for marks in (decimals, *decimals):  # where points and commas are mixed, each value is a number by itself
+        for i in range(len(column)):
+            if parse(kind, column.slice(i, 1), marks) is None:
+                return i, str(column[i].as_py())
     raise AssertionError("every value is fine")
 
 
@@ -127,7 +128,10 @@ def _plain(column: Any) -> Any:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if getattr(pa.types, "is_string_view", lambda kind: False)(column.type):
-        column = column.cast(pa.large_string())
+        try:
+            column = column.cast(pa.large_string())
+        except pa.ArrowNotImplementedError:  # before pyarrow 20
+            column = pa.array(column.to_pylist(), pa.large_string())
     return column
 
 
