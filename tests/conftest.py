@@ -10,3 +10,9 @@ def backend(request):
         return get_backend(request.param)
     except BackendError as error:
         pytest.skip(str(error))
+
+
+def pytest_report_header(config):
+    from tests.support.chance import REPORT
+
+    return REPORT

@@ -275,12 +275,19 @@ def _read_head(stream: IO[bytes], head: bytes) -> bytes:
 
 def _delimiter(text: str) -> str:
     """The delimiter that makes most columns of the first line."""
-    return max(DELIMITERS, key=lambda mark: len(next(filter(None, csv.reader(io.StringIO(text), delimiter=mark)), [])))
+
+    def columns(mark: str) -> int:
+        try:
+            return len(next(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=mark)), []))
+        except csv.Error:
+            return 0
+
+    return max(DELIMITERS, key=columns)
 
 
 def _first_row(name: str, text: str, delimiter: str) -> list[str]:
     try:
-        reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
         return next(filter(None, reader), [])
     except csv.Error as error:
         raise DataError(f"{name}: expected a CSV table, got one that can't be parsed ({printable(error)})") from None
