@@ -10,7 +10,7 @@ import numpy as np
 
 import xbnet
 from xbnet.backends.cuda.emulated import EmulatedLauncher
-from xbnet.backends.cuda.ops import Fused
+from xbnet.backends.cuda.ops import CudaOps
 from xbnet.training.recipe import Recipe
 from xbnet.training.samples import Samples, check_data
 from xbnet.training.trainer import Trainer
@@ -33,8 +33,8 @@ class Fixed:
 def emulated() -> xbnet.Backend:
     """NumPy's arrays, with the project's kernels through a C++ compiler."""
     launcher, plain = EmulatedLauncher(), xbnet.get_backend("numpy")
-    fused = Fused(launcher, plain.xp, plain.ops)
-    return replace(plain, name="emulated", launcher=launcher, fused=fused, prepared={})
+    ops = CudaOps(launcher, plain.xp)
+    return replace(plain, name="emulated", ops=ops, launcher=launcher, specialized={})
 
 
 class Level(Rival):
@@ -67,7 +67,7 @@ class Level(Rival):
     def run(self, epochs: int) -> None:
         for _ in range(epochs):
             self.trainer._plan()
-            self.trainer.execution.run_steps(self.trainer, None)
+            self.trainer.execution.run_steps(self.trainer)
 
     def wait(self) -> None:
         self.network.backend.synchronize()

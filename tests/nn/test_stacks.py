@@ -205,7 +205,7 @@ def test_blocks_of_the_jacobian_across_replicas_are_zero(row):
 
     def outcome(x):
         if any(isinstance(layer, Dropout) for layer in net.layers):
-            net._use(x.shape[1])
+            net.use(x.shape[1])
             for layer in net.layers:
                 if isinstance(layer, Dropout):
                     layer.mask[...] = 1

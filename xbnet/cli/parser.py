@@ -203,7 +203,11 @@ def _as_words(path: str, name: str, value: Any, action: argparse.Action, given: 
     if isinstance(value, bool):
         if action.nargs != 0:
             raise ConfigError(f"{path}: expected {name} to have a value, got {str(value).lower()}")
-        return [f"--{name}"] if value else []
+        return [f"--{name}"] if value else [f"--no-{name}"] if action.default is None else []
+    if isinstance(action, argparse._AppendAction) and isinstance(value, list):
+        return [] if given else [f"--{name}={one}" for one in value]
+    if isinstance(action, argparse._AppendAction) and isinstance(value, str) and given:
+        return []
     if isinstance(value, dict) and isinstance(action, argparse._AppendAction):
         known = {one.partition("=")[0].strip() for one in given}
         return [f"--{name}={key}={json.dumps(one)}" for key, one in _flat(value) if key not in known]

@@ -18,6 +18,7 @@ from ..io.models import Model, file_of, load_model
 from ..reports import report
 from . import arguments as flags
 from .parser import expand_config
+from .tables import settle, target_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
     keep_input(out, path, *filter(None, [args.data]))
     model = load_model(path)
     run_args = train_args(config)
-    data = flags.data_from(run_args) if args.data is None else rows_of(args, model, run_args.target)
+    taken = settle(run_args)
+    run_args.scale_targets = False  # it is judged in the targets' own units
+    data = flags.data_from(run_args, taken) if args.data is None else rows_of(args, model, target_of(run_args))
     settings = config.read_text(encoding="utf-8")
     found = report(
         model,
@@ -72,7 +75,7 @@ def train_args(config: Path) -> argparse.Namespace:
     return parser.parse_args(expand_config(["train", "--config", str(config)], parser))
 
 
-def rows_of(args: argparse.Namespace, model: Model, target: str | None) -> tuple[np.ndarray, np.ndarray]:
+def rows_of(args: argparse.Namespace, model: Model, target: str | list[str] | None) -> tuple[np.ndarray, np.ndarray]:
     """The rows of --data, prepared, and what is right, as the network has it."""
     names = list(model.schema.target.names) if model.schema and model.schema.target else target
     tables = is_table_file(args.data) or Path(args.data).suffix.lower() == ".npy"

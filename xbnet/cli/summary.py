@@ -85,7 +85,9 @@ def _targets(data: Dataset) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of a regression's targets, and what their units are in those that the network learned."""
     if data.task != "regression":
         return (), np.ones(1)
-    return tuple(f"y{i}" for i in range(data.n_outputs)), np.ones(data.n_outputs)
+    named = None if data.schema is None or data.schema.target is None else data.schema.target.names
+    scale = np.ones(data.n_outputs) if data.target_scale is None else data.target_scale.scale
+    return named or tuple(f"y{i}" for i in range(data.n_outputs)), scale
 
 
 def _learned(network: Network, loss: Loss, data: Dataset, result: dict[str, Any]) -> np.ndarray:
@@ -140,15 +142,15 @@ def stopping(args: argparse.Namespace, history: History) -> str:
     epochs = [sum(bool(np.isfinite(record["lr"][r])) for record in history.records) for r in range(history.replicas)]
     stopped = [e for e, status in zip(epochs, history.status, strict=True) if status == "stopped"]
     words = []
-    if args.patience is not None and history.replicas == 1:
+    if args.patience and history.replicas == 1:
         end = f"stopped after {epochs[0]} epochs" if stopped else f"all {epochs[0]} epochs ran"
         words = [f"{end}; best was {history.best_epoch[0]}, kept"]
         if not stopped and history.best_epoch[0] == epochs[0] > 1:
             words[0] += " (it may get better with more --epochs)"
-    elif args.patience is not None and stopped:
+    elif args.patience and stopped:
         after = f"{min(stopped)} to {max(stopped)}" if min(stopped) < max(stopped) else f"{stopped[0]}"
         words = [f"{len(stopped)} of {len(epochs)} networks stopped, after {after} epochs; each keeps its best"]
-    elif args.patience is not None:
+    elif args.patience:
         words = [f"all {max(epochs)} epochs ran; each network keeps its best"]
     diverged = history.status.count("diverged")
     return "; ".join([*words, *([f"{diverged} of {len(epochs)} networks diverged"] if diverged else [])])
@@ -173,4 +175,4 @@ def not_learned(network: Network, data: Dataset, result: dict[str, Any], lr: Any
 
 
 def _is_standardized(data: Dataset) -> bool:
-    return data.preparation is not None
+    return data.standardizer is not None

@@ -13,7 +13,7 @@ from ..errors import ConfigError, DivergenceError, Interrupted
 from ..files import make_folder, only_one, write_text
 from ..history import History
 from . import arguments as flags
-from . import summary
+from . import summary, tables
 from .folders import kept_in, open_folder, replacing_run
 
 if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
@@ -58,7 +58,8 @@ def train_and_report(args: argparse.Namespace) -> int:
     for flag in ("checkpoint_every", "tensorboard"):
         if folder is None and getattr(args, flag):
             raise ConfigError(f"--{flag.replace('_', '-')} needs --out DIR, the folder to write to")
-    data = flags.data_from(args)
+    taken = tables.settle(args)
+    data = flags.data_from(args, taken)
     loss, optimizer = flags.loss_from(args, data), flags.optimizer_from(args)
     network = Network(
         flags.layers_from(args, data.n_outputs),
@@ -77,14 +78,16 @@ def train_and_report(args: argparse.Namespace) -> int:
                 raise
             history, diverged = error.history, error
         result = summary.summarize(args, network, loss, data, history)
+        tables.put_targets_back(network, data)
         if folder is not None:
             keep(folder, args, network, data, history, result)
     if diverged is not None:
         raise diverged
     if not args.quiet:
         summary.print_table(network, result)
-        if words := summary.stopping(args, history):
-            print(words)
+        for words in (tables.told(args, taken), summary.stopping(args, history)):
+            if words:
+                print(words)
         if folder is not None:
             print(f"kept in {folder}: {', '.join(kept_in(folder))}")
     if complaint := summary.not_learned(network, data, result, optimizer.hyper["lr"]):
@@ -146,7 +149,9 @@ def keep(
     save_figure(learning_curves(history), folder / "curves.png")
     if data.n_inputs == 2 and data.task == "classification":
         part = data.val or data.train
-        save_figure(decision_regions(network, part.x, part.y, classes=data.classes), folder / "regions.png")
+        names: Any = {"classes": data.classes, "features": data.features}
+        figure = decision_regions(network, part.x, part.y, standardizer=data.standardizer, **names)
+        save_figure(figure, folder / "regions.png")
 
 
 def config_text(args: argparse.Namespace) -> str:

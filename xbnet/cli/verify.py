@@ -20,6 +20,7 @@ from ..verify import GradientComparison, Verification, compare_gradients, gradie
 from ..verify.catalogue import catalogue
 from . import arguments as flags
 from .folders import open_folder, replacing_run
+from .tables import settle
 
 KINDS = {name.lower(): kind for name, kind in LAYERS.items()}
 
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 def run_one(args: argparse.Namespace, folder: Path | None) -> int:
     """One network, or one layer."""
-    data = flags.data_from(args)
+    data = flags.data_from(args, settle(args))
     rows = np.random.default_rng(args.seed).permutation(len(data.train.x))[: args.rows]
     x = np.asarray(data.train.x[rows], dtype=float)
     how: dict[str, Any] = {"e0": args.e0, "steps": args.steps, "tolerance": args.tolerance, "rng": args.seed}

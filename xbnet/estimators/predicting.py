@@ -17,7 +17,6 @@ from ..history import History
 from ..io.models import save
 from ..nn.network import Network
 from ..nn.outputs import LINKS
-from ..nn.predictor import run_rows
 from .namespace import check_namespace, to_numpy
 from .settings import Settings
 from .tables import encode_rows
@@ -72,7 +71,7 @@ class Predicting(Settings):
         n = X.shape[0]
         if n < FEWEST_ROWS:
             X = np.pad(X.toarray() if issparse(X) else X, ((0, FEWEST_ROWS - n), (0, 0)))
-        found = run_rows(self.network_, X, finish)
+        found = self.network_.run_rows(X, finish)
         return found[:, :n] if self.network_.replicas > 1 else found[:n]
 
     def _predict(self, X: Any) -> np.ndarray:

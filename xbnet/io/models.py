@@ -138,7 +138,7 @@ def save(
     """
     if not isinstance(network, Network):
         raise ConfigError(f"save: expected a Network, got {type(network).__name__}")
-    with network._lock:  # not in the middle of an epoch
+    with network.exclusive():  # not in the middle of an epoch
         tensors = {"theta": network.backend.to_host(network.theta).copy()}
         tensors["state"] = network.backend.to_host(network.state).copy()
         description = describe_network(network)
@@ -148,7 +148,7 @@ def save(
     if schema is not None:
         if preparation is not None:
             raise ConfigError("save: expected a schema or a preparation, got both; a schema standardizes by itself")
-        _expect_number("input of the schema, I", network.n_inputs, schema.n_inputs, "in it")
+        _expect_number("schema with as many inputs, I", network.n_inputs, schema.n_inputs, "in it")
         description["schema"] = schema.to_json()
         features = schema.input_names
         if classes is None and schema.target is not None:

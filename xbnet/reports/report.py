@@ -159,7 +159,10 @@ def _part_of(data: Dataset, part: str | None, model: Model) -> tuple[str, np.nda
         raise DataError(f"report: expected part to be one of {', '.join(parts)}, got {name!r}")
     if data.n_inputs != model.network.n_inputs:
         raise DataError(f"report: expected {model.network.n_inputs} inputs as the model has, got {data.n_inputs}")
-    return name, parts[name].x, parts[name].y
+    y = parts[name].y
+    if data.target_scale is not None and model.target_scale is not None:  # the model answers in the targets' own units
+        y = y * data.target_scale.scale + data.target_scale.mean
+    return name, parts[name].x, y
 
 
 def _schema_of(data: Dataset | None, model: Model) -> Schema | None:

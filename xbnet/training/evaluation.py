@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 
+from ..backends.replay import Replays
 from ..errors import ConfigError, DataError, expect_shape
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
-from .batches import InOrder
+from .batches import Batch, InOrder
 from .samples import Samples, check_weights
 from .streaming import place
 
@@ -62,27 +63,51 @@ def _spreads(
         return np.array([found[id(some)] for some in rows])
 
 
-def sum_batches(
-    network: Network,
-    bound: Loss,
-    batches: InOrder,
-    sums: Any,
-    keep: Callable[[slice, np.ndarray], Any] | None = None,
-) -> None:
-    """Write each batch's sums of a bound loss to sums (S, R, 3, 1), on the device.
-
-    `keep` is called with which rows a batch holds and their outputs (R, B, O) on the host, which waits for the device.
+class Evaluation:
+    """A network's loss on batches, again and again.
 
     How samples are cut into batches decides how sums round. So it must not depend on R: `fit` validates in batches
     of the training's size (which needs no memory beyond the training's), `evaluate` in batches of a fixed size.
+
+    Parameters
+    ----------
+    network
+        R replicas.
+    loss
+        Bound to it.
+    batches
+        Of the samples.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # seen: a product raises the flag, and all is finite
-        for s, (x, y, w) in enumerate(batches):
-            logits = network.forward(x)
-            bound(logits, y, None, w, sums=sums[s])
-            if keep is not None:
-                start = s * batches.batch_size
-                keep(slice(start, start + logits.shape[1]), network.backend.to_host(logits))
+
+    def __init__(self, network: Network, loss: Loss, batches: InOrder):
+        self.network, self.loss, self.batches = network, loss, batches
+        places = [*((network.layers, k) for k in range(len(network.layers))), (vars(self), "loss")]
+        self._replays = Replays(places, network.backend.specialized if batches.stay else {})
+        self._sums = network.backend.xp.zeros((network.replicas, 3, 1), dtype=network.dtype)
+
+    def run(self, sums: Any, keep: Callable[[slice, np.ndarray], Any] | None = None) -> None:
+        """Write each batch's sums to sums (S, R, 3, 1), on the device.
+
+        `keep` is called with which rows a batch holds and their outputs (R, B, O) on the host, which waits for the
+        device.
+        """
+        network, replays = self.network, self._replays
+        with np.errstate(over="ignore", invalid="ignore"):  # seen: a product raises the flag, and all is finite
+            for s, batch in enumerate(self.batches):
+                n = batch.x.shape[1]
+                place = self._sums if replays.active else sums[s]  # records write to one place
+                logits = replays.run(n, partial(self._forward, batch, place), network.use(n))
+                if place is self._sums:
+                    network.backend.xp.copyto(sums[s], place)
+                if keep is not None:
+                    start = s * self.batches.batch_size
+                    keep(slice(start, start + n), network.backend.to_host(logits))
+
+    def _forward(self, batch: Batch, sums: Any) -> Any:
+        x, y, w = batch
+        logits = self.network.forward(x)
+        self.loss(logits, y, None, w, sums=sums)
+        return logits
 
 
 class Errors:
@@ -173,8 +198,8 @@ def _sums(
     (part,) = place("evaluate", network.backend, network.dtype, [samples], device_memory, least=rows)
     batches = InOrder(network.backend, part, min(rows, part.n))
     sums = network.backend.xp.zeros((batches.steps, network.replicas, 3, 1), dtype=network.dtype)
-    with network._lock:  # see `run_rows`
-        sum_batches(network, bound, batches, sums, None if errors is None else errors.add)
+    with network.exclusive():
+        Evaluation(network, bound, batches).run(sums, None if errors is None else errors.add)
     return network.backend.to_host(sums)[..., 0].astype(float)
 
 

@@ -84,7 +84,8 @@ class Recipe:
         Probability in [0, 1] with which an image is mirrored left to right whenever it is trained on; needs the
         data set's `image_shape`.
     execution
-        How steps are run on a CUDA device: "eager", "graph" or "persistent"; "auto" is the quickest that is possible.
+        How steps are run: "eager", "replay" (on NumPy), "graph" or "persistent" (on a CUDA device); "auto" is the
+        quickest that is possible, see `execution`.
         What was chosen stands in `History.execution`; the results are the same up to rounding.
     device_memory
         Bytes for the data, a number or text like "2 GB"; None: all of it lies on the device. Parts that don't fit stay

@@ -15,17 +15,17 @@ from ..nn.losses import Loss
 from ..nn.network import Network
 from ..optim.optimizers import Optimizer
 from ..optim.schedules import Schedule, get_schedule
-from ..optim.strategies import Turn, get_strategy
+from ..optim.strategies import GradientMask, get_strategy
 from ..replicas import replica_seeds, replica_values, shared_streams
 from .augmentation import get_flips
 from .batches import Batch, InOrder, Shuffled
 from .best import Kept
-from .evaluation import means, not_finite, spreads, sum_batches
+from .evaluation import Evaluation, means, not_finite, spreads
 from .execution import get_execution
 from .recipe import SCORE, Recipe
 from .samples import Samples
 from .state import State, Weights, check_generators, restore_generators, states_of
-from .step import Steps
+from .step import BoundStep
 from .stopping import Stopping
 from .streaming import place_samples
 
@@ -102,15 +102,17 @@ class Trainer:
         self.batches = Shuffled(live.backend, self.train, self.batch_size, self.shuffles)
         shapes = {"sums": (self.batches.steps, R, 3, 1), "norm": (R, 1, 1), "cost": (R, 1), "not_finite": (R,)}
         if self.val is not None:
-            self.validation = InOrder(live.backend, self.val, min(self.batch_size, self.val.n))
-            shapes["validated"] = (self.validation.steps, R, 3, 1)
+            batches = InOrder(live.backend, self.val, min(self.batch_size, self.val.n))
+            self.validation = Evaluation(live, self.loss, batches)
+            shapes["validated"] = (batches.steps, R, 3, 1)
         # What the host wants to know of an epoch lies in one array, which it reads once.
         self._told = xp.zeros(sum(map(math.prod, shapes.values())), dtype=live.dtype)
         self._shapes, self._device = shapes, cut(self._told, shapes)
         self.sums, self.norm = self._device["sums"], self._device["norm"]
         limit = self.recipe.clip_norm
         self.clip = None if limit is None else live.per_replica("clip_norm", limit)
-        self._steps = Steps(live, self.loss, self.penalty, self.clip, self.norm)
+        self.step = BoundStep(live, self.loss, self.optimizer, self.penalty, self.clip, self.norm)
+        self._mask = GradientMask(live)
         self.execution = get_execution(self.recipe.execution, self)
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
@@ -126,16 +128,16 @@ class Trainer:
         Where no replica will be left, `on_leave` is called before, while all is still as training left it. Other
         threads that want to predict by the network wait for the epoch's end.
         """
-        with self.network._lock:
+        with self.network.exclusive():
             return self._run_epoch(on_leave)
 
     def _run_epoch(self, on_leave: Callable[[], None] | None) -> dict[str, Any]:
         started = time.perf_counter()
         R_live = len(self.rows)
-        turn = self._turn()
+        self._begin_turn()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             lr = self._plan()
-            self.execution.run_steps(self, turn)
+            self.execution.run_steps(self)
             figures, sums, finite = self._figures(lr)
         seconds = time.perf_counter() - started
         record: dict[str, Any] = {"epoch": len(self.history) + 1}
@@ -156,12 +158,12 @@ class Trainer:
                 raise divergence(self.history, sums, lr)
         return record
 
-    def _turn(self) -> Turn | None:
+    def _begin_turn(self) -> None:
         """What the strategy does in the coming epoch."""
         epoch = len(self.history)
         if self.strategy.restarts(epoch):
-            self.optimizer = self.optimizer.bind(self.live)
-        return self.strategy.turn(self.live, epoch)
+            self.optimizer.reset()
+        self.step.mask = self._mask if self.strategy.set_mask(self._mask, epoch) else None
 
     def _plan(self) -> np.ndarray:
         """Learning rates (S, R) of the epoch's steps, handed to the optimizer; those that stay, for many epochs."""
@@ -178,10 +180,6 @@ class Trainer:
         """The batches of the next epoch."""
         return self.flips.epoch(self.batches) if self.flips else self.batches.epoch()
 
-    def steps(self, batches: Iterable[Batch], sums: Any, turn: Turn | None = None) -> None:
-        """A step per batch, see `Steps.take`. `execution` says who calls it."""
-        self._steps.take(self.optimizer, batches, sums, turn)
-
     def _figures(self, lr: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
         """The epoch's figures (R,), the sums of every step (S, R, 3), and whose weights are finite (R,)."""
         live, device = self.live, self._device
@@ -191,7 +189,7 @@ class Trainer:
             if self.scorer is not None:
                 outputs = np.empty((live.replicas, self.val.n, live.n_outputs), live.dtype)
             keep = None if outputs is None else lambda rows, values: np.copyto(outputs[:, rows], values)
-            sum_batches(live, self.loss, self.validation, device["validated"], keep)
+            self.validation.run(device["validated"], keep)
         if self.penalty.active:
             xp.copyto(device["cost"], self.penalty.value(self.train.n))
         xp.copyto(device["not_finite"], not_finite(live.theta))
@@ -237,7 +235,9 @@ class Trainer:
             return
         # First let go of what is not needed: for a while there are a stack and its successor.
         self.live.release()
-        del self.loss, self.penalty, self.batches, self._steps, self.execution
+        del self.loss, self.penalty, self.batches, self.step, self._mask, self.execution
+        if self.val is not None:
+            del self.validation
         self.live = self.live.select(stay, successor=True)
         self.kept.settle()
         self.optimizer = self.optimizer.select(stay, self.live, successor=True)
@@ -261,7 +261,7 @@ class Trainer:
     def _end(self, status: str) -> None:
         for r in self.rows:
             self.history.status[r] = status
-        with self.network._lock:
+        with self.network.exclusive():
             if self.recipe.keep_best:
                 self.kept.settle()
             elif self.live is not self.network:

@@ -311,7 +311,7 @@ def test_a_race_shows(name, monkeypatch, tmp_path):
             with np.errstate(all="ignore"):
                 trainer = make_trainer(net, optimizer, **HARD)
                 trainer._plan()
-                trainer.execution.run_steps(trainer, None)
+                trainer.execution.run_steps(trainer)
         found.append(np.concatenate([trainer.live.theta, trainer.optimizer.state["sum"]]))
     assert not all(np.array_equal(other, found[0], equal_nan=True) for other in found[1:])
 

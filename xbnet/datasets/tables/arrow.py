@@ -44,6 +44,7 @@ class ArrowTable(Table):
         for array, i in zip(arrays, wanted, strict=True):
             if kind_of(array.type) != "text":
                 continue
+            array.validate(full=True)  # numbers of a damaged dictionary would lead out of it
             size = _longest(array)
             if size > MOST_TEXT:
                 raise DataError(
