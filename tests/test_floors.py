@@ -254,7 +254,13 @@ def test_all_is_sorted_and_complete():
     for_types = next(node for node in parsed(PACKAGE / "__init__.py").body if isinstance(node, ast.If))
     imported = {alias.name: node.module for node in for_types.body for alias in node.names if node.module}
     assert imported == xbnet.LATE, "type checkers see other names than Python"
-    assert set(xbnet.LATE) - set(xbnet.__all__) == {"StackedSearchCV", "XBClassifier", "XBRegressor", "__version__"}
+    assert set(xbnet.LATE) - set(xbnet.__all__) == {
+        "StackedHalvingSearchCV",
+        "StackedSearchCV",
+        "XBClassifier",
+        "XBRegressor",
+        "__version__",
+    }
 
 
 def test_parts_are_found_by_name_too():

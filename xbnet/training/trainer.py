@@ -153,7 +153,7 @@ class Trainer:
         if leaving.any():
             if leaving.all() and on_leave is not None:
                 on_leave()
-            self._narrow(np.flatnonzero(~leaving))
+            self.narrow(np.flatnonzero(~leaving))
             if all(status == "diverged" for status in self.history.status):
                 raise divergence(self.history, sums, lr)
         return record
@@ -227,7 +227,7 @@ class Trainer:
             self.history.status[self.rows[i]] = "stopped" if good[i] else "diverged"
         return leaving
 
-    def _narrow(self, stay: np.ndarray) -> None:
+    def narrow(self, stay: np.ndarray) -> None:
         """Go on with the live replicas `stay` only; the others' kept weights are in the user's network."""
         self.rows = self.rows[stay]
         if len(stay) == 0:
@@ -303,7 +303,7 @@ class Trainer:
             self.history = state.history
         restore_generators(network.streams, state.streams)
         if len(state.rows) < network.replicas:
-            self._narrow(state.rows)
+            self.narrow(state.rows)
         network.theta[...], network.state[...] = map(asarray, state.network)
         if not len(state.rows):
             return

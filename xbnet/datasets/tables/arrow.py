@@ -94,6 +94,7 @@ class ParquetTable(ArrowTable):
         texts = [self.columns[i] for i in wanted if kind_of(self.kind(i)) == "text"]
         with reading(self.name, "a Parquet table"), self._open(texts) as file:
             for batch in file.iter_batches(batch_size=self.batch_rows(), columns=names, use_threads=False):
+                batch.validate(full=True)  # of a damaged file texts may be none
                 found = dict(zip(batch.schema.names, batch.columns, strict=True))
                 yield from self.parts([found[name] for name in names], wanted)
 

@@ -112,7 +112,7 @@ def is_code(column: Any) -> tuple[bool, bool, int]:
 
 def first_bad(kind: str, column: Any, decimals: str) -> tuple[int, str]:
     """Row and text of the first value that is no `kind`."""
-    for marks in (decimals, *decimals):  # where each value is a number by itself, their decimals are marked differently
+    for marks in (decimals, *decimals):  # where points and commas are mixed, each value is a number by itself
         for i in range(len(column)):
             if parse(kind, column.slice(i, 1), marks) is None:
                 return i, str(column[i].as_py())
