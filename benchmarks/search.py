@@ -1,6 +1,6 @@
 """The stacked searches against scikit-learn's over its own network, on GMM.
 
-    python -m benchmarks.search             all of it, a few minutes:
+    python -m benchmarks.search             all of it:
     python -m benchmarks.search grid        24 configurations x 5 folds against GridSearchCV(MLPClassifier, n_jobs=2)
     python -m benchmarks.search halving     500 configurations x 3 folds: halving against the full stacked grid
     python -m benchmarks.search sklearn     27 configurations x 3 folds: against HalvingGridSearchCV(MLPClassifier)
