@@ -54,6 +54,11 @@ def check_parts(
                 "was a feature column dropped or added?"
             )
         if y.ndim not in (1, 2) or len(y) != len(x):
+            if y.ndim in (1, 2) and len(y) == x.shape[1]:
+                raise DataError(
+                    f"{where}: {PART_NAMES[field]} x expected (N={len(y)}, I) to match y, got {x.shape}; samples are "
+                    "rows: transpose x (x.T)"
+                )
             raise DataError(
                 f"{where}: {PART_NAMES[field]} y expected (N={len(x)},) or (N={len(x)}, O) to match x, "
                 f"got {y.shape}; x and y must hold the same samples"
@@ -71,7 +76,10 @@ def check_inputs(where: str, x: Array) -> Array:
     if x.shape[1] == 0:
         raise DataError(f"{where} x expected at least one input, got {x.shape}")
     if x.dtype.kind not in "biuf":
-        raise DataError(f"{where} x expected numbers, got dtype {x.dtype}; encode text as numbers first")
+        hint = "encode text as numbers first"
+        if x.dtype.kind == "c":
+            hint = "make real and imaginary parts inputs of their own: numpy.hstack([x.real, x.imag])"
+        raise DataError(f"{where} x expected numbers, got dtype {x.dtype}; {hint}")
     x = x.astype(floating(x.dtype), copy=False)
     check_finite(f"{where} x", x)
     return x
