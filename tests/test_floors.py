@@ -134,11 +134,6 @@ def test_the_core_imports_no_array_library_for_its_mathematics():
         assert used <= host | ({"empty"} if name == "backends.ops" else set()), name
 
 
-def test_no_file_is_longer_than_350_lines():
-    long = {name: n for name, path in modules() if (n := len(path.read_text().splitlines())) > 350}
-    assert not long
-
-
 # -- the core's vocabulary ---------------------------------------------------------------------------------------------
 
 
