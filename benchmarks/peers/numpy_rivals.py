@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 import xbnet
 from xbnet.optim.penalties import Penalty
 from xbnet.training.batches import Batch
-from xbnet.training.step import Steps
+from xbnet.training.execution.replay import ReplayedStep
+from xbnet.training.step import BoundStep
 
 from .cases import Case
 from .rival import Rival
@@ -28,24 +27,22 @@ class Xbnet(Rival):
             for name, value in layer.items():
                 self.network.parameters[f"{k}.{name}"][...] = value
         loss, penalty = xbnet.SoftmaxCrossEntropy().bind(self.network), Penalty().bind(self.network)
-        self.steps = Steps(self.network, loss, penalty, None, np.empty((case.replicas, 1, 1), np.float32))
+        optimizer = xbnet.SGD(case.learning_rates.astype(float)).bind(self.network)
+        norm = np.empty((case.replicas, 1, 1), np.float32)
+        self.step = ReplayedStep(BoundStep(self.network, loss, optimizer, penalty, None, norm))
         self.sums = np.empty((case.steps, case.replicas, 3, 1), np.float32)
-        self.optimizer = xbnet.SGD(case.learning_rates.astype(float)).bind(self.network)
         self.x, self.y, self.rows = case.data()
         xb, yb = np.empty((1, case.batch, case.widths[0]), np.float32), np.empty((1, case.batch), np.intp)
         self.batch = Batch(xb, yb, None)
 
     def run(self, epochs: int) -> None:
+        gather, batch, step, last = self.network.backend.ops.gather, self.batch, self.step, len(self.rows) - 1
         for _ in range(epochs):
-            self.steps.take(self.optimizer, self.batches(), self.sums)
-
-    def batches(self) -> Iterator[Batch]:
-        """The rows of one step after the other, gathered into the same arrays."""
-        gather, batch = self.network.backend.ops.gather, self.batch
-        for index in self.rows[:, None]:
-            gather(self.x, index, batch.x)
-            gather(self.y, index, batch.y)
-            yield batch
+            for s, index in enumerate(self.rows[:, None]):
+                gather(self.x, index, batch.x)
+                gather(self.y, index, batch.y)
+                step(0, batch, s == last)
+                self.sums[s] = step.sums
 
     def weights(self) -> list[dict[str, np.ndarray]]:
         parameters = self.network.parameters
