@@ -50,8 +50,8 @@ class SoftmaxCrossEntropy(Loss):
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         xp, ops = self.xp, self.ops
         ops.row_max(logits, self.m, self.predicted, self._index)
-        z = xp.subtract(logits, self.m, out=self.work0)
-        xp.maximum(z, self._lowest, out=z)  # 0 times -infinity would not be 0
+        below = xp.subtract(logits, self.m, out=self.e)
+        z = xp.maximum(below, self._lowest, out=self.work0)  # 0 times -infinity would not be 0
         xp.exp(z, out=self.e)
         ops.row_sum(self.e, self.s)
         targets = self._target_rows(labels)
