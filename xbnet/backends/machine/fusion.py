@@ -1,0 +1,72 @@
+"""Neighbours that are done in one pass over their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any
+
+import numpy as np
+
+from .record import Operation
+from .views import View
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two operands are the same numbers."""
+    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray):
+        return False
+    x, y = a.__array_interface__, b.__array_interface__
+    return x["data"][0] == y["data"][0] and a.shape == b.shape and a.strides == b.strides
+
+
+def fuse(operations: list[Operation], moved: Container[Any]) -> list[Operation]:
+    """The operations, with those that pay put together."""
+    done: list[Operation] = []
+    at = 0
+    while at < len(operations):
+        for length, match in PATTERNS:
+            found = match(*operations[at : at + length]) if at + length <= len(operations) else None
+            if found is not None and View.of(found[1]).key in moved and unread(found[1], operations[at + length :]):
+                done.append(found[0])
+                at += length
+                break
+        else:
+            done.append(operations[at])
+            at += 1
+    return done
+
+
+def unread(array: np.ndarray, rest: list[Operation]) -> bool:
+    """Whether this intermediate result is overwritten before anybody reads it; nobody reads a part of it."""
+    for op in rest:
+        if any(same(x, array) for x in op.operands):
+            return False
+        if any(same(x, array) for x in op.out):
+            return op.name != "where"
+    return True
+
+
+def _tanh_gradient(first: Operation, second: Operation, third: Operation) -> tuple[Operation, np.ndarray] | None:
+    """dy -= dy y^2, by way of a work array."""
+    if (first.name, second.name, third.name) != ("multiply", "multiply", "subtract"):
+        return None
+    (y, y2), (w,) = first.operands, first.out
+    dy = second.operands[1]
+    right = same(y, y2) and same(second.operands[0], w) and same(second.out[0], w) and not same(y, dy)
+    right = right and same(third.operands[0], dy) and same(third.operands[1], w) and same(third.out[0], dy)
+    return (Operation("tanh_gradient", (y,), (dy,)), w) if right else None
+
+
+def _subtract_scaled(first: Operation, second: Operation) -> tuple[Operation, np.ndarray] | None:
+    """theta -= g c, by way of a work array."""
+    if (first.name, second.name) != ("multiply", "subtract"):
+        return None
+    (g, c), (w,), (theta, w2) = first.operands, first.out, second.operands
+    if not (same(w, w2) and same(theta, second.out[0]) and isinstance(c, np.ndarray) and c.shape[1:] == (1,)):
+        return None
+    if g.ndim != 2 or g.shape != theta.shape or same(g, theta):
+        return None
+    return Operation("subtract_scaled", (g, c), (theta,)), w
+
+
+PATTERNS = ((3, _tanh_gradient), (2, _subtract_scaled))
