@@ -31,7 +31,7 @@ def xbnet_step(network: xbnet.Network, x: np.ndarray, y: np.ndarray, rows: np.nd
     """Gather, forward, loss, backward, update, by xbnet's parts."""
     loss = xbnet.SoftmaxCrossEntropy().bind(network)
     optimizer = xbnet.SGD(LR).bind(network)
-    gather = network.backend.linalg.gather
+    gather = network.backend.ops.gather
     xb, yb = np.empty((1, B, x.shape[1]), x.dtype), np.empty((1, B), y.dtype)
 
     def step(s: int) -> None:

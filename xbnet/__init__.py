@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .nn.activations import Activation
     from .nn.layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
     from .nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+    from .nn.mlp import mlp
     from .nn.network import Network
     from .nn.parameters import ParameterSpec
     from .optim.optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
@@ -88,6 +89,7 @@ __all__ = [
     "load",
     "load_dataset",
     "load_model",
+    "mlp",
     "numerical_gradient",
     "replica_seeds",
     "save",
@@ -105,6 +107,7 @@ PARTS = {
     "history": "History",
     "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear Residual",
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
+    "nn.mlp": "mlp",
     "nn.network": "Network",
     "optim.optimizers": "SGD Adam AdamW Momentum Nesterov Optimizer RMSProp",
     "nn.parameters": "ParameterSpec",
@@ -140,4 +143,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *LATE})
+    return sorted({*globals(), *LATE, "plots"})

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DivergenceError, unknown_name
+from .errors import ConfigError, DivergenceError, unknown_name
 from .files import write_text
+from .notebook import heading, picture
 
 PER_REPLICA = (
     "lr",
@@ -78,6 +79,35 @@ class History:
                 found[r] = self.records[epoch - 1][name][r]
         return found
 
+    def keys(self) -> list[str]:
+        """Names of the figures that every epoch has."""
+        return list(self.records[0]) if self.records else ["epoch", *PER_REPLICA, "seconds", "samples_per_second"]
+
+    def to_pandas(self) -> Any:
+        """The records as a `pandas.DataFrame`: a row per epoch, for a stack a row per epoch and replica.
+
+        Raises
+        ------
+        ConfigError
+            pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ConfigError("history: to_pandas needs pandas; install it with: pip install pandas") from None
+        rows = [
+            {"epoch": record["epoch"], "replica": r}
+            | {key: value[r] if isinstance(value, np.ndarray) else value for key, value in record.items()}
+            for record in self.records
+            for r in range(self.replicas)
+        ]
+        table = pandas.DataFrame(rows, columns=["replica", *self.keys()])
+        return (
+            table.drop(columns="replica").set_index("epoch")
+            if self.replicas == 1
+            else table.set_index(["epoch", "replica"])
+        )
+
     @property
     def seconds(self) -> float:
         """Seconds spent in all epochs."""
@@ -99,7 +129,16 @@ class History:
         return learning_curves(self, log=log)
 
     def __repr__(self) -> str:
-        return f"History({len(self)} epochs, {self.replicas} replicas, {self.seconds:.1f} s)"
+        return f"History({_count(len(self), 'epoch')}, {_count(self.replicas, 'replica')}, {self.seconds:.1f} s)"
+
+    def _repr_html_(self) -> str:
+        if not self.records:
+            return heading(repr(self))
+        return heading(repr(self)) + picture(self.plot(), "loss and accuracy by epoch")
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
 def plain(value: Any, replicas: int = 1) -> Any:

@@ -1,9 +1,9 @@
-"""Settings written as text: ``NAME:key=value,key=value``."""
+"""Numbers, checked, and settings written as text: ``NAME:key=value,key=value``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -22,18 +22,39 @@ def parse_settings(kind: str, text: str) -> tuple[str, dict[str, str]]:
     return name.strip(), settings
 
 
-def number(where: str, key: str, text: Any) -> float:
-    """A number, or `ConfigError`."""
+def parse_number(where: str, key: str, text: str) -> float:
+    """A number written as text, or `ConfigError`."""
     try:
         return float(text)
     except ValueError:
         raise ConfigError(f"{where}: expected {key}=NUMBER, got {key}={text}") from None
 
 
-def whole_number(where: str, name: str, value: Any) -> int:
-    """A whole number >= 1, or `ConfigError`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ConfigError(f"{where}: expected {name} to be a whole number >= 1, got {value!r}")
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is one real number; True and False are none."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer; 2.0, True and False are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def number(where: str, name: str, value: object, bounds: str = "") -> float:
+    """A finite number, within bounds like ``[0, 1)`` where there are some; or `ConfigError`."""
+    low, high = (float(word) for word in bounds[1:-1].split(",")) if bounds else (-np.inf, np.inf)
+    if is_number(value):
+        edges = [low] * bounds.startswith("[") + [high] * bounds.endswith("]")
+        if low < value < high or value in edges:
+            return float(value)
+    wanted = f"in {bounds}" if bounds else "to be a number"
+    raise ConfigError(f"{where}: expected {name} {wanted}, got {value!r}")
+
+
+def whole(where: str, name: str, value: object, least: int = 1) -> int:
+    """A whole number >= `least`, or `ConfigError`."""
+    if not is_whole(value) or value < least:
+        raise ConfigError(f"{where}: expected {name} to be a whole number >= {least}, got {value!r}")
     return int(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .files import write_bytes
+from .notebook import png
 
 if TYPE_CHECKING:
     from .history import History
@@ -19,10 +21,20 @@ TRAIN, VALIDATION = "#1f77b4", "#d62728"
 
 def new_figure(columns: int = 1, rows: int = 1, *, width: float = 5.0, height: float = 3.6) -> tuple[Any, np.ndarray]:
     """A figure and its axes (rows, columns), independent of pyplot and of any display."""
+    figure = _figure_class()(figsize=(width * columns, height * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+@functools.cache
+def _figure_class() -> Any:
+    """matplotlib's figure, which a notebook shows without ``%matplotlib inline``."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    class ShownFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            return png(self)
+
+    return ShownFigure
 
 
 def save_figure(figure: Any, path: str | Path, dpi: int = 120) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ConfigError
+from .parsing import is_whole
 
 PURPOSES = {"init": 0, "shuffle": 1, "dropout": 2, "split": 3, "verify": 4}
 
@@ -44,7 +45,7 @@ def _seed(rng: Any) -> np.random.SeedSequence:
         return rng
     if isinstance(rng, np.random.Generator):
         return np.random.SeedSequence(int(rng.integers(2**63)))
-    if rng is None or (isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0):
+    if rng is None or (is_whole(rng) and rng >= 0):
         return np.random.SeedSequence(rng if rng is None else int(rng))
     raise ConfigError(f"rng: expected an integer >= 0, a SeedSequence, a Generator or None, got {rng!r}")
 

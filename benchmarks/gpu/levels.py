@@ -34,7 +34,7 @@ class Fixed:
 def emulated() -> xbnet.Backend:
     """NumPy's arrays, with the project's kernels through a C++ compiler."""
     launcher, plain = EmulatedLauncher(), xbnet.get_backend("numpy")
-    fused = Fused(launcher, plain.xp, plain.linalg)
+    fused = Fused(launcher, plain.xp, plain.ops)
     return replace(plain, name="emulated", launcher=launcher, fused=fused, prepared={})
 
 

@@ -41,7 +41,7 @@ class Xbnet(Rival):
 
     def batches(self) -> Iterator[Batch]:
         """The rows of one step after the other, gathered into the same arrays."""
-        gather, batch = self.network.backend.linalg.gather, self.batch
+        gather, batch = self.network.backend.ops.gather, self.batch
         for index in self.rows[:, None]:
             gather(self.x, index, batch.x)
             gather(self.y, index, batch.y)

@@ -13,7 +13,7 @@ from tests.support.devices.fake_cupy import fake_cublas
 from tests.support.errors import refuses
 from xbnet import BackendError, ConfigError
 from xbnet.backends.cublas import WORKSPACE, Cublas, Host, declare, load_library, plan
-from xbnet.backends.ops import plain_linalg
+from xbnet.backends.ops import Ops
 
 SIZE = st.integers(1, 6)
 PADDINGS = ["none", "columns", "theta", "interleaved"]
@@ -245,14 +245,14 @@ def test_nothing_is_asked_for_no_rows(machine):
     assert machine.calls[4] == 0
 
 
-def test_all_products_of_linalg_go_there(machine):
-    rng, linalg = np.random.default_rng(0), plain_linalg(np, machine.cublas().gemm)
+def test_all_products_of_ops_go_there(machine):
+    rng, ops = np.random.default_rng(0), Ops(np, machine.cublas().gemm)
     x, dy, W = (rng.normal(size=s) for s in ((1, 7, 4), (3, 7, 5), (3, 4, 5)))
-    np.testing.assert_allclose(linalg.bmm(x, W, np.empty((3, 7, 5))), x @ W)
-    np.testing.assert_allclose(linalg.bmm_tn(x, dy, np.empty((3, 4, 5))), x.swapaxes(1, 2) @ dy)
-    np.testing.assert_allclose(linalg.bmm_nt(dy, W, np.empty((3, 7, 4))), dy @ W.swapaxes(1, 2))
-    np.testing.assert_allclose(linalg.row_sum(dy, np.empty((3, 7, 1))), dy.sum(axis=2, keepdims=True))
-    np.testing.assert_allclose(linalg.batch_sum(dy, np.empty((3, 1, 5))), dy.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(ops.bmm(x, W, np.empty((3, 7, 5))), x @ W)
+    np.testing.assert_allclose(ops.bmm_tn(x, dy, np.empty((3, 4, 5))), x.swapaxes(1, 2) @ dy)
+    np.testing.assert_allclose(ops.bmm_nt(dy, W, np.empty((3, 7, 4))), dy @ W.swapaxes(1, 2))
+    np.testing.assert_allclose(ops.row_sum(dy, np.empty((3, 7, 1))), dy.sum(axis=2, keepdims=True))
+    np.testing.assert_allclose(ops.batch_sum(dy, np.empty((3, 1, 5))), dy.sum(axis=1, keepdims=True))
     assert machine.calls[4] == 5
     assert not machine.slow
 

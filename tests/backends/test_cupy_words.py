@@ -4,6 +4,7 @@ import ast
 import inspect
 
 import pytest
+
 from tests.test_floors import FUNCTIONS, PACKAGE, UFUNCS, modules, parsed, vocabulary
 
 cupy = pytest.importorskip("cupy")

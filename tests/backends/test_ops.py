@@ -3,15 +3,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xbnet.backends.ops import Made, numpy_linalg, plain_linalg
+from xbnet.backends.numpy_ops import NumpyOps
+from xbnet.backends.ops import Made, Ops
 
-LINALGS = {"numpy": numpy_linalg(np), "plain": plain_linalg(np)}
+ALL = {"numpy": NumpyOps(np), "plain": Ops(np)}
 SIZE = st.integers(1, 5)
 
 
-@pytest.fixture(params=LINALGS)
-def linalg(request):
-    return LINALGS[request.param]
+@pytest.fixture(params=ALL)
+def ops(request):
+    return ALL[request.param]
 
 
 def out(*shape):
@@ -20,44 +21,44 @@ def out(*shape):
 
 @settings(max_examples=30, deadline=None)
 @given(R=SIZE, M=SIZE, K=SIZE, N=SIZE, shared=st.booleans(), seed=st.integers(0, 99))
-@pytest.mark.parametrize("name", LINALGS)
+@pytest.mark.parametrize("name", ALL)
 def test_products(name, R, M, K, N, shared, seed):
-    rng, linalg = np.random.default_rng(seed), LINALGS[name]
+    rng, ops = np.random.default_rng(seed), ALL[name]
     theta = rng.normal(size=(R, K * N + 3))  # views into rows of theta are strided
     b = theta[:, 1 : 1 + K * N].reshape(R, K, N)
     a = rng.normal(size=(1 if shared else R, M, K))
     full = np.broadcast_to(a, (R, M, K))
-    np.testing.assert_allclose(linalg.bmm(a, b, out(R, M, N)), np.einsum("rmk,rkn->rmn", full, b))
+    np.testing.assert_allclose(ops.bmm(a, b, out(R, M, N)), np.einsum("rmk,rkn->rmn", full, b))
     at = np.ascontiguousarray(a.swapaxes(1, 2))
-    np.testing.assert_allclose(linalg.bmm_tn(at, b, out(R, M, N)), np.einsum("rmk,rkn->rmn", full, b))
+    np.testing.assert_allclose(ops.bmm_tn(at, b, out(R, M, N)), np.einsum("rmk,rkn->rmn", full, b))
     bt = np.ascontiguousarray(b.swapaxes(1, 2))
-    np.testing.assert_allclose(linalg.bmm_nt(a, bt, out(R, M, N)), np.einsum("rmk,rkn->rmn", full, b))
-    np.testing.assert_allclose(linalg.row_sum(b, out(R, K, 1)), b.sum(axis=2, keepdims=True))
-    np.testing.assert_allclose(linalg.batch_sum(b, out(R, 1, N)), b.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(ops.bmm_nt(a, bt, out(R, M, N)), np.einsum("rmk,rkn->rmn", full, b))
+    np.testing.assert_allclose(ops.row_sum(b, out(R, K, 1)), b.sum(axis=2, keepdims=True))
+    np.testing.assert_allclose(ops.batch_sum(b, out(R, 1, N)), b.sum(axis=1, keepdims=True))
 
 
-def test_products_write_into_strided_out(linalg):
+def test_products_write_into_strided_out(ops):
     a, b = np.arange(12.0).reshape(2, 2, 3), np.arange(24.0).reshape(2, 3, 4)
     grad = out(2, 20)
     view = grad[:, 5:13].reshape(2, 2, 4)
-    linalg.bmm(a, b, view)
+    ops.bmm(a, b, view)
     np.testing.assert_allclose(grad[:, 5:13].reshape(2, 2, 4), a @ b)
     assert np.isnan(grad[:, :5]).all()
     assert np.isnan(grad[:, 13:]).all()
 
 
-def test_row_max_takes_the_first_of_the_largest(linalg):
+def test_row_max_takes_the_first_of_the_largest(ops):
     x = np.array([[[1.0, 3.0, 3.0], [-1.0, -2.0, -1.0]], [[0.0, 0.0, 0.0], [5.0, -9.0, 7.0]]])
     index, work, largest = np.empty((2, 2), np.intp), np.empty((2, 2), np.intp), out(2, 2, 1)
-    assert linalg.row_max(x, largest, index, work) is largest
+    assert ops.row_max(x, largest, index, work) is largest
     assert largest[..., 0].tolist() == [[3, -1], [0, 7]]
     assert index.tolist() == [[1, 0], [0, 2]]
 
 
-def test_gather(linalg):
+def test_gather(ops):
     rows, index = np.arange(8.0).reshape(4, 2), np.array([[3, 0, 0], [1, 2, 3]])
-    np.testing.assert_array_equal(linalg.gather(rows, index, out(2, 3, 2)), rows[index])
-    np.testing.assert_array_equal(linalg.gather(rows[:, 0].copy(), index, out(2, 3)), rows[index, 0])
+    np.testing.assert_array_equal(ops.gather(rows, index, out(2, 3, 2)), rows[index])
+    np.testing.assert_array_equal(ops.gather(rows[:, 0].copy(), index, out(2, 3)), rows[index, 0])
 
 
 def test_helper_arrays_are_waited_for_before_another_thread_can_see_them():
@@ -66,3 +67,10 @@ def test_helper_arrays_are_waited_for_before_another_thread_can_see_them():
     assert made[(3,)].tolist() == [1, 1, 1]
     assert made[(3,)] is made[(3,)]
     assert seen == [{}]
+
+
+def test_random_numbers_are_each_replicas_own(ops):
+    drawn = ops.random([np.random.default_rng(seed) for seed in (3, 4)], np.empty((2, 5, 3), np.float32))
+    alone = np.random.default_rng(4).random((5, 3), dtype=np.float32)
+    np.testing.assert_array_equal(drawn[1], alone)
+    assert not (drawn[0] == drawn[1]).any()

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 import xbnet
 from tests.support import cases
-from xbnet.backends.numpy_ops import FEW_ROWS, NUMPY_PREPARED, PIECE
-from xbnet.backends.ops import numpy_linalg
+from xbnet.backends.numpy_ops import FEW_ROWS, NUMPY_PREPARED, PIECE, NumpyOps
 from xbnet.backends.replay import MOST_TAPES, Recorder, Recording, play
 from xbnet.nn.activations import ACTIVATIONS, Activation
 
-PLAIN = xbnet.Backend("numpy", "cpu", np, numpy_linalg(np))  # never tapes
+PLAIN = xbnet.Backend("numpy", "cpu", np, NumpyOps(np))  # never tapes
 R, B, INPUTS, C = 3, 7, 5, 4
 DTYPE = st.sampled_from([np.float32, np.float64])
 SIZE = st.one_of(st.integers(1, 5), st.integers(1, 90))
@@ -290,11 +289,11 @@ def test_results_go_to_out_wherever_a_function_has_its_place(name):
 
 def test_recording_gives_back_what_it_borrowed():
     layer = xbnet.Network([xbnet.Linear(2)], 2, rng=0).layers[0]
-    before = layer.xp, layer.linalg
+    before = layer.xp, layer.ops
     with Recording([layer], {}):
         assert layer.xp is not before[0]
-        assert layer.linalg is not before[1]
-    assert (layer.xp, layer.linalg) == before
+        assert layer.ops is not before[1]
+    assert (layer.xp, layer.ops) == before
 
 
 SHAPES = {  # operands and result, without R
@@ -315,7 +314,7 @@ def test_prepared_products_have_the_bits_of_the_stacked_ones(name, replicas, M, 
     *operands, shape = SHAPES[name](M, K, N)
     rows = [rng.normal(size=(replicas, np.prod(s) + 3)).astype(dtype) for s in operands]  # strided, as views into theta
     arrays = [row[:, 1 : 1 + np.prod(s)].reshape(replicas, *s) for row, s in zip(rows, operands, strict=True)]
-    expected = getattr(PLAIN.linalg, name)(*arrays, np.empty((replicas, *shape), dtype))
+    expected = getattr(PLAIN.ops, name)(*arrays, np.empty((replicas, *shape), dtype))
     prepare = NUMPY_PREPARED[name]
     for r in range(replicas):
         out = np.empty((1, *shape), dtype)

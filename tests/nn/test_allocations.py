@@ -48,7 +48,7 @@ def steady_step(layers, loss, optimizer, replicas):
     x, y = rng.normal(size=(3 * B, INPUTS)).astype(np.float32), rng.integers(0, C, 3 * B)
     xb, yb = np.empty((replicas, B, INPUTS), np.float32), np.empty((replicas, B), np.intp)
     index, sums = rng.integers(0, 3 * B, (replicas, B)), np.empty((replicas, 3, 1), np.float32)
-    gather = network.backend.linalg.gather
+    gather = network.backend.ops.gather
 
     def step():
         gather(x, index, xb)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import xbnet
 from tests.support import cases
 from xbnet import Backend, Dropout
-from xbnet.backends.ops import plain_linalg
+from xbnet.backends.ops import Ops
 
 R, B = 3, 7
 
@@ -154,7 +154,7 @@ class Spy:
 @pytest.mark.parametrize("row", cases.LAYERS)
 def test_float32_stays_float32(row):
     spy = Spy()
-    backend = Backend("numpy", "cpu", spy, plain_linalg(spy))
+    backend = Backend("numpy", "cpu", spy, Ops(spy))
     net = cases.network(row, replicas=2, backend=backend, dtype="float32")
     data = cases.samples(n=20)
     loss = xbnet.SoftmaxCrossEntropy(class_weight=[1, 2, 3], label_smoothing=[0.1, 0.2])
@@ -170,7 +170,7 @@ def test_float32_stays_float32(row):
 def test_float32_stays_float32_in_losses(row):
     spy = Spy()
     loss, task = cases.LOSSES[row]()
-    net = cases.network(backend=Backend("numpy", "cpu", spy, plain_linalg(spy)), dtype="float32")
+    net = cases.network(backend=Backend("numpy", "cpu", spy, Ops(spy)), dtype="float32")
     xbnet.fit(net, loss, "adamw", cases.samples(task), epochs=1, batch_size=8)
     assert "matmul" in spy.words
 

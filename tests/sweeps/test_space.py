@@ -83,7 +83,7 @@ BAD = [
     ({"momentum": [0.9]}, {}, None),
     ({"dropout": [1.0]}, {}, "sweep: expected dropout in [0, 1), got 1.0"),
     ({"clip_norm": [0]}, {}, "sweep: expected clip_norm in (0, inf), got 0"),
-    ({"l2": [True]}, {}, "sweep: expected l2 to be a number, got True"),
+    ({"l2": [True]}, {}, "sweep: expected l2 in [0, inf), got True"),
     ({"epochs": [2.5]}, {}, "sweep: expected epochs to be a whole number >= 1, got 2.5"),
     ({"epochs": [None]}, {}, "sweep: expected epochs to be a whole number >= 1, got None"),
     ({"hidden": [[10, 0]]}, {}, "sweep: expected hidden to be a whole number >= 1, got 0"),

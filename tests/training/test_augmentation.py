@@ -92,7 +92,7 @@ def test_a_symmetric_network_learns_from_mirrors():
 
 @pytest.mark.parametrize("flip", [-0.1, 1.5, float("nan"), True, "often", None, [0.5]])
 def test_bad_probability_is_one_line(flip):
-    message = f"fit: expected flip to be a probability in [0, 1], got {flip!r}"
+    message = f"fit: expected flip in [0, 1], got {flip!r}"
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         get_flips(flip, DATA)
 

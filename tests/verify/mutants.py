@@ -48,7 +48,7 @@ class MissingTranspose(xbnet.Linear):
     def backward(self, dy, dx):
         super().backward(dy, None)
         if dx is not None:
-            self.linalg.bmm(dy, self.W, dx)
+            self.ops.bmm(dy, self.W, dx)
 
 
 class OneSampleBias(xbnet.Linear):
@@ -291,7 +291,7 @@ class UnsmoothedGradient(xbnet.SoftmaxCrossEntropy):
     def _evaluate(self, logits, labels, dlogits):
         super()._evaluate(logits, labels, dlogits)
         if dlogits is not None:
-            onehot = self.linalg.gather(self._eye, labels, self.targets[: labels.shape[0]])
+            onehot = self.ops.gather(self._eye, labels, self.targets[: labels.shape[0]])
             dlogits[...] = self.e / self.s - onehot
 
 

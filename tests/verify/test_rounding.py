@@ -49,7 +49,7 @@ def test_operations_are_the_backends_own_outside_of_a_measurement():
     for owner in (objective.network, network):
         for layer in owner.layers:
             assert layer.xp is network.backend.xp
-            assert layer.linalg is network.backend.linalg
+            assert layer.ops is network.backend.ops
     np.testing.assert_array_equal(objective.value().f, before[0])
     for block, part in objective.gradient().items():
         np.testing.assert_array_equal(part, before[1][block])

@@ -6,7 +6,7 @@ dialect that the three share:
 - ufuncs with `out=`, which never aliases an input unless the ufunc is arithmetic (dpnp refuses
   ``maximum(x, 0, out=x)`` and comparisons in place, and wants booleans as the `out` of a comparison); no `where=`
   on ufuncs, no `einsum`;
-- `matmul`, `take`, `argmax` only through `backend.linalg`;
+- `matmul`, `take`, `argmax` only through `backend.ops`;
 - no `.item()`, `float(array)`, `if array`: each waits for the device. One host read an epoch;
 - hyper-parameters are Python floats or arrays of the network's dtype: ``float32 array * np.float64`` is float64.
 """
@@ -18,7 +18,7 @@ import os
 import sys
 import sysconfig
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ from ..parsing import check_keys, parse_settings
 from .cublas import Cublas, Host, check_precision, load_library
 from .cuda.launch import CudaLauncher, Launcher
 from .cuda.ops import Fused
-from .numpy_ops import NUMPY_PREPARED
-from .ops import Linalg, numpy_linalg, plain_linalg
+from .numpy_ops import NUMPY_PREPARED, NumpyOps
+from .ops import Ops
 from .replay import Prepared
 
 INSTALL = {
@@ -54,7 +54,7 @@ class Backend:
         The device's name, for people.
     xp
         The array namespace.
-    linalg
+    ops
         Batched products and the few operations in which libraries differ.
     prepared
         Those of them that a `tape` may hold in a quicker form; empty: steps are not taped here.
@@ -69,7 +69,7 @@ class Backend:
     name: str
     device: str
     xp: Any
-    linalg: Linalg
+    ops: Ops
     prepared: Prepared = field(default_factory=dict)
     launcher: Launcher | None = None
     fused: Fused | None = None
@@ -169,7 +169,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _numpy() -> Backend:
-    return Backend("numpy", "cpu", np, numpy_linalg(np), NUMPY_PREPARED)
+    return Backend("numpy", "cpu", np, NumpyOps(np), NUMPY_PREPARED)
 
 
 def _cupy(precision: str = "fp32", kernels: str = "fused") -> Backend:
@@ -184,20 +184,20 @@ def _cupy(precision: str = "fp32", kernels: str = "fused") -> Backend:
             f"backend 'cupy': CuPy {cupy.__version__} is installed, but no CUDA device answers ({_reason(error)}); "
             "check `nvidia-smi`, or use --backend numpy"
         ) from error
-    linalg, launcher = _cuda_linalg(cupy, precision), CudaLauncher(cupy) if kernels == "fused" else None
+    ops, launcher = _cuda_ops(cupy, precision), CudaLauncher(cupy) if kernels == "fused" else None
     chosen = {"precision": precision, "kernels": kernels}
     return Backend(
         "cupy",
         properties["name"].decode(),
         cupy,
-        linalg,
+        ops,
         launcher=launcher,
-        fused=Fused(launcher, cupy, linalg) if launcher else None,
+        fused=Fused(launcher, cupy, ops) if launcher else None,
         settings=",".join(f"{key}={value}" for key, value in chosen.items() if value != SETTINGS["cupy"][key]),
     )
 
 
-def _cuda_linalg(cupy: Any, precision: str) -> Linalg:
+def _cuda_ops(cupy: Any, precision: str) -> Ops:
     """Products by one cuBLAS call each, or by `cupy.matmul` where the library can't be loaded."""
 
     def allocate(nbytes: int) -> tuple[Any, int]:
@@ -222,8 +222,8 @@ def _cuda_linalg(cupy: Any, precision: str) -> Linalg:
             f"their operands and has no TF32 for stacks; install it with: {INSTALL['cupy']}",
             stacklevel=2,
         )
-        return plain_linalg(cupy, wait=wait)
-    return replace(plain_linalg(cupy, cublas.gemm, wait), capturable=True)
+        return Ops(cupy, wait=wait)
+    return Ops(cupy, cublas.gemm, wait, capturable=True)
 
 
 def _dpnp() -> Backend:
@@ -244,7 +244,7 @@ def _dpnp() -> Backend:
             f"backend 'dpnp': dpnp {dpnp.__version__} is installed, but no SYCL device answers ({_reason(error)}); "
             "install a driver for the device, or use --backend numpy"
         ) from error
-    return Backend("dpnp", device.name.strip(), dpnp, plain_linalg(dpnp))
+    return Backend("dpnp", device.name.strip(), dpnp, Ops(dpnp))
 
 
 def describe_backends() -> list[dict[str, str]]:

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from .ops import Ops
+
 NARROW = 32
 """Up to this many columns an operand is copied to all rows before it is added to them."""
 
@@ -36,6 +38,25 @@ PIECE = 1 << 14
 Calls = list[Callable[[], Any]]
 
 
+class NumpyOps(Ops):
+    """The same results by the array methods that skip NumPy's Python wrappers."""
+
+    def gather(self, x: Any, index: Any, out: Any) -> Any:
+        # "clip" spares NumPy a buffer; the indices are in range by contract.
+        return x.take(index, 0, out, "clip")
+
+    def row_max(self, x: Any, out: Any, index: Any, work: Any) -> Any:
+        x.argmax(axis=2, out=index)
+        np.add(index, self.row_starts[x.shape], out=work)
+        x.reshape(-1).take(work, out=out.reshape(index.shape), mode="clip")
+        return out
+
+    def random(self, streams: Sequence[np.random.Generator], out: Any) -> Any:
+        for stream, row in zip(streams, out, strict=True):
+            stream.random(out=row, dtype=row.dtype)
+        return out
+
+
 @cache
 def _numbers(shape: tuple[int, ...], number: float, dtype: Any) -> np.ndarray:
     return np.full(shape, number, dtype=dtype)
@@ -48,39 +69,39 @@ def _row_starts(R: int, B: int, C: int) -> np.ndarray:
 
 
 def bmm(a: Any, b: Any, out: Any) -> Calls:
-    """See `linalg`."""
+    """See `ops`."""
     if out.shape[0] == 1 and out.flags.c_contiguous:
         return [partial(a[0].dot, b[0], out[0])]
     return [partial(np.matmul, a, b, out)]
 
 
 def bmm_tn(a: Any, b: Any, out: Any) -> Calls:
-    """See `linalg`."""
+    """See `ops`."""
     return bmm(a.swapaxes(1, 2), b, out)
 
 
 def bmm_nt(a: Any, b: Any, out: Any) -> Calls:
-    """See `linalg`."""
+    """See `ops`."""
     return bmm(a, b.swapaxes(1, 2), out)
 
 
 def row_sum(x: Any, out: Any) -> Calls:
-    """See `linalg`."""
+    """See `ops`."""
     return bmm(x, _numbers((1, x.shape[2], 1), 1, x.dtype), out)
 
 
 def batch_sum(x: Any, out: Any) -> Calls:
-    """See `linalg`."""
+    """See `ops`."""
     return bmm(_numbers((1, 1, x.shape[1]), 1, x.dtype), x, out)
 
 
 def gather(x: Any, index: Any, out: Any) -> Calls:
-    """See `linalg`."""
+    """See `ops`."""
     return [partial(x.take, index, 0, out, "clip")]
 
 
 def row_max(x: Any, out: Any, index: Any, work: Any) -> Calls:
-    """See `linalg`."""
+    """See `ops`."""
     add = partial(np.add, index, _row_starts(*x.shape), work)
     return [partial(x.argmax, 2, index), add, *gather(x.reshape(-1), work, out.reshape(index.shape))]
 
@@ -152,4 +173,4 @@ NUMPY_PREPARED: dict[str, Callable[..., Calls]] = {
     **{f.__name__: extremum(f) for f in (np.maximum, np.minimum)},
     **{f.__name__: elementwise(f) for f in (np.add, np.subtract, np.multiply, np.divide)},
 }
-"""Name of an operation of `linalg` or NumPy -> what it comes to."""
+"""Name of an operation of `ops` or NumPy -> what it comes to."""

@@ -5,7 +5,7 @@ arrays are the same at every step, and so are the calls. A tape holds them as fu
 these very arrays: playing it gives the same bits as running the layers, in two thirds of the time. A graph that is
 captured on a GPU serves the same purpose.
 
-Only what goes through `xp` and `linalg` is written down. So a tape may only be made of code that computes nothing
+Only what goes through `xp` and `ops` is written down. So a tape may only be made of code that computes nothing
 beside them; layers and losses say so themselves (`tapeable`).
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 Calls = list[Callable[[], Any]]
 Prepared = Mapping[str, Callable[..., Calls]]
-"""Name of an operation of `linalg` or `xp` -> what it comes to for certain arrays, see `prepared.NUMPY_PREPARED`."""
+"""Name of an operation of `ops` or `xp` -> what it comes to for certain arrays, see `prepared.NUMPY_PREPARED`."""
 
 MOST_TAPES = 8
 """Batches of so many shapes are remembered. Each keeps its arrays alive."""
@@ -56,7 +56,7 @@ def play(calls: Calls) -> None:
 
 
 class Recording:
-    """Write down what `users` do through their `xp` and `linalg` within this context, while they do it."""
+    """Write down what `users` do through their `xp` and `ops` within this context, while they do it."""
 
     def __init__(self, users: Sequence[Any], prepared: Prepared):
         self.users, self.prepared = users, prepared
@@ -64,18 +64,18 @@ class Recording:
     def __enter__(self) -> Calls:
         calls: Calls = []
         bare = lambda part: getattr(part, "_operations", part)  # noqa: E731  (recorders stay if we were cut short in here)
-        self.plain = [(user, bare(user.xp), bare(user.linalg)) for user in self.users]
-        for user, xp, linalg in self.plain:
-            user.xp, user.linalg = (Recorder(part, calls, self.prepared) for part in (xp, linalg))
+        self.plain = [(user, bare(user.xp), bare(user.ops)) for user in self.users]
+        for user, xp, ops in self.plain:
+            user.xp, user.ops = (Recorder(part, calls, self.prepared) for part in (xp, ops))
         return calls
 
     def __exit__(self, *error: object) -> None:
-        for user, xp, linalg in self.plain:
-            user.xp, user.linalg = xp, linalg
+        for user, xp, ops in self.plain:
+            user.xp, user.ops = xp, ops
 
 
 class Recorder:
-    """Stands in for `xp` or `linalg`: does what it is asked to, and writes it down."""
+    """Stands in for `xp` or `ops`: does what it is asked to, and writes it down."""
 
     def __init__(self, operations: Any, calls: Calls, prepared: Prepared):
         self._operations, self._calls, self._prepared = operations, calls, prepared

@@ -11,8 +11,9 @@ from ..datasets import Dataset, load_dataset
 from ..datasets.load import NAMES
 from ..errors import ConfigError
 from ..nn.activations import ACTIVATIONS
-from ..nn.layers import BatchNorm, Dropout, Layer, Linear, Residual
+from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
+from ..nn.mlp import mlp
 from ..optim.optimizers import OPTIMIZERS, Optimizer, get_optimizer
 from ..optim.schedules import SCHEDULES
 from ..optim.strategies import STRATEGIES
@@ -113,25 +114,14 @@ def data_from(args: argparse.Namespace) -> Dataset:
     )
 
 
-def layers_from(args: argparse.Namespace, n_inputs: int, n_outputs: int) -> list[Layer]:
+def layers_from(args: argparse.Namespace, n_outputs: int) -> list[Layer]:
     """The layers that the flags describe."""
-    layers: list[Layer] = []
-
-    def extras() -> None:
-        if args.batch_norm:
-            layers.append(BatchNorm())
-        if args.dropout:
-            layers.append(Dropout(args.dropout))
-
-    for width in args.hidden:
-        layers.append(Linear(width, args.activation, initializer=args.init))
-        extras()
-    for _ in range(args.residual):
-        layers.append(Residual(args.activation, initializer=args.init))
-        extras()
-    if not layers and (args.batch_norm or args.dropout):
+    if not args.hidden and not args.residual and (args.batch_norm or args.dropout):
         raise ConfigError("--dropout and --batch-norm need hidden layers; give --hidden or --residual")
-    return [*layers, Linear(n_outputs, initializer=args.init)]
+    return mlp(
+        args.hidden, n_outputs, args.activation, residual=args.residual, batch_norm=args.batch_norm,
+        dropout=args.dropout, initializer=args.init,
+    )  # fmt: skip
 
 
 def loss_from(args: argparse.Namespace, data: Dataset) -> Loss:

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     data = flags.data_from(args)
     loss, optimizer = flags.loss_from(args, data), flags.optimizer_from(args)
     network = Network(
-        flags.layers_from(args, data.n_inputs, data.n_outputs),
+        flags.layers_from(args, data.n_outputs),
         data.n_inputs,
         replicas=args.replicas,
         backend=args.backend,

@@ -87,7 +87,7 @@ def run_one(args: argparse.Namespace, folder: Path | None) -> int:
 def network_from(args: argparse.Namespace, data: Dataset) -> Network:
     """The network that the flags describe."""
     return Network(
-        flags.layers_from(args, data.n_inputs, data.n_outputs),
+        flags.layers_from(args, data.n_outputs),
         data.n_inputs,
         replicas=args.replicas,
         backend=args.backend,

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import ConfigError, DataError
+from ..notebook import heading, table
 from .checks import PART_NAMES, Array, check_parts, row_slices
 
 Task = Literal["classification", "multilabel", "regression"]
@@ -153,6 +154,21 @@ class Dataset:
             raise DataError(f"{self.name}: image_shape {self.image_shape} expected C * H * W = I = {self.n_inputs}")
         if self.features is not None and len(self.features) != self.n_inputs:
             raise DataError(f"{self.name}: expected a name per input, I = {self.n_inputs}, got {len(self.features)}")
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{field} {len(part):,}" for field, part in self.parts())
+        target = f"{self.n_outputs} outputs" if self.classes is None else f"{self.n_classes} classes"
+        return f"Dataset({self.name!r}: {self.task}, {sizes} rows, {self.n_inputs} inputs, {target})"
+
+    def _repr_html_(self) -> str:
+        return heading(repr(self)) + table(("input", "mean", "deviation", "smallest", "largest"), self._columns())
+
+    def _columns(self) -> Iterator[tuple[str, float, float, float, float]]:
+        """Name, mean, standard deviation, minimum and maximum of each input, over the training part."""
+        for i in range(self.n_inputs):
+            x = self.train.x[:, i]
+            name = self.features[i] if self.features else f"x{i}"
+            yield name, float(x.mean(dtype=float)), float(x.std(dtype=float)), float(x.min()), float(x.max())
 
     def parts(self) -> Iterator[tuple[str, Part]]:
         """The parts that are there, each with its field name: ``("train", ...)`` first."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import ConfigError, DataError
+from ..parsing import is_number, is_whole
 from .checks import PART_NAMES, Array
 from .dataset import Dataset, Part
 
@@ -126,9 +127,9 @@ def _quotas(sizes: Array, count: int, where: str) -> Array:
 
 def _count(where: str, size: float | int, total: int) -> int:
     """Number of samples that a fraction or a count asks for."""
-    if isinstance(size, (bool, np.bool_)) or not isinstance(size, (int, float, np.integer, np.floating)):
+    if not is_number(size):
         raise ConfigError(f"{where}: expected a fraction in (0, 1) or a count, got {size!r}")
-    if isinstance(size, (int, np.integer)):
+    if is_whole(size):
         if size < 1:
             raise ConfigError(f"{where}: expected a count of at least 1, or a fraction in (0, 1), got {size}")
         return int(size)

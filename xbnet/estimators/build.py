@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..nn.layers import BatchNorm, Dropout, Layer, Linear, Residual
+from ..nn.layers import Layer, Linear
+from ..nn.mlp import mlp
 from ..optim.optimizers import SGD, Momentum, Nesterov, Optimizer, get_optimizer
+from ..parsing import is_whole, number, whole
 from .rules import PlainAdam
 
 ALIASES = {"logistic": "sigmoid"}
@@ -19,36 +21,24 @@ ALIASES = {"logistic": "sigmoid"}
 def check_parameters(e: Any) -> None:
     """Raise `ConfigError` for a parameter of the estimator that makes no sense; the others are checked where used."""
     name = type(e).__name__
-    for key, low, high in (
-        ("alpha", 0, np.inf),
-        ("learning_rate_init", 0, np.inf),
-        ("tol", 0, np.inf),
-        ("momentum", 0, 1),
-        ("validation_fraction", 0, 1),
-        ("dropout", 0, 1),
+    for key, bounds in (
+        ("alpha", "[0, inf)"),
+        ("learning_rate_init", "[0, inf)"),
+        ("tol", "[0, inf)"),
+        ("momentum", "[0, 1)"),
+        ("validation_fraction", "[0, 1)"),
+        ("dropout", "[0, 1)"),
     ):
-        value = getattr(e, key)
-        if not _is_number(value) or not low <= value < high:
-            raise ConfigError(f"{name}: expected {key} in [{low}, {high:g}), got {value!r}")
-    for key, low in (("max_iter", 1), ("n_members", 1), ("residual", 0)):
-        value = getattr(e, key)
-        if not _is_whole(value) or value < low:
-            raise ConfigError(f"{name}: expected {key} to be a whole number >= {low}, got {value!r}")
+        number(name, key, getattr(e, key), bounds)
+    for key, least in (("max_iter", 1), ("n_members", 1), ("residual", 0)):
+        whole(name, key, getattr(e, key), least)
     for key in ("warm_start", "early_stopping", "nesterovs_momentum", "shuffle", "batch_norm"):
         if not isinstance(getattr(e, key), (bool, np.bool_)):
             raise ConfigError(f"{name}: expected {key} to be True or False, got {getattr(e, key)!r}")
-    if e.n_iter_no_change != np.inf and (not _is_whole(e.n_iter_no_change) or e.n_iter_no_change < 1):
-        raise ConfigError(f"{name}: expected n_iter_no_change to be a whole number >= 1, got {e.n_iter_no_change!r}")
-    if e.batch_size not in ("auto", "full") and (not _is_whole(e.batch_size) or e.batch_size < 1):
+    if e.n_iter_no_change != np.inf:
+        whole(name, "n_iter_no_change", e.n_iter_no_change)
+    if e.batch_size not in ("auto", "full") and (not is_whole(e.batch_size) or e.batch_size < 1):
         raise ConfigError(f"{name}: expected batch_size 'auto', 'full' or a whole number >= 1, got {e.batch_size!r}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def layers_of(e: Any, n_outputs: int) -> tuple[list[Layer], list[int]]:
@@ -59,32 +49,12 @@ def layers_of(e: Any, n_outputs: int) -> tuple[list[Layer], list[int]]:
     """
     sizes = e.hidden_layer_sizes
     sizes = list(sizes) if isinstance(sizes, (Sequence, np.ndarray)) else [sizes]
+    if not all(isinstance(size, Layer) or (is_whole(size) and size >= 1) for size in sizes):
+        raise ConfigError(f"{type(e).__name__}: hidden_layer_sizes must be > 0 (whole numbers or layers), got {sizes}")
     activation = ALIASES.get(e.activation, e.activation) if isinstance(e.activation, str) else e.activation
-    layers: list[Layer] = []
-    drawn: list[int] = []
-
-    def extras() -> None:
-        if e.batch_norm:
-            layers.append(BatchNorm())
-        if e.dropout:
-            layers.append(Dropout(float(e.dropout)))
-
-    for size in sizes:
-        if isinstance(size, Layer):
-            layers.append(size)
-            continue
-        if not _is_whole(size) or size < 1:
-            raise ConfigError(
-                f"{type(e).__name__}: hidden_layer_sizes must be > 0 (whole numbers or layers), got {list(sizes)}"
-            )
-        drawn.append(len(layers))
-        layers.append(Linear(int(size), activation))
-        extras()
-    for _ in range(e.residual):
-        layers.append(Residual(activation))
-        extras()
-    drawn.append(len(layers))
-    return [*layers, Linear(n_outputs)], drawn
+    layers = mlp(sizes, n_outputs, activation, residual=e.residual, batch_norm=e.batch_norm, dropout=float(e.dropout))
+    own = {id(size) for size in sizes if isinstance(size, Layer)}
+    return layers, [k for k, layer in enumerate(layers) if type(layer) is Linear and id(layer) not in own]
 
 
 def optimizer_of(e: Any) -> Optimizer:

@@ -116,7 +116,7 @@ class BoundBatchPenalty:
     def __init__(self, alpha: Any, network: Network):
         xp, R, n = network.backend.xp, network.replicas, network.n_weights
         alphas = replica_values("alpha", alpha, R)
-        self.xp, self.linalg, self._prepared = xp, network.backend.linalg, network.backend.prepared
+        self.xp, self.ops, self._prepared = xp, network.backend.ops, network.backend.prepared
         self._calls: dict[int, Calls] = {}  # rows of a batch whose weights are 1 -> what is done then
         self.active = bool(alphas.any()) and n > 0
         self._alpha = network.per_replica("alpha", alphas)[:, :, None]
@@ -159,7 +159,7 @@ class BoundBatchPenalty:
 
     def _add(self, factor: Any, rows: Any = None) -> None:
         xp = self.xp
-        self.linalg.bmm_nt(self._row, self._row, self._square)
+        self.ops.bmm_nt(self._row, self._row, self._square)
         if rows is not None:
             xp.multiply(self._square, rows, out=self._square)
         xp.add(self._sum, self._square, out=self._sum)

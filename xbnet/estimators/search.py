@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing as rows_of
 
 from ..errors import ConfigError
+from ..parsing import is_whole
 from .base import XBEstimator
 from .stack import Task, fit_stacked, start
 
@@ -277,7 +278,7 @@ class StackedSearchCV(GridSearchCV):
             return
         if callable(self.refit):
             index = self.refit(self.cv_results_)
-            if not isinstance(index, (int, np.integer)) or not 0 <= index < len(candidates):
+            if not is_whole(index) or not 0 <= index < len(candidates):
                 raise ConfigError(
                     f"StackedSearchCV: expected refit to return 0 to {len(candidates) - 1}, got {index!r}"
                 )

@@ -10,11 +10,12 @@ import numpy as np
 from ..datasets import Dataset, Part
 from ..history import History
 from ..nn.layers import Dropout, Layer, Linear, Residual
+from ..nn.mlp import mlp
 from ..nn.network import Network
 from ..optim.optimizers import SGD
 from ..plots import curves, heat_map, spread
 from ..training.fit import fit
-from .common import Setup, dense, last, same_seeds, train_seeds
+from .common import Setup, last, same_seeds, train_seeds
 from .gradients import gradient_section, jacobian_section
 from .report import Report
 
@@ -69,7 +70,7 @@ def _rates(setup: Setup, report: Report, label: str, data: Dataset) -> None:
     for j, batch_size in enumerate(batches):
         setup.progress(f"assignment: {label}, batches of {batch_size}")
         seeds = same_seeds(0, len(rates))
-        network = Network(dense([10], "tanh", data.n_outputs), data.n_inputs, replicas=len(rates), rng=seeds)
+        network = Network(mlp([10], data.n_outputs, "tanh"), data.n_inputs, replicas=len(rates), rng=seeds)
         settings: dict[str, Any] = {"epochs": setup.epochs(30), "batch_size": batch_size, "rng": seeds}
         history = fit(network, "cross_entropy", SGD(lr=rates), data, progress=False, **settings)
         accuracies[:, j] = last(history, "val_accuracy")
@@ -190,7 +191,7 @@ def _strategies(setup: Setup, report: Report, label: str, data: Dataset) -> None
     for name, (strategy, count) in plans.items():
         setup.progress(f"assignment: {label}, {name}")
         _, history = train_seeds(
-            dense([10, 10, 10], "tanh", data.n_outputs), data, SGD(lr=0.1), seeds=SEEDS, epochs=count, batch_size=64,
+            mlp([10, 10, 10], data.n_outputs, "tanh"), data, SGD(lr=0.1), seeds=SEEDS, epochs=count, batch_size=64,
             strategy=strategy,
         )  # fmt: skip
         parts = [*history.stages, history]

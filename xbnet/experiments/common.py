@@ -15,7 +15,7 @@ from ..datasets import Dataset, load_dataset
 from ..datasets.formats import read_file
 from ..errors import DataError
 from ..history import History
-from ..nn.layers import Layer, Linear
+from ..nn.layers import Layer
 from ..nn.network import Network
 from ..replicas import replica_seeds
 from ..training.fit import fit
@@ -114,11 +114,6 @@ class Setup:
 def same_seeds(seed: int, replicas: int) -> list[np.random.SeedSequence]:
     """One seed for all replicas: the same initial weights and order, so that only their settings differ."""
     return [replica_seeds(seed, 1)[0]] * replicas
-
-
-def dense(widths: Sequence[int], activation: str, n_outputs: int, **last: Any) -> list[Layer]:
-    """Hidden layers and the last one."""
-    return [*(Linear(width, activation) for width in widths), Linear(n_outputs, **last)]
 
 
 def best_by_training(history: History) -> int:

@@ -9,11 +9,12 @@ import numpy as np
 from ..datasets import Dataset
 from ..history import History
 from ..nn.layers import Linear
+from ..nn.mlp import mlp
 from ..nn.network import Network
 from ..optim.optimizers import SGD, Adam
 from ..plots import curves, heat_map, spread
 from ..training.fit import fit
-from .common import Setup, best_by_training, dense, last, same_seeds, train_seeds
+from .common import Setup, best_by_training, last, same_seeds, train_seeds
 from .gradients import gradient_section, jacobian_section
 from .report import Report, Row
 
@@ -56,7 +57,7 @@ def run(setup: Setup) -> Report:
     setup.progress("depth: Jacobian tests")
     report.heading("Jacobian test of one layer 2 -> 3 with tanh, and gradient test of a whole network")
     jacobian_section(report, Network([Linear(3, "tanh")], 2, dtype="float64", rng=0), x)
-    gradient_section(report, Network(dense(hidden_widths(4), "tanh", 5), 2, dtype="float64", rng=0), x, y)
+    gradient_section(report, Network(mlp(hidden_widths(4), 5, "tanh"), 2, dtype="float64", rng=0), x, y)
 
     report.heading("Depth study: ReLU, learning rate 0.001, batch 32")
     _study(setup, report, {"GMM": gmm, "Peaks": peaks})
@@ -142,7 +143,7 @@ def _study(setup: Setup, report: Report, sets: dict[str, Dataset]) -> None:
         for way, (optimizer, epochs) in ways.items():
             for length in lengths:
                 setup.progress(f"depth: {label}, {length} layers, {way}")
-                layers, settings = dense(hidden_widths(length), "relu", data.n_outputs), {"batch_size": 32}
+                layers, settings = mlp(hidden_widths(length), data.n_outputs, "relu"), {"batch_size": 32}
                 _, history = train_seeds(
                     layers, data, optimizer, seeds=SEEDS, rng=length, epochs=setup.epochs(epochs, 1), **settings
                 )

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..datasets import Dataset, Part
+from ..nn.mlp import mlp
 from ..nn.network import Network
 from ..optim.optimizers import SGD, Adam
 from ..plots import curves, new_figure, true_class_histograms
 from ..training.evaluation import evaluate
 from ..training.fit import fit
-from .common import Setup, dense, last, same_seeds
+from .common import Setup, last, same_seeds
 from .report import Report, Row
 
 TITLE = "MNIST: fully connected networks on digits"
@@ -101,7 +102,7 @@ class _Run:
         name = "-".join(map(str, (data.n_inputs, *hidden, 10)))
         setup.progress(f"mnist: {name}, learning rates {', '.join(map(str, rates))}")
         seeds = same_seeds(0, len(rates))
-        network = Network(dense(hidden, ACTIVATION, 10), data.n_inputs, replicas=len(rates), rng=seeds)
+        network = Network(mlp(hidden, 10, ACTIVATION), data.n_inputs, replicas=len(rates), rng=seeds)
         history = fit(
             network, "cross_entropy", SGD(lr=rates), data, epochs=setup.epochs(25), batch_size=BATCH, rng=seeds,
             progress=False,
@@ -137,7 +138,7 @@ def _full_batch(setup: Setup, report: Report, data: Dataset) -> None:
         ("full batch, lr 0.1", None, 0.1, 60),
         ("full batch, lr 0.5", None, 0.5, 60),
     ):
-        network = Network(dense((20, 20), ACTIVATION, 10), data.n_inputs, rng=0)
+        network = Network(mlp((20, 20), 10, ACTIVATION), data.n_inputs, rng=0)
         history = fit(
             network, "cross_entropy", SGD(lr=lr), data, epochs=setup.epochs(epochs), batch_size=batch_size, rng=0,
             progress=False,
@@ -166,7 +167,7 @@ def _one_number(setup: Setup, report: Report, data: Dataset, wide: Network) -> N
         return Part(part.x, part.y.astype(np.float32)[:, None])
 
     numbers = Dataset("mnist as numbers", numeric(data.train), val=numeric(data.test))
-    network = Network(dense((300,), ACTIVATION, 1), data.n_inputs, rng=0)
+    network = Network(mlp((300,), 1, ACTIVATION), data.n_inputs, rng=0)
     fit(
         network, "mse", Adam(lr=0.001), numbers, epochs=setup.epochs(20), batch_size=BATCH, rng=0, progress=False
     )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..files import make_folder, write_bytes, write_text
+from ..parsing import is_whole
 
 DPI = 80
 
@@ -224,7 +225,7 @@ def png(figure: Any, colors: int) -> bytes:
 def _cell(cell: Any) -> str:
     if isinstance(cell, (float, np.floating)):
         return f"{cell:.4f}"
-    return f"{cell:,}" if isinstance(cell, (int, np.integer)) and not isinstance(cell, bool) else str(cell)
+    return f"{cell:,}" if is_whole(cell) else str(cell)
 
 
 def _markdown(part: Any, pictures: str | None) -> str:

@@ -9,11 +9,12 @@ import numpy as np
 from ..datasets import Dataset
 from ..nn.layers import Linear
 from ..nn.losses import SoftmaxCrossEntropy
+from ..nn.mlp import mlp
 from ..nn.network import Network
 from ..optim.optimizers import SGD
 from ..plots import curves, decision_regions
 from ..training.fit import fit
-from .common import Setup, best_by_training, dense, last, train_seeds
+from .common import Setup, best_by_training, last, train_seeds
 from .gradients import gradient_section, jacobian_section
 from .report import Report, Row
 
@@ -45,7 +46,7 @@ def run(setup: Setup) -> Report:
 
     setup.progress("tasks: Jacobian and gradient test of a two-layer network")
     report.heading("Task 6: Jacobian and gradient test of a two-layer network on the same example")
-    two_layers = Network(dense([5], "tanh", CLASSES), 4, dtype="float64", rng=0)
+    two_layers = Network(mlp([5], CLASSES, "tanh"), 4, dtype="float64", rng=0)
     jacobian_section(report, two_layers, EXAMPLE)
     gradient_section(report, two_layers, EXAMPLE, LABEL)
 
@@ -54,7 +55,7 @@ def run(setup: Setup) -> Report:
     for label, data, reported in (("GMM", gmm, 0.9857), ("SwissRoll", roll, 1.0)):
         setup.progress(f"tasks: two hidden layers on {label}")
         epochs = setup.epochs(250)
-        layers = dense([10, 7], "tanh", data.n_outputs)
+        layers = mlp([10, 7], data.n_outputs, "tanh")
         network, history = train_seeds(layers, data, SGD(lr=0.1), seeds=SEEDS, epochs=epochs, batch_size=64)
         chosen = best_by_training(history)
         rows.append(Row(f"{label}, accuracy", reported, last(history, "val_accuracy")[chosen], decimals=4))

@@ -14,13 +14,14 @@ import numpy as np
 from ..backends.backend import Backend, get_backend
 from ..backends.replay import Calls, Recording, Tape, Tapes, play
 from ..errors import ConfigError, ShapeError, XbnetError, expect_shape
-from ..parsing import float_type, whole_number
+from ..parsing import float_type, whole
 from ..replicas import replica_seeds, replica_values, stream
 from .buffers import Workspace
 from .layers import Layer, Linear, buffer_shapes, copy_layers
 from .outputs import LINKS
 from .parameters import carve, draw_rows, layout
 from .predictor import chunk_rows, run_rows
+from .summary import describe, to_html
 
 
 class Network:
@@ -73,8 +74,8 @@ class Network:
         dtype: Any = "float32",
         rng: Any = None,
     ):
-        self.n_inputs = whole_number("Network", "n_inputs", n_inputs)
-        self.replicas = whole_number("Network", "replicas", replicas)
+        self.n_inputs = whole("Network", "n_inputs", n_inputs)
+        self.replicas = whole("Network", "replicas", replicas)
         self.backend = get_backend(backend)
         self.dtype = float_type("Network", dtype)
         self.seeds = replica_seeds(rng, self.replicas)
@@ -116,7 +117,7 @@ class Network:
         self.statistics = carve(self._state, self.state_specs)
         self._forget_buffers()
         for k, layer in enumerate(self.layers):
-            layer.backend, layer.xp, layer.linalg, layer.dtype = self.backend, xp, self.backend.linalg, self.dtype
+            layer.backend, layer.xp, layer.ops, layer.dtype = self.backend, xp, self.backend.ops, self.dtype
             layer.fused = self.backend.fused if layer.tapeable() else None  # nothing else is left to do in those
             for spec in layer.parameters():
                 setattr(layer, spec.name, self.parameters[f"{k}.{spec.name}"])
@@ -303,7 +304,7 @@ class Network:
         twin._bare = [layer.select(index) for layer in self._bare]
         twin.streams = [self.streams[i] if successor else copy.deepcopy(self.streams[i]) for i in index]
         twin._allocate(self._grad[: len(index)] if successor else None)
-        gather, where = self.backend.linalg.gather, self.backend.asarray(index[None], np.intp)
+        gather, where = self.backend.ops.gather, self.backend.asarray(index[None], np.intp)
         gather(self.theta, where, twin.theta[None])  # which takes no memory in between
         gather(self.state, where, twin.state[None])
         twin.release()  # its layers are copies, and hold this network's buffers
@@ -340,10 +341,9 @@ class Network:
 
     def describe(self) -> str:
         """A table: layer, output width, parameters."""
-        lines = [f"{'layer':<44}{'outputs':>9}{'parameters':>12}"]
-        for layer in self.layers:
-            lines.append(f"{layer!r:<44}{layer.n_outputs:>9}{sum(s.size for s in layer.parameters()):>12,}")
-        return "\n".join([*lines, f"{'total':<44}{'':>9}{self.n_parameters:>12,}"])
+        return describe(self)
+
+    _repr_html_ = to_html
 
     def __repr__(self) -> str:
         where = f"backend={self.backend.full_name!r}, dtype={self.dtype.name!r}"

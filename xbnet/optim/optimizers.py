@@ -15,7 +15,7 @@ import numpy as np
 
 from ..backends.replay import Calls, Recording, play
 from ..errors import ConfigError, unknown_name
-from ..parsing import check_keys, number, parse_settings
+from ..parsing import check_keys, parse_number, parse_settings
 from ..replicas import numbers, powers, replica_values, select_values
 from .tiles import Block, cut_blocks
 
@@ -49,7 +49,7 @@ class Optimizer:
     state: dict[str, Any]  # slot -> (R, P)
     steps: int
     fused: Any  # kernels for this rule, or None
-    linalg: Any
+    ops: Any
     table: Any  # (K, S, R, 1): the K columns of `coefficients` for each of the S steps that are planned
     tapeable: bool
     blocks: list[Block]
@@ -72,7 +72,7 @@ class Optimizer:
     def bind(self, network: Any, state: dict[str, Any] | None = None) -> Any:
         """A copy that updates this network's theta by its grad, with this state: by default none yet."""
         bound = copy.copy(self)
-        bound.network, bound.xp, bound.linalg = network, network.backend.xp, network.backend.linalg
+        bound.network, bound.xp, bound.ops = network, network.backend.xp, network.backend.ops
         bound.values = {k: replica_values(f"{self.name}.{k}", v, network.replicas) for k, v in self.hyper.items()}
         zeros = lambda: bound.xp.zeros(network.theta.shape, dtype=network.dtype)  # noqa: E731
         bound.state = {slot: zeros() for slot in self.slots} if state is None else state
@@ -342,6 +342,6 @@ def get_optimizer(optimizer: str | Optimizer, **hyper: Any) -> Optimizer:
     if not isinstance(name, str) or name not in OPTIMIZERS:
         raise unknown_name("optimizer", "optimizer", name, OPTIMIZERS)
     where = f"optimizer {name!r}"
-    hyper = {key: number(where, key, text) for key, text in settings.items()} | hyper
+    hyper = {key: parse_number(where, key, text) for key, text in settings.items()} | hyper
     check_keys(where, hyper, OPTIMIZERS[name]().hyper)
     return OPTIMIZERS[name](**hyper)

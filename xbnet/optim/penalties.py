@@ -44,7 +44,7 @@ class BoundPenalty:
         l2, l1 = replica_values("l2", penalty.l2, R), replica_values("l1", penalty.l1, R)
         self.uses_l2, self.uses_l1 = bool(l2.any()) and n > 0, bool(l1.any()) and n > 0
         self.active = self.uses_l2 or self.uses_l1
-        self.xp, self.linalg, self._prepared = xp, network.backend.linalg, network.backend.prepared
+        self.xp, self.ops, self._prepared = xp, network.backend.ops, network.backend.prepared
         self._calls: Calls = []
         self.columns: tuple[Any, Any] = (None, None)
         if not self.active:
@@ -96,7 +96,7 @@ class BoundPenalty:
         for used, factor, function in ((self.uses_l2, self._l2, xp.square), (self.uses_l1, self.l1, xp.abs)):
             if used:
                 function(self._weights, out=work)
-                self.linalg.row_sum(work[:, None, :], self._sum)
+                self.ops.row_sum(work[:, None, :], self._sum)
                 # Of weights whose sum overflows, 0 times the sum is still 0, as for a network that has no penalty.
                 total += factor * xp.minimum(self._sum[:, 0], self._largest)
         return total

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import ConfigError, unknown_name
-from ..parsing import check_keys, number, parse_settings
+from ..parsing import check_keys, parse_number, parse_settings
 from ..replicas import numbers, powers, replica_values, select_values
 
 
@@ -223,7 +223,7 @@ def get_schedule(schedule: str | Schedule | None) -> Schedule:
     check_keys(f"schedule {name!r}", settings, (f.name for f in fields(kind)))
     return kind(
         **{
-            key: get_schedule(text) if key == "then" else number(f"schedule {name!r}", key, text)
+            key: get_schedule(text) if key == "then" else parse_number(f"schedule {name!r}", key, text)
             for key, text in settings.items()
         }
     )

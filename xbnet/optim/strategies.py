@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import ConfigError, unknown_name
 from ..nn.network import Network
 from ..nn.parameters import block_slices
-from ..parsing import check_keys, number, parse_settings
+from ..parsing import check_keys, number, parse_number, parse_settings, whole
 
 TrainStage = Callable[[Network, "Strategy", int], Any]
 """``train(network, strategy, epochs) -> History``: what `fit` hands to `Strategy.prepare`."""
@@ -98,7 +98,7 @@ class Alternating(Strategy):
     name = "alternating"
 
     def __init__(self, every: int = 1):
-        self.every = _whole("alternating", "every", every)
+        self.every = whole("strategy 'alternating'", "every", every)
 
     def factors(self, network: Network, epoch: int) -> np.ndarray:
         n = _stages_with_body(self.name, network)
@@ -127,11 +127,9 @@ class Weighted(Strategy):
     def __init__(self, ratio: float | None = None, factors: Sequence[float] | None = None):
         if (ratio is None) == (factors is None):
             raise ConfigError("strategy 'weighted': expected either ratio or factors")
-        if ratio is not None and not 0 < ratio < np.inf:
-            raise ConfigError(f"strategy 'weighted': expected ratio > 0, got {ratio!r}")
         if factors is not None and not all(0 <= f < np.inf for f in factors):
             raise ConfigError(f"strategy 'weighted': expected factors >= 0, got {factors!r}")
-        self.ratio = ratio
+        self.ratio = None if ratio is None else number("strategy 'weighted'", "ratio", ratio, "(0, inf)")
         self.stage_factors = None if factors is None else tuple(float(f) for f in factors)
 
     def factors(self, network: Network, epoch: int) -> np.ndarray:
@@ -176,7 +174,7 @@ class Layerwise(Strategy):
     name = "layerwise"
 
     def __init__(self, epochs: int = 5):
-        self.epochs = _whole("layerwise", "epochs", epochs)
+        self.epochs = whole("strategy 'layerwise'", "epochs", epochs)
 
     def prepare(self, network: Network, train: TrainStage) -> list[Any]:
         n = _stages_with_body(self.name, network)
@@ -221,7 +219,7 @@ def get_strategy(strategy: str | Strategy | None) -> Strategy:
     where = f"strategy {name!r}"
     check_keys(where, settings, inspect.signature(STRATEGIES[name]).parameters)
     values: dict[str, Any] = {
-        key: [number(where, key, f) for f in text.split("/")] if key == "factors" else number(where, key, text)
+        key: [parse_number(where, key, f) for f in text.split("/")] if key == "factors" else _setting(where, key, text)
         for key, text in settings.items()
     }
     return STRATEGIES[name](**values)
@@ -255,8 +253,7 @@ def _copy_layers(source: Network, target: Network, n: int) -> None:
                 view[...] = theirs[name]
 
 
-def _whole(name: str, key: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1 or value % 1 != 0:
-        shown = f"{value:g}" if isinstance(value, float) else repr(value)
-        raise ConfigError(f"strategy {name!r}: expected {key} to be a whole number >= 1, got {shown}")
-    return int(value)
+def _setting(where: str, key: str, text: str) -> float:
+    """A number; a whole one where the text is."""
+    value = parse_number(where, key, text)
+    return int(value) if value.is_integer() else value

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ..progress import is_shown, new_bar
 from .build import Program
 from .chunk import Outcome, Pulse, run_chunk, sign
 from .plan import Chunk, Member, Plan
@@ -72,13 +73,11 @@ class Board:
 @contextmanager
 def show_progress(show: bool | None, plan: Plan, monitor: str, n_done: int) -> Iterator[Board]:
     """A board for the plan; its bar counts epochs of networks. None shows it where stderr is a terminal."""
-    if not (sys.stderr.isatty() if show is None else show):
+    if not is_shown(show):
         yield Board(monitor)
         return
-    from tqdm import tqdm
-
     before = f"{n_done} networks are done already; " if n_done else ""
     print(f"sweep: {before}{plan}", file=sys.stderr)
     total = sum(member.settings["epochs"] for chunk in plan.chunks for member in chunk.members)
-    with tqdm(total=total, unit="epoch", file=sys.stderr, leave=False) as bar:
+    with new_bar(total=total, unit="epoch") as bar:
         yield Board(monitor, bar)

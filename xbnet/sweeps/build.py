@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..nn.layers import BatchNorm, Dropout, Layer, Linear, Residual
+from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, Loss, SoftmaxCrossEntropy, get_loss
+from ..nn.mlp import mlp
 from ..nn.network import Network
 from ..optim.optimizers import Optimizer, get_optimizer
 from ..optim.penalties import Penalty
@@ -62,16 +63,10 @@ def make_layers(program: Program, members: Sequence[Member]) -> list[Layer]:
         keys = layer_keys(program.layers) or []
         arguments = {key: settings[key] for key in keys if key in settings}
         return list(program.layers(**arguments | ({"dropout": rate} if "dropout" in keys and rate else {})))
-    layers: list[Layer] = []
-    blocks: list[Layer] = [Linear(width, settings["activation"]) for width in settings["hidden"]]
-    blocks += [Residual(settings["activation"]) for _ in range(settings["residual"])]
-    for block in blocks:
-        layers.append(block)
-        if settings["batch_norm"]:
-            layers.append(BatchNorm())
-        if rate is not None:
-            layers.append(Dropout(rate))
-    return [*layers, Linear(program.pool.data.n_outputs)]
+    return mlp(
+        settings["hidden"], program.pool.data.n_outputs, settings["activation"], residual=settings["residual"],
+        batch_norm=settings["batch_norm"], dropout=0.0 if rate is None else rate,
+    )  # fmt: skip
 
 
 def make_network(program: Program, members: Sequence[Member]) -> Network:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..datasets import Dataset, Part, Standardizer
 from ..errors import ConfigError, DataError
+from ..parsing import is_whole
 
 Rows = tuple[np.ndarray, np.ndarray]
 """Sorted row numbers to train on, and to be validated on."""
@@ -83,7 +84,7 @@ def make_pool(
     if folds is None:
         prepared = data.standardized() if standardize else data
         return Pool(prepared, None, (prepared.preparation,), weight)
-    pairs = kfold(data, folds, np.random.default_rng(rng)) if isinstance(folds, (int, np.integer)) else folds
+    pairs = folds if isinstance(folds, Iterable) else kfold(data, folds, np.random.default_rng(rng))
     rows = tuple(_checked(data, number, pair) for number, pair in enumerate(pairs))
     if not rows:
         raise ConfigError("sweep: expected folds, a number >= 2 or pairs (train, validation), got none")
@@ -115,7 +116,7 @@ def stack_folds(
 def kfold(data: Dataset, k: int, rng: np.random.Generator) -> list[Rows]:
     """K folds whose sizes differ by at most one; for a classification each class is spread evenly over them."""
     n = len(data.train)
-    if isinstance(k, bool) or not 2 <= k <= n:
+    if not is_whole(k) or not 2 <= k <= n:
         raise ConfigError(f"sweep: expected folds from 2 to {n}, the number of training samples, got {k!r}")
     order = rng.permutation(n)
     if data.task == "classification":

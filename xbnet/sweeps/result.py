@@ -13,10 +13,11 @@ from ..errors import ConfigError, XbnetError
 from ..history import History
 from ..nn.network import Network
 from ..nn.outputs import LINKS
+from ..notebook import heading, table
 from .build import Program, make_network
 from .chunk import Outcome, sign
 from .plan import Member
-from .space import Configuration
+from .space import Configuration, shown
 from .store import table_row
 
 
@@ -34,6 +35,13 @@ class Ensemble:
 
     networks: tuple[Network, ...]
     preparations: tuple[Standardizer | None, ...]
+
+    def __repr__(self) -> str:
+        return f"Ensemble({len(self.networks)} networks)"
+
+    def _repr_html_(self) -> str:
+        rows = [(i, *summary(network)) for i, network in enumerate(self.networks)]
+        return heading(repr(self)) + table(("member", "layers", "inputs", "outputs", "parameters"), rows)
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """Inputs (N, I) as they come -> the mean over the networks, (N, C)."""
@@ -73,6 +81,14 @@ class SweepResult:
     def __repr__(self) -> str:
         best = self.best
         return f"SweepResult({len(self)} networks, best {self.monitor} {best['mean']:.4f} at {best['settings']})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (*(shown(row["settings"][key]) for key in self.keys), row["mean"], row["spread"], row["networks"])
+            for row in self.configurations()
+        ]
+        head = (*self.keys, f"mean {self.monitor}", "spread", "networks")
+        return heading(f"{len(self)} networks, the best configuration first") + table(head, rows)
 
     # -- the table -------------------------------------------------------------------------------------------------
 
@@ -208,6 +224,12 @@ class SweepResult:
         from .plots import against_keys
 
         return against_keys(self)
+
+
+def summary(network: Network) -> tuple[str, int, int, int]:
+    """What a table says of a network: layers, inputs, outputs, parameters."""
+    layers = " ".join(f"{type(layer).__name__}({layer.n_outputs})" for layer in network.layers)
+    return layers, network.n_inputs, network.n_outputs, network.n_parameters
 
 
 def _varied(members: Sequence[Member]) -> list[str]:

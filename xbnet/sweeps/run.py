@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from ..backends.backend import get_backend
 from ..datasets import load_dataset
 from ..errors import ConfigError
-from ..parsing import parse_bytes, whole_number
+from ..parsing import is_whole, parse_bytes, whole
 from ..training.checks import check_data
 from .board import show_progress
 from .build import Program, layer_keys, make_trainer, settings_for
@@ -126,7 +126,8 @@ def sweep(
     >>> len(result)
     18
     """
-    generator = np.random.default_rng(_seed(rng))
+    rng = whole("sweep", "rng", rng, least=0)
+    generator = np.random.default_rng(rng)
     dataset = load_dataset(data) if isinstance(data, (str, Path)) else check_data(data, "sweep")
     custom = layer_keys(layers)
     twice = sorted(set(space) & set(fixed)) if isinstance(space, Mapping) else []
@@ -138,7 +139,7 @@ def sweep(
     rows = [complete(row, fixed, custom) for row in rows]
     if resume and out is None:
         raise ConfigError("sweep: resume goes on with the folder of an earlier sweep; say which: out=FOLDER")
-    pool = make_pool(dataset, folds, standardize=standardize, sample_weight=sample_weight, rng=_seed(rng))
+    pool = make_pool(dataset, folds, standardize=standardize, sample_weight=sample_weight, rng=rng)
     rows = [settings_for(row, pool) for row in rows]
     program = Program(pool, layers, monitor, backend, dtype, class_weight)
     members = make_members(rows, _seeds(seeds), None if pool.folds is None else len(pool.folds))
@@ -168,7 +169,7 @@ def run_members(
     """Train members; the arguments are those of `sweep`."""
     device = get_backend(program.backend)
     if workers is not None:
-        workers = whole_number("sweep", "workers", workers)
+        workers = whole("sweep", "workers", workers)
     budget = free_bytes(device) // 2 if memory is None else parse_bytes("sweep: memory", memory)
     costs, monitor = _probe(program, members)
     program = replace(program, monitor=monitor)
@@ -220,13 +221,7 @@ def _seeds(seeds: Any) -> list[int]:
     if isinstance(seeds, Sequence) and not isinstance(seeds, str):
         if not seeds:
             raise ConfigError("sweep: expected at least one seed, got none")
-        return [_seed(seed, "seeds") for seed in seeds]
-    if isinstance(seeds, bool) or not isinstance(seeds, (int, np.integer)) or seeds < 1:
+        return [whole("sweep", "seeds", seed, least=0) for seed in seeds]
+    if not is_whole(seeds) or seeds < 1:
         raise ConfigError(f"sweep: expected seeds to be a count >= 1 or a list of seeds, got {seeds!r}")
     return list(range(int(seeds)))
-
-
-def _seed(value: Any, name: str = "rng") -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-        raise ConfigError(f"sweep: expected {name} to be a whole number >= 0, got {value!r}")
-    return int(value)

@@ -14,6 +14,7 @@ from ..nn.activations import get_activation
 from ..nn.losses import get_loss
 from ..optim.optimizers import OPTIMIZERS, get_optimizer
 from ..optim.schedules import SCHEDULES, get_schedule
+from ..parsing import number, whole
 from .distributions import as_distribution, draw
 
 Configuration = dict[str, Any]
@@ -105,8 +106,7 @@ def _from_mapping(space: Mapping[str, Any], draws: int | None, rng: np.random.Ge
     if draws is None:
         rows = itertools.product(*alternatives.values())
         return [dict(zip(alternatives, row, strict=True)) for row in rows]
-    if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
-        raise ConfigError(f"sweep: expected draws to be a whole number >= 1, got {draws!r}")
+    draws = whole("sweep", "draws", draws)
     return [
         {
             key: values[rng.integers(len(values))] if isinstance(values, list) else draw(values, rng)
@@ -158,13 +158,14 @@ def _network(settings: Configuration, given: Configuration) -> None:
     if width is not None or depth is not None:
         if "hidden" in given:
             raise ConfigError("sweep: give either hidden, or width and depth, got both")
-        settings["hidden"] = (_whole("width", 10 if width is None else width),) * _whole("depth", depth or 1)
+        width = whole("sweep", "width", 10 if width is None else width)
+        settings["hidden"] = (width,) * whole("sweep", "depth", depth or 1)
     hidden = settings["hidden"]
     if isinstance(hidden, str) and hidden != "none":
         raise ConfigError(f"sweep: expected hidden to be a width like 20, or widths like [10, 7], got {hidden!r}")
     hidden = hidden if isinstance(hidden, (tuple, list)) else () if hidden in (None, "none", 0) else (hidden,)
-    settings["hidden"] = tuple(_whole("hidden", one) for one in hidden)
-    settings["residual"] = _whole("residual", settings["residual"], least=0)
+    settings["hidden"] = tuple(whole("sweep", "hidden", one) for one in hidden)
+    settings["residual"] = whole("sweep", "residual", settings["residual"], least=0)
     if not isinstance(settings["batch_norm"], bool):
         raise ConfigError(f"sweep: expected batch_norm to be true or false, got {settings['batch_norm']!r}")
     get_activation(settings["activation"])
@@ -175,7 +176,7 @@ def _shapes(settings: Configuration) -> None:
     for key in ("epochs", "batch_size", "patience"):
         if key in settings:
             value = None if key == "batch_size" and settings[key] == "full" else settings[key]
-            settings[key] = value if value is None and key != "epochs" else _whole(key, value)
+            settings[key] = value if value is None and key != "epochs" else whole("sweep", key, value)
     if "loss" in settings:
         get_loss(settings["loss"])
 
@@ -187,16 +188,13 @@ def _numbers(settings: Configuration) -> None:
         if value is None:
             settings.pop(key, None)
             continue
-        low, high = (float(word) for word in bounds[1:-1].split(","))
-        number = _number(key, value)
-        if not ((low <= number if bounds[0] == "[" else low < number) and number < high):
-            raise ConfigError(f"sweep: expected {key} in {bounds}, got {value!r}")
+        number("sweep", key, value, bounds)
     for key in SEEDS:
         if key in settings:
-            _whole(key, settings[key], least=0)
+            whole("sweep", key, settings[key], least=0)
     if "seed" in settings and ("weight_seed" in settings or "order_seed" in settings):
         raise ConfigError("sweep: give either seed, or weight_seed and order_seed, got both")
-    hyper = {key: _number(key, settings[key]) for key in OPTIMIZER_KEYS if key in settings}
+    hyper = {key: number("sweep", key, settings[key]) for key in OPTIMIZER_KEYS if key in settings}
     get_optimizer(settings["optimizer"], **hyper)
     make_schedule(settings["schedule"], {key: settings[key] for key in SCHEDULE_KEYS if key in settings})
 
@@ -218,17 +216,5 @@ def make_schedule(name: Any, settings: Mapping[str, Any]) -> Any:
         if key not in known:
             raise unknown_name(f"sweep: schedule {name!r}", "key", key, known)
         if np.ndim(value) == 0:
-            _number(key, value)
+            number("sweep", key, value)
     return dataclasses.replace(schedule, **{key.partition(".")[2]: value for key, value in settings.items()})
-
-
-def _number(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
-        raise ConfigError(f"sweep: expected {key} to be a number, got {value!r}")
-    return float(value)
-
-
-def _whole(key: str, value: Any, least: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ConfigError(f"sweep: expected {key} to be a whole number >= {least}, got {value!r}")
-    return int(value)

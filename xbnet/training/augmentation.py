@@ -10,6 +10,7 @@ import numpy as np
 from ..backends.backend import Backend
 from ..datasets import Dataset
 from ..errors import ConfigError
+from ..parsing import number
 from .batches import Batch, Shuffled
 
 
@@ -70,11 +71,9 @@ def get_flips(probability: Any, data: Dataset) -> Flips | None:
     ConfigError
         The probability is out of range, or the data set holds no images.
     """
-    is_number = isinstance(probability, (int, float)) and not isinstance(probability, bool)
-    if not is_number or not 0 <= probability <= 1:
-        raise ConfigError(f"fit: expected flip to be a probability in [0, 1], got {probability!r}")
+    probability = number("fit", "flip", probability, "[0, 1]")
     if probability == 0:
         return None
     if data.image_shape is None:
         raise ConfigError(f"fit: flip needs images, and {data.name} has none; set image_shape=(C, H, W) of the Dataset")
-    return Flips(float(probability), data.image_shape)
+    return Flips(probability, data.image_shape)

@@ -134,7 +134,7 @@ class Batches:
 
     def gather(self, index: Any, data: Any = None) -> Batch:
         """The samples of index (U, B), on the device; overwritten by the next batch of B rows."""
-        (spread, batch), gather = self._buffer(index.shape[1]), self.backend.linalg.gather
+        (spread, batch), gather = self._buffer(index.shape[1]), self.backend.ops.gather
         data = data or self.data
         if self.backend.fused and self.backend.fused.gathers(batch):
             self.backend.fused.gather(data, index, self.which, batch)

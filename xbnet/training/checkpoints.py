@@ -24,6 +24,7 @@ import numpy as np
 from ..errors import ConfigError, DataError
 from ..io.models import describe_network, generator_state, pack_history, set_generator_state, unpack_history
 from ..io.tensorfile import Tensors, read_tensors, write_tensors
+from ..parsing import whole
 
 KIND = "training state"
 KEPT_FILES = 2
@@ -107,8 +108,8 @@ def keep_checkpoints(
     A stage, from 1, has a folder of its own within `folder`, and is kept at its end in any case: the run can't go on
     without.
     """
-    if every is not None and (isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1):
-        raise ConfigError(f"fit: expected checkpoint_every to be a whole number >= 1, got {every!r}")
+    if every is not None:
+        every = whole("fit", "checkpoint_every", every)
     if folder is None:
         if every is not None or resume:
             raise ConfigError("fit: checkpoint_every and resume need checkpoint=FOLDER")

@@ -11,7 +11,7 @@ from ..errors import ConfigError, DataError, expect_shape
 from ..history import PER_REPLICA
 from ..nn.losses import Loss
 from ..nn.network import Network
-from ..parsing import whole_number
+from ..parsing import whole
 from ..replicas import numbers
 
 
@@ -84,7 +84,7 @@ def check_fit(
         raise ConfigError(f"fit: expected a Network, got {type(network).__name__}")
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
         if value is not None or name == "epochs":
-            whole_number("fit", name, value)
+            whole("fit", name, value)
     for part in (data.train, data.val):
         if part is not None:
             expect_shape("fit", f"x of {data.name}", part.x, N=None, I=network.n_inputs)

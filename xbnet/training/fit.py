@@ -14,10 +14,10 @@ from ..optim.optimizers import Optimizer, get_optimizer
 from ..optim.penalties import Penalty
 from ..optim.schedules import Schedule, get_schedule
 from ..optim.strategies import Strategy, get_strategy
+from ..progress import progress_bar
 from ..replicas import replica_seeds
 from .checkpoints import has_begun, keep_checkpoints
 from .checks import check_data
-from .progress import progress_bar
 from .trainer import Trainer
 
 

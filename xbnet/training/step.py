@@ -94,13 +94,13 @@ class Steps:
             parts = fused.square_sums(net.theta, net.grad, net.n_weights, *columns, self._parts)
         optimizer.step(*columns, self.clip, parts)
         if wants_norm:
-            net.backend.linalg.row_sum(self._parts[:, None, :], self.norm)
+            net.backend.ops.row_sum(self._parts[:, None, :], self.norm)
             net.backend.xp.sqrt(self.norm, out=self.norm)
 
     def _gradient_norm(self) -> Any:
         """Each replica's norm, (R, 1, 1)."""
         grad = self.network.grad[:, None, :]
-        self.network.backend.linalg.bmm_nt(grad, grad, self.norm)
+        self.network.backend.ops.bmm_nt(grad, grad, self.norm)
         return self.network.backend.xp.sqrt(self.norm, out=self.norm)
 
     def _clip(self) -> None:

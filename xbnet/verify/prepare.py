@@ -10,6 +10,7 @@ from ..errors import ConfigError, DataError, ShapeError, expect_shape
 from ..nn.layers import Layer
 from ..nn.losses import Loss
 from ..nn.network import Network
+from ..parsing import is_whole, whole
 from .functionals import Cost
 
 
@@ -19,7 +20,7 @@ def seed_of(rng: Any) -> int:
         return int(np.random.SeedSequence().generate_state(1)[0])
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(2**32))
-    if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or rng < 0:
+    if not is_whole(rng) or rng < 0:
         raise ConfigError(f"rng: expected an integer >= 0, a Generator or None, got {rng!r}")
     return int(rng)
 
@@ -28,9 +29,7 @@ def steps_of(where: str, e0: float, steps: int) -> np.ndarray:
     """E = e0 * 0.5^i."""
     if not e0 > 0 or not np.isfinite(e0):
         raise ConfigError(f"{where}: expected e0 > 0, got {e0!r}")
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 8:
-        raise ConfigError(f"{where}: expected steps to be a whole number >= 8, got {steps!r}")
-    return e0 * 0.5 ** np.arange(steps)
+    return e0 * 0.5 ** np.arange(whole(where, "steps", steps, least=8))
 
 
 def check_settings(where: str, tolerance: float, jitter: float) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from ..errors import GradientError
+from ..notebook import heading, picture, table
 from .checks import Check, PrecisionCheck
 from .numerical import BlockComparison
 from .points import Placement
@@ -129,6 +131,21 @@ class Verification:
 
     def __repr__(self) -> str:
         return f"<Verification {'passed' if self.passed else 'FAILED'}: {self.title}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                curve.block,
+                curve.size,
+                *(_orders(np.array([j.orders[i] for j in curve.judgements]), i + 1) for i in (0, 1)),
+                "ok" if curve.passed else "FAILED",
+            )
+            for curve in self.curves
+        ]
+        head = ("block", "entries", "|f(p + e d) - f(p)|", "less e <grad, d>", "verdict")
+        lines = "".join(f"<div>{html.escape(line)}</div>" for line in self.failures())
+        shown = picture(self.plot(), "Taylor test of every block")
+        return heading(f"{self.title}: {'passed' if self.passed else 'FAILED'}") + table(head, rows) + lines + shown
 
 
 def _orders(orders: np.ndarray, expected: int) -> str:

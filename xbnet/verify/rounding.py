@@ -16,7 +16,7 @@ import numpy as np
 from ..backends.backend import Backend
 
 ROUNDED = ("bmm", "bmm_tn", "bmm_nt", "row_sum", "batch_sum")
-"""The operations of `Linalg` that round; the others only move numbers."""
+"""The operations of `Ops` that round; the others only move numbers."""
 
 
 class Rounding:
@@ -34,12 +34,12 @@ class Rounding:
         self._users: list[tuple[Any, dict[str, Any], dict[str, Any]]] = []
 
     def attach(self, user: Any) -> None:
-        """From now on, what `user` does by its `xp` and `linalg` is moved where `size` is set."""
+        """From now on, what `user` does by its `xp` and `ops` is moved where `size` is set."""
         user.tapeable = bool  # False: what is played again goes past these operations
-        plain = {"xp": user.xp, "linalg": user.linalg}
+        plain = {"xp": user.xp, "ops": user.ops}
         moved = {
             "xp": Operations(user.xp, self, lambda name, keywords: "out" in keywords),
-            "linalg": Operations(user.linalg, self, lambda name, keywords: name in ROUNDED),
+            "ops": Operations(user.ops, self, lambda name, keywords: name in ROUNDED),
         }
         self._users.append((user, plain, moved))
 
@@ -66,7 +66,7 @@ class Rounding:
 
 
 class Operations:
-    """An array namespace, or a `Linalg`, whose results are moved in place where they are rounded."""
+    """An array namespace, or a `Ops`, whose results are moved in place where they are rounded."""
 
     def __init__(self, operations: Any, rounding: Rounding, rounds: Callable[[str, dict], bool]):
         self._operations, self._rounding, self._rounds = operations, rounding, rounds

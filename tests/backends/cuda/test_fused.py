@@ -11,12 +11,12 @@ import xbnet
 from tests.support import cases
 from tests.support.devices.emulation import ORDERS, backend
 from xbnet.backends.cuda import ops as module
-from xbnet.backends.ops import numpy_linalg
+from xbnet.backends.numpy_ops import NumpyOps
 from xbnet.nn.activations import ACTIVATIONS, Activation
 from xbnet.optim.optimizers import OPTIMIZERS
 from xbnet.training.batches import InOrder, Resident, Shuffled
 
-PLAIN = xbnet.Backend("numpy", "cpu", np, numpy_linalg(np))
+PLAIN = xbnet.Backend("numpy", "cpu", np, NumpyOps(np))
 DTYPES = ("float32", "float64")
 TOLERANCE = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-12, "atol": 1e-13}}
 DTYPE = st.sampled_from(DTYPES)

@@ -8,10 +8,10 @@ from tests.support import cases
 from tests.support.devices.emulation import launcher
 from tests.support.devices.fake_cupy import Array, Cupy, Watched, fake_cublas
 from xbnet.backends import backend as module
-from xbnet.backends.ops import numpy_linalg
+from xbnet.backends.numpy_ops import NumpyOps
 from xbnet.training.trainer import Trainer
 
-PLAIN = xbnet.Backend("numpy", "cpu", np, numpy_linalg(np))
+PLAIN = xbnet.Backend("numpy", "cpu", np, NumpyOps(np))
 
 
 class Counted:

@@ -31,7 +31,7 @@ class Scale(Layer):
 
     def backward(self, dy, dx):
         self.xp.multiply(dy, self.xs, out=self.work)
-        self.linalg.batch_sum(self.work, self.dfactor)
+        self.ops.batch_sum(self.work, self.dfactor)
         if dx is not None:
             self.xp.multiply(dy, self.factor, out=dx)
             self.xp.multiply(dx, self.by, out=dx)

@@ -7,7 +7,6 @@ what was given back in the meantime is found out. Streams do not wait for each o
 
 import weakref
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from tests.support.devices import emulation
 from xbnet.backends.backend import Backend
 from xbnet.backends.cuda.ops import Fused
-from xbnet.backends.ops import plain_linalg
+from xbnet.backends.ops import Ops
 
 VIEWS = {"broadcast_to", "ascontiguousarray"}
 
@@ -167,6 +166,6 @@ class Device:
 def backend(capturable=True, fused=False):
     """NumPy arrays on a device that captures."""
     device = Device()
-    linalg = replace(plain_linalg(device), capturable=capturable)
-    kernels = Fused(device, device, linalg) if fused else None
-    return Backend("stand-in", "host", device, linalg, fused=kernels)
+    ops = Ops(device, capturable=capturable)
+    kernels = Fused(device, device, ops) if fused else None
+    return Backend("stand-in", "host", device, ops, fused=kernels)

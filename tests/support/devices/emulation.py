@@ -26,5 +26,5 @@ def launcher(order=ORDERS[0]):
 def backend(order=ORDERS[0]):
     """A backend whose kernels run on the host. Nothing of it is taped: so it takes the way of a device."""
     plain, run = get_backend("numpy"), launcher(order)
-    fused = Fused(run, plain.xp, plain.linalg)
+    fused = Fused(run, plain.xp, plain.ops)
     return replace(plain, name="emulated", device="host", launcher=run, fused=fused, prepared={})

@@ -44,12 +44,12 @@ class Fused:
     ----------
     launcher
         Runs them.
-    xp, linalg
+    xp, ops
         Of the backend.
     """
 
-    def __init__(self, launcher: Launcher, xp: Any, linalg: Any):
-        self.launcher, self.xp, self.linalg = launcher, xp, linalg
+    def __init__(self, launcher: Launcher, xp: Any, ops: Any):
+        self.launcher, self.xp, self.ops = launcher, xp, ops
 
     def gather(self, data: Any, index: Any, which: Any, batch: Any) -> None:
         """The rows `index` (U, B) of ``data.x, data.y, data.w`` to `batch`, for the replicas' orders `which` (1, R)."""
@@ -86,7 +86,7 @@ class Fused:
             count = np.int32(dy.size) if _index(dy.size) == "int" else np.int64(dy.size)
             arguments = (np.int32(kind), dy, z, y, count)
             self._elements("layer.cuh", "activation_derivative", dy, dy.size, arguments)
-        self.linalg.batch_sum(dy, db)
+        self.ops.batch_sum(dy, db)
 
     def takes_loss(self, logits: Any) -> bool:
         """Whether `softmax_cross_entropy` serves logits (R, B, C)."""

@@ -11,6 +11,7 @@ import numpy as np
 from ...backends.backend import Backend
 from ...backends.cuda.ops import Fused
 from ...errors import ConfigError
+from ...parsing import is_whole
 from ..parameters import ParameterSpec
 
 BATCH = "B"
@@ -25,7 +26,7 @@ class Layer:
     A layer states what it needs (`parameters`, `state`, `buffers`, `scratch`); the network that takes it in makes
     a copy, allocates all of it once, and sets one attribute per name: a parameter ``W`` appears as ``self.W
     (R, I, O)``, a view into theta, and its gradient as ``self.dW``; a buffer ``y`` of shape ``(BATCH, O)`` as
-    ``self.y (R, B, O)``. `self.xp` is the array namespace, `self.linalg` the backend's products. A layer
+    ``self.y (R, B, O)``. `self.xp` is the array namespace, `self.ops` the backend's products. A layer
     allocates nothing while it runs, and knows neither the loss nor the optimizer.
 
     To write your own, derive from `Layer`, give `forward` and `backward`, and state what they use. Attributes
@@ -36,7 +37,7 @@ class Layer:
     n_outputs: int
     backend: Backend
     xp: Any
-    linalg: Any
+    ops: Any
     dtype: Any
     fused: Fused | None = None
     """Kernels that do what the plain text means in fewer launches; None: the plain text runs."""
@@ -90,7 +91,7 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__}.backward")
 
     def tapeable(self) -> bool:
-        """Whether `forward` and `backward` compute nothing but by `self.xp` with ``out=`` and by `self.linalg`.
+        """Whether `forward` and `backward` compute nothing but by `self.xp` with ``out=`` and by `self.ops`.
 
         Then what they do with the same arrays may be written down once and played again, see `tape`.
         """
@@ -135,13 +136,8 @@ def buffer_shapes(layers: Sequence[Layer], B: int) -> dict[tuple[int, str], tupl
     return shapes
 
 
-def is_number(value: Any) -> bool:
-    """Whether a setting is a single number."""
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
 def check_width(where: str, n: Any) -> int:
     """A number of units, checked."""
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+    if not is_whole(n) or n < 1:
         raise ConfigError(f"{where}: expected a whole number of units >= 1, got {n!r}")
     return int(n)

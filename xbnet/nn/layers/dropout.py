@@ -18,7 +18,7 @@ class Dropout(Layer):
     dx = dy * mask / (1 - rate), with the same mask. When not training, y = x. (Srivastava et al. 2014, in the
     inverted form, which needs no rescaling when predicting.)
 
-    The masks are drawn on the host, by each replica's own generator.
+    The numbers behind the masks are drawn on the host, by each replica's own generator.
 
     Parameters
     ----------
@@ -42,16 +42,11 @@ class Dropout(Layer):
 
     def bind(self, streams: list[np.random.Generator]) -> None:
         self.streams = streams
-        self.host = np.empty((len(streams), 0, 0), self.dtype)
 
     def draw(self) -> None:
         """New masks (R, B, I), 0 or 1 / (1 - rate)."""
-        if self.host.shape != self.mask.shape:
-            self.host = np.empty(self.mask.shape, self.dtype)
-        for generator, row in zip(self.streams, self.host, strict=True):
-            generator.random(out=row, dtype=row.dtype)
-        self.mask[...] = self.backend.asarray(self.host)
         xp = self.xp
+        self.ops.random(self.streams, self.mask)
         xp.subtract(self.keep, self.mask, out=self.y)
         xp.sign(self.y, out=self.y)
         xp.maximum(self.y, 0.0, out=self.mask)  # 1 where the number drawn is below `keep`, else 0

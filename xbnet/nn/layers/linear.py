@@ -60,7 +60,7 @@ class Linear(Layer):
     def product(self, x: Any) -> Any:
         """The output without bias and activation."""
         self.x = x
-        return self.linalg.bmm(x, self.W, self.z if self.activation else self.y)
+        return self.ops.bmm(x, self.W, self.z if self.activation else self.y)
 
     def forward(self, x: Any, training: bool) -> Any:
         z = self.product(x)
@@ -78,10 +78,10 @@ class Linear(Layer):
         else:
             if self.activation:
                 self.activation.backward(self.xp, dy, self.z, self.y, (self.work0, self.work1))
-            self.linalg.batch_sum(dy, self.db)
-        self.linalg.bmm_tn(self.x, dy, self.dW)
+            self.ops.batch_sum(dy, self.db)
+        self.ops.bmm_tn(self.x, dy, self.dW)
         if dx is not None:
-            self.linalg.bmm_nt(dy, self.W, dx)
+            self.ops.bmm_nt(dy, self.W, dx)
 
     def tapeable(self) -> bool:
         return type(self) is Linear and is_built_in(self.activation)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import ConfigError
+from ...parsing import number
 from ..initializers import ones, zeros
 from ..parameters import ParameterSpec
-from .base import BATCH, Layer, Shape, is_number
+from .base import BATCH, Layer, Shape
 
 
 class BatchNorm(Layer):
@@ -31,11 +31,8 @@ class BatchNorm(Layer):
     """
 
     def __init__(self, *, momentum: float = 0.1, eps: float = 1e-5):
-        if not is_number(momentum) or not is_number(eps) or not 0 < momentum <= 1 or not eps > 0:
-            raise ConfigError(
-                f"BatchNorm: expected momentum in (0, 1] and eps > 0, got momentum={momentum!r}, eps={eps!r}"
-            )
-        self.momentum, self.eps = float(momentum), float(eps)
+        self.momentum = number("BatchNorm", "momentum", momentum, "(0, 1]")
+        self.eps = number("BatchNorm", "eps", eps, "(0, inf)")
 
     def parameters(self) -> tuple[ParameterSpec, ...]:
         return (
@@ -57,7 +54,7 @@ class BatchNorm(Layer):
         return {"work": (BATCH, self.n_inputs), "row": (1, self.n_inputs)}
 
     def _batch_mean(self, x: Any, out: Any) -> Any:
-        self.linalg.batch_sum(x, out)
+        self.ops.batch_sum(x, out)
         return self.xp.multiply(out, 1 / x.shape[1], out=out)
 
     def forward(self, x: Any, training: bool) -> Any:
@@ -79,9 +76,9 @@ class BatchNorm(Layer):
         """Mean and variance of the batch, in two passes, and the running ones moved towards them."""
         xp, m, B = self.xp, self.momentum, x.shape[1]
         if x.shape[0] == self.mean.shape[0]:
-            self.linalg.batch_sum(x, self.mean)
+            self.ops.batch_sum(x, self.mean)
         else:  # all replicas share x
-            self.mean[...] = self.linalg.batch_sum(x, self.mean[:1])
+            self.mean[...] = self.ops.batch_sum(x, self.mean[:1])
         xp.multiply(self.mean, 1 / B, out=self.mean)
         xp.subtract(x, self.mean, out=self.xhat)
         xp.multiply(self.xhat, self.xhat, out=self.work)
@@ -98,8 +95,8 @@ class BatchNorm(Layer):
     def backward(self, dy: Any, dx: Any | None) -> None:
         xp = self.xp
         xp.multiply(dy, self.xhat, out=self.work)
-        self.linalg.batch_sum(self.work, self.dgain)
-        self.linalg.batch_sum(dy, self.doffset)
+        self.ops.batch_sum(self.work, self.dgain)
+        self.ops.batch_sum(dy, self.doffset)
         if dx is None:
             return
         # mean(g * xhat) = gain * dgain / B and mean(g) = gain * doffset / B: no further sums are needed.
@@ -131,9 +128,7 @@ class LayerNorm(Layer):
     """
 
     def __init__(self, *, eps: float = 1e-5):
-        if not is_number(eps) or not eps > 0:
-            raise ConfigError(f"LayerNorm: expected eps > 0, got {eps!r}")
-        self.eps = float(eps)
+        self.eps = number("LayerNorm", "eps", eps, "(0, inf)")
 
     def parameters(self) -> tuple[ParameterSpec, ...]:
         return (
@@ -149,7 +144,7 @@ class LayerNorm(Layer):
         return {"work": (BATCH, self.n_inputs), "column": (BATCH, 1)}
 
     def _row_mean(self, x: Any, out: Any) -> None:
-        self.linalg.row_sum(x, out)
+        self.ops.row_sum(x, out)
         self.xp.multiply(out, 1 / self.n_inputs, out=out)
 
     def forward(self, x: Any, training: bool) -> Any:
@@ -169,8 +164,8 @@ class LayerNorm(Layer):
     def backward(self, dy: Any, dx: Any | None) -> None:
         xp, xhat = self.xp, self.xhat
         xp.multiply(dy, xhat, out=self.work)
-        self.linalg.batch_sum(self.work, self.dgain)
-        self.linalg.batch_sum(dy, self.doffset)
+        self.ops.batch_sum(self.work, self.dgain)
+        self.ops.batch_sum(dy, self.doffset)
         if dx is None:
             return
         xp.multiply(dy, self.gain, out=dy)  # g

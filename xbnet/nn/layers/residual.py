@@ -75,18 +75,18 @@ class Residual(Layer):
         return {"work0": inner, "work1": inner, "outer0": outer, "outer1": outer, "dz": inner}
 
     def forward(self, x: Any, training: bool) -> Any:
-        xp, linalg = self.xp, self.linalg
+        xp, ops = self.xp, self.ops
         self.x = u = x
         if self.begin:
             u = self._apply_begin(self.begin, x)
         self.source = u
-        linalg.bmm(u, self.W1, self.z)
+        ops.bmm(u, self.W1, self.z)
         if self.fused:
             self.fused.bias_activation(self.activation, self.z, self.b, self.h)
         else:
             xp.add(self.z, self.b, out=self.z)
             self.activation.forward(xp, self.z, self.h, (self.work0, self.work1))
-        linalg.bmm(self.h, self.W2, self.v)
+        ops.bmm(self.h, self.W2, self.v)
         xp.add(self.v, x, out=self.v)
         if not self.end:
             return self.v
@@ -102,20 +102,20 @@ class Residual(Layer):
         return u
 
     def backward(self, dy: Any, dx: Any | None) -> None:
-        xp, linalg = self.xp, self.linalg
+        xp, ops = self.xp, self.ops
         if self.end:
             self.end.backward(xp, dy, self.v, self.y, (self.outer0, self.outer1))
-        linalg.bmm_tn(self.h, dy, self.dW2)
-        linalg.bmm_nt(dy, self.W2, self.dz)
+        ops.bmm_tn(self.h, dy, self.dW2)
+        ops.bmm_nt(dy, self.W2, self.dz)
         if self.fused:
             self.fused.activation_gradient(self.activation, self.dz, self.z, self.h, self.db)
         else:
             self.activation.backward(xp, self.dz, self.z, self.h, (self.work0, self.work1))
-            linalg.batch_sum(self.dz, self.db)
-        linalg.bmm_tn(self.source, self.dz, self.dW1)
+            ops.batch_sum(self.dz, self.db)
+        ops.bmm_tn(self.source, self.dz, self.dW1)
         if dx is None:
             return
-        linalg.bmm_nt(self.dz, self.W1, dx)
+        ops.bmm_nt(self.dz, self.W1, dx)
         if self.begin:
             x, u = xp.broadcast_to(self.x, dx.shape), xp.broadcast_to(self.source, dx.shape)
             self.begin.backward(xp, dx, x, u, (self.outer0, self.outer1))

@@ -49,7 +49,7 @@ class Loss:
     task: str
     link: str
     xp: Any
-    linalg: Any
+    ops: Any
     _prepared: Prepared
     replicas: int
     n_outputs: int
@@ -93,7 +93,7 @@ class Loss:
             raise ConfigError(f"{self.name}: class_weight needs integer labels, got {task} targets; use sample_weight")
         bound = copy.copy(self)
         bound.task, bound.link = task, link
-        bound.xp, bound.linalg = network.backend.xp, network.backend.linalg
+        bound.xp, bound.ops = network.backend.xp, network.backend.ops
         bound.replicas, bound.n_outputs = network.replicas, network.n_outputs
         bound._floats = Workspace(bound.xp, network.dtype, bound.replicas)
         bound._integers = Workspace(bound.xp, np.dtype(np.intp), bound.replicas)
@@ -216,7 +216,7 @@ class Loss:
             self._evaluate(logits, labels, dlogits)
             if dlogits is not None:
                 self._scale(dlogits)
-            self.linalg.bmm(self.report, self.w, self._sums)
+            self.ops.bmm(self.report, self.w, self._sums)
         self._tapes.keep(key, ((logits, labels, dlogits), calls))
         return self.values if sums is None else self._report(sums)
 
@@ -238,7 +238,7 @@ class Loss:
         return False
 
     def tapeable(self) -> bool:
-        """Whether `_evaluate` computes nothing but by `self.xp` with ``out=`` and by `self.linalg`, see `tape`."""
+        """Whether `_evaluate` computes nothing but by `self.xp` with ``out=`` and by `self.ops`, see `tape`."""
         return False
 
     def _refuse(self, name: str, array: Any, shapes: set) -> None:
@@ -263,7 +263,7 @@ class Loss:
             self.xp.copyto(flat, sample_weight)
             return
         drawn = self.weights["fractions"][: labels.shape[0]].reshape(labels.shape[0], self._batch)
-        self.linalg.gather(self.class_weights, labels, drawn)
+        self.ops.gather(self.class_weights, labels, drawn)
         if sample_weight is None:
             self.xp.copyto(flat, drawn)
         else:
@@ -277,7 +277,7 @@ class Loss:
             return
         leading = self.w.shape[0]
         total, divisor = self.s[:leading, :1], self.m[:leading, :1]
-        self.linalg.batch_sum(self.w, total)
+        self.ops.batch_sum(self.w, total)
         xp.maximum(total, self._tiny, out=divisor)  # a batch whose weights are all 0 has the gradient 0, not 0 / 0
         fractions = xp.divide(self.w, divisor, out=self.weights["fractions"][:leading])
         xp.multiply(dlogits, fractions, out=dlogits)
@@ -300,7 +300,7 @@ class Loss:
         """Targets (R or 1, B, C) from integer labels."""
         if len(labels.shape) == 3:
             return labels
-        return self.linalg.gather(self._eye, labels, self.targets[: labels.shape[0]])
+        return self.ops.gather(self._eye, labels, self.targets[: labels.shape[0]])
 
     def _count_hits(self, labels: Any) -> None:
         """From `predicted` (R, B)."""

@@ -67,11 +67,11 @@ class SoftmaxCrossEntropy(Loss):
         return True
 
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
-        xp, linalg = self.xp, self.linalg
-        linalg.row_max(logits, self.m, self.predicted, self._index)
+        xp, ops = self.xp, self.ops
+        ops.row_max(logits, self.m, self.predicted, self._index)
         z = xp.subtract(logits, self.m, out=self.work0)
         xp.exp(z, out=self.e)
-        linalg.row_sum(self.e, self.s)
+        ops.row_sum(self.e, self.s)
         targets = self._target_rows(labels)
         if self._smooth:
             targets = xp.multiply(targets, self.keep, out=self.targets)
@@ -80,7 +80,7 @@ class SoftmaxCrossEntropy(Loss):
             xp.divide(self.e, self.s, out=dlogits)
             xp.subtract(dlogits, targets, out=dlogits)
         xp.multiply(z, targets, out=z)
-        linalg.row_sum(z, self.picked)
+        ops.row_sum(z, self.picked)
         xp.log(self.s, out=self.m)
         xp.subtract(self.m, self.picked, out=self.values_column)
         self._count_hits(labels)
@@ -104,7 +104,7 @@ class BinaryCrossEntropy(Loss):
         return type(self) is BinaryCrossEntropy
 
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
-        xp, linalg, z = self.xp, self.linalg, logits
+        xp, ops, z = self.xp, self.ops, logits
         targets = self._target_rows(labels)
         softplus(xp, z, self.e, (self.work0,))
         if dlogits is not None:
@@ -114,12 +114,12 @@ class BinaryCrossEntropy(Loss):
             xp.multiply(dlogits, 1 / self.n_outputs, out=dlogits)
         xp.multiply(z, targets, out=self.work0)
         xp.subtract(self.e, self.work0, out=self.e)
-        linalg.row_sum(self.e, self.s)
+        ops.row_sum(self.e, self.s)
         xp.multiply(self.s, 1 / self.n_outputs, out=self.values_column)
         if self.task == "multilabel":
             self._count_decisions(z, targets)
         else:
-            linalg.row_max(z, self.m, self.predicted, self._index)
+            ops.row_max(z, self.m, self.predicted, self._index)
             self._count_hits(labels)
 
     def _count_decisions(self, z: Any, targets: Any) -> None:
@@ -129,7 +129,7 @@ class BinaryCrossEntropy(Loss):
         xp.copyto(self.work0, decisions)
         xp.equal(self.work0, targets, out=decisions)
         xp.copyto(self.work0, decisions)
-        self.linalg.row_sum(self.work0, self.s)
+        self.ops.row_sum(self.work0, self.s)
         xp.multiply(self.s.reshape(self._hits.shape), 1 / self.n_outputs, out=self._hits)
 
     def _decisions(self, z: Any) -> Any:

@@ -17,13 +17,13 @@ class MeanSquaredError(Loss):
         return type(self) is MeanSquaredError
 
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
-        xp, linalg = self.xp, self.linalg
+        xp, ops = self.xp, self.ops
         difference = xp.subtract(logits, self._target_rows(labels), out=self.e)
         if dlogits is not None:
             xp.multiply(difference, 2 / self.n_outputs, out=dlogits)
         xp.multiply(difference, difference, out=self.work0)
-        linalg.row_sum(self.work0, self.s)
+        ops.row_sum(self.work0, self.s)
         xp.multiply(self.s, 1 / self.n_outputs, out=self.values_column)
         if self.task == "classification":
-            linalg.row_max(logits, self.m, self.predicted, self._index)
+            ops.row_max(logits, self.m, self.predicted, self._index)
             self._count_hits(labels)

@@ -50,7 +50,7 @@ class Graph:
         live = trainer.live
         if not hasattr(live.backend.xp, "cuda"):
             return f"backend {live.backend.name!r} captures no graphs"
-        if not live.backend.linalg.capturable:
+        if not live.backend.ops.capturable:
             return "the backend's products can't be captured"
         for part in (*live.layers, trainer.loss):
             if not part.tapeable():
@@ -105,7 +105,7 @@ class Graph:
     def _capture(self, trainer: Any) -> Any:
         """Write the steps down without running them. Where that fails: None, if the user takes any level."""
         taken, live = trainer.optimizer.steps, trainer.live
-        live.backend.linalg.bmm_nt(live.grad[:, None], live.grad[:, None], trainer.norm)  # tells cuBLAS the stream
+        live.backend.ops.bmm_nt(live.grad[:, None], live.grad[:, None], trainer.norm)  # tells cuBLAS the stream
         try:
             with live.backend.xp.cuda.using_allocator(refuse):
                 self.stream.begin_capture()

@@ -4,7 +4,7 @@ import numpy as np
 
 import xbnet
 from tests.support import cases
-from xbnet.training.progress import progress_bar
+from xbnet.progress import progress_bar
 
 TQDM_WAITS = 0.12
 """Seconds between two lines that the bar prints, and a little more."""
