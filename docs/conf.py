@@ -24,10 +24,12 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "examples"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 templates_path = ["_templates"]
@@ -37,6 +39,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_inherit_docstrings = False  # what the methods of a kind of layer do is said once, in the base class
 highlight_language = "none"
+suppress_warnings = ["config.cache"]  # the gallery's scraper is a function
 smartquotes = False  # they turn the dashes of flags into others
 maximum_signature_line_length = 88
 numpydoc_show_class_members = False
@@ -57,6 +60,36 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
     "show_toc_level": 2,
+}
+
+# -- the gallery: scripts that run, their pictures, and both as downloads ----------------------------------------------
+
+
+def figure_scraper(block: tuple, block_vars: dict, gallery_conf: dict) -> str:
+    """Show the figure that a block of an example ends with, if xbnet drew it: pyplot knows nothing of those."""
+    from matplotlib.figure import Figure
+    from sphinx_gallery.scrapers import figure_rst
+
+    figure = block_vars["example_globals"].get("___")  # where sphinx-gallery keeps a block's last value
+    if not (isinstance(figure, Figure) and hasattr(figure, "_repr_png_")) or hasattr(figure, "in_gallery"):
+        return ""
+    figure.in_gallery = True  # the next block may end without a value
+    path = next(block_vars["image_path_iterator"])
+    figure.savefig(path, dpi=gallery_conf.get("dpi", 100))
+    return figure_rst([path], gallery_conf["src_dir"])
+
+
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "within_subsection_order": "ExampleTitleSortKey",
+    "image_scrapers": ("matplotlib", figure_scraper),
+    "ignore_repr_types": "Figure|Legend|Text",
+    "show_memory": False,
+    "min_reported_time": 1e9,
+    "remove_config_comments": True,
+    "copyfile_regex": r"$^",
+    "nested_sections": False,
 }
 
 # -- the API reference: all that `xbnet` names, by the module it comes from --------------------------------------------

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -37,3 +40,9 @@ def test_unknown_name():
     )
     assert str(unknown_name("f", "thing", "zebra", ["dog", "cat"])) == "f: unknown thing 'zebra'; known are cat, dog"
     assert "; a class is to be called: SGD(); known are cat" in str(unknown_name("f", "rule", xbnet.SGD, ["cat"]))
+
+
+def test_nobody_is_sent_to_the_other_project_of_this_name():
+    root = Path(__file__).parents[1]
+    texts = [*root.glob("xbnet/**/*.py"), *root.glob("docs/*.md"), root / "README.md", root / "pyproject.toml"]
+    assert not [path for path in texts if re.search(r"install ['\"]?xbnet\b(?!-)|\"xbnet\[", path.read_text())]

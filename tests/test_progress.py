@@ -37,7 +37,8 @@ def test_silence_where_stderr_is_no_terminal(capsys):
 
 
 def test_figures_are_the_best_of_the_stack(capsys):
-    record = {"train_loss": np.array([0.5, 0.25]), "val_accuracy": np.array([np.nan, 0.75])}
+    figures = {"train_loss": [0.5, 0.25], "val_accuracy": [np.nan, 0.75], "val_r2": [np.nan, np.nan]}
+    record = {name: np.array(values) for name, values in figures.items()}
     with progress_bar(True, total=1, unit="epoch") as advance:
         time.sleep(TQDM_WAITS)
         advance(record)

@@ -137,7 +137,7 @@ def __getattr__(name: str) -> object:
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "sklearn":
             raise
-        raise ImportError(f"xbnet.{name} needs scikit-learn: pip install 'xbnet[sklearn]'") from error
+        raise ImportError(f"xbnet.{name} needs scikit-learn: pip install scikit-learn") from error
     globals()[name] = value
     return value
 

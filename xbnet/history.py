@@ -18,13 +18,19 @@ PER_REPLICA = (
     "train_loss",
     "train_cost",
     "train_accuracy",
+    "train_r2",
     "val_loss",
     "val_cost",
     "val_accuracy",
+    "val_r2",
     "grad_norm",
 )
 """Figures of an epoch that are (R,). Losses are means over examples while training went on; `cost` adds the penalty
-at the epoch's end; `grad_norm` is that of the epoch's last step, before clipping."""
+at the epoch's end; `accuracy` is there for classes, `r2` for a regression: the share of the targets' variance that is
+explained, 1 at most and 0 for the best constant; `grad_norm` is that of the epoch's last step, before clipping."""
+
+MORE_IS_BETTER = ("accuracy", "r2")
+"""How the names of figures end of which the largest is the best; of all others it is the least."""
 
 
 class History:
@@ -123,7 +129,7 @@ class History:
         write_text(path, "".join(line + "\n" for line in self.lines()))
 
     def plot(self, log: bool = False) -> Any:
-        """A matplotlib figure of loss and accuracy by epoch; see `plots.learning_curves`."""
+        """A matplotlib figure of loss and accuracy (of a regression: R2) by epoch; see `plots.learning_curves`."""
         from .plots import learning_curves
 
         return learning_curves(self, log=log)

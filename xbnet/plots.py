@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from .history import History
 
 TRAIN, VALIDATION = "#1f77b4", "#d62728"
+LEAST_R2 = -1.0
+"""Less than this is not drawn."""
 
 
 def new_figure(columns: int = 1, rows: int = 1, *, width: float = 5.0, height: float = 3.6) -> tuple[Any, np.ndarray]:
@@ -40,12 +43,21 @@ def _figure_class() -> Any:
 def save_figure(figure: Any, path: str | Path, dpi: int = 120) -> None:
     """Write a figure in the format of the path's ending, in one piece."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=Path(path).suffix[1:] or "png", dpi=dpi)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for a character of a name
+        figure.savefig(buffer, format=Path(path).suffix[1:] or "png", dpi=dpi)
     write_bytes(path, buffer.getvalue())
 
 
+def verbatim(name: object) -> str:
+    """A name that is drawn as it is: matplotlib would take what stands between two dollar signs for a formula."""
+    return str(name).replace("$", r"\$")
+
+
 def learning_curves(history: History, log: bool = False) -> Any:
-    """Loss (with the cost, where there is a penalty) and accuracy by epoch, training and validation.
+    """Loss (with the cost, where there is a penalty) and accuracy, or R2, by epoch, training and validation.
+
+    A run that has neither accuracy nor R2 has a picture of its loss alone.
 
     Parameters
     ----------
@@ -54,19 +66,22 @@ def learning_curves(history: History, log: bool = False) -> Any:
     log
         Draw the loss on a logarithmic axis.
     """
-    figure, axes = new_figure(2)
     epochs = history["epoch"]
     with_penalty = not np.allclose(history["train_cost"], history["train_loss"], equal_nan=True)
-    for axis, kinds in zip(axes[0], (("loss", "cost") if with_penalty else ("loss",), ("accuracy",)), strict=True):
+    figures = [("loss", "cost") if with_penalty else ("loss",)]
+    figures += [(kind,) for kind in ("accuracy", "r2") if np.isfinite(history[f"train_{kind}"]).any()]
+    figure, axes = new_figure(len(figures))
+    for axis, kinds in zip(axes[0], figures, strict=True):
         for kind in kinds:
             for part, color in (("train", TRAIN), ("val", VALIDATION)):
-                _lines(
-                    axis, epochs, history[f"{part}_{kind}"], color, "--" if kind == "cost" else "-", f"{part} {kind}"
-                )
+                label = f"{part} {'R2' if kind == 'r2' else kind}"
+                _lines(axis, epochs, history[f"{part}_{kind}"], color, "--" if kind == "cost" else "-", label)
         axis.set_xlabel("epoch")
         whole_numbers(axis)
-        axis.set_ylabel(kinds[0])
+        axis.set_ylabel(kinds[0] if kinds != ("r2",) else "R2 (0: no better than the mean)")
         axis.grid(alpha=0.3)
+        if kinds == ("r2",):  # first epochs may be far below: they would flatten all others
+            axis.set_ylim(bottom=max(axis.get_ylim()[0], LEAST_R2))
         if axis.has_data():
             axis.legend(frameon=False)
     if log:
@@ -115,13 +130,16 @@ def decision_regions(
     axis = axes[0, 0]
     axis.pcolormesh(*ticks, decided.reshape(resolution, resolution), cmap=colors, vmin=0, vmax=C - 1, alpha=0.35)
     shown = np.linspace(0, len(x) - 1, min(len(x), 1500)).astype(int)
+    handles = []
     for c in range(C):
         mine = shown[np.asarray(y)[shown] == c]
-        label = classes[c] if classes else f"class {c}"
-        axis.scatter(*x[mine].T, s=6, color=f"C{c % 10}", label=label, linewidths=0)
+        handles.append(axis.scatter(*x[mine].T, s=6, color=f"C{c % 10}", linewidths=0))
     axis.set_xlabel("$x_0$")
     axis.set_ylabel("$x_1$")
-    figure.legend(loc="outside right upper", frameon=False, markerscale=2)
+    numbers = list(map(str, range(C)))  # matplotlib leaves names out that begin with "_", so they are put in below
+    legend = figure.legend(handles, numbers, loc="outside right upper", frameon=False, markerscale=2)
+    for text, name in zip(legend.get_texts(), classes or [f"class {c}" for c in range(C)], strict=True):
+        text.set_text(verbatim(name))
     return figure
 
 
@@ -243,7 +261,7 @@ def weight_images(weights: np.ndarray, image_shape: tuple[int, int, int], classe
         image = weight.reshape(image_shape).transpose(1, 2, 0)
         low, high = image.min(), image.max()
         axis.imshow(((image - low) / max(high - low, 1e-12)).squeeze(), cmap="gray")
-        axis.set_title(name, fontsize=8)
+        axis.set_title(verbatim(name), fontsize=8)
         axis.set_axis_off()
     return figure
 
@@ -271,7 +289,7 @@ def true_class_histograms(
         edges = np.linspace(0, 1, bins + 1)
         for which, name, color in ((right, "right", TRAIN), (~right, "wrong", VALIDATION)):
             axis.hist(true[which], edges, log=log, alpha=0.6, color=color, label=f"{name} ({which.sum():,})")
-        axis.set_title(label, fontsize=10)
+        axis.set_title(verbatim(label), fontsize=10)
         axis.set_xlabel("probability of the true class")
         axis.set_ylabel("samples")
         axis.legend(frameon=False)

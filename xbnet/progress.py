@@ -50,7 +50,7 @@ def progress_bar(show: bool | None, *, total: int, unit: str) -> Iterator[Callab
 def _summary(record: dict[str, Any]) -> str:
     """Best values over the stack, those that exist."""
     words = []
-    for name, best in (("train_loss", np.nanmin), ("val_accuracy", np.nanmax)):
+    for name, best in (("train_loss", np.nanmin), ("val_accuracy", np.nanmax), ("val_r2", np.nanmax)):
         if not np.isnan(record[name]).all():
             words.append(f"{name} {best(record[name]):.4f}")
     return ", ".join(words)

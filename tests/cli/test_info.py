@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 import xbnet
@@ -22,21 +23,31 @@ def run(tmp_path):
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("run", "is a folder; expected {}/run/model.safetensors"),
-        ("empty", "is a folder; expected a file that xbnet saved"),
+        ("empty", "is a folder; expected model.safetensors or best.safetensors in it, or a file that xbnet saved"),
         ("nothing", "there is no such file; expected one that xbnet saved"),
     ],
 )
 def test_says_what_to_do(run, capsys, name, line):
     for verb, flags in (("info", []), ("predict", ["--data", "gmm"]), ("export", ["--out", str(run / "m.npz")])):
         assert main([verb, str(run / name), *flags]) == 2
-        assert capsys.readouterr().err == f"xbnet: {run / name}: {line.format(run)}\n"
+        assert capsys.readouterr().err == f"xbnet: {run / name}: {line}\n"
+
+
+@pytest.mark.parametrize("name", ["model", "best"])
+def test_a_folder_stands_for_the_model_in_it(run, name, capsys):
+    (run / "run" / "model.safetensors").rename(run / "run" / f"{name}.safetensors")
+    assert main(["info", str(run / "run")]) == 0
+    assert "Linear(n_outputs=2)" in capsys.readouterr().out
+    assert main(["export", str(run / "run"), "--out", str(run / "m.npz")]) == 0
+    np.save(run / "x.npy", np.ones((3, 2)))
+    assert main(["predict", str(run / "run"), "--data", str(run / "x.npy"), "--out", str(run / "p.npz")]) == 0
+    assert xbnet.load(run / "run").n_inputs == 2
 
 
 def test_what_is_read_is_not_written_over(run, capsys):
     model, table = run / "run" / "model.safetensors", run / "data.csv"
     before = model.read_bytes(), table.read_bytes()
-    for flags in (["predict", model, "--data", table], ["predict", model, "--data", "gmm"], ["export", model]):
+    for flags in (["predict", model, "--data", table], ["predict", model.parent, "--data", "gmm"], ["export", model]):
         for out in (model, table) if table in flags else (model,):
             assert main([*map(str, flags), "--out", str(out)]) == 2
             assert capsys.readouterr().err == f"xbnet: --out {out}: is the file that is read; choose another place\n"

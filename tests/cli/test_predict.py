@@ -149,6 +149,27 @@ def test_text_has_as_many_digits_as_tell_values_apart(out, model, tmp_path):
     np.testing.assert_array_equal(np.float32(values), np.concatenate(chunks))
 
 
+@pytest.mark.parametrize("kept", [["ant", "bee"], ["bee"], None])
+def test_rows_need_not_show_all_classes_nor_any(kept, model, tmp_path, capsys):
+    path, expected = model
+    rows = slice(None) if kept is None else np.flatnonzero(np.isin(NAMES[LABELS], kept))
+    for labels in (LABELS, NAMES[LABELS]):
+        np.savez(tmp_path / "x.npz", x=X[rows], **({} if kept is None else {"y": labels[rows]}))
+        argv = ["predict", path, "--data", str(tmp_path / "x.npz"), "--out", str(tmp_path / "p.npz"), "--json"]
+        assert main(argv) == 0
+        np.testing.assert_allclose(np.load(tmp_path / "p.npz")["values"], expected[rows], rtol=1e-5, atol=1e-6)
+        right = None if kept is None else np.mean(expected[rows].argmax(axis=1) == LABELS[rows])
+        assert json.loads(capsys.readouterr().out).get("accuracy") == right
+
+
+def test_arrays_that_are_no_rows_are_one_line(model, tmp_path, capsys):
+    for arrays, got in (({"x": X, "y": LABELS[:9]}, "x (500, 4) and y (9,)"), ({"x": X[:, 0]}, "x (500,)")):
+        np.savez(tmp_path / "x.npz", **arrays)
+        assert main(["predict", model[0], "--data", str(tmp_path / "x.npz")]) == 2
+        line = f"xbnet: {tmp_path}/x.npz: expected x (N, I=4), and y with as many rows if there is one, got {got}\n"
+        assert capsys.readouterr().err == line
+
+
 def test_wrong_labels_that_are_numbers_are_not_taken_for_positions():
     score = Score(["1", "2", "3"])
     with refuses(DataError, "f: expected a class of the model (1, 2, 3), got '0'"):

@@ -116,6 +116,31 @@ def test_estimators_go_to_files_with_their_names(targets, members, tmp_path):
     assert list(loaded.classes) == model.classes_.tolist()
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_blanks_around_names_are_not_told_apart_from_none(tmp_path, caplog):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=[" a", "b ", "c"])
+    model = XBClassifier((6,), max_iter=3, random_state=0).fit(frame, Y)
+    model.save(tmp_path / "m.safetensors")
+    for name in ("x.csv", "x.parquet"):
+        frame.to_csv(tmp_path / name, index=False) if name == "x.csv" else frame.to_parquet(tmp_path / name)
+        values = predicted(str(tmp_path / "m.safetensors"), tmp_path / name, tmp_path / "p.npz")
+        np.testing.assert_allclose(values, model.predict_proba(frame), rtol=1e-5, atol=1e-6)
+    assert not caplog.messages
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("members", [1, 2])
+def test_one_of_several_yes_or_no_questions_has_one_answer(members, tmp_path):
+    y = X.argmax(axis=1)
+    model = XBClassifier((6,), loss="binary_cross_entropy", max_iter=3, n_members=members, random_state=0).fit(X, y)
+    model.save(tmp_path / "m.safetensors")
+    np.save(tmp_path / "x.npy", X)
+    values = predicted(str(tmp_path / "m.safetensors"), tmp_path / "x.npy", tmp_path / "p.npz")
+    np.testing.assert_allclose(values, model.predict_proba(X), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(values.sum(axis=1), 1, rtol=1e-6)
+
+
 def test_wrong_names_are_one_line(tmp_path):
     network, path = Network([Linear(2)], 3, rng=0), tmp_path / "m.safetensors"
     with refuses(ConfigError, "save: expected a name per input, I=3, got 2 features"):

@@ -71,6 +71,18 @@ def test_out_keeps_everything_and_its_config_repeats_the_run(capsys, tmp_path):
     assert again["val_loss"] == once["val_loss"]
 
 
+@pytest.mark.parametrize("named", ["", "model.safetensors"])
+def test_a_run_stands_for_its_config(named, capsys, tmp_path):
+    flags = ["--data", "swissroll", "--epochs", 1, "--quiet", "--out", tmp_path / "a", "--checkpoint-every", 1]
+    assert run(capsys, "train", *flags)[0] == 0
+    code, out, _ = run(
+        capsys, "train", "--config", tmp_path / "a" / named, "--out", tmp_path / "b", "--quiet", "--json"
+    )
+    assert code == 0
+    assert json.loads(out)["dataset"] == "swissroll"
+    assert run(capsys, "train", "--resume", tmp_path / "a" / named, "--epochs", 2, "--quiet")[0] == 0
+
+
 def test_flags_win_over_the_config(capsys, tmp_path):
     config = tmp_path / "run.toml"
     config.write_text('epochs = 3\nhidden = [4, 3]\nbatch_size = "full"\nstandardize = true\n')

@@ -47,7 +47,7 @@ def test_every_layer(capsys, layer):
 
 
 def test_failure_is_one_line_with_the_worst_entry_and_exit_1(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("xbnet.cli.arguments.Linear", Times7)
+    monkeypatch.setattr("xbnet.nn.mlp.Linear", Times7)
     code, out, err = run(capsys, "--out", tmp_path)
     assert code == 1
     assert "FAILED" in out

@@ -265,7 +265,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, folder, mnist):
 
 def test_without_pooch(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
-    line = r"^fetch: downloading mnist needs pooch and platformdirs; pip install 'xbnet\[data\]'\Z"
+    line = r"^fetch: downloading mnist needs pooch and platformdirs; pip install pooch platformdirs\Z"
     with pytest.raises(DataError, match=line):
         fetch("mnist")
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import xbnet
 from xbnet import BatchNorm, DataError, Dropout, Layer, LayerNorm, Linear, Network, Residual
 from xbnet.datasets import Standardizer
+from xbnet.history import PER_REPLICA
 from xbnet.io.tensorfile import checksum, read_tensors
 from xbnet.nn.activations import ACTIVATIONS
 
@@ -62,10 +63,26 @@ def test_model_brings_classes_preparation_and_history(tmp_path):
     assert model.classes == ("no", "yes")
     assert model.version == xbnet.__version__
     np.testing.assert_array_equal(model.preparation.mean, Standardizer.fit(x).mean)
-    assert list(model.history.lines()) == list(history.lines())
+    for name in PER_REPLICA:
+        np.testing.assert_array_equal(model.history[name], history[name])
+    assert model.history.seconds == 0  # times belong to the run, and to history.jsonl
     assert model.history.status == history.status
     np.testing.assert_array_equal(model.history["val_loss"], history["val_loss"])  # NaN stays NaN
     assert xbnet.load(path).link == "softmax"
+
+
+def test_two_saves_and_two_runs_are_the_same_bytes(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(50, 3)), rng.integers(0, 2, 50)
+
+    def run(name):
+        network = Network([Linear(2)], 3, replicas=2, rng=1)
+        history = xbnet.fit(network, "cross_entropy", "sgd", (x, y), epochs=2, batch_size=10)
+        xbnet.save(network, tmp_path / name, classes=["é", "b"], history=history)
+        return (tmp_path / name).read_bytes()
+
+    assert len({run(f"{i}.safetensors") for i in range(8)}) == 1
+    assert xbnet.load_model(tmp_path / "0.safetensors").classes == ("é", "b")
 
 
 class Double(Layer):

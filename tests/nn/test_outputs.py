@@ -16,8 +16,13 @@ def test_far_out_all_is_finite(link):
 def test_values():
     z = np.log([[[1.0, 2.0, 5.0]]])
     np.testing.assert_allclose(LINKS["softmax"][0](z), [[[0.125, 0.25, 0.625]]])
-    np.testing.assert_allclose(LINKS["sigmoid"][0](z), [[[1 / 2, 2 / 3, 5 / 6]]])
+    np.testing.assert_allclose(LINKS["multilabel"][0](z), [[[1 / 2, 2 / 3, 5 / 6]]])
+    np.testing.assert_allclose(LINKS["sigmoid"][0](z), [[[1 / 4, 1 / 3, 5 / 12]]])
     assert LINKS["identity"][0](z) is z
+
+
+def test_one_of_several_unlikely_classes_is_found():
+    np.testing.assert_allclose(LINKS["sigmoid"][0](np.float32([[-200, -201, -300]])), [[0.731, 0.269, 0]], atol=1e-3)
 
 
 def test_decisions():

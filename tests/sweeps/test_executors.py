@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from pathlib import Path
 
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import xbnet
 from xbnet.sweeps import board, executors, run
@@ -66,6 +66,68 @@ def test_blas_is_held_to_one_thread_and_given_back(data, monkeypatch):
     assert [library["num_threads"] for library in threadpool_info()] == before
 
 
+@pytest.fixture
+def seen(monkeypatch):
+    """How many threads BLAS has while each chunk is trained."""
+    seen, make = [], chunk_module.make_trainer
+
+    def noting(*arguments):
+        seen.append({library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"})
+        return make(*arguments)
+
+    monkeypatch.setattr(chunk_module, "make_trainer", noting)
+    return seen
+
+
+def test_blas_is_held_for_workers_within_this_process_too(data, seen):
+    class Inside(Executor):
+        """As Dask's workers with `processes=False`."""
+
+        def submit(self, function, /, *arguments, **keywords):
+            future = Future()
+            future.set_result(function(*arguments, **keywords))
+            return future
+
+    with threadpool_limits(2, user_api="blas"):
+        xbnet.sweep({"lr": [0.1, 0.2]}, data, executor=Inside(), epochs=1)
+    assert seen
+    assert all(threads == {1} for threads in seen)
+
+
+def test_a_sweep_in_a_thread_is_exact_whatever_the_main_thread_has_limited(data, seen):
+    def run():
+        result = xbnet.sweep({"lr": [0.1, 0.2]}, data, epochs=1)
+        xbnet.assert_replica_equal(result)
+
+    with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(1) as pool:
+        pool.submit(run).result()
+        assert {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"} == {2}
+    assert len(seen) >= 3
+    assert all(threads == {1} for threads in seen)
+
+
+def test_of_two_sweeps_the_first_to_end_takes_no_thread_back(data, seen, monkeypatch):
+    begun, go_on, make = threading.Event(), threading.Event(), chunk_module.make_trainer
+
+    def waiting(*arguments):
+        """The first chunk of all waits for the other sweep's end."""
+        if not begun.is_set():
+            begun.set()
+            assert go_on.wait(60)
+        return make(*arguments)
+
+    monkeypatch.setattr(chunk_module, "make_trainer", waiting)
+    with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(1) as pool:
+        long = pool.submit(xbnet.sweep, {"lr": [0.1]}, data, epochs=1)
+        assert begun.wait(60)
+        xbnet.sweep({"lr": [0.1]}, data, epochs=1)
+        go_on.set()
+        long.result()
+        assert {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"} == {2}
+    assert len(seen) == 2
+    assert all(threads == {1} for threads in seen)
+
+
 def test_an_error_in_a_chunk_is_raised_as_it_is(data, monkeypatch):
     def broken(*arguments):
         raise xbnet.BackendError("no such device")
@@ -96,7 +158,7 @@ def test_an_unknown_executor_is_one_line(data, executor, line):
 # -- death -------------------------------------------------------------------------------------------------------------
 
 
-def dies_once(program, members, home, wire):
+def dies_once(program, members, wire):
     """In place of `run_chunk_elsewhere`: the first chunk to come by kills its process."""
     try:
         os.close(os.open(os.environ["XBNET_TEST_DEATH"], os.O_CREAT | os.O_EXCL))
@@ -105,7 +167,7 @@ def dies_once(program, members, home, wire):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def dies_always(program, members, home, wire):
+def dies_always(program, members, wire):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -138,7 +200,9 @@ def test_a_pool_of_the_user_that_breaks_is_one_line(data, monkeypatch):
 
 def test_without_dask_the_line_says_what_to_install(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(xbnet.BackendError, match=r"^sweep: Dask is not installed; install it with: pip install 'xbnet"):
+    with pytest.raises(
+        xbnet.BackendError, match=r"^sweep: Dask is not installed; install it with: pip install distributed\Z"
+    ):
         xbnet.sweep({"lr": [0.1]}, data, executor="dask")
 
 

@@ -50,7 +50,7 @@ WEIGHTS = "fit: expected sample_weight >= 0 with at least one > 0"
         ({"data": TARGETS}, "cross_entropy: can't be used for regression; it serves classification"),
         (
             {"loss": "mse", "data": TARGETS, "monitor": "train_accuracy"},
-            "fit: train_accuracy can't be monitored in a regression, which has none; take a loss",
+            "fit: expected monitor to be one of train_loss, train_cost, train_r2, got 'train_accuracy'",
         ),
         (
             {"loss": xbnet.MeanSquaredError(class_weight=[1, 1, 1]), "data": TARGETS},

@@ -53,10 +53,32 @@ def test_evaluate_multilabel_and_regression():
     for y in (targets, targets.astype(float)):
         right = (net.forward(X[None])[0] >= 0) == y
         assert evaluate(net, "binary_cross_entropy", X, y)["accuracy"][0] == pytest.approx(right.mean())
-    assert np.isnan(evaluate(net, "mse", *TARGETS)["accuracy"]).all()
     narrow = cases.network(n_outputs=1)
     error = narrow.forward(X[None])[0, :, 0] - TARGETS[1][:, 0]
     assert evaluate(narrow, "mse", X, TARGETS[1][:, 0])["loss"][0] == pytest.approx((error**2).mean())
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_figures_of_a_regression_are_those_of_scikit_learn(weighted, monkeypatch):
+    metrics = pytest.importorskip("sklearn.metrics")
+    monkeypatch.setattr(xbnet.nn.network, "chunk_rows", lambda bytes_per_row: 7)
+    (x, y), net = TARGETS, cases.network(replicas=2, dtype="float64")
+    w = np.linspace(0, 2, len(y)) if weighted else None
+    found, each = evaluate(net, "mse", x, y, w), evaluate(net, "mse", x, y, w, per_target=True)
+    assert set(found) == {"loss", "r2", "rmse", "mae"}
+    functions = {"r2": metrics.r2_score, "rmse": metrics.root_mean_squared_error, "mae": metrics.mean_absolute_error}
+    for r, values in enumerate(net.forward(x[None])):
+        for name, function in functions.items():
+            expected = function(y, values, sample_weight=w, multioutput="raw_values")
+            np.testing.assert_allclose(each[name][r], expected)
+            np.testing.assert_allclose(found[name][r], expected.mean())
+
+
+def test_r2_of_targets_that_are_all_the_same():
+    net = cases.network(n_outputs=1, dtype="float64")
+    net.theta[...] = 0.0
+    assert evaluate(net, "mse", X, np.zeros(20))["r2"] == 1
+    assert evaluate(net, "mse", X, np.ones(20))["r2"] == 0
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,9 @@ PACKAGES = ("numpy", "scipy", "matplotlib", "safetensors", "tqdm", "scikit-learn
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="a file of xbnet.save: show the network in it")
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", help="a file of xbnet.save or the folder of a run: show the network"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -106,10 +108,10 @@ def _load(name: str) -> Model:
 
 def brief(history: History) -> dict[str, Any]:
     """How the training went, in a few figures: lists for a stack."""
-    found: dict[str, Any] = {"epochs": len(history), "seconds": round(history.seconds, 3)}
+    found: dict[str, Any] = {"epochs": len(history)}
     found["status"] = history.status if history.replicas > 1 else history.status[0]
     found["best_epoch"] = plain(history.best_epoch, history.replicas)
-    for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
+    for name in ("train_loss", "train_accuracy", "train_r2", "val_loss", "val_accuracy", "val_r2"):
         if len(history) and np.isfinite(history.records[-1][name]).any():
             found[f"last_{name}"] = plain(history.records[-1][name], history.replicas)
     return found

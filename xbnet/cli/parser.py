@@ -72,7 +72,8 @@ class Parser(argparse.ArgumentParser):
 def expand_config(argv: list[str], parser: Parser) -> list[str]:
     """Put the flags of ``--config FILE.toml`` in front of the others, which therefore win.
 
-    ``--resume DIR`` stands for ``--config DIR/config.toml --out DIR``.
+    FILE may be the folder of a run, or its model: its config.toml is meant. ``--resume DIR`` stands for
+    ``--config DIR/config.toml --out DIR``.
 
     Raises
     ------
@@ -89,9 +90,11 @@ def expand_config(argv: list[str], parser: Parser) -> list[str]:
     if resumed is not None and "resume" in flags:
         if path is not None or _value_of("--out", argv) is not None:
             raise ConfigError("--resume DIR takes the flags and the folder of the run; leave --config and --out away")
+        resumed = _folder_of(resumed) or resumed
         path, words = str(Path(resumed, "config.toml")), [f"--out={resumed}"]
     if path is None:
         return argv
+    path = str(Path(folder, "config.toml")) if (folder := _folder_of(path)) else path
     named = f"--config {path}" if resumed is None else f"--resume {resumed}: config.toml"
     for key, value in _read(path, named).items():
         name = key.replace("_", "-")
@@ -99,6 +102,13 @@ def expand_config(argv: list[str], parser: Parser) -> list[str]:
             raise unknown_name(path, "key", key, [flag for flag in flags if flag != "config"])
         words += _as_words(path, name, value, flags[name], _values_of(f"--{name}", argv))
     return [argv[0], *words, *argv[1:]]
+
+
+def _folder_of(path: str) -> str | None:
+    """The folder of a run, from itself or the model in it; None for another file."""
+    if Path(path).is_dir():
+        return path
+    return str(Path(path).parent) if Path(path).suffix == ".safetensors" else None
 
 
 def _value_of(flag: str, argv: list[str]) -> str | None:

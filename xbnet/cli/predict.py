@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError
 from ..files import keep_input
-from ..io.models import Model, load_model
+from ..io.models import Model, file_of, load_model
 from ..io.predictions import FORMATS, Score, open_rows, open_writer
 from ..io.predictions.readers import Chunk
 from .arguments import count
@@ -20,7 +20,7 @@ from .arguments import count
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
-    parser.add_argument("model", metavar="MODEL", help="a file that `xbnet train --out` or xbnet.save wrote")
+    parser.add_argument("model", metavar="MODEL", help="a file of xbnet.save, or the folder of `xbnet train --out`")
     parser.add_argument("--data", required=True, metavar="FILE", help=".csv, .parquet, .npy, .npz, a data set, or - ")
     parser.add_argument("--target", metavar="COLUMN", help="column with what is right, to measure by; no input")
     parser.add_argument("--part", choices=["train", "val", "test"], help="of a data set")
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """Predict, and measure where the file says what is right."""
     if args.json and args.out == "-":
         raise ConfigError("--json prints to stdout, as the predictions do; give --out FILE")
-    keep_input(args.out, args.model, args.data)
+    keep_input(args.out, file_of(args.model), args.data)
     started = time.perf_counter()
     model = load_model(args.model, args.backend)
     if args.replica is not None:

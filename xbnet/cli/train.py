@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_loss_arguments(parser)
     flags.add_training_arguments(parser)
     group = parser.add_argument_group("output")
-    group.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
+    group.add_argument(
+        "--config", metavar="FILE", help="TOML file with any of these flags, or a run's folder; flags given here win"
+    )
     group.add_argument("--out", metavar="DIR", help="keep config, history, model and pictures there")
     group.add_argument(
         "--checkpoint-every", type=flags.positive, metavar="N", help="keep the run's state in --out every N epochs"

@@ -143,7 +143,7 @@ def fetch(name: str, *, progress: bool | None = None) -> Path:
     except ImportError:
         pooch = None
     if pooch is None or not folders:
-        raise DataError(f"fetch: downloading {name} needs pooch and platformdirs; pip install 'xbnet[data]'")
+        raise DataError(f"fetch: downloading {name} needs pooch and platformdirs; pip install pooch platformdirs")
     folder = folders[0] / name
     show = sys.stderr.isatty() if progress is None else progress
     try:

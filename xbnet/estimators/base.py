@@ -18,15 +18,15 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d, validat
 from ..datasets import Part
 from ..errors import ConfigError, DivergenceError
 from ..history import History
-from ..io.tensorfile import Tensors
 from ..nn.network import Network
 from ..optim.schedules import get_schedule
-from ..training.checkpoints import deferred_interrupt, pack, unpack
 from ..training.trainer import SCORE, Trainer
 from .build import batch_size_of, check_parameters, layers_of, optimizer_of, simple
+from .meeting import train_together
 from .namespace import library, to_numpy
 from .predicting import Predicting
 from .rules import BatchPenalty, Order, draw_weights
+from .running import IN_A_STACK, run_epochs
 from .validation import Validation
 
 
@@ -165,6 +165,11 @@ class XBEstimator(Predicting):
 
     def _check_same(self, method: str) -> None:
         """Raise where the parameters ask for another network than the one that is to be trained further."""
+        if self._run_state == IN_A_STACK:
+            raise ConfigError(
+                f"{type(self).__name__}.{method}: expected a model to go on with, got one that a search has trained "
+                "in a stack, without a state of its own; fit a clone"
+            )
         for name, value in self._design().items():
             if value != self._built[name]:
                 anew = "warm_start=False begins anew" if method == "fit" else "fit begins anew"
@@ -192,58 +197,46 @@ class XBEstimator(Predicting):
         return (*train, None, (*val, None)) if w is None else (*train, val)
 
     def _train(self, X: Any, y: Any, w: Any, val: Any, epochs: int, stop: bool) -> None:
-        trainer = self._trainer(X, y, w, val, epochs, stop)
-        trainer.history = self.history_
-        if self._run_state is not None:
-            unpack(trainer, Tensors("the estimator's state", *self._run_state))
-        self.history_.status = ["running"] * self.n_members
         if val is not None and self.validation_scores_ is None:
             self.validation_scores_, self.validation_loss_curve_ = [], []
-        # Once members have left before the others, there is no common state to go on from.
-        states: list[Any] = []
-
-        def keep_state() -> None:
-            states.append(pack(trainer, history=False) if len(trainer.rows) == self.n_members else None)
-
-        trainer.before_end = keep_state  # type: ignore[method-assign]
-        # Ctrl-C waits for the end of an epoch, so that weights and curves are those of a fit of fewer epochs.
-        with deferred_interrupt() as interrupted:
-            try:
-                for _ in range(epochs):
-                    if not len(trainer.rows) or interrupted():
-                        break
-                    self._note(trainer.run_epoch(), trainer.scorer)
-                    self.t_ += len(X)
-            except (DivergenceError, KeyboardInterrupt):
-                self._run_state = None  # what there is to go on from are the last good weights
-                self.n_iter_ = len(self.history_)
-                raise
-            converged = not len(trainer.rows)
-            if not converged:
-                keep_state()
-            self._run_state = states[-1]
-            trainer.finish()
-            self.n_iter_ = len(self.history_)
-            self.n_layers_ = len(self.network_.layers) + 1
-            self.loss_ = self.loss_curve_[-1]
-            self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
-            self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
-            if self.early_stopping:
-                values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, len(val[0]), -1)
-                self.best_validation_score_ = self._score_members(val[1], values, val[2])
-        if interrupted():
+        status = train_together(self, X, y, w, val) if stop and self._may_wait() else ""
+        converged, cut_short = status == "stopped", False
+        if status == "diverged":
+            raise DivergenceError(
+                f"{type(self).__name__}: the loss or the weights became nan or infinite in epoch {self.n_iter_}; "
+                "try a smaller learning rate, clip_norm, or standardized inputs"
+            )
+        if not status:
+            converged, cut_short = run_epochs(self, self._trainer(X, y, w, val, epochs, stop), epochs)
+        self.n_layers_ = len(self.network_.layers) + 1
+        self.loss_ = self.loss_curve_[-1]
+        self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
+        self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
+        if self.early_stopping:
+            values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, len(val[0]), -1)
+            self.best_validation_score_ = self._score_members(val[1], values, val[2])
+        if cut_short:
             warnings.warn(
                 f"{type(self).__name__}: interrupted after {len(self.loss_curve_)} epochs; it can predict, and go on",
                 stacklevel=3,
             )
-            return
-        if stop and not converged:
+        elif stop and not converged:
             warnings.warn(
                 f"{type(self).__name__}: {epochs} epochs (max_iter) are over and the loss still fell; "
                 "raise max_iter or learning_rate_init",
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+    def _may_wait(self) -> bool:
+        """Whether it may train as a part of a stack: for the first time, and by nobody else's rules."""
+        own = (XBEstimator._train, XBEstimator._trainer, XBEstimator._note)
+        return (
+            (type(self)._train, type(self)._trainer, type(self)._note) == own
+            and self.n_members == 1
+            and not self.warm_start
+            and not len(self.history_)
+        )
 
     def _trainer(self, X: Any, y: Any, w: Any, val: Any, epochs: int, stop: bool) -> Trainer:
         n = len(X)

@@ -308,8 +308,6 @@ class XBClassifier(ClassifierMixin, XBEstimator):
             raise ConfigError("XBClassifier: a squared error gives scores, not probabilities; use a cross-entropy")
         if self._task == "multilabel" and self.n_outputs_ == 1:
             return np.hstack([1 - p, p]) if len(self.classes_) == 2 else np.ones_like(p)
-        if self.network_.link == "sigmoid":
-            p = p / np.maximum(p.sum(axis=1, keepdims=True), np.finfo(p.dtype).tiny)
         return p
 
     def predict_proba(self, X: Any) -> Any:

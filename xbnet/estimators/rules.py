@@ -193,6 +193,10 @@ class HalfSquaredError(MeanSquaredError):
         """Not for classes derived from it."""
         return type(self) is HalfSquaredError
 
+    def spread(self, targets: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        """Half the variance of the targets, a sum over outputs."""
+        return super().spread(targets, sample_weight) * targets.shape[1] / 2
+
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         super()._evaluate(logits, labels, dlogits)
         _scale(self, dlogits, self.n_outputs / 2)

@@ -1,20 +1,21 @@
-"""Many estimators, each with data of its own, fitted as a few stacks: each ends with the bits of its own `fit`."""
+"""Many estimators, each with data of its own, trained as a few stacks: each ends with the bits of its own `fit`."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ..backends.backend import get_backend
+from ..backends.blas import one_blas_thread
 from ..datasets import Part
 from ..errors import DivergenceError
+from ..history import PER_REPLICA as FIGURES
+from ..history import History
 from ..nn.layers import Dropout, Layer
 from ..nn.network import Network
 from ..optim.optimizers import Optimizer
@@ -23,146 +24,151 @@ from ..sweeps.executors import cores
 from ..sweeps.footprint import footprint
 from ..training.trainer import SCORE, Trainer
 from .base import XBEstimator
-from .build import batch_size_of, check_parameters, layers_of, optimizer_of
+from .build import batch_size_of, layers_of, optimizer_of
+from .meeting import Task
 from .rules import BatchPenalty, Order
+from .running import IN_A_STACK
 from .validation import Validation
 
 PER_REPLICA = ("learning_rate_init", "alpha", "momentum", "beta_1", "beta_2", "epsilon", "dropout", "clip_norm")
-"""Parameters in which the estimators of one stack may differ; `random_state` is the other one."""
+"""Parameters in which the estimators of one stack may differ."""
+ELSEWHERE = ("random_state", "class_weight", "verbose")
+"""Parameters that have done their work before training, or do it after."""
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
-    """An estimator, started, and the rows it trains on.
-
-    Attributes
-    ----------
-    estimator
-        With its initial network.
-    data
-        Key of its samples: tasks of equal keys have the very same X, y and weights.
-    X, y, w
-        Validated, weights with the classes' in them, y encoded; w may be None.
-    train, val
-        Row numbers; val is None without early stopping.
-    val_weight
-        (N,), or None.
-    truth
-        The targets of `val` as they came, or None.
-    """
-
-    estimator: XBEstimator
-    data: Any
-    X: np.ndarray
-    y: np.ndarray
-    w: np.ndarray | None
-    train: np.ndarray
-    val: np.ndarray | None
-    val_weight: np.ndarray | None
-    truth: np.ndarray | None
-
-    def bucket(self) -> str:
-        """Tasks with equal buckets can train in one stack."""
-        e = self.estimator
-        settings = {k: v for k, v in e.get_params(deep=False).items() if k not in (*PER_REPLICA, "random_state")}
-        sizes = e.hidden_layer_sizes if isinstance(e.hidden_layer_sizes, (list, tuple)) else [e.hidden_layer_sizes]
-        own_layers = any(isinstance(size, Layer) for size in sizes)
-        also = (
-            type(e).__name__,
-            type(optimizer_of(e)).__name__,
-            e.dropout if own_layers else e.dropout > 0,
-            e.clip_norm is None,
-            (self.X.shape[1], e.n_outputs_, e._task),
-            (len(self.train), None if self.val is None else len(self.val)),
-            (self.w is None, self.val_weight is None),
-        )
-        return repr((sorted((k, _identity(v)) for k, v in settings.items()), also))
+def bucket(task: Task) -> Any:
+    """Tasks with equal buckets can train in one stack."""
+    e = task.estimator
+    settings = {k: v for k, v in e.get_params(deep=False).items() if k not in (*PER_REPLICA, *ELSEWHERE)}
+    sizes = e.hidden_layer_sizes if isinstance(e.hidden_layer_sizes, (list, tuple)) else [e.hidden_layer_sizes]
+    own_layers = any(isinstance(size, Layer) for size in sizes)
+    return (
+        type(e),
+        by_value(settings),
+        type(optimizer_of(e)),
+        e.dropout if own_layers else e.dropout > 0,
+        e.clip_norm is None,
+        (e.n_features_in_, e.n_outputs_, e._task),
+        (len(task.X), None if task.val is None else len(task.val[0])),
+        (task.w is None, task.val is None or task.val[2] is None),
+    )
 
 
-def _identity(value: Any) -> Any:
-    """What tells two settings apart: objects of the user's own may have a `repr` that hides how they differ."""
+def by_value(value: Any) -> Any:
+    """What is equal for two settings if and only if they mean the same: all that they hold, with its types."""
+    if isinstance(value, np.ndarray) and value.dtype.kind != "O":
+        return value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, (list, tuple)):
-        return [_identity(one) for one in value]
-    if callable(value) or not hasattr(value, "__dict__"):
-        return value
-    return id(type(value)), {name: _identity(one) for name, one in vars(value).items()}
+        return type(value), tuple(by_value(one) for one in value)
+    if isinstance(value, dict):
+        return dict, tuple((name, by_value(one)) for name, one in value.items())
+    if isinstance(value, FunctionType):  # those that one `def` has made differ in what they close over
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        return value.__code__, by_value((cells, value.__defaults__, value.__kwdefaults__))
+    if isinstance(value, type) or not hasattr(value, "__dict__"):
+        return (type(value), value) if getattr(type(value), "__hash__", None) else id(value)
+    try:  # what `pickle` would keep is all that it holds
+        made, given, *state = value.__reduce_ex__(2)
+        return type(value), by_value(made), by_value(given), tuple(by_value(part) for part in state[:1])
+    except Exception:
+        return id(value)
 
 
-def start(estimator: XBEstimator, data: Any, X: Any, y: Any, sample_weight: Any = None) -> Task:
-    """Do what `fit` does before it trains: validate, learn the targets, draw weights, split a validation part off."""
-    e = estimator
-    check_parameters(e)
-    X, y, w = e._validate(X, y, sample_weight, True)
-    e._learn_targets(y)
-    e._start()
-    rows, val, val_weight = np.arange(len(X)), None, None
-    if e.early_stopping:
-        # The estimator's own split, of row numbers in place of X.
-        rows, y_train, w_train, (val, _, _) = e._split(rows, y, w)
-        if w is not None:
-            val_weight = w
-    else:
-        y_train, w_train = y, w
-    weights = e._weigh(y_train, w_train)
-    if weights is not None and val is not None:  # class weights count the training rows only
-        spread = np.zeros(len(X))
-        spread[rows] = weights
-        weights = spread
-    same = (data, repr(e.__dict__.get("class_weight")), None if val is None else rows.tobytes(), X.dtype.str)
-    return Task(e, same, X, e._encode(y), weights, rows, val, val_weight, None if val is None else y[val])
+def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None) -> None:
+    """Train the estimators of all tasks, and set the tasks' statuses.
 
-
-def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None) -> list[bool]:
-    """Train the estimators of all tasks; which of them did not diverge.
-
-    Afterwards each has its `network_`, `history_` and `n_iter_`: what predicting and scoring need.
+    A task keeps the status "" where its stack could not be made: then it is its own `fit` that has to say why.
 
     Parameters
     ----------
     tasks
-        From `start`.
+        Each gets the figures and the weights of its training.
     n_jobs
-        Threads; None: one per core on NumPy, one on a device.
+        Threads; None: one per core on NumPy, one on a device; negative: as in scikit-learn, -1 for all cores.
     """
-    buckets: dict[str, list[int]] = {}
+    data = _same_data(tasks)
+    buckets: dict[Any, list[int]] = {}
     for i, task in enumerate(tasks):
-        buckets.setdefault(task.bucket(), []).append(i)
+        buckets.setdefault(bucket(task), []).append(i)
     on_cpu = get_backend(tasks[0].estimator.backend).name == "numpy"
-    threads = n_jobs or (cores() if on_cpu else 1)
+    threads = (cores() if on_cpu else 1) if n_jobs is None else max(1, n_jobs if n_jobs > 0 else cores() + 1 + n_jobs)
     share = max(1, -(-len(tasks) // threads))
     chunks: list[list[int]] = []
-    for bucket in buckets.values():
-        # Neighbours have the same fold, and so the same order of the same rows.
-        bucket.sort(key=lambda i: (str(tasks[i].data[0]), i))
-        size = min(share, footprint(_trainer([tasks[bucket[0]]])).best_stack)
-        count = -(-len(bucket) // size)
-        chunks += [bucket[k * len(bucket) // count : (k + 1) * len(bucket) // count] for k in range(count)]
-    good = [False] * len(tasks)
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        for chunk, alive in zip(chunks, pool.map(lambda c: _fit([tasks[i] for i in c]), chunks), strict=True):
-            for i, one in zip(chunk, alive, strict=True):
-                good[i] = one
-    return good
+    for members in buckets.values():
+        members.sort(
+            key=lambda i: (data[i], i)
+        )  # neighbours have the same fold, and so the same order of the same rows
+        try:
+            size = min(share, footprint(_trainer([tasks[members[0]]], data[:1])).best_stack)
+        except Exception:
+            continue
+        count = -(-len(members) // size)
+        chunks += [members[k * len(members) // count : (k + 1) * len(members) // count] for k in range(count)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda chunk: _fit([tasks[i] for i in chunk], [data[i] for i in chunk]), chunks))
 
 
-def _fit(tasks: list[Task]) -> list[bool]:
+def _same_data(tasks: Sequence[Task]) -> list[int]:
+    """A number for the data of each task: equal where all arrays hold the same."""
+    known: dict[Any, list[tuple[int, list[Any]]]] = {}
+    numbers: list[int] = []
+    for i, task in enumerate(tasks):
+        arrays = [task.X, task.y, task.w, *(task.val or ())]
+        shapes = tuple(None if a is None else (a.shape, a.dtype.str) for a in arrays)
+        alike = known.setdefault((shapes, task.X[:1].tobytes()), [])
+        same = (number for number, others in alike if all(map(_same, arrays, others)))
+        numbers.append(next(same, i))
+        if numbers[-1] == i:
+            alike.append((i, arrays))
+    return numbers
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a is b or np.array_equal(a, b)
+
+
+def _fit(tasks: list[Task], data: list[int]) -> None:
     """Train one stack and hand its networks back."""
-    trainer = _trainer(tasks)
     try:
-        while not trainer.done:
-            trainer.run_epoch()
-        history = trainer.finish()
-    except DivergenceError as error:
-        history = error.history
+        trainer = _trainer(tasks, data)
+    except Exception:  # whatever it is, each of them will meet it again by itself, and say it in its own words
+        return
+    scores: list[np.ndarray] = []
+    with one_blas_thread():
+        try:
+            while not trainer.done:
+                trainer.run_epoch()
+                if isinstance(trainer.scorer, Validation):
+                    scores.append(trainer.scorer.latest)
+            history = trainer.finish()
+        except DivergenceError as error:
+            history = error.history
     for r, task in enumerate(tasks):
         e = task.estimator
         e.network_ = trainer.network.select([r])
-        e.history_ = history
-        e.n_iter_ = int(np.isfinite(history["lr"].reshape(len(history), -1)[:, r]).sum())
-    return [status != "diverged" for status in history.status]
+        e.history_ = _own_history(history, r)
+        e.n_iter_ = len(e.history_)
+        e.t_ = e.n_iter_ * len(task.X)
+        e.loss_curve_ = [float(record["train_cost"][0]) for record in e.history_.records]
+        if task.val is not None:
+            e.validation_loss_curve_ = [float(record["val_loss"][0]) for record in e.history_.records]
+            e.validation_scores_ = [float(row[r]) for row in scores[: e.n_iter_]]
+        e._run_state = IN_A_STACK
+        task.status = history.status[r]
 
 
-def _trainer(tasks: list[Task]) -> Trainer:
+def _own_history(history: History, r: int) -> History:
+    """That of replica r alone."""
+    own = History(1)
+    for record in history.records:
+        if not np.isfinite(record["lr"][r]):
+            break
+        own.records.append({k: v[r : r + 1] if k in FIGURES else v for k, v in record.items()})
+    own.status, own.best_epoch, own.execution = [history.status[r]], history.best_epoch[r : r + 1], history.execution
+    return own
+
+
+def _trainer(tasks: list[Task], data: list[int]) -> Trainer:
     """The stack of these estimators, ready to train."""
     e, R = tasks[0].estimator, len(tasks)
     estimators = [task.estimator for task in tasks]
@@ -175,48 +181,50 @@ def _trainer(tasks: list[Task]) -> Trainer:
     network = Network(layers, e.n_features_in_, replicas=R, backend=e.backend, dtype=e.dtype, rng=seeds)
     for r, one in enumerate(estimators):
         network.theta[r : r + 1] = one.network_.theta
-    pool = {task.data: task for task in tasks}
-    first, total = {}, 0
+    pool = dict(zip(data, tasks, strict=True))
+    X, y, w, val_w, train_rows, val_rows, n = [], [], [], [], {}, {}, 0
     for key, task in pool.items():
-        first[key], total = total, total + len(task.X)
-    parts = list(pool.values())
-    data = SimpleNamespace(
-        name="X",
-        task=e._task,
-        n_outputs=e.n_outputs_,
-        train=Part(np.concatenate([p.X for p in parts]), np.concatenate([p.y for p in parts])),
-        val=None,
-    )
-    train_rows = {key: task.train + first[key] for key, task in pool.items()}
-    val_rows = {key: None if task.val is None else task.val + first[key] for key, task in pool.items()}
+        parts = [(task.X, task.y, task.w), *([] if task.val is None else [task.val])]
+        places = []
+        for one in parts:
+            X.append(one[0])
+            y.append(one[1])
+            places.append(np.arange(n, n + len(one[0])))
+            n += len(one[0])
+        train_rows[key], val_rows[key] = places[0], places[-1]
+        if task.w is not None:
+            w += [task.w, *(np.zeros(len(part[0])) for part in parts[1:])]
+        if task.val is not None and task.val[2] is not None:
+            val_w += [np.zeros(len(task.X)), task.val[2]]
+    validated = tasks[0].val is not None
     clips = None if e.clip_norm is None else np.array([one.clip_norm for one in estimators], float)
     return Trainer(
         network,
         e._loss(),
         _optimizer(estimators),
-        data,
+        SimpleNamespace(name="X", task=e._task, n_outputs=e.n_outputs_, train=Part(_joined(X), _joined(y)), val=None),
         epochs=e.max_iter,
-        batch_size=batch_size_of(e, len(tasks[0].train)),
+        batch_size=batch_size_of(e, len(tasks[0].X)),
         rng=None,
         schedule=copy.deepcopy(get_schedule(e.schedule)),
         penalty=BatchPenalty(np.array([one.alpha for one in estimators], float)),  # type: ignore[arg-type]
         clip_norm=clips,
         patience=None if e.n_iter_no_change == np.inf else int(e.n_iter_no_change) + 1,
         monitor=SCORE if e.early_stopping else "train_cost",
-        sample_weight=_joined([p.w for p in parts]),
-        val_weight=_joined([p.val_weight for p in parts]),
+        sample_weight=_joined(w) if w else None,
+        val_weight=_joined(val_w) if val_w else None,
         tol=e.tol,
         keep_best=e.early_stopping,
         shuffles=_orders(estimators),
-        train_rows=[train_rows[task.data] for task in tasks],
-        scorer=_validation(tasks) if e.early_stopping else None,
-        val_rows=None if tasks[0].val is None else [val_rows[task.data] for task in tasks],  # type: ignore[misc]
+        train_rows=[train_rows[key] for key in data],
+        scorer=_validation(tasks) if validated else None,
+        val_rows=[val_rows[key] for key in data] if validated else None,
     )
 
 
 def _validation(tasks: Sequence[Task]) -> Validation:
     """Scores each estimator on its own validation part."""
-    weights = [None if task.val_weight is None else task.val_weight[task.val] for task in tasks]
+    weights = [None if task.val is None else task.val[2] for task in tasks]
     return Validation([task.estimator for task in tasks], [task.truth for task in tasks], weights)
 
 
@@ -240,5 +248,5 @@ def _orders(estimators: Sequence[XBEstimator]) -> list[Order]:
     return found
 
 
-def _joined(arrays: list[Any]) -> np.ndarray | None:
-    return None if arrays[0] is None else np.concatenate(arrays)
+def _joined(arrays: list[Any]) -> Any:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

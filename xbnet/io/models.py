@@ -17,14 +17,16 @@ import numpy as np
 from ..backends.backend import Backend
 from ..datasets import Standardizer
 from ..errors import ConfigError, DataError
-from ..history import PER_REPLICA, History
+from ..history import History
 from ..nn.layers import LAYERS, Layer
 from ..nn.network import Network
 from ..nn.outputs import LINKS
+from .histories import pack_history, unpack_history
 from .tensorfile import Tensors, read_tensors, write_tensors
 
 KIND = "network"
-_PER_RUN = ("seconds", "samples_per_second")
+RUN_FILES = ("model.safetensors", "best.safetensors")
+"""What `xbnet train --out` and `xbnet sweep --out` call the model that they keep."""
 SCALARS = (str, int, float, bool)
 
 
@@ -41,7 +43,7 @@ class Model:
     preparation
         What must be done to inputs first; None: nothing.
     history
-        How it was trained; None if it was not saved.
+        How it was trained; None if it was not saved. Times are not kept: `seconds` are 0.
     version
         Of the xbnet that wrote the file.
     features
@@ -78,7 +80,7 @@ def save(
     preparation
         How the inputs were standardized, e.g. ``data.preparation``.
     history
-        What `fit` returned.
+        What `fit` returned; its times are left out, so that equal runs leave equal files.
     features
         (I,) names of the inputs: `xbnet predict` then finds the columns of a table by them.
 
@@ -103,7 +105,7 @@ def save(
         _expect_number("name per input, I", network.n_inputs, len(description["features"]), "features")
     if history is not None:
         _expect_number("history per replica, R", network.replicas, history.replicas, "in it")
-        figures, description["history"] = pack_history(history)
+        figures, description["history"] = pack_history(history, times=False)  # so equal runs leave equal bytes
         tensors |= figures
     write_tensors(path, KIND, tensors, description)
 
@@ -120,7 +122,7 @@ def load(path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[
     Parameters
     ----------
     path
-        The file.
+        The file, or the folder of a run that has one.
     backend
         Where the network shall live; any backend reads what any other wrote.
     custom
@@ -147,7 +149,7 @@ def load_model(path: str | Path, backend: str | Backend = "numpy", *, custom: Ma
     """What `save` wrote, with classes, preparation and history; see `load`."""
     if custom is not None and not isinstance(custom, Mapping):
         raise ConfigError(f"load: expected custom to be {{name: object}}, got {type(custom).__name__}")
-    file = read_tensors(path, KIND)
+    file = read_tensors(file_of(path), KIND)
     with file.reading():
         network = restore_network(file, backend, custom or {})
         description = file.description
@@ -159,6 +161,23 @@ def load_model(path: str | Path, backend: str | Backend = "numpy", *, custom: Ma
             file.version,
             _restore_features(file, network),
         )
+
+
+def file_of(path: str | Path) -> Path:
+    """The model's file: `path`, or the one in the folder of a run.
+
+    Raises
+    ------
+    DataError
+        The folder has none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    found = [file for name in RUN_FILES if (file := path / name).is_file()]
+    if not found:
+        raise DataError(f"{path}: is a folder; expected {' or '.join(RUN_FILES)} in it, or a file that xbnet saved")
+    return found[0]
 
 
 # -- the network ---------------------------------------------------------------------------------------------------
@@ -285,48 +304,6 @@ def _restore_preparation(file: Tensors, network: Network) -> Standardizer | None
     right = np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()
     file.require(bool(right), "preparation has finite means and scales > 0")
     return Standardizer(mean, scale)
-
-
-def pack_history(history: History, name: str = "history") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Figures (E, R) as tensors ``NAME.FIGURE``, exactly, and the rest as JSON has it."""
-    E, R = len(history), history.replicas
-    tensors = {
-        f"{name}.{figure}": np.asarray([record[figure] for record in history.records], float).reshape(
-            (E, R) if figure in PER_REPLICA else (E,)
-        )
-        for figure in (*PER_REPLICA, *_PER_RUN)
-    }
-    kept: dict[str, Any] = {"epochs": E, "status": list(history.status), "best_epoch": history.best_epoch.tolist()}
-    if history.stages:
-        packed = [pack_history(stage, f"{name}.stage-{n}") for n, stage in enumerate(history.stages, 1)]
-        kept["stages"] = [stage for _, stage in packed]
-        for more, _ in packed:
-            tensors |= more
-    return tensors, kept
-
-
-def unpack_history(file: Tensors, kept: dict[str, Any], replicas: int, name: str = "history") -> History:
-    """The history that `pack_history` packed."""
-    E, history = kept["epochs"], History(replicas)
-    file.require(type(E) is int and E >= 0, f"history has a number of epochs, got {E!r}")
-    figures = {}
-    for figure in (*PER_REPLICA, *_PER_RUN):
-        shape = (E, replicas) if figure in PER_REPLICA else (E,)
-        figures[figure] = file.tensor(f"{name}.{figure}", float, shape)
-    for e in range(E):
-        record: dict[str, Any] = {"epoch": e + 1}
-        for figure, values in figures.items():
-            record[figure] = values[e].copy() if figure in PER_REPLICA else float(values[e])
-        history.records.append(record)
-    status, best = kept["status"], np.asarray(kept["best_epoch"])
-    right = len(status) == replicas and all(isinstance(s, str) for s in status) and best.shape == (replicas,)
-    right = right and best.dtype.kind == "i" and bool(((best >= 0) & (best <= E)).all())
-    file.require(right, "history has a status and a best epoch per replica")
-    history.status, history.best_epoch = list(status), best.astype(int)
-    history.stages = [
-        unpack_history(file, stage, replicas, f"{name}.stage-{n}") for n, stage in enumerate(kept.get("stages", ()), 1)
-    ]
-    return history
 
 
 __all__ = ["Model", "load", "load_model", "save"]

@@ -50,7 +50,17 @@ def write_tensors(path: str | Path, kind: str, tensors: Mapping[str, np.ndarray]
     from ..version import __version__
 
     text = json.dumps({"format": FORMAT, "kind": kind, "version": __version__, **description})
-    write_bytes(path, save(arrays, {"xbnet": text, "crc32": checksum(text, arrays)}))
+    write_bytes(path, in_order(save(arrays, {"xbnet": text, "crc32": checksum(text, arrays)})))
+
+
+def in_order(content: bytes) -> bytes:
+    """The same safetensors file with its metadata sorted: the library writes them in an order that changes."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
 def checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
@@ -130,8 +140,7 @@ def read_tensors(path: str | Path, kind: str) -> Tensors:
 
     path = Path(path)
     if path.is_dir():
-        inside = [file for name in ("model", "best") if (file := path / f"{name}.safetensors").is_file()]
-        raise DataError(f"{path}: is a folder; expected {inside[0] if inside else 'a file that xbnet saved'}")
+        raise DataError(f"{path}: is a folder; expected a file that xbnet saved")
     if not path.is_file():
         raise DataError(f"{path}: there is no such file; expected one that xbnet saved")
     try:

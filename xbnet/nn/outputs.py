@@ -34,6 +34,15 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
     return 0.5 + 0.5 * np.tanh(0.5 * z)
 
 
+def one_of_sigmoids(z: np.ndarray) -> np.ndarray:
+    """Logits of yes-or-no questions (..., C), one of which is yes -> probabilities that sum to 1 over the last axis.
+
+    That is sigmoid(z) over the sum of all, by way of log sigmoid(z) = min(z, 0) - log(1 + exp(-|z|)): no row is lost
+    where all are small.
+    """
+    return softmax(np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z))))
+
+
 def identity(z: np.ndarray) -> np.ndarray:
     """Outputs as they are."""
     return z
@@ -58,7 +67,7 @@ def at_least_zero(z: np.ndarray) -> np.ndarray:
 
 LINKS = {
     "softmax": (softmax, most_probable, most_probable),
-    "sigmoid": (sigmoid, most_probable, most_probable),
+    "sigmoid": (one_of_sigmoids, most_probable, most_probable),
     "multilabel": (sigmoid, at_least_half, at_least_zero),
     "scores": (identity, most_probable, most_probable),
     "identity": (identity, identity, identity),

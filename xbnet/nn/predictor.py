@@ -28,7 +28,9 @@ def chunk_rows(bytes_per_row: int) -> int:
 def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """``finish(logits (R, n, C))`` of chunks of host rows x (N, I), joined: (N, ...) for one replica, else (R, N, ...).
 
-    Threads that share the network take turns, for its buffers serve one pass at a time.
+    The last bit of a row may depend on how many rows come with it, for BLAS chooses its routine by their number; it
+    doesn't depend on how many networks are stacked. Threads that share the network take turns, for its buffers serve
+    one pass at a time.
 
     Raises
     ------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -12,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.blas import one_blas_thread
 from ..errors import DivergenceError
-from ..history import PER_REPLICA, History
+from ..history import MORE_IS_BETTER, PER_REPLICA, History
 from .build import Program, make_trainer
 from .plan import Member
 
@@ -75,7 +74,7 @@ class Pulse:
 def run_chunk(
     program: Program, members: Sequence[Member], pulse: Callable[[Pulse], bool] | None = None
 ) -> Outcome | None:
-    """Train a stack of members.
+    """Train a stack of members, with BLAS held to one thread.
 
     Parameters
     ----------
@@ -92,20 +91,21 @@ def run_chunk(
         None for a chunk that was given up.
     """
     started = time.perf_counter()
-    trainer = make_trainer(program, members)
     R, steps = len(members), 0
-    try:
-        while not trainer.done:
-            steps += trainer.batches.steps * len(trainer.rows)
-            trainer.run_epoch()
-            alive = len(trainer.rows)
-            done = len(trainer.history) * alive + trainer.epochs * (R - alive)
-            best = _best(trainer.history, trainer.monitor)
-            if pulse is not None and not pulse(Pulse(members[0].index, alive, done, steps, best)):
-                return None
-        history = trainer.finish()
-    except DivergenceError as error:
-        history = error.history
+    with one_blas_thread():
+        trainer = make_trainer(program, members)
+        try:
+            while not trainer.done:
+                steps += trainer.batches.steps * len(trainer.rows)
+                trainer.run_epoch()
+                alive = len(trainer.rows)
+                done = len(trainer.history) * alive + trainer.epochs * (R - alive)
+                best = _best(trainer.history, trainer.monitor)
+                if pulse is not None and not pulse(Pulse(members[0].index, alive, done, steps, best)):
+                    return None
+            history = trainer.finish()
+        except DivergenceError as error:
+            history = error.history
     network = trainer.network
     seconds = (time.perf_counter() - started) / R
     rows = [_row(history, trainer.monitor, r) | {"seconds": seconds} for r in range(R)]
@@ -119,30 +119,15 @@ def run_chunk(
     )
 
 
-def run_chunk_elsewhere(
-    program: Program, members: Sequence[Member], home: tuple[str, int], wire: Any = None
-) -> Outcome | None:
-    """`run_chunk` with BLAS held to one thread, unless this is the process that holds it already.
-
-    Signs of life go by `wire`, see `wire.Wire`.
-    """
-    if home != here():
-        from threadpoolctl import threadpool_limits
-
-        # Never given back: another chunk may be running in a thread beside this one.
-        threadpool_limits(limits=1, user_api="blas")
+def run_chunk_elsewhere(program: Program, members: Sequence[Member], wire: Any = None) -> Outcome | None:
+    """`run_chunk` in a worker of any kind; signs of life go by `wire`, see `wire.Wire`."""
     with nullcontext() if wire is None else wire.sender() as pulse:
         return run_chunk(program, members, pulse)
 
 
-def here() -> tuple[str, int]:
-    """The machine and process that asks."""
-    return platform.node(), os.getpid()
-
-
 def sign(monitor: str) -> float:
     """+1 where more is better, -1 where less is."""
-    return 1.0 if monitor.endswith("accuracy") else -1.0
+    return 1.0 if monitor.endswith(MORE_IS_BETTER) else -1.0
 
 
 def _best(history: History, monitor: str) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ..backends.backend import get_backend
 from ..errors import ConfigError
@@ -47,8 +46,7 @@ def assert_replica_equal(
     indices = range(len(result)) if members is None else np.atleast_1d(members).tolist()
     for index in indices:
         outcome, r = result.place(index)
-        with threadpool_limits(limits=1, user_api="blas"):
-            alone = run_chunk(result.program, [result.members[index]])
+        alone = run_chunk(result.program, [result.members[index]])
         assert alone is not None
         for name, stacked, solo in _pairs(outcome, r, alone):
             _compare(f"member {index}: {name}", np.asarray(stacked), np.asarray(solo), tolerance)

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import BackendError, XbnetError, unknown_name
 from .build import Program
-from .chunk import Outcome, here, run_chunk_elsewhere
+from .chunk import Outcome, run_chunk_elsewhere
 from .plan import Chunk
 from .wire import Wire, own_address
 
@@ -119,7 +119,7 @@ def _dask(address: str, workers: int | None, devices: Sequence[str]) -> Iterator
     try:
         from distributed import Client, LocalCluster
     except ImportError:
-        raise BackendError("sweep: Dask is not installed; install it with: pip install 'xbnet[dask]'") from None
+        raise BackendError("sweep: Dask is not installed; install it with: pip install distributed") from None
     cluster: Any = nullcontext()
     if address in ("", "local"):
         make, count = (_cuda_cluster(), len(devices)) if devices else (LocalCluster, cores())
@@ -186,7 +186,7 @@ def outcomes(
     def submit(chunk: Chunk) -> Future:
         if workers.local:
             return workers.executor.submit(run_local, program, chunk.members)
-        return workers.executor.submit(run_chunk_elsewhere, program, chunk.members, here(), wire)
+        return workers.executor.submit(run_chunk_elsewhere, program, chunk.members, wire)
 
     running = {submit(chunk): chunk for chunk in chunks}
     try:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ..backends.backend import get_backend
+from ..backends.blas import one_blas_thread
 from ..datasets import load_dataset
 from ..errors import ConfigError
 from ..parsing import is_whole, parse_bytes, whole
@@ -189,7 +189,7 @@ def run_members(
             footprint=lambda member: costs[bucket_of(member, program.pool)],
         )
         if where.local:
-            held.enter_context(threadpool_limits(limits=1, user_api="blas"))
+            held.enter_context(one_blas_thread())  # each chunk does, but so threads don't come and go between them
         board = held.enter_context(show_progress(progress, plan, monitor, n_done=len(done)))
         wire = None if where.local or board.bar is None else held.enter_context(listen(where.host, board.pulse))
         try:

@@ -22,9 +22,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError
-from ..io.models import describe_network, generator_state, pack_history, set_generator_state, unpack_history
+from ..io.histories import pack_history, unpack_history
+from ..io.models import describe_network, generator_state, set_generator_state
 from ..io.tensorfile import Tensors, read_tensors, write_tensors
 from ..parsing import whole
+from .conditions import compare_conditions, conditions
 
 KIND = "training state"
 KEPT_FILES = 2
@@ -55,7 +57,7 @@ class Checkpoints:
             raise ConfigError(f"checkpoint {self.folder}: can't be made ({error.strerror}); choose another") from None
         tensors, description = pack(trainer)
         path = self.folder / f"epoch-{len(trainer.history):08d}.safetensors"
-        write_tensors(path, KIND, tensors, {"settings": settings, **description})
+        write_tensors(path, KIND, tensors, {"settings": settings, "conditions": conditions(trainer), **description})
         leftovers = list(self.folder.glob(".epoch-*.safetensors.*"))  # of a process that was killed while writing
         for old in [*self.files()[KEPT_FILES:], *leftovers]:
             old.unlink(missing_ok=True)
@@ -73,7 +75,9 @@ class Checkpoints:
         first: DataError | None = None
         for path in self.files():
             try:
-                unpack(trainer, read_tensors(path, KIND), settings)
+                kept = read_tensors(path, KIND)
+                unpack(trainer, kept, settings)
+                compare_conditions(path, kept.description.get("conditions"), conditions(trainer))
                 return True
             except DataError as error:
                 logging.getLogger("xbnet").warning("%s; trying the checkpoint before it", error)

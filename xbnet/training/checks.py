@@ -101,12 +101,11 @@ def check_fit(
         raise ConfigError(f"fit: expected clip_norm > 0, got {clip_norm!r}; None does not clip")
     if sample_weight is not None:
         check_weights("fit", sample_weight, len(data.train.x))
-    monitored = [name for name in PER_REPLICA if name.startswith(("train", "val"))]
+    other = "accuracy" if data.task == "regression" else "r2"
+    monitored = [n for n in PER_REPLICA if n.startswith(("train", "val")) and not n.endswith(other)]
     if monitor is None:
         return "val_loss" if validated else "train_loss"
     if monitor not in monitored or (monitor.startswith("val") and not validated):
         allowed = [name for name in monitored if validated or not name.startswith("val")]
         raise ConfigError(f"fit: expected monitor to be one of {', '.join(allowed)}, got {monitor!r}")
-    if data.task == "regression" and monitor.endswith("accuracy"):
-        raise ConfigError(f"fit: {monitor} can't be monitored in a regression, which has none; take a loss")
     return monitor

@@ -1,7 +1,8 @@
-"""Loss and accuracy of every replica on data that it does not train on."""
+"""Loss and accuracy (of a regression: R2 and errors) of every replica on data that it does not train on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,34 @@ def means(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return total[:, 0] / total[:, 2], total[:, 1] / total[:, 2]
 
 
-def sum_batches(network: Network, bound: Loss, batches: InOrder, sums: Any, outputs: np.ndarray | None = None) -> None:
+def spreads(
+    loss: Loss, task: str, y: np.ndarray, sample_weight: Any, rows: Sequence[np.ndarray] | None, replicas: int
+) -> np.ndarray:
+    """The loss (R,) of the best constant answer to each replica's own rows of a regression; NaN for other tasks."""
+    if task != "regression":
+        return np.full(replicas, np.nan)
+
+    def spread(some: Any) -> float:
+        w = None if sample_weight is None else np.asarray(sample_weight, float)[some]
+        return loss.spread(y[some], w) if w is None or w.any() else np.nan
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        if rows is None:
+            return np.full(replicas, spread(slice(None)))
+        found = {id(some): spread(some) for some in {id(some): some for some in rows}.values()}  # folds are shared
+        return np.array([found[id(some)] for some in rows])
+
+
+def sum_batches(
+    network: Network,
+    bound: Loss,
+    batches: InOrder,
+    sums: Any,
+    keep: Callable[[slice, np.ndarray], Any] | None = None,
+) -> None:
     """Write each batch's sums of a bound loss to sums (S, R, 3, 1), on the device.
 
-    `outputs` (R, N, O) on the host are filled if wanted, which waits for the device in each batch.
+    `keep` is called with which rows a batch holds and their outputs (R, B, O) on the host, which waits for the device.
 
     How samples are cut into batches decides how sums round. So it must not depend on R: `fit` validates in batches
     of the training's size (which needs no memory beyond the training's), `evaluate` in batches of a fixed size.
@@ -31,14 +56,58 @@ def sum_batches(network: Network, bound: Loss, batches: InOrder, sums: Any, outp
         for s, (x, y, w) in enumerate(batches):
             logits = network.forward(x)
             bound(logits, y, None, w, sums=sums[s])
-            if outputs is not None:
-                outputs[:, s * batches.batch_size :][:, : logits.shape[1]] = network.backend.to_host(logits)
+            if keep is not None:
+                start = s * batches.batch_size
+                keep(slice(start, start + logits.shape[1]), network.backend.to_host(logits))
+
+
+class Errors:
+    """R2, RMSE and MAE of R replicas, gathered over batches in float64.
+
+    Parameters
+    ----------
+    y
+        Targets (N, O).
+    sample_weight
+        (N,) or None.
+    replicas
+        R.
+    """
+
+    def __init__(self, y: np.ndarray, sample_weight: np.ndarray | None, replicas: int):
+        self.y = y
+        self.w = None if sample_weight is None else np.asarray(sample_weight, float)
+        self.squares, self.sizes = np.zeros((replicas, y.shape[1])), np.zeros((replicas, y.shape[1]))
+
+    def add(self, rows: slice, predicted: np.ndarray) -> None:
+        """Note the answers (R, B, O) to some rows."""
+        errors = predicted.astype(float) - self.y[rows]
+        w = np.ones(errors.shape[1]) if self.w is None else self.w[rows]
+        self.sizes += np.einsum("rbo,b->ro", np.abs(errors), w)
+        self.squares += np.einsum("rbo,rbo,b->ro", errors, errors, w)
+
+    def figures(self) -> dict[str, np.ndarray]:
+        """Figures (R, O) of all rows. R2 is 1 or 0 for targets that are all the same, as in scikit-learn."""
+        total = len(self.y) if self.w is None else self.w.sum()
+        y = np.asarray(self.y, float)
+        spread = np.average(np.square(y - np.average(y, axis=0, weights=self.w)), axis=0, weights=self.w)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mse = self.squares / total
+            r2 = np.where(spread > 0, 1 - mse / spread, np.where(mse > 0, 0.0, 1.0))
+        return {"r2": r2, "rmse": np.sqrt(mse), "mae": self.sizes / total}
 
 
 def evaluate(
-    network: Network, loss: str | Loss, x: Any, y: Any, sample_weight: Any = None, *, device_memory: Any = None
+    network: Network,
+    loss: str | Loss,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    device_memory: Any = None,
+    per_target: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Mean loss and accuracy of every replica on host data.
+    """Mean loss of every replica on host data, and how good its answers are.
 
     Parameters
     ----------
@@ -52,21 +121,34 @@ def evaluate(
         (N,) or None.
     device_memory
         See `fit`.
+    per_target
+        Give the errors of a regression as (R, O), target by target, instead of their means.
 
     Returns
     -------
     dict
-        "loss" and "accuracy", each (R,) float64; accuracy is NaN for regression.
+        Figures (R,) in float64: "loss" and "accuracy"; of a regression "loss", "r2", "rmse" and "mae". Over several
+        targets these three are means, as in scikit-learn.
     """
-    settings = get_loss(loss)
-    task, x, y, sample_weight = check_samples(network, settings, x, y, sample_weight)
-    bound = settings.bind(network, task)
-    samples, rows = [(x, y, sample_weight)], network.chunk_rows
-    (part,) = place("evaluate", network.backend, network.dtype, samples, device_memory, least=rows)
+    task, x, y, sample_weight = check_samples(network, get_loss(loss), x, y, sample_weight)
+    errors = Errors(y, sample_weight, network.replicas) if task == "regression" else None
+    sums = _sums(network, get_loss(loss), task, (x, y, sample_weight), device_memory, errors)
+    with np.errstate(invalid="ignore"):
+        mean, accuracy = means(sums)
+    if errors is None:
+        return {"loss": mean, "accuracy": accuracy}
+    found = errors.figures()
+    return {"loss": mean} | (found if per_target else {name: values.mean(axis=1) for name, values in found.items()})
+
+
+def _sums(
+    network: Network, loss: Loss, task: str, samples: tuple[Any, Any, Any], device_memory: Any, errors: Errors | None
+) -> np.ndarray:
+    """Sums (S, R, 3) of all samples on the host; their errors are noted, too."""
+    bound, rows = loss.bind(network, task), network.chunk_rows
+    (part,) = place("evaluate", network.backend, network.dtype, [samples], device_memory, least=rows)
     batches = InOrder(network.backend, part, min(rows, part.n))
     sums = network.backend.xp.zeros((batches.steps, network.replicas, 3, 1), dtype=network.dtype)
     with network._lock:  # see `run_rows`
-        sum_batches(network, bound, batches, sums)
-    with np.errstate(invalid="ignore"):
-        values = means(network.backend.to_host(sums)[..., 0].astype(float))
-    return dict(zip(("loss", "accuracy"), values, strict=True))
+        sum_batches(network, bound, batches, sums, None if errors is None else errors.add)
+    return network.backend.to_host(sums)[..., 0].astype(float)

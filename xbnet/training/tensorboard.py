@@ -31,7 +31,7 @@ def event_writer(folder: str | Path | None) -> Iterator[Callable[[dict[str, Any]
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
-        raise ConfigError("TensorBoard's event files need tensorboardX: pip install 'xbnet[tensorboard]'") from None
+        raise ConfigError("TensorBoard's event files need tensorboardX: pip install tensorboardX") from None
     with SummaryWriter(str(folder)) as writer:
 
         def write(record: dict[str, Any]) -> None:

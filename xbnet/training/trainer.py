@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..history import PER_REPLICA, History, divergence
+from ..history import MORE_IS_BETTER, PER_REPLICA, History, divergence
 from ..nn.buffers import cut
 from ..nn.losses import Loss
 from ..nn.network import Network
@@ -24,7 +24,7 @@ from .augmentation import get_flips
 from .batches import Batch, InOrder, Shuffled
 from .best import Kept
 from .checks import check_fit
-from .evaluation import means, sum_batches
+from .evaluation import means, spreads, sum_batches
 from .execution import get_execution
 from .step import Steps
 from .streaming import place
@@ -109,6 +109,10 @@ class Trainer:
         if train_rows is not None:
             self.val = None if val_rows is None else self.train.weighted(val_weight).subsets(val_rows)
             self.train = self.train.subsets(train_rows)
+        held = data.val if train_rows is None else data.train  # what `val_rows` are rows of
+        self._spread = {"train": spreads(loss, self.task, data.train.y, sample_weight, train_rows, R)}
+        if self.val is not None:
+            self._spread["val"] = spreads(loss, self.task, held.y, val_weight, val_rows, R)
         self.tol, self.keep_best = tol, patience is not None if keep_best is None else keep_best
         self.batch_size = min(int(batch_size or self.train.n), self.train.n)
         seeds = network.seeds if rng is None else replica_seeds(rng, R)
@@ -218,7 +222,8 @@ class Trainer:
         if self.val is not None:
             if self.scorer is not None:
                 outputs = np.empty((live.replicas, self.val.n, live.n_outputs), live.dtype)
-            sum_batches(live, self.loss, self.validation, device["validated"], outputs)
+            keep = None if outputs is None else lambda rows, values: np.copyto(outputs[:, rows], values)
+            sum_batches(live, self.loss, self.validation, device["validated"], keep)
         if self.penalty.active:
             xp.copyto(device["cost"], self.penalty.value(self.train.n))
         xp.copyto(device["not_finite"], self._not_finite())
@@ -230,11 +235,13 @@ class Trainer:
             "train_loss": loss,
             "train_cost": loss + cost,
             "train_accuracy": accuracy,
+            "train_r2": 1 - loss / self._spread["train"][self.rows],
             "grad_norm": told["norm"][:, 0, 0],
         }
         if self.val is not None:
             loss, accuracy = means(told["validated"][..., 0])
             figures |= {"val_loss": loss, "val_cost": loss + cost, "val_accuracy": accuracy}
+            figures["val_r2"] = 1 - loss / self._spread["val"][self.rows]
             if self.scorer is not None and outputs is not None:
                 figures[SCORE] = self.scorer(outputs, self.rows)
         return figures, sums, told["not_finite"] == 0
@@ -245,7 +252,8 @@ class Trainer:
         """Keep the weights worth keeping; let diverged and finished replicas leave."""
         good = np.isfinite(sums[:, :, 0]).all(axis=0) & finite
         metric = figures[self.monitor]
-        score = np.where(np.isfinite(metric), -metric if self.monitor.endswith(("accuracy", SCORE)) else metric, np.inf)
+        sign = -1 if self.monitor.endswith((*MORE_IS_BETTER, SCORE)) else 1
+        score = np.where(np.isfinite(metric), sign * metric, np.inf)
         better = good & (score < self.best)
         self.waited = np.where(better & (score <= self.best - self.tol), 0, self.waited + 1)
         self.best[better] = score[better]

@@ -14,6 +14,9 @@ MOST_REPLICAS = 8
 """Replicas of a stack that are looked at for leaks; a larger stack is sampled."""
 
 
+RETURNED = "backward writes its results"
+
+
 @dataclass(frozen=True)
 class Check:
     """One yes-or-no question and its answer."""

@@ -11,7 +11,7 @@ from ..nn.layers import Layer
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
 from ..optim.penalties import Penalty
-from .checks import adjoint, beside_dx, deterministic, isolated, permuted, single_precision
+from .checks import RETURNED, Check, adjoint, beside_dx, deterministic, isolated, permuted, single_precision
 from .functionals import InnerProduct
 from .numerical import compare_block
 from .objective import THETA, Objective, Problem
@@ -190,4 +190,6 @@ def _verify(
             if block != THETA
         )
         precision = single_precision(single, objective, gradient, float32_tolerance) if single else ()
-    return Verification(title, curves, tuple(checks), precision, placement, comparisons, tolerance, seed)
+        checks += [Check(RETURNED, False, line) for line in objective.returns.complaints()]
+    layers = tuple(type(layer).__name__ for layer in problem.network.layers)
+    return Verification(title, curves, tuple(checks), precision, placement, comparisons, tolerance, seed, layers)

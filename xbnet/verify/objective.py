@@ -15,6 +15,7 @@ from ..optim.penalties import Penalty
 from .functionals import Cost, InnerProduct
 from .kinks import Kinks
 from .rounding import Rounding
+from .suspects import Returns
 
 Drawn = Mapping[tuple[int, str], np.ndarray]
 
@@ -115,6 +116,7 @@ class Objective:
         self.rounding = Rounding(self.backend, self.network.dtype)
         for layer in self.network.layers:
             self.rounding.attach(layer)
+        self.returns = Returns(self.network.layers)
         self.penalty = problem.penalty.bind(self.network)
         self.rounding.attach(self.penalty)
         self.kinks = Kinks(self.network, self.penalty.active and self.penalty.uses_l1)

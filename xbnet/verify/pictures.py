@@ -68,7 +68,10 @@ def _draw(axis: Any, curve: TaylorCurve) -> None:
     axis.set_title(f"{curve.block}: {text}", fontsize=8, color="black" if curve.passed else SECOND)
     axis.set_yscale("log")
     floor = max(float(np.nanmin(curve.rounding)) / 100, 1e-300)
-    axis.set_ylim(bottom=floor)
+    seen = np.concatenate([curve.first.ravel(), curve.second.ravel()])
+    seen = seen[np.isfinite(seen) & (seen > 0)]
+    # A line of slope 2 leaves the picture where the curve has slope 1: the curves must not shrink for it.
+    axis.set_ylim(floor, 10 * float(seen.max()) if seen.size else None)
     whole_numbers(axis)
     axis.grid(alpha=0.3)
     axis.tick_params(labelsize=7)

@@ -10,9 +10,10 @@ import numpy as np
 
 from ..errors import GradientError
 from ..notebook import heading, picture, table
-from .checks import Check, PrecisionCheck
+from .checks import RETURNED, Check, PrecisionCheck
 from .numerical import BlockComparison
 from .points import Placement
+from .suspects import suspect
 from .taylor import TaylorCurve
 
 
@@ -39,6 +40,8 @@ class Verification:
         How far an order may be below 1 or 2.
     seed
         Of the directions; the same seed gives the same test.
+    layers
+        Names of the layers' classes.
     """
 
     title: str
@@ -49,6 +52,7 @@ class Verification:
     comparisons: tuple[BlockComparison, ...]
     tolerance: float
     seed: int
+    layers: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -60,9 +64,17 @@ class Verification:
         """Block -> (R, 2) observed orders of the two curves; NaN where there is none to see."""
         return {curve.block: np.array([j.orders for j in curve.judgements]) for curve in self.curves}
 
+    @property
+    def suspect(self) -> str:
+        """Which layer to look at first, by which gradients are wrong; empty where that tells nothing."""
+        if any(check.name == RETURNED for check in self.checks):
+            return ""
+        return suspect({curve.block: curve.passed for curve in self.curves}, self.layers)
+
     def failures(self) -> list[str]:
         """One line per thing that is wrong, the worst entry of the gradient first."""
-        lines = [c.worst for c in self.comparisons if not c.passed]
+        lines = [c.detail for c in self.checks if c.name == RETURNED]
+        lines += [c.worst for c in self.comparisons if not c.passed]
         for curve in self.curves:
             for r, verdict in enumerate(curve.judgements):
                 if not verdict.passed:
@@ -71,7 +83,7 @@ class Verification:
                         f"{curve.block}[r={r}]: orders {first:.2f} and {second:.2f}, expected 1 and 2 "
                         f"(<grad, d> is {curve.slope[r]:.6g}, off by {verdict.error:.1e} of it)"
                     )
-        lines += [f"{c.name}: {c.detail}" for c in self.checks if not c.passed]
+        lines += [f"{c.name}: {c.detail}" for c in self.checks if not c.passed and c.name != RETURNED]
         lines += [
             f"{p.block}: float32 gradient off by {p.difference:.1e}, allowed {p.allowed:.1e}"
             for p in self.precision
@@ -84,7 +96,8 @@ class Verification:
         failures = self.failures()
         if failures:
             more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-            raise GradientError(f"{self.title}: {failures[0]}{more}", self)
+            where = f"; {self.suspect}" if self.suspect else ""
+            raise GradientError(f"{self.title}: {failures[0]}{more}{where}", self)
 
     def plot(self) -> Any:
         """A figure: both curves of every block on a logarithmic axis, with lines of slope 1 and 2."""
@@ -103,6 +116,7 @@ class Verification:
                 for block, rows in self.orders.items()
             },
             "failures": self.failures(),
+            "suspect": self.suspect,
         }
 
     def __str__(self) -> str:
@@ -127,6 +141,8 @@ class Verification:
         lines.append(f"{self.placement}; seed {self.seed}")
         failures = self.failures()
         lines.append("PASSED" if not failures else "FAILED\n  " + "\n  ".join(failures))
+        if self.suspect:
+            lines.append(self.suspect)
         return "\n".join(lines)
 
     def __repr__(self) -> str:

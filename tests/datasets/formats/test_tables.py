@@ -212,7 +212,7 @@ class TestParquet:
     def test_without_pyarrow(self, save, monkeypatch):
         monkeypatch.setitem(sys.modules, "pyarrow", None)
         monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-        refused(save(b"PAR1", "a.parquet"), "reading Parquet needs pyarrow; pip install 'xbnet[table]'")
+        refused(save(b"PAR1", "a.parquet"), "reading Parquet needs pyarrow; pip install pyarrow")
 
 
 def test_csv_needs_no_other_library(save, monkeypatch):

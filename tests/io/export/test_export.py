@@ -1,5 +1,6 @@
 """Exported models say what ours say."""
 
+import json
 import subprocess
 import sys
 
@@ -22,6 +23,7 @@ STACKS = {
     "batch_norm": [BatchNorm(eps=1e-3), Linear(6, "relu"), BatchNorm(), Linear(3)],
     "layer_norm": [LayerNorm(), Linear(6, "relu"), LayerNorm(eps=1e-2), Linear(3)],
 }
+CLASSES, FEATURES = ["a\nb", "001", "größe"], ["x", "y (cm)", "z,1", "é"]
 RNG = np.random.default_rng(0)
 X = RNG.normal(3, 2, size=(200, 4)).astype(np.float32)
 
@@ -36,7 +38,7 @@ def trained(layers, dtype="float32", link="softmax"):
 
 def model_of(tmp_path, layers, **settings):
     network, preparation = trained(layers, **settings)
-    save(network, tmp_path / "model.safetensors", classes=["a", "b", "c"], preparation=preparation)
+    save(network, tmp_path / "model.safetensors", classes=CLASSES, preparation=preparation, features=FEATURES)
     model = load_model(tmp_path / "model.safetensors")
     return model, network.predict_proba(preparation(X))
 
@@ -47,10 +49,11 @@ def test_onnx(name, tmp_path):
     model, expected = model_of(tmp_path, STACKS[name])
     to_onnx(model, tmp_path / "m.onnx")
     session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
-    probabilities, label = session.run(["probabilities", "label"], {"x": X})
+    probabilities, label = session.run(["probabilities", "label"], {"x": X.astype(float)})
     np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(label, expected.argmax(axis=1))
-    assert session.get_modelmeta().custom_metadata_map["classes"] == "a\nb\nc"
+    assert label.tolist() == [CLASSES[c] for c in expected.argmax(axis=1)]
+    about = session.get_modelmeta().custom_metadata_map
+    assert {name: json.loads(text) for name, text in about.items()} == {"classes": CLASSES, "features": FEATURES}
 
 
 @pytest.mark.parametrize("link", ["sigmoid", "multilabel", "scores", "identity"])
@@ -58,22 +61,77 @@ def test_onnx_links(link, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     model, expected = model_of(tmp_path, [Linear(3)], link=link)
     to_onnx(model, tmp_path / "m.onnx")
-    found = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"]).run(None, {"x": X})
+    found = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    found = found.run(None, {"x": X.astype(float)})
     np.testing.assert_allclose(found[0], expected, rtol=1e-5, atol=1e-6)
+    if link == "sigmoid":
+        np.testing.assert_allclose(found[0].sum(axis=1), 1, rtol=1e-6)
+        assert found[1].tolist() == [CLASSES[c] for c in expected.argmax(axis=1)]
     if link == "multilabel":
         np.testing.assert_array_equal(found[1], expected >= 0.5)
     elif link == "identity":
         assert len(found) == 1
 
 
-def test_onnx_in_float64(tmp_path):
+@pytest.mark.parametrize("name", STACKS)
+def test_onnx_in_float64(name, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
-    model, _ = model_of(tmp_path, [Linear(6, "tanh"), Linear(3)], dtype="float64")
+    model, _ = model_of(tmp_path, STACKS[name], dtype="float64")
+    model.network.link = "sigmoid" if name == "dropout" else "softmax"
     to_onnx(model, tmp_path / "m.onnx")
     session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
-    x = X.astype(float)
+    x = X * [1, 1, 1, 1e3]  # far out, where softplus's exponential has no number
     expected = model.network.predict_proba(model.preparation(x))
-    np.testing.assert_allclose(session.run(None, {"x": x})[0], expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        session.run(None, {"x": x})[0], expected, rtol=0, atol=1e-9
+    )  # an epsilon is a float32 in ONNX
+
+
+@pytest.mark.parametrize("classes", [[1, 2, 3], ["-1", "0", "1"], ["1", "2", "03"], [0.5, 1.5, 2.0], None])
+def test_the_label_in_onnx_is_the_label(classes, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    network, preparation = trained([Linear(3)])
+    save(network, tmp_path / "m.safetensors", classes=classes, preparation=preparation)
+    to_onnx(load_model(tmp_path / "m.safetensors"), tmp_path / "m.onnx")
+    session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    label = session.run(["label"], {"x": X.astype(float)})[0]
+    whole = classes in ([1, 2, 3], ["-1", "0", "1"], None)
+    assert label.dtype == (np.int64 if whole else object)
+    names = [(int if whole else str)(name) for name in classes or range(3)]
+    assert label.tolist() == [names[c] for c in network.predict(preparation(X))]
+
+
+def test_large_numbers_keep_their_differences(tmp_path):
+    """Unix times, a second apart: float32 has one value for 128 of them."""
+    runtime, torch = pytest.importorskip("onnxruntime"), pytest.importorskip("torch")
+    seconds = np.arange(1_700_000_000, 1_700_000_064)
+    preparation = Standardizer.fit(seconds[:, None])
+    network = Network([Linear(2)], 1, rng=0)
+    network.layers[0].W[...], network.layers[0].b[...] = [[[-9, 9]]], 0
+    save(network, tmp_path / "m.safetensors", classes=["early", "late"], preparation=preparation)
+    model, x = load_model(tmp_path / "m.safetensors"), seconds[:, None].astype(float)
+    expected = ["early"] * 32 + ["late"] * 32
+    to_onnx(model, tmp_path / "m.onnx")
+    session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    assert session.run(["label"], {"x": x})[0].tolist() == expected
+    scope = {}
+    exec(to_torch(model, tmp_path / "t.safetensors"), scope)
+    assert [model.classes[c] for c in scope["model"](torch.from_numpy(x)).argmax(1)] == expected
+    np.save(tmp_path / "x.npy", seconds[:, None])
+    assert (
+        main(
+            [
+                "predict",
+                str(tmp_path / "m.safetensors"),
+                "--data",
+                str(tmp_path / "x.npy"),
+                "--out",
+                str(tmp_path / "p.npz"),
+            ]
+        )
+        == 0
+    )
+    assert np.load(tmp_path / "p.npz")["labels"].tolist() == expected
 
 
 @pytest.mark.parametrize("name", STACKS)
@@ -88,6 +146,16 @@ def test_torch(name, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("link", ["sigmoid", "multilabel", "scores", "identity"])
+def test_torch_says_what_to_do_afterwards(link, tmp_path):
+    torch = pytest.importorskip("torch")
+    model, expected = model_of(tmp_path, [Linear(3)], link=link)
+    text = to_torch(model, tmp_path / "t.safetensors")
+    scope = {"x": torch.from_numpy(X)}
+    exec(text + "found = " + text.rsplit("# then ", 1)[1], scope)
+    np.testing.assert_allclose(scope["found"].detach().numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_npz_holds_all_blocks(tmp_path):
     model, expected = model_of(tmp_path, STACKS["dropout"])
     to_npz(model, tmp_path / "m.npz")
@@ -96,7 +164,7 @@ def test_npz_holds_all_blocks(tmp_path):
     z = h @ a["2.W"] + a["2.b"]
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(p, expected, rtol=1e-5, atol=1e-6)
-    assert a["classes"].tolist() == ["a", "b", "c"]
+    assert a["classes"].tolist() == CLASSES
 
 
 def test_what_has_no_operator_is_refused(tmp_path):

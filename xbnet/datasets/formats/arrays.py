@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 import mmap
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from ...errors import ConfigError, DataError
+from ...errors import ConfigError, DataError, XbnetError
 from ..checks import Array, floating, row_slices
 from ..dataset import Dataset, Part
 from .sniff import looks_like, open_head, printable
@@ -35,13 +37,37 @@ def read_npz(path: Path, task: str | None = None) -> Dataset:
     DataError
         If the file is damaged or holds objects, or arrays are absent or don't fit.
     """
+    with _open_archive(path) as archive:
+        return _read_archive(path, archive, task)
+
+
+def read_npz_rows(path: Path) -> dict[str, tuple[Array, Array | None]]:
+    """Parts of a file as it holds them, each (x (N, I), y): rows to predict, which may lack y, or some classes.
+
+    Raises
+    ------
+    DataError
+        As `read_npz` does, but for absent targets.
+    """
+    with _open_archive(path) as archive:
+        entries, found = _pairs(path, archive, lone=True)
+        parts = {}
+        for part, (x, y) in found.items():
+            inputs, _ = _read_entry(path, archive, entries[x], f"{path}: {x}")
+            parts[part] = inputs, _read_entry(path, archive, entries[y])[0] if y in entries else None
+    return parts
+
+
+@contextmanager
+def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive; what zipfile raises while it is read becomes one line."""
     head = open_head(path, "a NumPy .npz file")
     if not head.startswith(b"PK"):
         raise DataError(f"{path}: expected a NumPy .npz file, got what looks like {looks_like(head)}")
     try:
         with zipfile.ZipFile(path) as archive:
-            return _read_archive(path, archive, task)
-    except DataError:
+            yield archive
+    except XbnetError:
         raise
     except Exception as error:  # zipfile and zlib raise a dozen kinds for damaged archives
         raise DataError(f"{path}: can't be unpacked ({printable(error)}); {_AGAIN}") from None
@@ -98,22 +124,30 @@ def as_targets(where: str, y: Array, task: str | None) -> Array:
     return y.astype(np.int64)
 
 
-def _read_archive(path: Path, archive: zipfile.ZipFile, task: str | None) -> Dataset:
+def _pairs(
+    path: Path, archive: zipfile.ZipFile, lone: bool = False
+) -> tuple[dict[str, zipfile.ZipInfo], dict[str, tuple[str, str]]]:
+    """Entries by name, and the names of x and y by part; `lone`: a part may have an x alone."""
     entries = {info.filename.removesuffix(".npy").lower(): info for info in archive.infolist()}
     held = printable(", ".join(sorted(entries))) or "none"
     found: dict[str, tuple[str, str]] = {}
     for part, suffixes in _PARTS.items():
         for suffix in suffixes:
             x, y = f"x{suffix}", f"y{suffix}"
-            if (x in entries) != (y in entries):
+            if (x in entries) != (y in entries) and not (lone and x in entries):
                 raise DataError(f"{path}: expected both {x} and {y}, got only {held}")
             if x in entries:
                 if part in found:
                     raise DataError(f"{path}: expected one pair of arrays to {part}, got {found[part][0]} and {x}")
                 found[part] = (x, y)
-    if "train" not in found:
+    if "train" not in found and not (lone and found):
         raise DataError(f"{path}: expected arrays x and y, or x_train and y_train, got only {held}")
     check_unpacked(path, sum(info.file_size for info in archive.infolist()))
+    return entries, found
+
+
+def _read_archive(path: Path, archive: zipfile.ZipFile, task: str | None) -> Dataset:
+    entries, found = _pairs(path, archive)
     parts, shapes = {}, {}
     for part, (x, y) in found.items():
         inputs, shapes[part] = _read_entry(path, archive, entries[x], f"{path}: {x}")

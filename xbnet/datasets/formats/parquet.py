@@ -63,7 +63,7 @@ def _open_parquet(path: Path) -> Iterator[Any]:
     try:
         import pyarrow.parquet as parquet
     except ImportError:
-        raise DataError(f"{path}: reading Parquet needs pyarrow; pip install 'xbnet[table]'") from None
+        raise DataError(f"{path}: reading Parquet needs pyarrow; pip install pyarrow") from None
     size = path.stat().st_size
     try:
         with parquet.ParquetFile(path) as file:

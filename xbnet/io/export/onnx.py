@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,23 @@ from ...nn.activations import GELU_A, GELU_C, LEAK
 from ...nn.layers import BatchNorm, Dropout, LayerNorm, Linear, Residual
 from ..models import Model
 
-OPSET = 17
-"""The first with LayerNormalization."""
+OPSET = 18
+"""Runtimes of today know it, and those of 2023."""
 IR_VERSION = 8
 """What goes with it: older runtimes refuse newer files."""
-SIMPLE = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "softplus": "Softplus"}
+SIMPLE = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 """Activations that are one operator."""
+WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+"""A whole number as it is written: 7 and -1, but not 007 or +1, which are names."""
 
 
 def to_onnx(model: Model, path: str | Path) -> None:
     """Write the network of one replica, with its preparation in front and its link behind.
 
-    The graph takes "x" (N, I) of the network's type and gives "probabilities" (N, C) and "label" (N,); for a
-    regression "values" (N, O).
+    The graph takes "x" (N, I): float64 where there is a preparation, which is computed in that, else the network's
+    type. It gives "probabilities" (N, C) and "label" (N,), the label itself: int64 where all classes are written as
+    whole numbers, else text. For a multi-label model "label" is 0 or 1 per class (N, C); a regression has "values"
+    (N, O). Names of classes and inputs stand in the metadata, "classes" and "features", as JSON lists.
 
     Raises
     ------
@@ -35,7 +41,7 @@ def to_onnx(model: Model, path: str | Path) -> None:
     try:
         import onnx
     except ImportError:
-        raise ConfigError("export to ONNX needs onnx: pip install 'xbnet[export]'") from None
+        raise ConfigError("export to ONNX needs onnx: pip install onnx") from None
     if model.network.replicas > 1:
         raise ConfigError(f"export: the model has {model.network.replicas} replicas; choose one with --replica")
     write_bytes(path, _Graph(onnx, model).finished().SerializeToString())
@@ -72,12 +78,13 @@ class _Graph:
         for layer in self.network.layers:
             x = self._layer(layer, x)
         outputs = self._link(x)
-        inputs = [make.make_tensor_value_info("x", self.type, ["N", self.network.n_inputs])]
+        entry = self.type if self.model.preparation is None else onnx.TensorProto.DOUBLE
+        inputs = [make.make_tensor_value_info("x", entry, ["N", self.network.n_inputs])]
         graph = make.make_graph(self.nodes, "xbnet", inputs, outputs, self.constants)
         found = make.make_model(graph, opset_imports=[make.make_opsetid("", OPSET)], producer_name="xbnet")
         found.ir_version = IR_VERSION
-        if self.model.classes is not None:
-            make.set_model_props(found, {"classes": "\n".join(map(str, self.model.classes))})
+        names = {"classes": self.model.classes, "features": self.model.features}
+        make.set_model_props(found, {key: json.dumps(list(value)) for key, value in names.items() if value is not None})
         onnx.checker.check_model(found)
         return found
 
@@ -87,8 +94,7 @@ class _Graph:
         if preparation is None:
             return x
         mean, scale = (self.constant(v, np.float64) for v in (preparation.mean, preparation.scale))
-        wide = self.add("Cast", x, to=self.onnx.TensorProto.DOUBLE)
-        return self.add("Cast", self.add("Div", self.add("Sub", wide, mean), scale), to=self.type)
+        return self.add("Cast", self.add("Div", self.add("Sub", x, mean), scale), to=self.type)
 
     def _link(self, z: str) -> list[Any]:
         make, n = self.onnx.helper, self.network.n_outputs
@@ -96,25 +102,35 @@ class _Graph:
         if link == "identity":
             self.add("Identity", z, out="values")
             return [make.make_tensor_value_info("values", self.type, ["N", n])]
-        if link == "softmax":
+        if link == "sigmoid":  # log p of each class
+            z = self.add("Neg", self._softplus(self.add("Neg", z)))
+        if link in ("softmax", "sigmoid"):
             self.add("Softmax", z, out="probabilities", axis=-1)
         else:
             self.add("Identity" if link == "scores" else "Sigmoid", z, out="probabilities")
-        whole = self.onnx.TensorProto.INT64
         outputs = [make.make_tensor_value_info("probabilities", self.type, ["N", n])]
         if link == "multilabel":
             yes = self.add("GreaterOrEqual", "probabilities", self.constant(0.5))
+            whole = self.onnx.TensorProto.INT64
             self.add("Cast", yes, out="label", to=whole)
             return [*outputs, make.make_tensor_value_info("label", whole, ["N", n])]
-        self.add("ArgMax", "probabilities", out="label", axis=1, keepdims=0)
-        return [*outputs, make.make_tensor_value_info("label", whole, ["N"])]
+        names = self._labels()
+        best = self.add("ArgMax", "probabilities", axis=1, keepdims=0)
+        self.add("Gather", self.constant(names, names.dtype), best, out="label", axis=0)
+        kind = self.onnx.TensorProto.INT64 if names.dtype.kind == "i" else self.onnx.TensorProto.STRING
+        return [*outputs, make.make_tensor_value_info("label", kind, ["N"])]
+
+    def _labels(self) -> np.ndarray:
+        """The classes (C,) as whole numbers where all are written so, else as text."""
+        names = [str(name) for name in self.model.classes or range(self.network.n_outputs)]
+        whole = all(WHOLE.fullmatch(name) for name in names)
+        return np.array(names, np.int64) if whole else np.array(names, object)
 
     # -- layers ------------------------------------------------------------------------------------------------------
 
     def _layer(self, layer: Any, x: str) -> str:
         if type(layer) is Linear:
-            z = self.add("Gemm", x, self.constant(layer.W[0]), self.constant(layer.b[0, 0]))
-            return self._activation(layer.activation, z)
+            return self._activation(layer.activation, self._affine(x, layer.W[0], layer.b[0, 0]))
         if type(layer) is Residual:
             return self._residual(layer, x)
         if type(layer) is Dropout:
@@ -129,10 +145,30 @@ class _Graph:
 
     def _residual(self, layer: Any, x: str) -> str:
         u = self._activation(layer.begin, x)
-        z = self.add("Gemm", u, self.constant(layer.W1[0]), self.constant(layer.b[0, 0]))
-        h = self._activation(layer.activation, z)
+        h = self._activation(layer.activation, self._affine(u, layer.W1[0], layer.b[0, 0]))
         v = self.add("Add", x, self.add("MatMul", h, self.constant(layer.W2[0])))
         return self._activation(layer.end, v)
+
+    def _affine(self, x: str, W: Any, b: Any) -> str:
+        """X W + b; in float64 not as Gemm, which not every runtime computes in that."""
+        if self.dtype == np.float32:
+            return self.add("Gemm", x, self.constant(W), self.constant(b))
+        return self.add("Add", self.add("MatMul", x, self.constant(W)), self.constant(b))
+
+    def _softplus(self, z: str) -> str:
+        """The operator of that name is not computed in float64 at most opsets, and overflows where it is."""
+        if self.dtype == np.float32:
+            return self.add("Softplus", z)
+        small = self.add("Exp", self.add("Neg", self.add("Abs", z)))
+        rest = self.add("Log", self.add("Add", small, self.constant(1.0)))
+        return self.add("Add", self.add("Max", z, self.constant(0.0)), rest)
+
+    def _elu(self, z: str) -> str:
+        """See `_softplus`."""
+        if self.dtype == np.float32:
+            return self.add("Elu", z, alpha=1.0)
+        low = self.add("Sub", self.add("Exp", self.add("Min", z, self.constant(0.0))), self.constant(1.0))
+        return self.add("Add", self.add("Max", z, self.constant(0.0)), low)
 
     def _activation(self, activation: Any, z: str) -> str:
         name = "identity" if activation is None else activation.name
@@ -140,10 +176,12 @@ class _Graph:
             return z
         if name in SIMPLE:
             return self.add(SIMPLE[name], z)
+        if name == "softplus":
+            return self._softplus(z)
         if name == "leaky_relu":
-            return self.add("LeakyRelu", z, alpha=LEAK)
+            return self.add("Max", z, self.add("Mul", z, self.constant(LEAK)))
         if name == "elu":
-            return self.add("Elu", z, alpha=1.0)
+            return self._elu(z)
         if name == "silu":
             return self.add("Mul", z, self.add("Sigmoid", z))
         if name == "gelu":  # z (1 + tanh(c (z + a z^3))) / 2

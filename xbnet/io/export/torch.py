@@ -41,11 +41,11 @@ class Standardize(nn.Module):
         self.register_buffer("scale", torch.ones(n_inputs, dtype=torch.float64))
 
     def forward(self, x):
-        return ((x.double() - self.mean) / self.scale).to(x.dtype)
+        return ((x.double() - self.mean) / self.scale).to(torch.DTYPE)  # differences of large numbers need float64
 """
 AFTERWARDS = {
     "softmax": "torch.softmax(model(x), -1)",
-    "sigmoid": "torch.sigmoid(model(x))",
+    "sigmoid": "torch.softmax(nn.functional.logsigmoid(model(x)), -1)",
     "multilabel": "torch.sigmoid(model(x))",
     "scores": "model(x)",
     "identity": "model(x)",
@@ -125,7 +125,8 @@ def _activation(activation: Any) -> str:
 
 
 def _definition(model: Model, modules: list[str], path: str | Path) -> str:
-    classes = [text for name, text in (("Residual(", RESIDUAL), ("Standardize(", STANDARDIZE)) if name in str(modules)]
+    standardize = STANDARDIZE.replace("DTYPE", model.network.dtype.name)
+    classes = [text for name, text in (("Residual(", RESIDUAL), ("Standardize(", standardize)) if name in str(modules)]
     double = ".double()" if model.network.dtype == np.float64 else ""
     lines = "\n".join(f"    {module}," for module in modules)
     return (

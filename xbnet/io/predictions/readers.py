@@ -143,18 +143,20 @@ def _inputs_of(
     if features is None:
         _check_width(source, len(others), n_inputs, None if target is None else names[target])
         return others
-    where = {names[i]: i for i in reversed(others)}  # the first of several of the same name
-    missing = [name for name in features if name not in where]
+    # The first of several of the same name; blanks around a name are not told apart from none.
+    where = {names[i].strip(): i for i in reversed(others)} | {names[i]: i for i in reversed(others)}
+    column_of = {name: where.get(name, where.get(name.strip())) for name in features}
+    missing = [name for name, column in column_of.items() if column is None]
     if missing:
         raise DataError(
             f"{source}: expected the columns that the model was trained on, got none named {_some(missing)}"
         )
-    unknown = [names[i] for i in others if names[i] not in set(features)]
+    unknown = [names[i] for i in others if i not in set(column_of.values())]
     if unknown:
         logging.getLogger("xbnet").warning(
             "%s: ignored columns that the model does not know: %s", source, _some(unknown)
         )
-    return [where[name] for name in features]
+    return [column_of[name] for name in features]  # type: ignore[misc]
 
 
 def _some(names: list[str]) -> str:
@@ -190,7 +192,7 @@ def _parquet(source: str, n_inputs: int, target: str | None, features: Sequence[
         import pyarrow
         import pyarrow.parquet as parquet
     except ImportError:
-        raise DataError(f"{source}: reading Parquet needs pyarrow; pip install 'xbnet[table]'") from None
+        raise DataError(f"{source}: reading Parquet needs pyarrow; pip install pyarrow") from None
     first = 0
     try:
         with parquet.ParquetFile(source) as file:
@@ -245,17 +247,33 @@ def _npy(source: str, n_inputs: int, target: str | None) -> Iterator[Chunk]:
 
 
 def _dataset(source: str, n_inputs: int, part: str | None) -> Iterator[Chunk]:
-    from ...datasets import load_dataset
-
-    data = load_dataset(source)
-    parts = dict(data.parts())
+    parts = _parts(source)
     name = part or list(parts)[-1]
     if name not in parts:
         raise ConfigError(f"{source}: has no part {name!r}; it has {', '.join(parts)}")
-    x, y = parts[name].x, parts[name].y
+    x, y = parts[name]
+    if x.ndim != 2 or (y is not None and len(y) != len(x)):
+        got = f"x {x.shape}" + ("" if y is None else f" and y {y.shape}")
+        raise DataError(f"{source}: expected x (N, I={n_inputs}), and y with as many rows if there is one, got {got}")
     _check_width(source, x.shape[1], n_inputs, None)
-    names = np.asarray(data.classes) if data.task == "classification" else None
     step = _rows(x.itemsize * x.shape[1])
     for start in range(0, len(x), step):
-        right = y[start : start + step]
-        yield Chunk(x[start : start + step], right if names is None else names[right])
+        rows = x[start : start + step]
+        _check_finite(source, rows, start, "row")
+        yield Chunk(rows, None if y is None else y[start : start + step])
+
+
+def _parts(source: str) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+    """Inputs and what is right, by part; labels as their names.
+
+    An .npz file is not asked to be a set to train on: it may lack y, or some of the classes.
+    """
+    from ...datasets import load_dataset
+    from ...datasets.formats.arrays import read_npz_rows
+
+    path = Path(source).expanduser()
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return read_npz_rows(path)
+    data = load_dataset(source)
+    names = np.asarray(data.classes) if data.task == "classification" else None
+    return {name: (part.x, part.y if names is None else names[part.y]) for name, part in data.parts()}

@@ -92,7 +92,7 @@ def _parquet(stream: Any, columns: list[str]) -> Iterator[Write]:
         import pyarrow
         import pyarrow.parquet as parquet
     except ImportError:
-        raise ConfigError("writing Parquet needs pyarrow; pip install 'xbnet[table]'") from None
+        raise ConfigError("writing Parquet needs pyarrow; pip install pyarrow") from None
     writer: list[Any] = []
 
     def write(labels: np.ndarray | None, values: np.ndarray) -> None:

@@ -296,6 +296,13 @@ class Loss:
         """The sum of the last batch's weights, (R, 1, 1)."""
         return self._summed[:, 2:]
 
+    def spread(self, targets: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        """The mean loss of the best constant answer to targets (N, O) of a regression; NaN: this loss has no such.
+
+        One minus a loss's share of it is R2.
+        """
+        return float("nan")
+
     def _target_rows(self, labels: Any) -> Any:
         """Targets (R or 1, B, C) from integer labels."""
         if len(labels.shape) == 3:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .base import Loss
 
 
@@ -15,6 +17,12 @@ class MeanSquaredError(Loss):
 
     def tapeable(self) -> bool:
         return type(self) is MeanSquaredError
+
+    def spread(self, targets: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        """The variance of the targets, a mean over outputs."""
+        targets = np.asarray(targets, float)
+        mean = np.average(targets, axis=0, weights=sample_weight)
+        return float(np.average(np.square(targets - mean), axis=0, weights=sample_weight).mean())
 
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         xp, ops = self.xp, self.ops

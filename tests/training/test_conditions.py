@@ -1,0 +1,65 @@
+"""A resumed run says so where the machine or its libraries round otherwise than before."""
+
+import logging
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import xbnet
+from xbnet.backends import blas
+from xbnet.training.conditions import compare_conditions
+
+DATA = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
+
+
+def train(folder, epochs, **settings):
+    network = xbnet.Network([xbnet.Linear(2)], 3, rng=0)
+    xbnet.fit(network, "cross_entropy", "sgd", DATA, epochs=epochs, checkpoint=folder, checkpoint_every=1, **settings)
+    return network
+
+
+def test_nothing_is_said_where_nothing_has_changed(tmp_path, caplog):
+    train(tmp_path, 1)
+    train(tmp_path, 2, resume=True)
+    assert not caplog.records
+
+
+def test_another_number_of_threads_is_said_in_one_line(tmp_path, caplog, monkeypatch):
+    train(tmp_path, 1)
+    found = [dict(library, threads=64, kernels="Other") for library in blas.describe_blas()]
+    if not found:
+        pytest.skip("no BLAS that threadpoolctl knows")
+    monkeypatch.setattr("xbnet.training.conditions.describe_blas", lambda: found)
+    with caplog.at_level(logging.WARNING):
+        train(tmp_path, 2, resume=True)
+    (line,) = caplog.messages
+    assert line.startswith(f"resume: {tmp_path / 'epoch-00000001.safetensors'} was kept under other conditions (")
+    assert "threads 1, now 64" in line.replace(f"threads {blas.describe_blas()[0]['threads']}", "threads 1")
+    assert "kernels" in line
+    assert "\n" not in line
+
+
+def test_long_lists_of_differences_are_cut(caplog):
+    compare_conditions("x", {str(i): "a" for i in range(9)}, {str(i): "b" for i in range(9)})
+    assert caplog.messages[0].count(", now b") == 4
+    assert "and 5 more" in caplog.messages[0]
+
+
+@pytest.mark.slow
+def test_another_kernel_of_openblas_is_said_on_the_command_line(tmp_path):
+    if not any(library["name"] == "openblas" for library in blas.describe_blas()):
+        pytest.skip("another BLAS")
+    run = [sys.executable, "-m", "xbnet", "train", "--data", "swissroll", "--quiet", "--epochs"]
+
+    def train(kernel, *words):
+        return subprocess.run(
+            [*run, *words], env=os.environ | {"OPENBLAS_CORETYPE": kernel}, capture_output=True, text=True, check=True
+        ).stderr
+
+    assert not train("Haswell", "1", "--checkpoint-every", "1", "--out", str(tmp_path / "a"))
+    said = train("Nehalem", "2", "--resume", str(tmp_path / "a"))
+    assert "(openblas kernels Haswell, now Nehalem)" in said
+    assert said.count("\n") == 1

@@ -1,0 +1,231 @@
+"""Fits that wait for one another: scikit-learn's own loops run as they are, and the networks in them train as stacks.
+
+joblib hands each "fit and score" of a search to `Stacking`, a backend of ours. Each runs in a thread of its own, one at
+a time, until an estimator of xbnet in it is about to train: there it waits. When all of them wait, their networks are
+trained together, and they go on as if each had done so by itself. So weights, scorers, metadata, pipelines, callbacks
+and errors are scikit-learn's business, whatever lies around the network.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from joblib.parallel import ParallelBackendBase, SequentialBackend
+
+MOST_AT_ONCE = 512
+"""Fits that wait for one another at most: each is a thread, and holds its rows of X."""
+
+
+@dataclass(eq=False)
+class Task:
+    """An estimator with its initial network, and what it would train on.
+
+    Attributes
+    ----------
+    X, y, w
+        Validated rows (N, I), targets as the loss takes them, weights (N,) with the classes' in them, or None.
+    val
+        X (N', I), y, w or None of the validation part, y as the loss takes it; None: there is no such part.
+    truth
+        The validation part's targets as the user gave them, or None.
+    status
+        What became of it: "finished", "stopped", "diverged"; "" where it could not be part of a stack.
+    """
+
+    estimator: Any
+    X: np.ndarray
+    y: np.ndarray
+    w: np.ndarray | None
+    val: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None
+    truth: np.ndarray | None
+    status: str = ""
+
+
+class Abandoned(BaseException):
+    """Ends a call that still waits when nobody wants its result any more."""
+
+
+class Call:
+    """A function in a thread of its own, which runs only while `resume` waits for it.
+
+    Parameters
+    ----------
+    function
+        Without arguments.
+    callback
+        Called when it is over, by whoever resumed it.
+    """
+
+    def __init__(self, function: Callable[[], Any], callback: Callable[[Any], None] | None):
+        self.function, self.callback = function, callback
+        self.task: Task | None = None
+        self.begun = self.done = False
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._abandoned = False
+        self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)
+        self._thread: threading.Thread | None = None
+        self._warnings: Any = None
+
+    def resume(self) -> None:
+        """Let it run until it waits or is over."""
+        # Filters of warnings belong to the process: a call that is left within `catch_warnings` takes its own along.
+        outside = _warning_state()
+        if self._thread is None:
+            self.begun = True
+            # With the caller's context variables, among them NumPy's way to handle floating-point errors.
+            run = contextvars.copy_context().run
+            self._thread = threading.Thread(target=run, args=(self._run,), daemon=True)
+            self._thread.start()
+        else:
+            _set_warning_state(self._warnings)
+            self._go.release()
+        self._back.acquire()
+        self._warnings = _warning_state()
+        _set_warning_state(outside)
+
+    def _run(self) -> None:
+        CURRENT.set(self)
+        try:
+            self._result = self.function()
+        except BaseException as error:  # all of them: they are raised where the result is asked for
+            self._error = error
+        self.done = True
+        self._back.release()
+
+    def wait(self, task: Task) -> None:
+        """Wait, in its thread, until somebody has dealt with the task."""
+        if not self._abandoned:
+            self.task = task
+            self._back.release()
+            self._go.acquire()
+            self.task = None
+        if self._abandoned:
+            raise Abandoned
+
+    def result(self) -> Any:
+        """What the function returned; raises what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def abandon(self) -> None:
+        """End it where it waits."""
+        self._abandoned = True
+        if self._thread is not None and not self.done:
+            self._go.release()
+            self._thread.join()
+
+    def is_here(self) -> bool:
+        """Whether this is its thread, and not one that its function has started."""
+        return self._thread is threading.current_thread()
+
+
+CURRENT: contextvars.ContextVar[Call | None] = contextvars.ContextVar("CURRENT", default=None)
+"""The call in whose thread we are."""
+
+
+def _warning_state() -> tuple[Any, ...]:
+    """What `warnings.catch_warnings` restores at its end."""
+    return warnings.filters, warnings.showwarning, getattr(warnings, "_showwarnmsg_impl", None)
+
+
+def _set_warning_state(state: tuple[Any, ...]) -> None:
+    filters, show, implementation = state
+    warnings.filters, warnings.showwarning = filters, show
+    if implementation is not None:
+        warnings._showwarnmsg_impl = implementation  # type: ignore[attr-defined]
+    getattr(warnings, "_filters_mutated", lambda: None)()
+
+
+def train_together(estimator: Any, X: Any, y: Any, w: Any, val: Any) -> str:
+    """Train as part of a stack, if others wait for this one: its status, or "" where it has to train by itself.
+
+    Parameters
+    ----------
+    estimator
+        With its initial network.
+    X, y, w
+        The rows to train on, as the estimator validated them.
+    val
+        The same of a validation part, or None.
+    """
+    call = CURRENT.get()
+    if call is None or not call.is_here():
+        return ""
+    encoded = None if val is None else (val[0], estimator._encode(val[1]), val[2])
+    truth = None if val is None else val[1]
+    task = Task(estimator, X, estimator._encode(y), estimator._weigh(y, w), encoded, truth)
+    call.wait(task)
+    return task.status
+
+
+class Stacking(ParallelBackendBase):
+    """A backend for joblib whose calls wait for one another where they train.
+
+    Parameters
+    ----------
+    train
+        Trains tasks, and sets the status of each.
+    at_once
+        So many calls may wait at a time.
+    """
+
+    supports_sharedmem = True
+    uses_threads = True
+
+    def __init__(self, train: Callable[[Sequence[Task]], None], at_once: int, nesting_level: int | None = None):
+        super().__init__(nesting_level=nesting_level)
+        self._train, self._at_once = train, max(1, min(at_once, MOST_AT_ONCE))
+        self._calls: list[Call] = []
+
+    def effective_n_jobs(self, n_jobs: int | None) -> int:
+        """Calls that joblib may have open at a time: by default it hands over twice as many."""
+        if n_jobs == 0:
+            raise ValueError("n_jobs == 0 in Parallel has no meaning")
+        return max(1, self._at_once // 2)
+
+    def submit(self, func: Callable[[], Any], callback: Callable[[Any], None] | None = None) -> Call:
+        """Note the call; it begins when a result is asked for."""
+        self._calls.append(Call(func, callback))
+        return self._calls[-1]
+
+    def retrieve_result(self, out: Call, timeout: float | None = None) -> Any:
+        """Run all calls until this one is over."""
+        while not out.done:
+            new = [call for call in self._calls if not call.begun]
+            for call in new:
+                self._resume(call)
+            if not new:
+                waiting = [call for call in self._calls if call.task is not None]
+                self._train([call.task for call in waiting if call.task is not None])
+                for call in waiting:
+                    self._resume(call)
+        return out.result()
+
+    def _resume(self, call: Call) -> None:
+        call.resume()
+        if call.done:
+            self._calls.remove(call)
+            if call.callback is not None:
+                call.callback(call)
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:
+        """End the calls that still wait."""
+        for call in self._calls:
+            call.abandon()
+        self._calls.clear()
+
+    def terminate(self) -> None:
+        """Nothing is left behind."""
+        self.abort_everything()
+
+    def get_nested_backend(self) -> tuple[Any, Any]:
+        """What runs in a call runs one after the other."""
+        return SequentialBackend(nesting_level=(self.nesting_level or 0) + 1), None
