@@ -26,7 +26,7 @@ def fuse(operations: list[Operation], moved: Container[Any]) -> list[Operation]:
     while at < len(operations):
         for length, match in PATTERNS:
             found = match(*operations[at : at + length]) if at + length <= len(operations) else None
-            if found is not None and View.of(found[1]).key in moved and unread(found[1], operations[at + length :]):
+            if found is not None and (found[1] is None or _gone(found[1], moved, operations[at + length :])):
                 done.append(found[0])
                 at += length
                 break
@@ -34,6 +34,11 @@ def fuse(operations: list[Operation], moved: Container[Any]) -> list[Operation]:
             done.append(operations[at])
             at += 1
     return done
+
+
+def _gone(array: np.ndarray, moved: Container[Any], rest: list[Operation]) -> bool:
+    """Whether nobody misses this intermediate result."""
+    return View.of(array).key in moved and unread(array, rest)
 
 
 def unread(array: np.ndarray, rest: list[Operation]) -> bool:
@@ -69,4 +74,23 @@ def _subtract_scaled(first: Operation, second: Operation) -> tuple[Operation, np
     return Operation("subtract_scaled", (g, c), (theta,)), w
 
 
-PATTERNS = ((3, _tanh_gradient), (2, _subtract_scaled))
+def _bias(first: Operation, second: Operation) -> tuple[Operation, np.ndarray] | None:
+    """z = x W, then z += b: the product begins with b."""
+    if first.name != "bmm" or second.name != "add" or len(first.operands) != 2:
+        return None
+    (z,), (z2, b) = first.out, second.operands
+    right = same(z, z2) and same(z, second.out[0]) and isinstance(b, np.ndarray) and b.shape[1:] == (1, z.shape[2])
+    return (Operation("bmm", (*first.operands, b), (z,)), None) if right else None
+
+
+def _copy(first: Operation, second: Operation) -> tuple[Operation, np.ndarray] | None:
+    """A result that is only made to be copied."""
+    if second.name != "copyto" or len(first.out) != 1 or first.name.startswith("gather"):
+        return None
+    (w,), (w2,), (out,) = first.out, second.operands, second.out
+    if not same(w, w2) or out.shape != w.shape or out.dtype.kind != "f" or any(same(w, x) for x in first.operands):
+        return None
+    return Operation(first.name, first.operands, (out,)), w
+
+
+PATTERNS = ((3, _tanh_gradient), (2, _subtract_scaled), (2, _bias), (2, _copy))

@@ -198,7 +198,7 @@ class Lowering:
 
     def view(self, array: np.ndarray, op: Operation) -> View:
         """Of an operand or result; those that have fewer axes than the result have none for replicas."""
-        return View.of(array, array.ndim >= op.out[0].ndim or op.name == "gather" and array.ndim > 1)
+        return View.of(array, array.ndim >= op.out[0].ndim or (op.name in ("gather", "row_max") and array.ndim > 1))
 
     def without_dead(self, operations: list[Operation]) -> list[Operation]:
         """Without what nobody reads."""
@@ -363,6 +363,9 @@ class Lowering:
         one = lambda n, s: n == 1 or s == item  # noqa: E731
         swapped = (b, a, N, M, (b1, b0), (a1, a0), (o1, o0))
         plain = (a, b, M, N, (a0, a1), (b0, b1), (o0, o1))
+        if bias and (M * N * K_ >= BY_BLAS or o0 != item or a0 != item):  # begin with it where rows are units
+            self.plain_bias(op)
+            return
         if M * N * K_ >= BY_BLAS and min(M, N, K_) > 1:
             for x, y, m, n, (x0, x1), (y0, y1), (z0, z1) in (plain, swapped):
                 x_mode = 0 if (x1, x0) == (item, K_ * item) else 1 if (x0, x1) == (item, m * item) else None
@@ -374,14 +377,25 @@ class Lowering:
         for x, y, m, n, (x0, x1), (y0, y1), (z0, z1) in (plain, swapped):
             if one(n, y1) and one(n, z1):
                 columns = {N0: m, N1: n, K: K_, A0: x0, A1: x1, B0: y0, OUT0: z0}
-                ways.append((min(n, 4 * item), n, "product_rows", columns, {OUT: out, A: x, B: y}))
-        if one(K_, a1) and one(K_, b0):
+                places = {OUT: out, A: x, B: y}
+                if bias:
+                    if x is a:
+                        continue
+                    places[C], columns[C0] = bias[0], bias[0].strides[-1]
+                ways.append((n, "product_rows", columns, places))
+        if one(K_, a1) and one(K_, b0) and not bias:
             columns = {N0: M, N1: N, K: K_, A0: a0, B1: b1, OUT0: o0, OUT1: o1}
-            ways.append((min(K_, 4 * item), K_ - 0.5, "product_dots", columns, {OUT: out, A: a, B: b}))
+            ways.append((K_ - 0.5, "product_dots", columns, {OUT: out, A: a, B: b}))
         columns = {N0: M, N1: N, K: K_, A0: a0, A1: a1, B0: b0, B1: b1, OUT0: o0, OUT1: o1}
-        ways.append((1, 0.5, "product_any", columns, {OUT: out, A: a, B: b}))
-        *_, name, columns, places = max(ways, key=lambda w: w[1])
+        ways.append((0.5, "product_any", columns, {OUT: out, A: a, B: b}))
+        _, name, columns, places = max(ways, key=lambda w: w[0])
         self.emit(name, columns, places)
+
+    def plain_bias(self, op: Operation) -> None:
+        """A product and a bias, one after the other."""
+        *operands, b = op.operands
+        self.product(Operation("bmm", tuple(operands), op.out), 0, 0)
+        self.elementwise("add", Operation("add", (op.out[0], b), op.out))
 
     def reduce(self, name: str, op: Operation) -> None:
         """Sums over the batch or the units, the largest of the units."""

@@ -64,7 +64,7 @@ class Recorder:
 def recording(users: Iterable[Any]) -> Iterator[list[Operation]]:
     """Within this context, what `users` ask of their `xp` and `linalg` is written down and not done."""
     operations: list[Operation] = []
-    plain = [(user, {k: vars(user)[k] for k in ("xp", "linalg") if k in vars(user)}) for user in users]
+    plain = [(user, {k: vars(user)[k] for k in ("xp", "ops") if k in vars(user)}) for user in users]
     try:
         for user, parts in plain:
             for key, part in parts.items():

@@ -92,14 +92,14 @@ class Step:
         between = net._use_backward()
         loss._use(between[-1])
         steps = trainer._steps
-        steps.xp, steps.linalg = net.backend.xp, net.backend.linalg
-        batches.xp, batches.linalg = net.backend.xp, net.backend.linalg
+        steps.xp, steps.ops = net.backend.xp, net.backend.ops
+        batches.xp, batches.ops = net.backend.xp, net.backend.ops
         users = [*net.layers, loss, penalty, optimizer, batches]
         with recording(users) as operations:
-            batches.linalg.gather(data.x, index, x)
-            batches.linalg.gather(data.y, index, y)
+            batches.ops.gather(data.x, index, x)
+            batches.ops.gather(data.y, index, y)
             if w is not None:
-                batches.linalg.gather(data.w, index, w)
+                batches.ops.gather(data.w, index, w)
             logits = x
             for layer in net.layers:
                 logits = layer.forward(logits, True)
@@ -108,7 +108,7 @@ class Step:
             loss._weigh(y, w)
             loss._evaluate(logits, y, between[-1])
             loss._scale(between[-1])
-            loss.linalg.bmm(loss.report, loss.w, loss._sums)
+            loss.ops.bmm(loss.report, loss.w, loss._sums)
             loss.sums(sums)
             dy = between[-1]
             for k in range(len(net.layers) - 1, 0, -1):
@@ -119,7 +119,7 @@ class Step:
                 penalty._add_gradient()
             if trainer.clip is not None or is_last:
                 grad = net.grad[:, None, :]
-                batches.linalg.bmm_nt(grad, grad, trainer.norm)
+                batches.ops.bmm_nt(grad, grad, trainer.norm)
                 batches.xp.sqrt(trainer.norm, out=trainer.norm)
             if trainer.clip is not None:
                 scale = steps._scale
