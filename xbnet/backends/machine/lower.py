@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .fusion import fuse
-from .program import Program
+from .program import LINE, Program
 from .record import NotRecordable, Operation
 from .table import (
     A, A0, A1, ADDRESSES, APART, B, B0, B1, BINARY, BY_NUMBER, C, C0, COLUMNS, IN_PLACE, IN_PLACE_BY_NUMBER, IN_SECOND,
@@ -28,9 +28,6 @@ NARROW = 64
 
 BY_BLAS = 1 << 15
 """Products of so many multiplications and more go to BLAS."""
-
-LINE = 64
-"""Bytes of a cache line: where arrays begin."""
 
 UPDATES = ("where", "tanh_gradient", "subtract_scaled")
 """Operations that read what they write to."""
@@ -62,6 +59,17 @@ class Moved:
     first: int
     last: int
     offset: int = 0
+
+
+def lower(
+    operations: list[Operation],
+    dtype: np.dtype,
+    batch: int,
+    private: Iterable[np.ndarray],
+    slots: Mapping[str, np.ndarray],
+) -> Program:
+    """The program of recorded operations; see `Lowering`."""
+    return Lowering(operations, dtype, batch, private, slots).build()
 
 
 class Lowering:
@@ -97,17 +105,26 @@ class Lowering:
         self.numbers: list[float] = []
         self.lines: list[list[int]] = []
         self.base: list[list[int]] = []
-        self.texts: list[str] = []
-        self.once: list[bool] = []
-        self.converted: dict[Key, View] = {}
         self.keep: list[np.ndarray] = []
-        self.labels: dict[Key, str] = {}
         self.written: set[Key] = {View.of(a).key for op in operations for a in op.out}
-        self.constants = np.zeros(0, dtype)
-        operations = self.convert(operations)
+        operations = self.convert(self.drawn(operations))
         self.moved = self.find_movable(operations)
         operations = fuse(operations, self.moved)
         self.operations = self.without_dead(operations)
+
+    def drawn(self, operations: list[Operation]) -> list[Operation]:
+        """Let drawn numbers be copied from a slot, which is filled for many steps at a time."""
+        self.random: list[tuple[str, Any, int]] = []
+        rest = []
+        for op in operations:
+            if op.name == "random":
+                name, place = f"random{len(self.random)}", np.empty_like(op.out[0])
+                self.slots[id(place)] = name
+                self.keep.append(place)
+                self.random.append((name, op.operands[0], place[0].size))
+                op = Operation("copy", (place,), op.out)
+            rest.append(op)
+        return rest
 
     # -- operands that the machine can't read as they are ------------------------------------------------------------------
 
@@ -293,7 +310,9 @@ class Lowering:
         base[base == -1] = len(self.bases) - 1
         nothing = len(self.bases)
         base[base == -2] = nothing
-        return Program(np.array(self.lines, np.int64), base, self.bases, n_once, own, self.dtype, self.keep)
+        program = Program(np.array(self.lines, np.int64), base, self.bases, n_once, own, self.dtype)
+        program.random = self.random
+        return program
 
     def loops(self, places: list[Place], op: Operation) -> tuple[int, int, list[tuple[int, int]]]:
         """Two loops over a result and its operands: their sizes, and for each place the distances along both."""

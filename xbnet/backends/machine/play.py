@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from numba import njit, types
 
 from . import kernels as do
 from .kernels import FAST
@@ -19,12 +19,20 @@ from .table import ADDRESSES, NAMES, OP
 ) = range(len(NAMES))
 
 
-def make(digest: str) -> Any:
+def arguments(name: str) -> tuple[Any, ...]:
+    """The types of what `play` gets, for float32 or float64."""
+    table, whole = types.Array(types.int64, 2, "C"), types.int64
+    return (table, table, table, table, whole, table, whole, whole, whole, whole, getattr(types, name))
+
+
+def make(digest: str, kept: bool) -> Any:
     """The machine; `digest` stands for all text that it is made of, so that numba keeps versions apart."""
-    @njit(**{**FAST, "no_cpython_wrapper": False}, cache=True)
+
+    @njit(**{**FAST, "no_cpython_wrapper": False}, cache=kept)
     def play(
-        lines: Any, base: Any, step: Any, moving: Any, once: Any, bases: Any, arena: Any, first: Any, last: Any, steps: Any, t: Any
-    ) -> Any:
+        lines: Any, base: Any, step: Any, moving: Any, once: Any, bases: Any, own: Any, first: Any, last: Any,
+        steps: Any, t: Any,
+    ) -> Any:  # fmt: skip
         digest
         n = lines.shape[0]
         now = lines.copy()
@@ -33,7 +41,7 @@ def make(digest: str) -> Any:
                 for j in range(4):
                     place = ADDRESSES[j]
                     of = base[line, j]
-                    now[line, place] = lines[line, place] + (arena if of == 0 else bases[r, of])
+                    now[line, place] = lines[line, place] + (own if of == 0 else bases[r, of])
             for s in range(steps):
                 for line in range(once if s else 0, n):
                     q = now[line]

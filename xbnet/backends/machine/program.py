@@ -7,8 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from .table import A, ADDRESSES, B, C, K, N0, N1, NAMES, OP, OUT
+from .table import ADDRESSES, K, N0, N1, NAMES, NUMBER, OP
 from .views import address
+
+
+Slot = tuple[np.ndarray, Any, int]
+"""An array of which the first step takes the beginning; bytes from replica to replica, or to each; bytes from step to step."""
+
+LINE = 64
+"""Bytes of a cache line: where arrays begin."""
 
 
 class Program:
@@ -24,24 +31,56 @@ class Program:
         Lines that are played in the first step only.
     own
         Bytes of the memory that a replica uses while it is at work.
+    random
+        Of each array of drawn numbers the name of its slot, the streams, and how many numbers one replica draws in a step.
+    work
+        Multiplications and other operations of a step of one replica, about.
     """
 
-    def __init__(self, lines: Any, base: Any, bases: list[tuple[Any, int]], once: int, own: int, dtype: Any, keep: Any):
+    def __init__(self, lines: Any, base: Any, bases: list[tuple[Any, int]], once: int, own: int, dtype: Any):
         self.lines, self.base, self.bases, self.once, self.own, self.dtype = lines, base, bases, once, own, dtype
-        self.keep = keep
+        self.random: list[tuple[str, Any, int]] = []
+        sizes = np.maximum(lines[:, [N0, N1, K]], 1)
+        self.work = int(sizes.prod(axis=1).sum())
+        self.uses_blas = NUMBER["product_blas"] in lines[:, OP]
 
-    def addresses(self, replicas: int, slots: Mapping[str, tuple[np.ndarray, int]]) -> tuple[np.ndarray, ...]:
-        """Where all bases are for each replica (R, n), the bytes by which addresses move, and which do."""
+    @property
+    def drawn(self) -> int:
+        """Numbers that a replica draws in a step."""
+        return sum(size for *_, size in self.random)
+
+    def draw(self, steps: int, replicas: int) -> dict[str, Slot]:
+        """Draw all numbers of some steps, in the order in which the steps ask for them."""
+        if not self.random:
+            return {}
+        drawn = np.empty((replicas, steps, self.drawn), self.dtype)
+        for stream, row in zip(self.random[0][1], drawn, strict=True):
+            stream.random(out=row.reshape(-1), dtype=row.dtype)
+        slots, start = {}, 0
+        for name, _, size in self.random:
+            slots[name] = drawn[:, :, start:], drawn.strides[0], drawn.strides[1]
+            start += size
+        return slots
+
+    def addresses(self, replicas: int, slots: Mapping[str, Slot]) -> tuple[np.ndarray, ...]:
+        """Where all bases are for each replica (R, n), by how much addresses move, which move; and what must stay."""
         table = np.zeros((replicas, len(self.bases) + 1), np.int64)
         moves = np.zeros(len(self.bases) + 1, np.int64)
-        for k, (array, stride) in enumerate(self.bases):
+        for k, (array, stride) in enumerate(self.bases[1:], 1):
             if isinstance(array, str):
-                if k:
-                    table[:, k], moves[k] = slots[array]
-            else:
-                table[:, k] = address(array) + stride * np.arange(replicas)
+                array, stride, moves[k] = slots[array]
+            each = stride if isinstance(stride, np.ndarray) else stride * np.arange(replicas)
+            table[:, k] = address(array) + each
         step = moves[self.base]
-        return table, step, np.argwhere(step)
+        return table, step, np.ascontiguousarray(np.argwhere(step)), slots
+
+    def play(self, machine: Any, addresses: tuple, steps: int, first: int, last: int) -> None:
+        """Play so many steps of the replicas [first, last), at these addresses."""
+        bases, step, moving, _ = addresses
+        own = np.empty(self.own + LINE, np.uint8)
+        at = address(own) + -address(own) % LINE
+        t = self.dtype.type(0)
+        machine(self.lines, self.base, step, moving, self.once, bases, at, first, last, steps, t)
 
     def __str__(self) -> str:
         names = {0: "own"}

@@ -1,18 +1,21 @@
 """What a step asks of NumPy, written down without being done: a list of operations on arrays.
 
-Nothing a step does depends on the numbers in its arrays, and every operation says where its result goes. So the text of
-layers, losses and optimizers can be run against stand-ins for `xp` and `linalg` that only write down what they are asked.
+Nothing that a step does depends on the numbers in its arrays, and every operation says where its result goes. So the text
+of layers, losses and optimizers can be run on stand-ins for `xp` and `ops` that only write down what they are asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import inspect
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, NamedTuple
+
+from ..ops import COMPOSITE
 
 
 class Operation(NamedTuple):
-    """The name of an operation of `xp` or `linalg`, its operands (arrays and numbers), and the arrays it writes."""
+    """The name of an operation of `xp` or `ops`, its operands (arrays and numbers), and the arrays it writes."""
 
     name: str
     operands: tuple[Any, ...]
@@ -26,50 +29,92 @@ class NotRecordable(Exception):
 VIEWS = ("broadcast_to",)
 """Functions of `xp` that compute nothing: their results stay what they are."""
 
-RESULTS = {"bmm": 1, "bmm_tn": 1, "bmm_nt": 1, "row_sum": 1, "batch_sum": 1, "gather": 1, "row_max": 3}
-"""Operations of `linalg` -> how many of their last arguments they write to."""
+RESULTS = {"row_max": ("out", "index")}
+"""Arguments of operations of `ops` that are overwritten, where that is not `out` alone; `work` is theirs alone."""
 
 
-class Recorder:
-    """Stands in for `xp` or `linalg`."""
+class XpRecorder:
+    """Stands in for `xp`."""
 
-    def __init__(self, module: Any, operations: list[Operation]):
-        self.module, self.operations = module, operations
+    def __init__(self, xp: Any, operations: list[Operation]):
+        self._xp, self._operations = xp, operations
 
     def __getattr__(self, name: str) -> Any:
-        function = getattr(self.module, name)
-        if name in VIEWS:
+        function = getattr(self._xp, name)
+        if not callable(function) or isinstance(function, type) or name in VIEWS:
             return function
 
-        def record(*arguments: Any, out: Any = None, where: Any = None) -> Any:
+        def record(*arguments: Any, out: Any = None, where: Any = None, **options: Any) -> Any:
+            kind = name
             if name == "copyto":
-                out, *arguments = arguments
-                name_, operands = ("copyto", arguments) if where is None else ("where", (*arguments, where))
-                self.operations.append(Operation(name_, tuple(operands), (out,)))
-                return None
-            if name in RESULTS and out is None:
-                at = len(arguments) - RESULTS[name]
-                arguments, results = arguments[:at], arguments[at:]
-            elif out is None or where is not None:
-                raise NotRecordable(f"{name} without out= gives a new array")
-            else:
-                results = (out,)
-            self.operations.append(Operation(name, tuple(arguments), tuple(results)))
-            return results[0]
+                out, *rest = arguments
+                arguments = (*rest,) if where is None else (*rest, where)
+                kind = "copyto" if where is None else "where"
+            elif out is None:
+                raise NotRecordable(f"xp.{name} without out= gives a new array")
+            elif where is not None or options:
+                raise NotRecordable(f"xp.{name} has no options here")
+            self._operations.append(Operation(kind, tuple(arguments), (out,)))
+            return out
 
         return record
 
 
-@contextmanager
-def recording(users: Iterable[Any]) -> Iterator[list[Operation]]:
-    """Within this context, what `users` ask of their `xp` and `linalg` is written down and not done."""
+class OpsRecorder:
+    """Stands in for `ops`. Composite operations are run as they are written, on stand-ins: so their parts are recorded."""
+
+    def __init__(self, ops: Any, xp: XpRecorder, operations: list[Operation]):
+        self._ops, self.xp, self._operations = ops, xp, operations
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(self._ops, name)
+        if not callable(function) or isinstance(function, dict):
+            return function
+
+        def record(*arguments: Any, **options: Any) -> Any:
+            for part in (*arguments, *options.values()):
+                if not getattr(part, "replayable", True):
+                    raise NotRecordable(_more(part))
+            if name in COMPOSITE or name == "gather_batch":
+                return getattr(type(self._ops), name)(self, *arguments, **options)
+            given = _signature(type(self._ops), name).bind(None, *arguments, **options).arguments
+            results = RESULTS.get(name, ("out",))
+            operands = tuple(v for k, v in given.items() if k not in ("self", "work", *results))
+            self._operations.append(Operation(name, operands, tuple(given[k] for k in results)))
+            return given.get("out")
+
+        return record
+
+
+@cache
+def _signature(ops: Any, name: str) -> inspect.Signature:
+    return inspect.signature(getattr(ops, name))
+
+
+def _more(part: Any) -> str:
+    name = getattr(part, "name", None) or type(part).__name__
+    return f"{name} does more in a step than array operations, or doesn't say that it is replayable"
+
+
+def record(parts: Iterable[Any], function: Callable[[], Any]) -> list[Operation]:
+    """What `function` asks of the `xp` and `ops` of these parts; nothing of it is done.
+
+    Raises
+    ------
+    NotRecordable
+        A part may do more than that.
+    """
     operations: list[Operation] = []
-    plain = [(user, {k: vars(user)[k] for k in ("xp", "ops") if k in vars(user)}) for user in users]
+    plain = [(part, part.xp, part.ops) for part in parts]
+    for part, *_ in plain:
+        if not getattr(part, "replayable", False):
+            raise NotRecordable(_more(part))
     try:
-        for user, parts in plain:
-            for key, part in parts.items():
-                setattr(user, key, Recorder(part, operations))
-        yield operations
+        for part, xp, ops in plain:
+            part.xp = XpRecorder(xp, operations)
+            part.ops = OpsRecorder(ops, part.xp, operations)
+        function()
     finally:
-        for user, parts in plain:
-            vars(user).update(parts)
+        for part, xp, ops in plain:
+            part.xp, part.ops = xp, ops
+    return operations

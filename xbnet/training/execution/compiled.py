@@ -1,135 +1,145 @@
-"""Whole epochs in one call of a compiled machine: the recorded step as a program, played replica by replica."""
+"""Whole epochs by a compiled machine: the step as a program that is played replica by replica, see `backends.machine`.
+
+The step is recorded once per size of batch, without being done, and lowered to a program. What changes from step to step
+(the rows of the samples, the optimizer's columns, the sums, the numbers drawn for masks) lies in tables along which the
+program moves. Threads take replicas, never parts of one: so a member ends in the same bits, whoever is beside it.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from ...backends.machine.lower import Lowering
+from ...backends.blas import blas_threads, is_held
+from ...backends.machine.load import count_cores, machine, why_not
+from ...backends.machine.lower import lower
 from ...backends.machine.program import Program
-from ...backends.machine.record import NotRecordable, Operation, recording
-from ...backends.machine.views import address
+from ...backends.machine.record import record
 from ...optim.tiles import Block
+from ..batches import Batch
+
+DRAWN = 1 << 22
+"""Numbers for masks, of all replicas, that are drawn at a time."""
+
+AT_ONCE = 1 << 31
+"""Multiplications that are played at a time, about: between two such stretches Ctrl-C is heard."""
+
+WORTH_A_THREAD = 1 << 20
+"""Multiplications that a thread has to do, at least: to begin one takes as long as a small share of them."""
 
 
 class Compiled:
-    """A program per size of batch."""
+    """The machine plays the steps of an epoch."""
 
     name = "compiled"
 
     def __init__(self, trainer: Any):
-        from ...backends.machine.load import machine  # numba is heavy
-
-        self.machine = machine()
-        batches = trainer.batches
-        self.programs: dict[tuple, Program] = {}
-        for is_last in (False, True):
-            if is_last or batches.steps > 1:
-                self.program(trainer, is_last)
+        self.play = machine(trainer.live.dtype)
+        self.programs: dict[tuple, StepProgram] = {}
+        for wants_norm in {trainer.batches.steps == 1, True}:
+            self.program(trainer, wants_norm)
 
     @staticmethod
     def why_not(trainer: Any) -> str | None:
         """The reason why this trainer can't be served, or None."""
-        live = trainer.live
-        if live.backend.name != "numpy":
-            return f"the machine is for NumPy, not for backend {live.backend.name!r}"
-        return None
+        backend = trainer.live.backend
+        if not backend.on_host:
+            return f"the machine works on arrays of NumPy, not on those of backend {backend.name!r}"
+        if trainer.train.streamed:
+            return "the samples don't all lie in memory"
+        if trainer.flips is not None:
+            return "images are mirrored by masks that are drawn step by step"
+        return why_not()
 
-    def program(self, trainer: Any, is_last: bool) -> Program:
-        batches = trainer.batches
-        B = batches.data.n - (batches.steps - 1) * batches.batch_size if is_last else batches.batch_size
-        step = Step(trainer, B, is_last)
-        program = Lowering(step.operations, trainer.live.dtype, B, step.private, step.slots).build()
-        self.programs[is_last] = program
-        return program
+    def program(self, trainer: Any, is_last: bool) -> StepProgram:
+        """The program of the epoch's last step, whose batch may be shorter, or of those before it."""
+        batches, mask = trainer.batches, trainer.step.mask
+        rows = batches.data.n - (batches.steps - 1) * batches.batch_size if is_last else batches.batch_size
+        key = rows, is_last, mask is not None and (mask.holds,)
+        if key not in self.programs:
+            self.programs[key] = StepProgram(trainer, rows, wants_norm=is_last)
+        return self.programs[key]
 
-    def run_steps(self, trainer: Any, turn: Any) -> None:
+    def run_steps(self, trainer: Any) -> None:
         """See `Eager.run_steps`."""
-        batches, optimizer, live = trainer.batches, trainer.optimizer, trainer.live
-        S, R = batches.steps, live.replicas
-        order, table = batches.order(), optimizer.ahead(S)
-        which = np.zeros(R, int) if batches.which is None else batches.which[0]
-        for is_last, start, steps in ((False, 0, S - 1), (True, S - 1, 1)):
-            if not steps:
-                continue
-            slots = {
-                "order": (address(order) + which * order.strides[0] + start * batches.batch_size * 8, batches.batch_size * 8),
-                "sums": (address(trainer.sums) + start * trainer.sums.strides[0] + np.arange(R) * trainer.sums.strides[1], trainer.sums.strides[0]),
-            }
-            for k, column in enumerate(table):
-                slots[f"column{k}"] = (address(column) + start * column.strides[0] + np.arange(R) * column.strides[1], column.strides[0])
-            self.play(self.programs[is_last], slots, R, steps)
+        batches, optimizer = trainer.batches, trainer.optimizer
+        S, order = batches.steps, batches.order()
+        columns = np.ascontiguousarray(optimizer.ahead(S).swapaxes(0, 1))  # (S, K, R, 1)
+        if S > 1:
+            self.program(trainer, False).run(self.play, trainer, order, columns, 0, S - 1)
+        self.program(trainer, True).run(self.play, trainer, order, columns, S - 1, S)
         optimizer.skip(S)
 
-    def play(self, program: Program, slots: Any, R: int, steps: int) -> None:
-        bases, step, moving = program.addresses(R, slots)
-        own = np.empty(program.own + 64, np.uint8)
-        at = address(own)
-        at += -at % 64
-        t = program.dtype.type(0)
-        self.machine(program.lines, program.base, step, moving, program.once, bases, at, 0, R, steps, t)
 
+class StepProgram:
+    """The program of a step on so many rows, and the tables along which it moves."""
 
-class Step:
-    """A training step as operations, by the text of its parts."""
-
-    def __init__(self, trainer: Any, B: int, is_last: bool):
-        net, loss, penalty, optimizer, batches = trainer.live, trainer.loss, trainer.penalty, trainer.optimizer, trainer.batches
-        R, data = net.replicas, trainer.train
+    def __init__(self, trainer: Any, rows: int, wants_norm: bool):
+        step, data, batches = trainer.step, trainer.train, trainer.batches
+        network, optimizer, R = step.network, trainer.optimizer, step.network.replicas
         U = 1 if batches.which is None else R
-        index = np.zeros((U, B), np.intp)
-        x, y = np.empty((U, B, *data.x.shape[1:]), data.x.dtype), np.empty((U, B, *data.y.shape[1:]), data.y.dtype)
-        w = None if data.w is None else np.empty((U, B), data.w.dtype)
-        sums = np.empty((R, 3, 1), net.dtype)
-        columns = [np.empty((R, 1), net.dtype) for _ in optimizer.coefficients(np.ones((1, R)), np.ones((1, 1)))]
-        work = np.empty(net.theta.shape, net.dtype)
-        self.slots = {"order": index, "sums": sums} | {f"column{k}": c for k, c in enumerate(columns)}
-        net._use(B)
-        between = net._use_backward()
-        loss._use(between[-1])
-        steps = trainer._steps
-        steps.xp, steps.ops = net.backend.xp, net.backend.ops
-        batches.xp, batches.ops = net.backend.xp, net.backend.ops
-        users = [*net.layers, loss, penalty, optimizer, batches]
-        with recording(users) as operations:
-            batches.ops.gather(data.x, index, x)
-            batches.ops.gather(data.y, index, y)
-            if w is not None:
-                batches.ops.gather(data.w, index, w)
-            logits = x
-            for layer in net.layers:
-                logits = layer.forward(logits, True)
-            loss.weighted = w is not None or loss.class_weights is not None
-            loss._summed = loss._sums
-            loss._weigh(y, w)
-            loss._evaluate(logits, y, between[-1])
-            loss._scale(between[-1])
-            loss.ops.bmm(loss.report, loss.w, loss._sums)
-            loss.sums(sums)
-            dy = between[-1]
-            for k in range(len(net.layers) - 1, 0, -1):
-                net.layers[k].backward(dy, between[k])
-                dy = between[k]
-            net.layers[0].backward(dy, None)
-            if penalty.active:
-                penalty._add_gradient()
-            if trainer.clip is not None or is_last:
-                grad = net.grad[:, None, :]
-                batches.ops.bmm_nt(grad, grad, trainer.norm)
-                batches.xp.sqrt(trainer.norm, out=trainer.norm)
-            if trainer.clip is not None:
-                scale = steps._scale
-                batches.xp.maximum(trainer.norm[:, 0], trainer.clip, out=scale)
-                batches.xp.divide(trainer.clip, scale, out=scale)
-                batches.xp.multiply(net.grad, scale, out=net.grad)
-            optimizer.part, optimizer.work, optimizer.weights = optimizer.state, work, net.theta[:, : net.n_weights]
-            optimizer.update(net.theta, net.grad, *columns)
-        loss._last = (None,) * 4
-        net._forget_tapes()
-        self.operations = operations
-        self.private = [*net.memory(), *loss.memory(), x, y, work, index] + ([] if w is None else [w])
-        self.kept = [x, y, w, index, sums, columns, work]
+        place = lambda *shape, dtype=network.dtype: np.empty(shape, dtype)  # noqa: E731
+        index = place(1, rows, dtype=np.intp)
+        w = None if data.w is None else place(U, rows)
+        batch = Batch(*(place(U, rows, *a.shape[1:], dtype=a.dtype) for a in (data.x, data.y)), w)
+        count = len(optimizer.coefficients(np.ones((1, R)), np.ones((1, 1))))
+        columns, sums, work = place(count, R, 1), place(R, 3, 1), place(*network.theta.shape)
+        network.use(rows)
+        trainer.loss._use(network.output_gradient)
+        theta, grad = network.theta, network.grad
+        whole = Block(slice(None), theta, grad, theta[:, : network.n_weights], optimizer.state, work)
+        data_side = SimpleNamespace(xp=network.backend.xp, ops=network.backend.ops, replayable=True)
+        parts = [*network.layers, trainer.loss, optimizer, step, data_side]
+        parts += [trainer.penalty] if trainer.penalty.active else []
+        parts += [] if step.mask is None else [step.mask]
+
+        def run() -> None:
+            for source, target in zip((data.x, data.y, data.w), batch, strict=True):
+                if target is not None:
+                    data_side.ops.gather(source, index, target)
+            step.run(batch, columns, sums, wants_norm)
+
+        blocks, optimizer.blocks = optimizer.blocks, [whole]
+        try:
+            operations = record(parts, run)
+        finally:
+            optimizer.blocks = blocks
+        private = [*network.memory(), *trainer.loss.memory(), *(a for a in batch if a is not None), work]
+        slots = {"order": index, "columns": columns, "sums": sums}
+        self.rows, self.replicas = rows, R
+        self.program: Program = lower(operations, network.dtype, rows, private, slots)
+        self.parallel = not self.program.uses_blas or blas_threads() == 1
+
+    def run(self, play: Callable[..., Any], trainer: Any, order: np.ndarray, columns: Any, start: int, stop: int) -> None:
+        """Take the steps [start, stop) of an epoch, of which all samples are in order (U, n)."""
+        R, program, B = self.replicas, self.program, trainer.batch_size
+        which = np.zeros(R, np.intp) if trainer.batches.which is None else trainer.batches.which[0]
+        most = max(1, AT_ONCE // (R * program.work))
+        if program.drawn:
+            most = min(most, max(1, DRAWN // (R * program.drawn)))
+        for first in range(start, stop, most):
+            steps = min(most, stop - first)
+            slots = {
+                "order": (order[:, first * B :], which * order.strides[0], B * order.itemsize),
+                "columns": (columns[first:], columns.strides[2], columns.strides[0]),
+                "sums": (trainer.sums[first:], trainer.sums.strides[1], trainer.sums.strides[0]),
+            }
+            slots |= program.draw(steps, R)
+            self._share(partial(program.play, play, program.addresses(R, slots), steps), steps)
+
+    def _share(self, play: Callable[[int, int], None], steps: int) -> None:
+        """Let threads play replicas [first, last)."""
+        R, cores = self.replicas, 1 if is_held() or not self.parallel else count_cores()
+        threads = max(1, min(R, cores, R * steps * self.program.work // WORTH_A_THREAD))
+        cuts = [R * k // threads for k in range(threads + 1)]
+        others = [threading.Thread(target=play, args=cut) for cut in zip(cuts[1:-1], cuts[2:], strict=True)]
+        for thread in others:
+            thread.start()
+        play(cuts[0], cuts[1])
+        for thread in others:
+            thread.join()
