@@ -106,7 +106,7 @@ class Lowering:
         self.lines: list[list[int]] = []
         self.base: list[list[int]] = []
         self.keep: list[np.ndarray] = []
-        self.written: set[Key] = {View.of(a).key for op in operations for a in op.out}
+        self.written = {id(owner(a)) for op in operations for a in op.out}
         operations = self.convert(self.drawn(operations))
         self.moved = self.find_movable(operations)
         operations = fuse(operations, self.moved)
@@ -141,7 +141,7 @@ class Lowering:
             key = View.of(x, x.ndim > 1).key
             if x.dtype == self.dtype:
                 rows = x.ndim == 3 and x.shape[1] == self.batch > 1 and 1 < x.shape[2] <= NARROW
-                if not rows or key in self.written:
+                if not rows or id(owner(x)) in self.written:
                     return x
                 name = "copy"
             elif x.dtype.kind in "iu" and x.dtype.itemsize == 8:
@@ -158,7 +158,7 @@ class Lowering:
             return made[key]
 
         rest = [Operation(op.name, tuple(ready(op, j, x) for j, x in enumerate(op.operands)), op.out) for op in operations]
-        self.n_first = len(first)
+        self.n_first, self.once = len(first), {id(a) for a in made.values()}
         return first + rest
 
     # -- what may lie in the machine's own memory ----------------------------------------------------------------------------
@@ -302,7 +302,7 @@ class Lowering:
                 self.gather(op)
             else:
                 raise NotRecordable(f"the machine has no instruction for {name}")
-            if op.name in ("labels", "flags") or (op.name == "copy" and len(self.lines) <= self.n_first):
+            if id(op.out[0]) in self.once:
                 n_once = len(self.lines)
         numbers = np.array(self.numbers or [0.0], self.dtype)
         self.bases.append((numbers, 0))
