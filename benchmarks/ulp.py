@@ -33,7 +33,7 @@ def errors(y: np.ndarray, true: np.ndarray) -> tuple[float, int]:
 def main() -> None:
     """Print a line per function."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=NAMES, choices=[*NAMES, []])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--every", type=int, default=1)
     args = parser.parse_args()
     x, y = (np.empty((1, BLOCK), np.float32) for _ in "xy")

@@ -29,7 +29,7 @@ if hasattr(os, "register_at_fork"):  # for a child of a fork, the thread that he
 def why_not() -> str | None:
     """Why there is no machine here, or None."""
     if find_spec("numba") is None:
-        return "numba is not installed (pip install 'xbnet[fast]')"
+        return "numba is not installed (pip install 'xbnet-stacks[fast]')"
     return None
 
 
@@ -74,6 +74,17 @@ def cache_bytes() -> int:
     """How much is kept there."""
     folder = cache_folder()
     return sum(file.stat().st_size for file in folder.glob("play.*.nb?")) if folder else 0
+
+
+def describe_machine() -> dict[str, Any]:
+    """Whether there is a machine here, and where it is kept."""
+    reason = why_not()
+    folder = None if reason else cache_folder()
+    return {
+        "why_not": reason,
+        "cache": None if folder is None else str(folder),
+        "bytes": cache_bytes() if folder else 0,
+    }
 
 
 def count_cores() -> int:

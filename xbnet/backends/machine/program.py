@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .table import ADDRESSES, K, N0, N1, NAMES, NUMBER, OP
-from .views import address
+from .views import address, owner
 
 
 Slot = tuple[np.ndarray, Any, int]
@@ -39,6 +39,7 @@ class Program:
 
     def __init__(self, lines: Any, base: Any, bases: list[tuple[Any, int]], once: int, own: int, dtype: Any):
         self.lines, self.base, self.bases, self.once, self.own, self.dtype = lines, base, bases, once, own, dtype
+        self.names: dict[int, str] = {}
         self.random: list[tuple[str, Any, int]] = []
         sizes = np.maximum(lines[:, [N0, N1, K]], 1)
         self.work = int(sizes.prod(axis=1).sum())
@@ -82,17 +83,26 @@ class Program:
         t = self.dtype.type(0)
         machine(self.lines, self.base, step, moving, self.once, bases, at, first, last, steps, t)
 
+    def name(self, **arrays: Any) -> None:
+        """Names of arrays, for who reads the program."""
+        self.names |= {id(owner(array)): name for name, array in arrays.items() if array is not None}
+
     def __str__(self) -> str:
-        names = {0: "own"}
-        text = []
-        for line, base in zip(self.lines, self.base, strict=True):
-            parts = []
-            for column, of in zip(ADDRESSES, base, strict=True):
-                if of < len(self.bases):
-                    array = self.bases[of][0]
-                    name = array if isinstance(array, str) else f"array{of}"
-                    parts.append(f"{name}+{line[column]}")
-                else:
-                    parts.append("-")
-            text.append(f"{NAMES[line[OP]]:<16} {line[N0]:>5} x {line[N1]:>5} x {line[K]:>4}   " + "  ".join(f"{p:<14}" for p in parts) + f" mode {line[1]}")
-        return "\n".join(text)
+        """A line per instruction: its sizes, then where result and operands lie, in numbers from the beginning."""
+        shown = []
+        for number, (line, base) in enumerate(zip(self.lines, self.base, strict=True)):
+            sizes = " x ".join(str(line[size]) for size in (N0, N1, K) if line[size])
+            places = [self._place(line[column], of) for column, of in zip(ADDRESSES, base, strict=True)]
+            result, *operands = places
+            text = f"{number:>3}  {NAMES[line[OP]]:<16}{sizes:<14}{result:<14}<- {', '.join(filter(None, operands))}"
+            shown.append(text.rstrip())
+        return "\n".join(shown)
+
+    def _place(self, offset: int, base: int) -> str:
+        if base >= len(self.bases):
+            return ""
+        array, _ = self.bases[base]
+        if base == len(self.bases) - 1:
+            return f"{array[offset // self.dtype.itemsize]:.6g}"
+        name = array if isinstance(array, str) else self.names.get(id(array), "kept")
+        return f"{name}[{offset // self.dtype.itemsize}]"

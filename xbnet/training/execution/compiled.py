@@ -62,7 +62,8 @@ class Compiled:
         rows = batches.data.n - (batches.steps - 1) * batches.batch_size if is_last else batches.batch_size
         key = rows, is_last, mask is not None and (mask.holds,)
         if key not in self.programs:
-            self.programs[key] = StepProgram(trainer, rows, wants_norm=is_last)
+            data = Batch(trainer.train.x, trainer.train.y, trainer.train.w)
+            self.programs[key] = StepProgram(trainer.step, data, rows, batches.which is None, wants_norm=is_last)
         return self.programs[key]
 
     def run_steps(self, trainer: Any) -> None:
@@ -77,31 +78,43 @@ class Compiled:
 
 
 class StepProgram:
-    """The program of a step on so many rows, and the tables along which it moves."""
+    """The program of a step, and the tables along which it moves.
 
-    def __init__(self, trainer: Any, rows: int, wants_norm: bool):
-        step, data, batches = trainer.step, trainer.train, trainer.batches
-        network, optimizer, R = step.network, trainer.optimizer, step.network.replicas
-        U = 1 if batches.which is None else R
+    Parameters
+    ----------
+    step
+        A `BoundStep`.
+    data
+        Arrays x (N, I), y (N,) or (N, C), w (N,) or None, of which batches are gathered.
+    rows
+        Of a batch.
+    shared
+        Whether all replicas see the same batches.
+    wants_norm
+        Whether the norm of the gradient is wanted.
+    """
+
+    def __init__(self, step: Any, data: Batch, rows: int, shared: bool, wants_norm: bool):
+        network, loss, optimizer, R = step.network, step.loss, step.optimizer, step.network.replicas
+        U = 1 if shared else R
         place = lambda *shape, dtype=network.dtype: np.empty(shape, dtype)  # noqa: E731
         index = place(1, rows, dtype=np.intp)
-        w = None if data.w is None else place(U, rows)
-        batch = Batch(*(place(U, rows, *a.shape[1:], dtype=a.dtype) for a in (data.x, data.y)), w)
+        batch = Batch(*(None if a is None else place(U, rows, *a.shape[1:], dtype=a.dtype) for a in data))
         count = len(optimizer.coefficients(np.ones((1, R)), np.ones((1, 1))))
         columns, sums, work = place(count, R, 1), place(R, 3, 1), place(*network.theta.shape)
         network.use(rows)
-        trainer.loss._use(network.output_gradient)
+        loss._use(network.output_gradient)
         theta, grad = network.theta, network.grad
         whole = Block(slice(None), theta, grad, theta[:, : network.n_weights], optimizer.state, work)
-        data_side = SimpleNamespace(xp=network.backend.xp, ops=network.backend.ops, replayable=True)
-        parts = [*network.layers, trainer.loss, optimizer, step, data_side]
-        parts += [trainer.penalty] if trainer.penalty.active else []
+        outside = SimpleNamespace(xp=network.backend.xp, ops=network.backend.ops, replayable=True)
+        parts = [*network.layers, loss, optimizer, step, outside]
+        parts += [step.penalty] if step.penalty.active else []
         parts += [] if step.mask is None else [step.mask]
 
         def run() -> None:
-            for source, target in zip((data.x, data.y, data.w), batch, strict=True):
+            for source, target in zip(data, batch, strict=True):
                 if target is not None:
-                    data_side.ops.gather(source, index, target)
+                    outside.ops.gather(source, index, target)
             step.run(batch, columns, sums, wants_norm)
 
         blocks, optimizer.blocks = optimizer.blocks, [whole]
@@ -109,10 +122,12 @@ class StepProgram:
             operations = record(parts, run)
         finally:
             optimizer.blocks = blocks
-        private = [*network.memory(), *trainer.loss.memory(), *(a for a in batch if a is not None), work]
+        private = [*network.memory(), *loss.memory(), *(a for a in batch if a is not None), work]
         slots = {"order": index, "columns": columns, "sums": sums}
         self.rows, self.replicas = rows, R
         self.program: Program = lower(operations, network.dtype, rows, private, slots)
+        self.program.name(theta=theta, grad=grad, state=network.state, x=data.x, y=data.y, w=data.w, norm=step.norm)
+        self.program.name(**optimizer.state)
         self.parallel = not self.program.uses_blas or blas_threads() == 1
 
     def run(self, play: Callable[..., Any], trainer: Any, order: np.ndarray, columns: Any, start: int, stop: int) -> None:
@@ -143,3 +158,11 @@ class StepProgram:
         play(cuts[0], cuts[1])
         for thread in others:
             thread.join()
+
+
+def program_of(step: Any, rows: int) -> Program:
+    """The program of a step on batches of so many rows, which all replicas share."""
+    network, targets = step.network, step.loss.task != "classification"
+    x = np.empty((rows, network.n_inputs), network.dtype)
+    y = np.empty((rows, network.n_outputs), network.dtype) if targets else np.empty(rows, np.intp)
+    return StepProgram(step, Batch(x, y, None), rows, shared=True, wants_norm=False).program
