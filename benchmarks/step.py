@@ -28,19 +28,11 @@ def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def xbnet_step(network: xbnet.Network, x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> Callable[[int], None]:
-    """Gather, forward, loss, backward, update, by xbnet's parts."""
-    loss = xbnet.SoftmaxCrossEntropy().bind(network)
-    optimizer = xbnet.SGD(LR).bind(network)
-    gather = network.backend.ops.gather
-    xb, yb = np.empty((1, B, x.shape[1]), x.dtype), np.empty((1, B), y.dtype)
+    """Gather, forward, loss, backward, update, by xbnet."""
+    take = xbnet.Step(network, "cross_entropy", xbnet.SGD(LR))
 
     def step(s: int) -> None:
-        index = rows[s : s + 1]
-        gather(x, index, xb)
-        gather(y, index, yb)
-        loss(network.forward(xb, training=True), yb, network.output_gradient)
-        network.backward()
-        optimizer.step()
+        take(x, y, rows=rows[s : s + 1])
 
     return step
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .sweeps import SweepResult, assert_replica_equal, sweep
     from .training.evaluation import evaluate
     from .training.fit import fit
+    from .training.recipe import Recipe
+    from .training.step import Step
     from .verify import (
         GradientComparison,
         Verification,
@@ -70,9 +72,11 @@ __all__ = [
     "ParameterSpec",
     "Part",
     "RMSProp",
+    "Recipe",
     "Residual",
     "ShapeError",
     "SoftmaxCrossEntropy",
+    "Step",
     "Strategy",
     "SweepResult",
     "Verification",
@@ -116,6 +120,8 @@ PARTS = {
     "optim.strategies": "Alternating Layerwise Strategy Weighted",
     "sweeps": "SweepResult assert_replica_equal sweep",
     "training.fit": "fit",
+    "training.recipe": "Recipe",
+    "training.step": "Step",
     "verify": "GradientComparison Verification compare_gradients gradient_test jacobian jacobian_test "
     "numerical_gradient",
     "version": "__version__",

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
 
 class XbnetError(Exception):
-    """Base of all errors that xbnet raises on purpose; the command line prints it as one line."""
+    """Base of all errors that xbnet raises on purpose: one line, whatever a file or a name holds."""
 
     exit_code = 2
     """The command's exit code: 2 for wrong usage or bad input, 1 for a failure while running."""
+
+    longest = 300
+    """Characters that are shown; longer lines lose their middle."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), self.longest)
 
 
 class ShapeError(XbnetError, ValueError):
@@ -20,6 +27,8 @@ class ShapeError(XbnetError, ValueError):
 
 class BackendError(XbnetError, RuntimeError):
     """An array library is missing, or none of its devices answers."""
+
+    longest = 600
 
 
 class DataError(XbnetError, ValueError):
@@ -37,6 +46,10 @@ class DivergenceError(XbnetError, ArithmeticError):
     history: Any = None
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C came, and the text says how to go on; the command prints it and ends with exit code 130."""
+
+
 class GradientError(XbnetError, ArithmeticError):
     """A gradient or Jacobian test failed; `result` holds what it found."""
 
@@ -45,6 +58,62 @@ class GradientError(XbnetError, ArithmeticError):
     def __init__(self, message: str, result: Any = None):
         super().__init__(message)
         self.result = result
+
+
+def say(line: str) -> None:
+    """Tell the user what was taken for granted, as one warning of the logger "xbnet": it goes to stderr by default."""
+    import logging  # not before there is something to say: it makes the command's help slow
+
+    logging.getLogger("xbnet").warning("%s", line)
+
+
+def printable(text: object, longest: int | None = None) -> str:
+    r"""A text as one line that a terminal shows as it is: what controls terminals is escaped, and too much cut out.
+
+    Parameters
+    ----------
+    text
+        Perhaps from a file of somebody's who means harm.
+    longest
+        Characters, >= 20; what is longer loses its middle. None: any number.
+
+    Examples
+    --------
+    >>> printable("red\x1b[2Jgreen")
+    'red\\x1b[2Jgreen'
+    >>> printable("a" * 90, 20)
+    'aaaaaaaaa ... aaaaaa'
+    """
+    shown = str(text)
+    if not shown.isprintable():
+        shown = "".join(one if one.isprintable() else _escaped(one) for one in shown)
+    if longest is None or len(shown) <= longest:
+        return shown
+    tail = (longest - 5) * 2 // 5
+    return f"{shown[: longest - 5 - tail]} ... {shown[-tail:]}"
+
+
+def _escaped(character: str) -> str:
+    return " " if unicodedata.category(character) == "Zs" else character.encode("unicode_escape").decode()
+
+
+def listed(names: Iterable[object], most: int = 10, longest: int = 40) -> str:
+    """Names with commas in between, each at most so long, and how many more there are than `most`.
+
+    Examples
+    --------
+    >>> listed("abcd", most=3)
+    'a, b, c and 1 more'
+    """
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(printable(name, longest) for name in names[:most]) + more
+
+
+def reason(error: BaseException, longest: int = 200) -> str:
+    """What an error of the system, of Python or of a library says, in its first line."""
+    said = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    return printable(str(said).splitlines()[0], longest)
 
 
 def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int | tuple[int, ...] | None) -> None:

@@ -1,15 +1,23 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Writing files so that nobody ever sees half of one, and folders that one process writes to at a time."""
 
 from __future__ import annotations
 
 import os
+import re
+import stat
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from platform import node
 from typing import Any
 
-from .errors import ConfigError
+from .errors import ConfigError, reason
+
+TEMPORARY = re.compile(r"\..*\.xbnet-([0-9a-f]{8})-(\d+)-\w{8}", re.DOTALL)
+"""Names of files that are being written: which machine's, and which process's."""
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -19,7 +27,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 def write_text(path: str | Path, content: str) -> None:
     """The same for text, as UTF-8."""
-    write_bytes(path, content.encode())
+    write_bytes(path, content.encode(errors="backslashreplace"))
 
 
 def write_with(path: str | Path, write: Callable[[Any], Any]) -> None:
@@ -30,30 +38,98 @@ def write_with(path: str | Path, write: Callable[[Any], Any]) -> None:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Any]:
-    """A temporary binary file beside `path`, renamed to `path` when all went well."""
+    """A temporary binary file beside `path`, renamed to `path` when all went well.
+
+    Links are followed: what they lead to is replaced. Pipes and terminals can't be, and are written into.
+
+    Raises
+    ------
+    ConfigError
+        The file can't be written, or is a folder or a disk.
+    """
     path = Path(path)
+    try:
+        if (target := _replaceable(path)) is None:
+            with open(path, "wb") as stream:
+                yield stream
+            return
+        with _temporary(target) as stream:
+            yield stream
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) and "null byte" not in str(error):
+            raise
+        raise ConfigError(f"{path}: can't be written ({reason(error)}); choose another place") from error
+
+
+def _replaceable(path: Path) -> Path | None:
+    """The regular file that `path` names or leads to, there or not; None for what can only be written into."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return Path(os.path.realpath(path))
+    if stat.S_ISDIR(mode) or stat.S_ISBLK(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "a disk"
+        raise ConfigError(f"{path}: can't be written (it is {what}); choose another place")
+    return Path(os.path.realpath(path)) if stat.S_ISREG(mode) else None
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[Any]:
+    """A file beside `target` that takes its place when all went well."""
+    remove_leftovers(target.parent)
+    name = os.fsdecode(os.fsencode(target.name)[:100])  # a name may have 255 bytes
+    prefix = f".{name}.xbnet-{_machine()}-{os.getpid()}-"
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=prefix, delete=False) as stream:
             temporary = Path(stream.name)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise ConfigError(f"{path}: can't be written ({error.strerror}); choose another place") from error
+        os.replace(temporary, target)
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
+@cache
+def _machine() -> str:
+    return f"{zlib.crc32(node().encode()):08x}"
+
+
+@cache
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of processes of this machine that died while they wrote; once per folder and process."""
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            found = TEMPORARY.fullmatch(entry.name)
+            if found and found[1] == _machine() and not _lives(int(found[2])):
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _lives(process: int) -> bool:
+    if os.name == "nt":  # os.kill would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass
+    return True
+
+
 def keep_input(out: str | Path, *sources: str | Path) -> None:
     """Refuse an `out` that is one of the files that are read."""
     for source in sources:
-        if os.path.exists(out) and os.path.exists(source) and os.path.samefile(out, source):
+        same = False
+        with suppress(OSError, ValueError):  # one can't be read or written, which others will say
+            same = os.path.samefile(out, source)
+        if same:
             raise ConfigError(f"--out {out}: is the file that is read; choose another place")
 
 
@@ -63,13 +139,47 @@ def _umask() -> int:
     return mask
 
 
-def make_folder(path: str | Path) -> Path:
-    """Make the folder `path`, and make sure that files can be written there."""
+def make_folder(path: str | Path, what: str = "--out") -> Path:
+    """Make the folder `path`, called `what`, and make sure that files can be written there."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
-        raise ConfigError(f"--out {folder}: can't be written ({error.strerror}); choose another folder") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{what} {folder}: can't be written ({reason(error)}); choose another folder") from error
+    remove_leftovers(folder.absolute())
     return folder
+
+
+@contextmanager
+def only_one(folder: str | Path) -> Iterator[None]:
+    """Let no two writers work in a folder at once, in this process or in others.
+
+    The lock is the system's, on the folder itself: it leaves nothing behind, and goes with its process. Where the
+    system or the disk has none, everybody is let in.
+
+    Raises
+    ------
+    ConfigError
+        Somebody else is at work there.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise ConfigError(f"{folder}: can't be read ({reason(error)}); choose another folder") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"{folder}: another run is writing there; wait for its end, or take another") from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(handle)

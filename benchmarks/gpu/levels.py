@@ -10,10 +10,9 @@ import numpy as np
 
 import xbnet
 from xbnet.backends.cuda.emulated import EmulatedLauncher
-from xbnet.backends.cuda.ops import Fused
-from xbnet.optim.penalties import Penalty
-from xbnet.optim.schedules import Schedule
-from xbnet.training.checks import check_data
+from xbnet.backends.cuda.ops import CudaOps
+from xbnet.training.recipe import Recipe
+from xbnet.training.samples import Samples, check_data
 from xbnet.training.trainer import Trainer
 
 from .cases import LR, MOMENTUM, Case
@@ -34,8 +33,8 @@ class Fixed:
 def emulated() -> xbnet.Backend:
     """NumPy's arrays, with the project's kernels through a C++ compiler."""
     launcher, plain = EmulatedLauncher(), xbnet.get_backend("numpy")
-    fused = Fused(launcher, plain.xp, plain.ops)
-    return replace(plain, name="emulated", launcher=launcher, fused=fused, prepared={})
+    ops = CudaOps(launcher, plain.xp)
+    return replace(plain, name="emulated", ops=ops, launcher=launcher, specialized={})
 
 
 class Level(Rival):
@@ -55,18 +54,20 @@ class Level(Rival):
                 self.network.parameters[f"{k}.b"][...] = backend.asarray(b)
             x, y, rows = case.data()
             self.trainer = Trainer(
-                self.network, xbnet.SoftmaxCrossEntropy(), xbnet.Momentum(LR, MOMENTUM), check_data((x, y)),
-                epochs=1, batch_size=case.batch, rng=0, schedule=Schedule(), penalty=Penalty(), clip_norm=None,
-                patience=None, monitor=None, sample_weight=None, shuffles=[Fixed(rows)] * case.replicas,
-                execution=self.level,
-            )  # fmt: skip
+                self.network,
+                xbnet.SoftmaxCrossEntropy(),
+                xbnet.Momentum(LR, MOMENTUM),
+                Samples.of(check_data((x, y))),
+                Recipe(epochs=1, batch_size=case.batch, execution=self.level),
+                shuffles=[Fixed(rows)] * case.replicas,
+            )
         except xbnet.XbnetError as error:
             raise Unable(str(error)) from None
 
     def run(self, epochs: int) -> None:
         for _ in range(epochs):
             self.trainer._plan()
-            self.trainer.execution.run_steps(self.trainer, None)
+            self.trainer.execution.run_steps(self.trainer)
 
     def wait(self) -> None:
         self.network.backend.synchronize()

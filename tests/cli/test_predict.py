@@ -9,12 +9,14 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from tests.support.errors import refuses
 from xbnet import BatchNorm, DataError, Linear, Network, fit, load_model, save
 from xbnet.cli import main
 from xbnet.datasets import Standardizer
-from xbnet.io.predictions import Score, readers
+from xbnet.datasets import rows as readers
+from xbnet.io.predictions import Score
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(5, 3, size=(500, 4)).astype(np.float32)
@@ -191,7 +193,9 @@ def test_regression_multilabel_and_stacks(tmp_path, capsys):
         rows = list(csv.DictReader(io.StringIO((tmp_path / "p.csv").read_text())))
         np.testing.assert_allclose([[float(r["y0"]), float(r["y1"])] for r in rows], expected, rtol=1e-5)
         result = json.loads(capsys.readouterr().out)
-        assert result["mse"] == pytest.approx(np.mean((expected - y) ** 2))
+        assert result["r2"] == pytest.approx(r2_score(y, expected), rel=1e-6)
+        assert result["rmse"] == pytest.approx(root_mean_squared_error(y, expected), rel=1e-6)
+        assert result["mae"] == pytest.approx(mean_absolute_error(y, expected), rel=1e-6)
     assert main([*argv, "--replica", "2"]) == 2
     assert capsys.readouterr().err == "xbnet: --replica 2: the model has 2, counted from 0\n"
 
@@ -217,10 +221,10 @@ def test_regression_multilabel_and_stacks(tmp_path, capsys):
             [],
             "{}: expected 4 input columns, as the model has, got 5; name the column that is no input with --target",
         ),
-        ("x.csv", "a,b,c,d\n1,2,3,4\n1,2,x,4\n", [], "{}: line 3: expected a number in c, got 'x'"),
+        ("x.csv", "a,b,c,d\n1,2,3,4\n1,2,x,4\n", [], "{}: column 'c': expected a number, got 'x' at line 3"),
         ("x.csv", "a,b,c,d\n", [], "{}: expected at least one row, got none"),
-        ("x.csv", "a,b,c,d\n1,2,3,4\n1,2,3\n", [], "{}: line 3: expected 4 values, got 3"),
-        ("x.csv", "a,b,c,d\n1,2,inf,4\n", [], "{}: expected finite numbers, got inf at line 2, input 2"),
+        ("x.csv", "a,b,c,d\n1,2,3,4\n1,2,3\n", [], "{}: line 3: expected 4 values as in the header, got 3"),
+        ("x.csv", "a,b,c,d\n1,2,inf,4\n", [], "{}: column 'c': expected finite values, got inf at line 2"),
         ("x.csv", "1,2,3,4\n", [], "{}: expected a header with the names of the columns in the first line"),
         ("x.csv", "a,b,c,d,e\n", ["--target", "z"], "{}: expected as target one of a, b, c, d, e, got 'z'"),
         (
@@ -229,10 +233,10 @@ def test_regression_multilabel_and_stacks(tmp_path, capsys):
             ["--target", "e"],
             "{}: expected a class of the model (ant, bee, cat), got 'dog'",
         ),
-        ("x.csv", "a,b,c,d\n", ["--part", "val"], "{}: expected no --part, for it is one table"),
+        ("x.csv", "a,b,c,d\n", ["--part", "val"], "{}: expected no part, for it is one table"),
         ("x.npy", "junk", [], "{}: can't be read as a NumPy file ("),
-        ("x.parquet", "junk", [], "{}: can't be read as Parquet ("),
-        ("none.csv", None, [], "{}: can't be read (No such file or directory)"),
+        ("x.parquet", "junk", [], "{}: expected a Parquet table, got what looks like a text file"),
+        ("none.csv", None, [], "{}: no such file; expected a CSV table; check the path"),
         ("x.csv", "a,b,c,d\n", ["--json"], "--json prints to stdout, as the predictions do; give --out FILE"),
         (
             "x.csv",

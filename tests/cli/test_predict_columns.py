@@ -50,8 +50,7 @@ def test_columns_are_matched_by_name(trained, tmp_path, capsys, caplog):
     columns = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2]}
     expected = predicted(model, write(tmp_path / f"x{kind}", columns), tmp_path / "p.npz")
     assert not caplog.messages
-    loaded = load_model(model)
-    np.testing.assert_allclose(expected, loaded.network.predict_proba(loaded.preparation(X)), rtol=1e-5)
+    np.testing.assert_allclose(expected, load_model(model).predict_proba(columns), rtol=1e-5)
     turned = {"c": X[:, 2], "kind": Y, "a": X[:, 0], "note": ["x"] * 120, "b": X[:, 1]}
     table = write(tmp_path / f"turned{kind}", turned)
     np.testing.assert_array_equal(predicted(model, table, tmp_path / "p.npz", "--target", "kind"), expected)

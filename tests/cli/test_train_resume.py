@@ -122,7 +122,8 @@ def test_a_new_run_does_not_touch_another_ones_folder(data, tmp_path, capsys):
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     assert main([*argv, "--lr", "0.5"]) == 2
     assert capsys.readouterr().err == (
-        f"xbnet: fit: {folder}/checkpoints holds the checkpoints of a run; resume it, or choose another folder\n"
+        f"xbnet: --out {folder}: holds a run already (checkpoints, config.toml, curves.png, ...); go on with it by "
+        f"--resume {folder}, choose another folder, or add --overwrite to replace it\n"
     )
     assert main(["train", "--resume", str(folder), "--lr", "0.5"]) == 2
     assert capsys.readouterr().err == (

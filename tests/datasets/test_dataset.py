@@ -109,14 +109,7 @@ def test_not_finite_is_found_behind_the_first_block():
             Y.astype(object),
             "training y expected labels or numbers, got dtype object; make it an array of integers, strings or floats",
         ),
-        (X, Y - 1, "training y expected labels 0..1, got -1 at row 0 (counted from 0)"),
-        (X, Y * 2, "class 1 of 5 never occurs in training; add samples of it, or drop the class"),
-        (
-            X,
-            Y * 2**60,
-            f"class 1 of {2**61 + 1} never occurs in training; add samples of it, or drop the class",
-        ),
-        (X, Y * 0, "expected at least two classes, got one; there is nothing to tell apart"),
+        (X, Y * 0, "expected at least two classes, got '0' alone; there is nothing to tell apart"),
         (X, np.zeros((6, 0)), "y expected at least one column, got (6, 0)"),
         (X, np.full((6, 2), "a"), "y expected one string label per sample, got shape (6, 2)"),
         (
@@ -125,7 +118,7 @@ def test_not_finite_is_found_behind_the_first_block():
             "training y expected 0 or 1 per class, got 2 at row 5, column 1 (counted from 0); "
             "integer y (N, C) is multi-label, a regression wants floats",
         ),
-        (X, [[0, 1]] * 6, "class 0 of 2 never occurs in training; add samples of it, or drop the class"),
+        (X, [[0, 1]] * 6, "class '0' of 2 never occurs in training; add samples of it, or drop the class"),
     ],
 )
 def test_bad_training_part(x, y, line):
@@ -142,12 +135,12 @@ def test_bad_training_part(x, y, line):
         (Part(X[:0], Y[:0]), "test x expected at least one sample, got (0, 2)"),
         (
             Part(X, [0, 1, 2, 3, 3, 3]),
-            "class 3 occurs 3 times in test but never in training; move samples of it to training, or drop them",
+            "test y holds the class '3', which never occurs in training; move samples of it to training, or drop them",
         ),
         (Part(X, np.zeros((6, 1))), "test y expected rows () of int64 as in training, got (1,) float64"),
         (
             Part(X, Y + 0.5),
-            "test y expected labels 0..2, got 0.5 at row 0 (counted from 0)",
+            "test y holds the class '0.5', which never occurs in training; move samples of it to training, or drop them",
         ),
     ],
 )

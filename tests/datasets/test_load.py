@@ -88,5 +88,5 @@ def test_the_import_is_light():
 
 
 def test_neither_a_name_nor_a_path_is_one_line():
-    with pytest.raises(ConfigError, match=r"^load_dataset: expected a name or a path, got int\Z"):
+    with pytest.raises(ConfigError, match=r"^load_dataset: expected a name, a path or a table, got int\Z"):
         load_dataset(3)

@@ -17,7 +17,7 @@ R, B = 3, 7
 
 def poison(net, batch=B):
     """Fill every buffer and gradient of a network with NaN, as memory that nobody has written."""
-    net._use(batch)
+    net.use(batch)
     net._use_backward()
     for space in (net._activations, net._gradients):
         for flat in space._flat.values():
@@ -58,7 +58,7 @@ def test_the_gradient_is_the_slope_along_random_directions(row, leading):
     """Of theta and of x, for a random cotangent; each replica for itself."""
     net, h = cases.network(row, replicas=R), 1e-6
     net.theta[...] += 0.3 * np.random.default_rng(2).normal(size=net.theta.shape)  # gains and offsets are not neutral
-    net._use(B)
+    net.use(B)
     for layer in net.layers:
         layer.frozen = True
         if isinstance(layer, Dropout):
@@ -82,7 +82,7 @@ def test_backward_overwrites(row):
     net = cases.network(row, replicas=R)
     for layer in net.layers:
         layer.frozen = True  # masks and running statistics stay
-    net._use(B)
+    net.use(B)
     for layer in net.layers:
         if isinstance(layer, Dropout):
             layer.mask[...] = 1.25
@@ -99,7 +99,7 @@ def test_batches_of_changing_size_leave_no_trace(row):
     for batch in (5, 2, 8, 1, 5):
         fresh = cases.network(row, replicas=R)
         for twin in (net, fresh):
-            twin._use(batch)
+            twin.use(batch)
             for layer in twin.layers:
                 layer.frozen = True
                 if isinstance(layer, Dropout):

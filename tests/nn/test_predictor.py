@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 import xbnet
 from tests.support import cases
 from tests.support.errors import refuses
-from xbnet.backends.replay import MOST_TAPES
+from xbnet.backends.replay import MOST
 from xbnet.errors import DataError
 from xbnet.nn import predictor as inference
 from xbnet.nn.outputs import LINKS
-from xbnet.nn.predictor import CACHE, FEWEST_ROWS, MOST_ROWS, chunk_rows, run_rows
+from xbnet.nn.predictor import CACHE, FEWEST_ROWS, MOST_ROWS, Predictor, chunk_rows
 
 
 @given(st.integers(0, 10**7))
@@ -43,7 +43,7 @@ def test_chunks_are_joined(n, chunk, replicas, dtype):
     x = (10 * np.random.default_rng(n).normal(size=(n, 4))).astype(dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("xbnet.nn.network.chunk_rows", lambda bytes_per_row: chunk)
-        found = run_rows(network, x, lambda logits: logits * 2)
+        found = Predictor(network).run(x, lambda logits: logits * 2)
     whole = network.forward(x.astype(float)[None]) * 2 if n else np.zeros((replicas, 0, 3))
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, whole if replicas > 1 else whole[0], rtol=1e-12)
@@ -69,9 +69,9 @@ def test_what_was_predicted_before_does_not_matter():
         fresh = cases.network(dtype="float64")
         fresh.theta[...] = network.theta
         np.testing.assert_array_equal(network.predict_proba(x), fresh.predict_proba(x))
-    assert 0 < len(network._chunks) <= MOST_TAPES
+    assert 0 < len(network._predictor._rows) <= MOST
     network.release()
-    assert not network._chunks
+    assert network._predictor is None
 
 
 @pytest.mark.parametrize("C", [1, 2, 4, 5, 30])

@@ -205,7 +205,7 @@ def test_blocks_of_the_jacobian_across_replicas_are_zero(row):
 
     def outcome(x):
         if any(isinstance(layer, Dropout) for layer in net.layers):
-            net._use(x.shape[1])
+            net.use(x.shape[1])
             for layer in net.layers:
                 if isinstance(layer, Dropout):
                     layer.mask[...] = 1
@@ -256,7 +256,7 @@ def test_odd_sizes(replicas, n_inputs, width, batch_size, n, dtype, seed):
     def make(value):
         return [Linear(width, "gelu"), Residual(n_hidden=1), Dropout(0.3)], "cross_entropy", xbnet.Adam(value(rates))
 
-    data = xbnet.training.checks.check_data(data)
+    data = xbnet.training.samples.check_data(data)
     assert_stack_is_its_members(
         make, replicas=replicas, data=data, batch_size=batch_size, epochs=2, dtype=dtype, clip_norm=1.0
     )
@@ -266,7 +266,7 @@ def test_odd_sizes(replicas, n_inputs, width, batch_size, n, dtype, seed):
 @given(replicas=st.integers(1, 5), width=st.integers(1, 4), batch_size=st.integers(1, 7), seed=st.integers(0, 999))
 def test_odd_sizes_of_regression_with_one_output(replicas, width, batch_size, seed):
     rng = np.random.default_rng(seed)
-    data = xbnet.training.checks.check_data((rng.normal(size=(9, 2)), rng.normal(size=9)))
+    data = xbnet.training.samples.check_data((rng.normal(size=(9, 2)), rng.normal(size=9)))
     rates = list(np.geomspace(0.01, 0.2, replicas))
 
     def make(value):

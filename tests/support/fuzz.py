@@ -17,7 +17,7 @@ import numpy as np
 import xbnet
 from xbnet.errors import XbnetError
 from xbnet.io.tensorfile import checksum, read_tensors, write_tensors
-from xbnet.training.checkpoints import describe_settings, pack, unpack
+from xbnet.training.checkpoints import describe_settings, resume_from
 from xbnet.training.trainer import Trainer
 
 NUMBERS = [0, -1, 1, 2, 3, 7, 10**6, 2**31, 2**63, 10**12, 10**400, 0.5, -0.0, 1e308, True, None]
@@ -34,9 +34,8 @@ def small_network():
 def trainer_of(network):
     from xbnet.nn.losses import get_loss
     from xbnet.optim.optimizers import get_optimizer
-    from xbnet.optim.penalties import Penalty
-    from xbnet.optim.schedules import get_schedule
-    from xbnet.training.fit import check_data
+    from xbnet.training.recipe import Recipe
+    from xbnet.training.samples import Samples, check_data
 
     rng = np.random.default_rng(0)
     data = check_data((rng.normal(size=(30, 3)).astype(np.float32), np.arange(30) % 3))
@@ -44,16 +43,9 @@ def trainer_of(network):
         network,
         get_loss("cross_entropy"),
         get_optimizer("adam"),
-        data,
-        epochs=9,
-        batch_size=10,
+        Samples.of(data),
+        Recipe(epochs=9, batch_size=10, schedule="plateau", patience=5),
         rng=1,
-        schedule=get_schedule("plateau"),
-        penalty=Penalty(),
-        clip_norm=None,
-        patience=5,
-        monitor=None,
-        sample_weight=None,
     )
 
 
@@ -65,7 +57,7 @@ def write_samples(folder):
     preparation = xbnet.datasets.Standardizer(np.zeros(3), np.ones(3))
     model, state = folder / "model.safetensors", folder / "state.safetensors"
     xbnet.save(trainer.network, model, classes=["a", "b", "c"], preparation=preparation, history=trainer.history)
-    tensors, description = pack(trainer)
+    tensors, description = trainer.state().pack()
     write_tensors(state, "training state", tensors, {"settings": settings, **description})
     return model, state
 
@@ -160,7 +152,7 @@ def _run(n, rng):
                 if path.name.startswith("model"):
                     xbnet.load_model(mutant).network.predict_proba(np.zeros((2, 3)))
                 else:
-                    unpack(trainer, read_tensors(mutant, "training state"), settings)
+                    resume_from(trainer, read_tensors(mutant, "training state"), settings)
                 ends["loaded"] += 1
                 network = small_network()  # a state that was right has been taken over: begin anew
                 trainer = trainer_of(network)

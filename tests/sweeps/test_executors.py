@@ -195,6 +195,47 @@ def test_a_pool_of_the_user_that_breaks_is_one_line(data, monkeypatch):
         xbnet.sweep({"lr": [0.1]}, data, executor=pool, epochs=1)
 
 
+ORPHANS = """
+import os, time
+import numpy as np
+import xbnet
+
+MAIN = os.environ.setdefault("XBNET_TEST_MAIN", str(os.getpid()))
+
+def layers():
+    if MAIN != str(os.getpid()):
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+    return [xbnet.Linear(2)]
+
+if __name__ == "__main__":
+    xbnet.sweep({"lr": [0.1]}, (np.zeros((9, 2)), np.arange(9) % 2), layers=layers, executor="processes", workers=1)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGKILL"])
+def test_workers_end_with_the_sweep(tmp_path, number):
+    script = tmp_path / "orphans.py"
+    script.write_text(ORPHANS)
+    command, environment = [sys.executable, str(script)], os.environ | {"PYTHONPATH": PACKAGE}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as sweep:
+        worker = int(sweep.stdout.readline())
+        sweep.send_signal(getattr(signal, number))
+        sweep.wait(20)
+        for _ in range(100):
+            try:
+                os.kill(worker, 0)
+            except ProcessLookupError:
+                return
+            if Path(f"/proc/{worker}/stat").exists() and " Z " in Path(f"/proc/{worker}/stat").read_text():
+                return  # ended, and nobody has asked how
+            time.sleep(0.1)
+        os.kill(worker, signal.SIGKILL)
+        pytest.fail("the worker lives on")
+
+
 # -- Dask and MPI ------------------------------------------------------------------------------------------------------
 
 

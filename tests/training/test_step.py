@@ -1,4 +1,4 @@
-"""Steps whose tapes are joined are the steps that are taken one call after the other."""
+"""Steps that are replayed are the steps that are run one call after the other."""
 
 import numpy as np
 import pytest
@@ -7,30 +7,36 @@ from hypothesis import strategies as st
 
 import xbnet
 from tests.support import cases
+from tests.support.errors import refuses
 from xbnet import Linear
-from xbnet.training.step import Steps
+from xbnet.backends.replay import RUNS
+from xbnet.errors import ConfigError, ShapeError
+from xbnet.optim.optimizers import OPTIMIZERS
+from xbnet.training.execution.replay import ReplayedStep
+
+LAYERS = {
+    "linear": [Linear(6, "relu"), Linear(4, "tanh"), Linear(3)],
+    "dropout": [Linear(6, "relu"), xbnet.Dropout(0.3), Linear(3)],
+    "batch norm": [xbnet.BatchNorm(), Linear(4, "gelu"), Linear(3)],
+}
 
 
-def run(joined, *, loss="cross_entropy", optimizer="sgd", replicas=1, n=23, batch_size=5, dtype="float32", **more):
-    """The network and history of a run, and how many batches were trained on by joined tapes."""
-    layers = [Linear(6, "relu"), Linear(4, "tanh"), Linear(3)]
-    net = xbnet.Network(layers, 4, replicas=replicas, dtype=dtype, rng=3)
-    counts = []
-    with pytest.MonkeyPatch.context() as patch:
-        if joined:
-            patch.setattr(
-                "xbnet.training.step.play", lambda calls: (counts.append(len(calls)), [call() for call in calls])
-            )
-        else:
-            patch.setattr(Steps, "_join", lambda *arguments: [])
-        history = xbnet.fit(net, loss, optimizer, cases.samples(n=n), epochs=3, batch_size=batch_size, rng=1, **more)
-    return net, history, counts
+def run(level, *, layers="linear", loss="cross_entropy", optimizer="sgd", replicas=1, n=23, dtype="float32", **more):
+    """The network and history of a run."""
+    net = xbnet.Network(LAYERS[layers], 4, replicas=replicas, dtype=dtype, rng=3)
+    data = cases.samples(n=n)
+    history = xbnet.fit(
+        net, loss, optimizer, data, rng=1, execution=level, **{"epochs": 2 * RUNS, "batch_size": 5} | more
+    )
+    assert history.execution == level
+    return net, history
 
 
 @settings(max_examples=60, deadline=None)
 @given(
+    layers=st.sampled_from(sorted(LAYERS)),
     loss=st.sampled_from(["cross_entropy", "binary_cross_entropy", "mse"]),
-    optimizer=st.sampled_from(sorted(xbnet.optim.optimizers.OPTIMIZERS)),
+    optimizer=st.sampled_from(sorted(OPTIMIZERS)),
     replicas=st.integers(1, 3),
     n=st.integers(5, 40),
     batch_size=st.integers(1, 12),
@@ -42,64 +48,96 @@ def run(joined, *, loss="cross_entropy", optimizer="sgd", replicas=1, n=23, batc
             "l1": st.sampled_from([0.0, 0.01]),
             "schedule": st.sampled_from(["cosine", "step:every=1,gamma=0.5"]),
             "clip_norm": st.just(0.1),
-            "strategy": st.sampled_from(["alternating", "weighted:ratio=2"]),
+            "strategy": st.sampled_from(["alternating", "weighted:ratio=2", "weighted:factors=0/1"]),
             "patience": st.just(1),
             "weighted": st.booleans(),
         },
     ),
 )
-def test_joined_or_not_the_bits_are_the_same(loss, optimizer, replicas, n, batch_size, dtype, more):
+def test_replayed_or_not_the_bits_are_the_same(layers, loss, optimizer, replicas, n, batch_size, dtype, more):
     if more.pop("weighted", False):
         more["sample_weight"] = np.random.default_rng(0).random(n)
-    settings = {"loss": loss, "optimizer": optimizer, "replicas": replicas, "n": n, "dtype": dtype, **more}
-    batch_size = min(batch_size, n)
-    (a, first, _), (b, second, _) = (run(joined, batch_size=batch_size, **settings) for joined in (True, False))
+    if more.get("strategy") == "weighted:factors=0/1" and layers == "linear":
+        more["strategy"] = "weighted:factors=0/2/1"
+    more |= {"layers": layers, "loss": loss, "optimizer": optimizer, "replicas": replicas, "n": n, "dtype": dtype}
+    (a, first), (b, second) = (run(level, batch_size=min(batch_size, n), **more) for level in ("replay", "eager"))
     np.testing.assert_array_equal(a.theta, b.theta)
+    np.testing.assert_array_equal(a.state, b.state)
     for name in ("train_loss", "train_cost", "train_accuracy", "grad_norm", "lr"):
         np.testing.assert_array_equal(first[name], second[name])
 
 
-def test_whole_batches_but_the_first_and_the_last_are_joined():
-    _, _, counts = run(True, n=23, batch_size=5)
-    # Of five steps an epoch. Three are needed until all is on tapes, later one; the last one wants the norm.
-    assert len(counts) == 1 + 3 + 3
-    assert len(set(counts)) == 1
-    assert len(run(True, l2=0.1)[2]) == len(counts)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"clip_norm": 1.0},
+        {"strategy": "alternating"},
+        {"sample_weight": np.ones(23)},
+        {"layers": "dropout"},
+        {"layers": "batch norm"},
+    ],
+    ids=str,
+)
+def test_all_but_the_first_steps_are_replayed(more, monkeypatch):
+    counts, step = [], ReplayedStep.__call__
 
+    def counted(self, *arguments):
+        step(self, *arguments)
+        counts.append(len(self.replays.records))
 
-@pytest.mark.parametrize("more", [{"clip_norm": 1.0}, {"strategy": "alternating"}, {"sample_weight": np.ones(23)}])
-def test_what_is_on_no_tape_is_not_joined(more):
-    assert run(True, **more)[2] == []
+    monkeypatch.setattr(ReplayedStep, "__call__", counted)
+    run("replay", **more)
+    # Of whole batches, and of the short one at an epoch's end, which also wants the norm.
+    assert counts[-1] == 2
+    assert counts[RUNS + 2] == 1  # the first step of all makes the buffers, and the fifth is a short one
 
 
 def test_a_learning_rate_that_changes_at_each_step_is_followed():
-    a, history, counts = run(True, optimizer="adam:lr=0.01", schedule="cosine")
-    b, _, _ = run(False, optimizer="adam:lr=0.01", schedule="cosine")
-    assert counts
-    assert len(set(history["lr"])) == 3
+    (a, history), (b, _) = (run(level, optimizer="adam:lr=0.01", schedule="cosine") for level in ("replay", "eager"))
+    assert len(set(history["lr"])) == 2 * RUNS
     np.testing.assert_array_equal(a.theta, b.theta)
 
 
-def test_a_step_that_is_cut_short_spoils_none_after_it():
-    """An interrupt within joined tapes: training goes on with the weights that there are."""
-    layers = [Linear(6, "tanh"), Linear(3)]
-    net = xbnet.Network(layers, 4, rng=3)
-    data, settings = cases.samples(n=40), {"epochs": 2, "batch_size": 5, "rng": 1}
-    calls = []
+def test_auto_replays_on_numpy_and_other_backends_do_not():
+    net = cases.network()
+    assert xbnet.fit(net, "cross_entropy", "sgd", cases.samples(), epochs=1).execution == "replay"
+    other = xbnet.Backend("other", "cpu", np, net.backend.ops)
+    line = "fit: execution 'replay' is not possible: backend 'other' replays no calls; use 'auto'"
+    with refuses(ConfigError, line):
+        xbnet.fit(cases.network(backend=other), "cross_entropy", "sgd", cases.samples(), epochs=1, execution="replay")
 
-    def cut(taped):
-        calls.append(taped)
-        for call in taped[: 3 if len(calls) == 4 else None]:
-            call()
-        if len(calls) == 4:
-            raise KeyboardInterrupt
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xbnet.training.step.play", cut)
-        with pytest.raises(KeyboardInterrupt):
-            xbnet.fit(net, "cross_entropy", "sgd", data, **settings)
-    fresh = xbnet.Network(layers, 4, rng=3)
-    fresh.theta[...] = net.theta
-    for network in (net, fresh):
-        xbnet.fit(network, "cross_entropy", "sgd", data, **settings)
-    np.testing.assert_array_equal(net.theta, fresh.theta)
+# -- loops of one's own ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given_rows", [False, True])
+def test_a_loop_of_ones_own_does_what_fit_does(given_rows):
+    x, y = cases.samples(n=30)
+    nets = [cases.network(replicas=2, dtype="float64") for _ in range(2)]
+    history = xbnet.fit(nets[0], "cross_entropy", xbnet.Adam([0.01, 0.1]), (x, y), epochs=6, l2=0.01, clip_norm=0.5)
+    step = xbnet.Step(nets[1], "cross_entropy", xbnet.Adam([0.01, 0.1]), l2=0.01, clip_norm=0.5)
+    for epoch in range(6):
+        values = step(x, y, rows=np.arange(30)[None]) if given_rows else step(x[None], y[None])
+        np.testing.assert_allclose(values.mean(axis=1), history["train_loss"][epoch], rtol=1e-12)
+    np.testing.assert_array_equal(nets[0].theta, nets[1].theta)
+
+
+def test_other_tasks_and_weights():
+    x, y = cases.samples("regression", n=12)
+    net = cases.network(dtype="float64")
+    step = xbnet.Step(net, "mse", "momentum", task="regression")
+    losses = [step(x[None], y[None], np.linspace(0, 1, 12)[None]).mean() for _ in range(2 * RUNS)]
+    assert net.link == "identity"
+    assert losses[-1] < losses[0]
+
+
+def test_what_does_not_fit_is_refused():
+    net = cases.network()
+    step = xbnet.Step(net, "cross_entropy", "sgd")
+    with pytest.raises(ShapeError, match=r"^Network.forward: expected x "):
+        step(np.ones((1, 5, 9)), np.zeros((1, 5), int))
+    with pytest.raises(ShapeError, match=r"^cross_entropy: expected labels "):
+        step(np.ones((1, 5, cases.N_INPUTS)), np.zeros((1, 6), int))
+    with pytest.raises(ConfigError, match="cross_entropy: can't be used for regression"):
+        xbnet.Step(net, "cross_entropy", "sgd", task="regression")

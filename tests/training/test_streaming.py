@@ -13,6 +13,8 @@ from tests.support.devices.fake_cupy import Array, Cupy
 from tests.support.errors import refuses
 from xbnet import ConfigError, get_backend
 from xbnet.training.batches import InOrder, Resident, Shuffled
+from xbnet.training.recipe import Recipe
+from xbnet.training.samples import Samples
 from xbnet.training.streaming import CudaLane, Streamed, place
 from xbnet.training.trainer import Trainer
 
@@ -107,11 +109,17 @@ def test_folds_are_streamed_too():
     for memory in (None, 2 * 2 * 8 * ROW):
         net = cases.network(replicas=2, dtype="float32")
         trainer = Trainer(
-            net, xbnet.SoftmaxCrossEntropy(), xbnet.SGD(0.1), xbnet.Dataset("tiny", xbnet.Part(x, y)),
-            epochs=2, batch_size=8, rng=0, schedule=xbnet.optim.schedules.Schedule(), penalty=xbnet.optim.penalties.Penalty(), clip_norm=None,
-            patience=None, monitor=None, sample_weight=None, device_memory=memory,
-            train_rows=[np.arange(20), np.arange(10, 30)], val_rows=[np.arange(20, 30), np.arange(10)],
-        )  # fmt: skip
+            net,
+            xbnet.SoftmaxCrossEntropy(),
+            xbnet.SGD(0.1),
+            Samples.of(
+                xbnet.Dataset("tiny", xbnet.Part(x, y)),
+                train_rows=[np.arange(20), np.arange(10, 30)],
+                val_rows=[np.arange(20, 30), np.arange(10)],
+            ),
+            Recipe(epochs=2, batch_size=8, device_memory=memory),
+            rng=0,
+        )
         assert trainer.train.streamed == trainer.val.streamed == (memory is not None)
         while not trainer.done:
             trainer.run_epoch()

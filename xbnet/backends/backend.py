@@ -28,10 +28,10 @@ from ..errors import BackendError, ConfigError, unknown_name
 from ..parsing import check_keys, parse_settings
 from .cublas import Cublas, Host, check_precision, load_library
 from .cuda.launch import CudaLauncher, Launcher
-from .cuda.ops import Fused
-from .numpy_ops import NUMPY_PREPARED, NumpyOps
+from .cuda.ops import CudaOps
+from .numpy_ops import SPECIALIZED, NumpyOps
 from .ops import Ops
-from .replay import Prepared
+from .replay import Specialized
 
 INSTALL = {
     "numpy": "pip install numpy",
@@ -55,13 +55,11 @@ class Backend:
     xp
         The array namespace.
     ops
-        Batched products and the few operations in which libraries differ.
-    prepared
-        Those of them that a `tape` may hold in a quicker form; empty: steps are not taped here.
+        The operations in which libraries differ.
+    specialized
+        Operations that come in a quicker form for arrays that stay; empty: nothing is replayed here, see `replay`.
     launcher
         What runs the project's own kernels; None: nothing does.
-    fused
-        Those that stand in for the plain text of a training step; None: the plain text runs.
     settings
         What was set by the name, e.g. "precision=tf32".
     """
@@ -70,10 +68,19 @@ class Backend:
     device: str
     xp: Any
     ops: Ops
-    prepared: Prepared = field(default_factory=dict)
+    specialized: Specialized = field(default_factory=dict)
     launcher: Launcher | None = None
-    fused: Fused | None = None
     settings: str = ""
+
+    @property
+    def on_host(self) -> bool:
+        """Whether its arrays are NumPy's own."""
+        return self.name == "numpy"
+
+    @property
+    def cuda(self) -> bool:
+        """Whether it has CUDA's streams and graphs."""
+        return hasattr(self.xp, "cuda")
 
     def asarray(self, host: Any, dtype: Any = None) -> Any:
         """Copy a host array (or pass an array of this backend) to the device, in C order."""
@@ -169,7 +176,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _numpy() -> Backend:
-    return Backend("numpy", "cpu", np, NumpyOps(np), NUMPY_PREPARED)
+    return Backend("numpy", "cpu", np, NumpyOps(np), SPECIALIZED)
 
 
 def _cupy(precision: str = "fp32", kernels: str = "fused") -> Backend:
@@ -184,20 +191,19 @@ def _cupy(precision: str = "fp32", kernels: str = "fused") -> Backend:
             f"backend 'cupy': CuPy {cupy.__version__} is installed, but no CUDA device answers ({_reason(error)}); "
             "check `nvidia-smi`, or use --backend numpy"
         ) from error
-    ops, launcher = _cuda_ops(cupy, precision), CudaLauncher(cupy) if kernels == "fused" else None
+    launcher = CudaLauncher(cupy) if kernels == "fused" else None
     chosen = {"precision": precision, "kernels": kernels}
     return Backend(
         "cupy",
         properties["name"].decode(),
         cupy,
-        ops,
+        _cuda_ops(cupy, precision, launcher),
         launcher=launcher,
-        fused=Fused(launcher, cupy, ops) if launcher else None,
         settings=",".join(f"{key}={value}" for key, value in chosen.items() if value != SETTINGS["cupy"][key]),
     )
 
 
-def _cuda_ops(cupy: Any, precision: str) -> Ops:
+def _cuda_ops(cupy: Any, precision: str, launcher: Launcher | None) -> Ops:
     """Products by one cuBLAS call each, or by `cupy.matmul` where the library can't be loaded."""
 
     def allocate(nbytes: int) -> tuple[Any, int]:
@@ -222,8 +228,10 @@ def _cuda_ops(cupy: Any, precision: str) -> Ops:
             f"their operands and has no TF32 for stacks; install it with: {INSTALL['cupy']}",
             stacklevel=2,
         )
-        return Ops(cupy, wait=wait)
-    return Ops(cupy, cublas.gemm, wait, capturable=True)
+        return Ops(cupy, wait=wait) if launcher is None else CudaOps(launcher, cupy, wait=wait)
+    if launcher is None:
+        return Ops(cupy, cublas.gemm, wait, capturable=True)
+    return CudaOps(launcher, cupy, cublas.gemm, wait, capturable=True)
 
 
 def _dpnp() -> Backend:

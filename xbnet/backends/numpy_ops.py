@@ -1,16 +1,17 @@
-"""What the operations of a step come to on NumPy, for arrays that are the same at every step: for a `tape`.
+"""NumPy's operations, and what they come to for arrays that are the same at every step, as in a `replay`.
 
-What can be done once for them is done once, always to the same bits:
+What can be done once for such arrays is done once, always to the same bits:
 
 - The product of one network goes to `ndarray.dot`, whose call costs half of `matmul`'s; both end in the same BLAS
   routine.
 - Where an operand has to be stretched, NumPy prepares for long and walks row by row. So a number becomes an array
-  without axes, a narrow column of one network is copied to all places first, and a row (a bias) is copied some times
-  over and added to so many rows at once. For a stack a few narrow rows are what pays.
+  without axes, a narrow column of one network is copied to all places first, and a row (a bias) is copied several
+  times over and added to that many rows at once. For a stack a few narrow rows are what pays.
 - `maximum` and `minimum` with a number have no vector instructions in NumPy, with an array they have: three times
   as fast.
 
-Each function here takes the arguments of an operation and gives the calls, without arguments, that do it.
+Each function here takes the arguments of an operation, behind scratch memory, and gives the calls, without arguments,
+that do it.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ NARROW = 32
 """Up to this many columns an operand is copied to all rows before it is added to them."""
 
 ROWS, NUMBERS = 8, 128
-"""Up to so many rows of a network in a stack, of so many numbers together, are taken as one."""
+"""Rows of a network in a stack that are taken as one: at most this many, of at most this many numbers together."""
 
 FEW_ROWS, SHORT_ROW, FEW_NUMBERS, MANY_NUMBERS = 128, 16, 512, 8192
-"""Rows of one network that are taken as one have so many numbers together: few where many short rows are given."""
+"""Of one network: more than `FEW_ROWS` rows of at most `SHORT_ROW` numbers are taken as one up to `FEW_NUMBERS` numbers
+together, others up to `MANY_NUMBERS`."""
 
 PIECE = 1 << 14
 """Numbers that `maximum` and `minimum` take at a time."""
@@ -68,48 +70,50 @@ def _row_starts(R: int, B: int, C: int) -> np.ndarray:
     return (np.arange(R * B) * C).reshape(R, B)
 
 
-def bmm(a: Any, b: Any, out: Any) -> Calls:
-    """See `ops`."""
+def bmm(scratch: Any, a: Any, b: Any, out: Any) -> Calls:
+    """See `Ops`."""
     if out.shape[0] == 1 and out.flags.c_contiguous:
         return [partial(a[0].dot, b[0], out[0])]
     return [partial(np.matmul, a, b, out)]
 
 
-def bmm_tn(a: Any, b: Any, out: Any) -> Calls:
-    """See `ops`."""
-    return bmm(a.swapaxes(1, 2), b, out)
+def bmm_tn(scratch: Any, a: Any, b: Any, out: Any) -> Calls:
+    """See `Ops`."""
+    return bmm(scratch, a.swapaxes(1, 2), b, out)
 
 
-def bmm_nt(a: Any, b: Any, out: Any) -> Calls:
-    """See `ops`."""
-    return bmm(a, b.swapaxes(1, 2), out)
+def bmm_nt(scratch: Any, a: Any, b: Any, out: Any) -> Calls:
+    """See `Ops`."""
+    return bmm(scratch, a, b.swapaxes(1, 2), out)
 
 
-def row_sum(x: Any, out: Any) -> Calls:
-    """See `ops`."""
-    return bmm(x, _numbers((1, x.shape[2], 1), 1, x.dtype), out)
+def row_sum(scratch: Any, x: Any, out: Any) -> Calls:
+    """See `Ops`."""
+    return bmm(scratch, x, _numbers((1, x.shape[2], 1), 1, x.dtype), out)
 
 
-def batch_sum(x: Any, out: Any) -> Calls:
-    """See `ops`."""
-    return bmm(_numbers((1, 1, x.shape[1]), 1, x.dtype), x, out)
+def batch_sum(scratch: Any, x: Any, out: Any) -> Calls:
+    """See `Ops`."""
+    return bmm(scratch, _numbers((1, 1, x.shape[1]), 1, x.dtype), x, out)
 
 
-def gather(x: Any, index: Any, out: Any) -> Calls:
-    """See `ops`."""
+def gather(scratch: Any, x: Any, index: Any, out: Any) -> Calls:
+    """See `Ops`."""
     return [partial(x.take, index, 0, out, "clip")]
 
 
-def row_max(x: Any, out: Any, index: Any, work: Any) -> Calls:
-    """See `ops`."""
+def row_max(scratch: Any, x: Any, index: Any, work: Any, out: Any) -> Calls:
+    """See `Ops`."""
+    if not (x.flags.c_contiguous and out.flags.c_contiguous):  # what is flat is a copy, and here it would stay one
+        return [partial(NumpyOps(np).row_max, x, out, index, work)]
     add = partial(np.add, index, _row_starts(*x.shape), work)
-    return [partial(x.argmax, 2, index), add, *gather(x.reshape(-1), work, out.reshape(index.shape))]
+    return [partial(x.argmax, 2, index), add, *gather(scratch, x.reshape(-1), work, out.reshape(index.shape))]
 
 
 def extremum(operation: Callable[..., Any]) -> Callable[..., Calls]:
     """For `numpy.maximum` and `numpy.minimum`, which want their `out` by name."""
 
-    def prepare(a: Any, b: Any, out: Any) -> Calls:
+    def specialize(scratch: Any, a: Any, b: Any, out: Any) -> Calls:
         alike = a.shape == out.shape and a.flags.c_contiguous and out.flags.c_contiguous
         if not (isinstance(b, float) and alike):
             return [partial(operation, a, b, out=out)]
@@ -117,35 +121,35 @@ def extremum(operation: Callable[..., Any]) -> Callable[..., Calls]:
         pieces = [slice(i, min(i + PIECE, len(a))) for i in range(0, len(a), PIECE)]
         return [partial(operation, a[at], numbers[: at.stop - at.start], out=out[at]) for at in pieces]
 
-    return prepare
+    return specialize
 
 
 def elementwise(operation: Callable[..., Any]) -> Callable[..., Calls]:
     """For a ufunc such as `numpy.add`."""
 
-    def prepare(*operands: Any, out: Any) -> Calls:
+    def specialize(scratch: Any, *operands: Any, out: Any) -> Calls:
         calls: Calls = []
         ready = []
         k = _rows_at_once(operands, out)
-        for operand in operands:
+        for slot, operand in enumerate(operands):
             if isinstance(operand, (int, float)):
                 operand = np.asarray(operand, dtype=out.dtype)
             elif operand.size == 1 < out.size:
                 operand = operand.reshape(())
             elif k > 1 and operand.shape != out.shape:
-                repeated = np.empty((len(operand), k, operand.shape[2]), dtype=operand.dtype)
+                repeated = scratch.take(slot, (len(operand), k, operand.shape[2]), operand.dtype)
                 calls.append(partial(repeated.__setitem__, ..., operand))
                 operand = repeated.reshape(len(operand), 1, -1)
             elif k > 1:
                 operand = _together(operand, k)
             elif operand.shape != out.shape and out.shape[0] == 1 and out.shape[-1] <= NARROW:
-                everywhere = np.empty(out.shape, dtype=operand.dtype)
+                everywhere = scratch.take(slot, out.shape, operand.dtype)
                 calls.append(partial(everywhere.__setitem__, ..., operand))
                 operand = everywhere
             ready.append(operand)
         return [*calls, partial(operation, *ready, _together(out, k) if k > 1 else out)]
 
-    return prepare
+    return specialize
 
 
 def _rows_at_once(operands: Sequence[Any], out: Any) -> int:
@@ -168,9 +172,9 @@ def _together(array: Any, k: int) -> Any:
     return array.reshape(R, B // k, k * n)
 
 
-NUMPY_PREPARED: dict[str, Callable[..., Calls]] = {
+SPECIALIZED: dict[str, Callable[..., Calls]] = {
     **{f.__name__: f for f in (bmm, bmm_tn, bmm_nt, row_sum, batch_sum, row_max, gather)},
     **{f.__name__: extremum(f) for f in (np.maximum, np.minimum)},
     **{f.__name__: elementwise(f) for f in (np.add, np.subtract, np.multiply, np.divide)},
 }
-"""Name of an operation of `ops` or NumPy -> what it comes to."""
+"""Name of an operation of `Ops` or NumPy -> what it comes to."""

@@ -33,6 +33,10 @@ class Made(dict):
         return made
 
 
+COMPOSITE = ("bias_activation", "activation_gradient", "loss", "update", "apply")
+"""Operations that are written in terms of `xp` and of the others."""
+
+
 class Ops:
     """The operations in the dialect that NumPy, CuPy and dpnp share.
 
@@ -104,4 +108,53 @@ class Ops:
         for stream, row in zip(streams, host, strict=True):
             stream.random(out=row, dtype=row.dtype)
         self.xp.copyto(out, self.xp.asarray(host))
+        return out
+
+    # -- composite operations --------------------------------------------------------------------------------------
+
+    def bias_activation(self, activation: Any, z: Any, b: Any, out: Any, work: Any) -> Any:
+        """z (R, B, O) += b (R, 1, O), where there is a b; out = activation(z), where there is one.
+
+        Without an activation `out` is z. `work` is a pair of arrays like z, for an activation.
+        """
+        if b is not None:
+            self.xp.add(z, b, out=z)
+        if activation is not None:
+            activation.forward(self.xp, z, out, work)
+        return out
+
+    def activation_gradient(self, activation: Any, dy: Any, z: Any, y: Any, db: Any, work: Any) -> None:
+        """dy (R, B, O) *= the activation's derivative at z, where y = activation(z); db (R, 1, O) = its sum.
+
+        `activation` and `db` may be None: there is none, or it is not wanted.
+        """
+        if activation is not None:
+            activation.backward(self.xp, dy, z, y, work)
+        if db is not None:
+            self.batch_sum(dy, db)
+
+    def loss(self, loss: Any, logits: Any, labels: Any, dlogits: Any, sample_weight: Any, sums: Any) -> None:
+        """Values, hits, their sums (R, 3, 1), and the gradient of a bound loss, see `Loss.evaluate`."""
+        loss.evaluate(logits, labels, dlogits, sample_weight, sums)
+
+    def update(self, step: Any, columns: Any, wants_norm: bool) -> None:
+        """Penalty, gradient mask, clipping and the optimizer's rule, see `Step.update`."""
+        step.update(columns, wants_norm)
+
+    def apply(self, optimizer: Any, columns: Any) -> None:
+        """The rule of a bound optimizer, see `Optimizer.apply`."""
+        optimizer.apply(columns)
+
+    def gather_batch(self, data: Any, index: Any, which: Any, spread: Any, out: Any) -> Any:
+        """The samples index (U, B) of ``data.x, data.y, data.w``, to those of `out`.
+
+        which (1, R) says which of the U rows each replica follows, and spread (1, R, B) is scratch for that; both are
+        None where all follow one.
+        """
+        if which is not None:
+            index = self.gather(index, which, spread)[0]
+        self.gather(data.x, index, out.x)
+        self.gather(data.y, index, out.y)
+        if out.w is not None:
+            self.gather(data.w, index, out.w)
         return out

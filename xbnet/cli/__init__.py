@@ -9,12 +9,13 @@ A verb's module has `add_arguments(parser)` and `run(args) -> exit code`.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
-from ..errors import XbnetError
-from .parser import Parser, expand_config
+from ..errors import ConfigError, Interrupted, XbnetError, printable, reason, unknown_name
+from .output import guarded_logs, guarded_output, lost_output
+from .parser import Parser, expand_config, name_data
 
 VERBS = {
     "train": "train a network on a data set",
@@ -32,33 +33,67 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with the arguments `argv`, by default the process's; the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        parser = build_parser(argv[0] if argv else None)
-        args = parser.parse_args(expand_config(argv, parser))
-        if args.version:
-            return _print_version()
-        if args.verb is None:
-            parser.print_help(sys.stderr)
-            return 2
-        return importlib.import_module(f".{args.verb}", __name__).run(args)
+        with guarded_output():
+            return _run(argv)
     except XbnetError as error:
         return _complain(error, error.exit_code)
-    except KeyboardInterrupt as interrupt:
-        return _complain(str(interrupt) or "interrupted", 130)
-    except BrokenPipeError:  # the reader of stdout has gone, as in `xbnet info | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except Interrupted as interrupt:
+        return _complain(interrupt, 130)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except MemoryError as error:
+        return _complain(
+            f"there is too little memory for this ({reason(error)}); take smaller data or a smaller "
+            "network, or fewer replicas",
+            1,
+        )
+    except OSError as error:
+        code = lost_output(error)
+        if code is not None:
+            return code
+        return _complain(f"{error.filename or 'the system'}: {reason(error)}", 1)
+
+
+def _run(argv: list[str]) -> int:
+    argv = name_data(argv)
+    parser = build_parser(argv[0] if argv else None)
+    args = parser.parse_args(expand_config(argv, parser))
+    if args.completion:
+        return _print_completion(args.completion)
+    if args.version:
+        return _print_version()
+    if args.verb is None:
+        parser.print_help(sys.stderr)
+        return 2
+    with guarded_logs():
+        return importlib.import_module(f".{args.verb}", __name__).run(args)
+
+
+EVERY_VERB = "*"
 
 
 def build_parser(verb: str | None = None) -> Parser:
-    """The parser. Only the module of `verb` is imported, so that help comes quickly."""
+    """The parser. Only the module of `verb` is imported, so that help comes quickly; all for `EVERY_VERB`."""
     parser = Parser(prog="xbnet", description="Neural networks for vectors, stacked by design, on NumPy, CuPy or dpnp.")
     parser.add_argument("--version", action="store_true", help="print the version and stop")
+    parser.add_argument("--completion", metavar="SHELL", help="print a script of completions: bash, zsh, fish, tcsh")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
     for name, summary in VERBS.items():
         child = verbs.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        if name == verb:
+        if verb in (name, EVERY_VERB):
             importlib.import_module(f".{name}", __name__).add_arguments(child)
     return parser
+
+
+def _print_completion(shell: str) -> int:
+    try:
+        import shtab
+    except ImportError:
+        raise ConfigError("--completion needs shtab; install it with: pip install shtab") from None
+    if shell not in shtab.SUPPORTED_SHELLS:
+        raise unknown_name("--completion", "shell", shell, shtab.SUPPORTED_SHELLS)
+    print(shtab.complete(build_parser(EVERY_VERB), shell))
+    return 0
 
 
 def _print_version() -> int:
@@ -69,5 +104,6 @@ def _print_version() -> int:
 
 
 def _complain(error: object, code: int) -> int:
-    print(f"xbnet: {error}", file=sys.stderr)
+    with suppress(OSError, ValueError, AttributeError):  # stderr may be full or closed as well
+        print(f"xbnet: {printable(error)}", file=sys.stderr)
     return code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from ..optim.optimizers import OPTIMIZERS, Optimizer, get_optimizer
 from ..optim.schedules import SCHEDULES
 from ..optim.strategies import STRATEGIES
 from ..parsing import parse_bytes
+from ..training.recipe import Settings
+
+NOT_KEPT = ("verb", "version", "config", "out", "overwrite", "resume", "json", "quiet")
+"""Flags that a run's config.toml has not: they say where to, and how much is told."""
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -158,22 +162,9 @@ def optimizer_from(args: argparse.Namespace) -> Optimizer:
     return get_optimizer(args.optimizer, **({} if args.lr is None else {"lr": args.lr}))
 
 
-def fit_settings_from(args: argparse.Namespace) -> dict[str, Any]:
-    """Keyword arguments of `fit`."""
-    return {
-        "epochs": args.epochs,
-        "batch_size": args.batch_size,
-        "schedule": args.schedule,
-        "l2": args.l2,
-        "l1": args.l1,
-        "strategy": args.strategy,
-        "flip": args.flip,
-        "clip_norm": args.clip_norm,
-        "execution": args.execution,
-        "device_memory": args.device_memory,
-        "patience": args.patience,
-        "monitor": args.monitor,
-    }
+def recipe_from(args: argparse.Namespace) -> Settings:
+    """The settings of a `Recipe` that have a flag."""
+    return cast(Settings, {name: getattr(args, name) for name in Settings.__annotations__ if hasattr(args, name)})
 
 
 # -- types of flags: argparse turns the ArgumentTypeError into one line that names the flag ----------------------------

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..datasets import Dataset, Part, fetch
 from ..datasets.download import SOURCES
+from ..errors import listed
 from . import arguments as flags
 
 
@@ -35,7 +36,7 @@ def show(data: Dataset) -> None:
     shape = "" if data.image_shape is None else f", images {'x'.join(map(str, data.image_shape))}"
     print(f"{data.name}: {data.task}, {data.n_inputs} inputs{shape}, {data.n_outputs} outputs")
     if data.classes:
-        print(f"classes: {', '.join(data.classes)}")
+        print(f"classes: {listed(data.classes, most=25)}")
     print(f"{'part':<6}{'samples':>9}  {'type':<9}{'least':>11}{'mean':>11}{'most':>11}  counts per class")
     for name in ("train", "val", "test"):
         part = getattr(data, name)

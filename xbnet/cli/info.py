@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ import numpy as np
 
 from ..backends.backend import describe_backends
 from ..backends.machine.load import describe_machine
-from ..errors import DataError
+from ..datasets import Schema
+from ..errors import DataError, listed, printable
 from ..history import History, plain
 from ..io.models import Model, load_model
 
@@ -71,7 +71,8 @@ def show_model(args: argparse.Namespace) -> int:
         "parameters": network.n_parameters,
         "link": network.link,
         "classes": None if model.classes is None else list(model.classes),
-        "standardized": model.preparation is not None,
+        "standardized": model.standardizes,
+        "schema": None if model.schema is None else model.schema.to_json(),
         "features": None if model.features is None else list(model.features),
         "layers": [
             {"layer": repr(layer), "outputs": layer.n_outputs, "parameters": sum(s.size for s in layer.parameters())}
@@ -82,25 +83,41 @@ def show_model(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(about))
         return 0
-    print(f"{args.model}: written by xbnet {model.version}, {network.replicas} replica(s), {network.dtype.name}")
+    version = printable(model.version, 40)
+    print(f"{args.model}: written by xbnet {version}, {network.replicas} replica(s), {network.dtype.name}")
     print(network.describe())
-    print(f"link: {network.link}" + (f"; classes: {_some(model.classes)}" if model.classes else ""))
-    names = f": {_some(model.features)}" if model.features else ""
-    print(f"inputs: {network.n_inputs}, {'standardized first' if model.preparation else 'as they are'}{names}")
+    print(f"link: {network.link}" + (f"; classes: {listed(model.classes)}" if model.classes else ""))
+    names = f": {listed(model.features)}" if model.features else ""
+    print(f"inputs: {network.n_inputs}, {'standardized first' if model.standardizes else 'as they are'}{names}")
+    if model.schema is not None:
+        print(describe_schema(model.schema))
     if history is not None:
         figures = [f"{name} {_short(value)}" for name, value in brief(history).items()]
         print(f"history: {', '.join(figures)}")
     return 0
 
 
+def describe_schema(schema: Schema) -> str:
+    """A line per column: what it is, and how it becomes inputs."""
+    width = max(len(printable(column.name)) for column in schema.columns)
+    lines = []
+    for column in schema.columns:
+        if column.kind == "category":
+            more = ["rare"] * column.rare + ["missing"] * column.missing
+            how = listed([*column.values, *(f"({word})" for word in more)])
+        else:
+            how = f"mean {column.mean:.6g}, deviation {column.std:.6g}" if column.scaled else ""
+            how += f"; {column.fill:.6g} where missing" if column.indicator else ""
+        lines.append(f"  {printable(column.name):<{width}}  {column.kind:<9} {how}".rstrip())
+    if schema.target is not None:
+        lines.append(f"target: {listed(schema.target.names)} ({schema.target.task})")
+    return "\n".join(lines)
+
+
 def _short(value: Any) -> str:
     if isinstance(value, list):
-        return f"[{_some([_short(one) for one in value])}]"
+        return f"[{listed([_short(one) for one in value])}]"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _some(names: Sequence[Any]) -> str:
-    return ", ".join(map(str, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _load(name: str) -> Model:

@@ -11,6 +11,30 @@ from typing import Any, NoReturn
 
 from ..errors import ConfigError, DataError, unknown_name
 
+SYNONYMS = {
+    "batch": "batch-size",
+    "bs": "batch-size",
+    "cuda": "backend cupy",
+    "device": "backend",
+    "early-stopping": "patience 10",
+    "file": "data",
+    "gpu": "backend cupy",
+    "hidden-layer-sizes": "hidden",
+    "label": "target",
+    "layers": "hidden",
+    "learning-rate": "lr",
+    "learning-rate-init": "lr",
+    "max-iter": "epochs",
+    "n-epochs": "epochs",
+    "optim": "optimizer",
+    "output": "out",
+    "random-state": "seed",
+    "solver": "optimizer",
+    "units": "hidden",
+    "y": "target",
+}
+"""What neighbours call a flag -> what it is called here."""
+
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows defaults, where there are any to show."""
@@ -53,9 +77,21 @@ class Parser(argparse.ArgumentParser):
             return found
         verb = getattr(found, "verb", None)
         parser = self.child(verb) if verb else self
-        near = difflib.get_close_matches(rest[0].split("=")[0], [f"--{f}" for f in parser.flags()], n=1)
-        hint = f"did you mean {near[0]}?" if near else f"see `{parser.prog} --help`"
+        near = parser.nearest(rest[0])
+        hint = f"did you mean {near}?" if near else f"see `{parser.prog} --help`"
         raise ConfigError(f"{parser.where()}unknown argument {rest[0]!r}; {hint}")
+
+    def nearest(self, word: str) -> str | None:
+        """The flag that a word most likely stands for: what neighbours call so, a near miss, or the data's name."""
+        flags = self.flags()
+        if not word.startswith("-"):
+            return f"--data {word}" if "data" in flags else None
+        name = word.split("=")[0].strip("-").replace("_", "-").lower()
+        known = SYNONYMS.get(name, "")
+        if known.split(" ")[0] in flags:
+            return f"--{known}"
+        near = difflib.get_close_matches(name, list(flags), n=1)
+        return f"--{near[0]}" if near else None
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""
@@ -67,6 +103,19 @@ class Parser(argparse.ArgumentParser):
         """The verb, in front of a complaint."""
         verb = self.prog.partition(" ")[2]
         return f"{verb}: " if verb else ""
+
+
+TAKE_DATA = {("train",), ("sweep",), ("verify",), ("data", "show")}
+"""Verbs whose first word, where it is no flag, names the data: `xbnet train gmm`."""
+
+
+def name_data(argv: list[str]) -> list[str]:
+    """The arguments, with ``--data`` in front of a data set's name that stands behind the verb by itself."""
+    for verb in TAKE_DATA:
+        n = len(verb)
+        if tuple(argv[:n]) == verb and argv[n : n + 1] and not argv[n].startswith("-"):
+            return [*verb, f"--data={argv[n]}", *argv[n + 1 :]]
+    return argv
 
 
 def expand_config(argv: list[str], parser: Parser) -> list[str]:
@@ -131,7 +180,7 @@ def _read(path: str, named: str) -> dict[str, Any]:
     import tomllib  # most commands go without
 
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors put a mark in front
     except OSError as error:
         raise DataError(f"{named}: can't be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

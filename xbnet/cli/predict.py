@@ -6,23 +6,30 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from ..datasets.rows import Chunk, open_rows
 from ..errors import ConfigError, DataError
 from ..files import keep_input
 from ..io.models import Model, file_of, load_model
-from ..io.predictions import FORMATS, Score, open_rows, open_writer
-from ..io.predictions.readers import Chunk
+from ..io.predictions import FORMATS, Score, open_writer
 from .arguments import count
+
+FIGURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE"}
+"""Of the result, as they are called for people."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     parser.add_argument("model", metavar="MODEL", help="a file of xbnet.save, or the folder of `xbnet train --out`")
     parser.add_argument("--data", required=True, metavar="FILE", help=".csv, .parquet, .npy, .npz, a data set, or - ")
-    parser.add_argument("--target", metavar="COLUMN", help="column with what is right, to measure by; no input")
+    parser.add_argument("--target", metavar="COLUMN,..", help="column with what is right, to measure by; no input")
+    parser.add_argument("--id", metavar="COLUMN,..", help="columns of the table to write beside the predictions")
+    parser.add_argument("--no-header", action="store_true", help="the table's first line holds values already")
+    parser.add_argument("--decimal", metavar="MARK", help="of the table's numbers; by default a point, or as it looks")
     parser.add_argument("--part", choices=["train", "val", "test"], help="of a data set")
     parser.add_argument("--out", default="-", metavar="FILE", help="where predictions go")
     parser.add_argument("--format", choices=list(FORMATS), help="by default what the name of --out says")
@@ -45,13 +52,34 @@ def run(args: argparse.Namespace) -> int:
     names = class_names(model)
     score, rows = Score(names), 0
     with open_writer(args.out, args.format, columns_of(model, names)) as write:
-        for chunk in open_rows(args.data, model.network.n_inputs, args.target, args.part, model.features):
+        for chunk in chunks_of(args, model):
             rows += len(chunk.x)
             predict_chunk(args.data, model, names, chunk, score, write)
         if not rows:
             raise DataError(f"{args.data}: expected at least one row, got none")
     report(args, score, rows, time.perf_counter() - started)
     return 0
+
+
+def chunks_of(args: argparse.Namespace, model: Model) -> Iterator[Chunk]:
+    """The rows of the file that the flags name."""
+    return open_rows(
+        args.data,
+        model.network.n_inputs,
+        args.target.split(",") if args.target and len(outputs_of(model)) > 1 else args.target,
+        args.part,
+        model.features,
+        model.schema,
+        args.id.split(",") if args.id else (),
+        header=not args.no_header,
+        decimal=args.decimal,
+    )
+
+
+def outputs_of(model: Model) -> list[str]:
+    """A name per output of a regression: the target's."""
+    target = None if model.schema is None else model.schema.target
+    return [f"y{i}" for i in range(model.network.n_outputs)] if target is None else list(target.names)
 
 
 def class_names(model: Model) -> list[str] | None:
@@ -64,28 +92,26 @@ def class_names(model: Model) -> list[str] | None:
 def columns_of(model: Model, names: list[str] | None) -> list[str]:
     """Names of the columns of values."""
     if names is None:
-        return [f"y{i}" for i in range(model.network.n_outputs)]
+        return outputs_of(model)
     return [f"p_{name}" for name in names]
 
 
 def predict_chunk(source: str, model: Model, names: list[str] | None, chunk: Chunk, score: Score, write: Any) -> None:
     """Prepare, predict, write, and measure one chunk."""
-    x = chunk.x if model.preparation is None else model.preparation(chunk.x)
-    values = model.network.predict_proba(x)
-    values = values.mean(axis=0) if values.ndim == 3 else values
+    values = model.outputs(chunk.x if model.preparation is None else model.preparation(chunk.x))
     if names is None:
-        write(None, values)
+        write(None, values, chunk.ids)
         if chunk.y is not None:
             score.add_values(source, chunk.y, values)
     elif model.network.link == "multilabel":
         decided = values >= 0.5
         longest = len("|".join(names))
-        write(np.array(["|".join(np.asarray(names)[row]) for row in decided], f"<U{longest}"), values)
+        write(np.array(["|".join(np.asarray(names)[row]) for row in decided], f"<U{longest}"), values, chunk.ids)
         if chunk.y is not None:
-            score.add_decisions(chunk.y.reshape(values.shape), decided)
+            score.add_decisions(source, chunk.y, decided)
     else:
         predicted = values.argmax(axis=1)
-        write(np.asarray(names)[predicted], values)
+        write(np.asarray(names)[predicted], values, chunk.ids)
         if chunk.y is not None:
             score.add_labels(source, chunk.y, predicted)
 
@@ -97,7 +123,7 @@ def report(args: argparse.Namespace, score: Score, rows: int, seconds: float) ->
         print(json.dumps(result))
         return
     to = sys.stderr if args.out == "-" else sys.stdout
-    figures = "".join(f", {k} {result[k]:.6g}" for k in ("accuracy", "mse") if k in result)
+    figures = "".join(f", {FIGURES[k]} {result[k]:.6g}" for k in FIGURES if k in result)
     print(f"{rows:,} rows in {seconds:.2f} s{figures}", file=to)
     if table := score.table():
         print(table, file=to)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets import load_dataset
-from ..errors import ConfigError, DivergenceError
-from ..files import make_folder, write_text
+from ..errors import ConfigError, DivergenceError, Interrupted, XbnetError
+from ..files import write_text
 from ..sweeps import SweepResult, sweep
 from ..sweeps.distributions import as_distribution
 from ..sweeps.space import shown
 from ..sweeps.store import plain_row
 from . import arguments as flags
+from .folders import kept_in, open_folder, replacing_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
     group.add_argument("--out", metavar="DIR", help="keep results there as chunks end, the best network and pictures")
+    group.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
     group.add_argument("--resume", metavar="DIR", help="go on with the sweep that was kept with --out DIR")
     group.add_argument("--json", action="store_true", help="print the result as one JSON object")
     group.add_argument("--quiet", action="store_true", help="no plan, no progress bar, no table")
@@ -53,25 +55,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Sweep, and report."""
     started = time.perf_counter()
-    folder = make_folder(args.out) if args.out else None
+    folder = open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) if args.out else None
     space = join_space(args.space)
     if not space:
         raise ConfigError("sweep: expected a space, e.g. --space lr=0.01,0.1, or [space] in the --config file")
-    if folder is not None and not args.resume and not (folder / "sweep.json").exists():
-        write_text(folder / "config.toml", config_text(args, space))
-    try:
-        result = train(args, space, folder)
-    except KeyboardInterrupt:
-        if folder is None:
+    with replacing_run(folder, args.overwrite):
+        if folder is not None and not args.resume:
+            write_text(folder / "config.toml", config_text(args, space))
+        try:
+            result = train(args, space, folder)
+        except XbnetError:
+            if folder is not None and not (folder / "sweep.json").exists():  # it was refused: there is no sweep
+                (folder / "config.toml").unlink(missing_ok=True)
             raise
-        raise KeyboardInterrupt(f"interrupted; go on with: xbnet sweep --resume {folder}") from None
-    summary = summarize(args, result, time.perf_counter() - started)
-    if folder is not None:
-        keep(folder, result, summary)
+        except KeyboardInterrupt:
+            if folder is None:
+                raise
+            raise Interrupted(f"interrupted; go on with: xbnet sweep --resume {folder}") from None
+        summary = summarize(args, result, time.perf_counter() - started)
+        if folder is not None:
+            keep(folder, result, summary)
     if not args.quiet:
         print_table(result, summary)
         if folder is not None:
-            print(f"kept in {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
+            print(f"kept in {folder}: {', '.join(kept_in(folder))}")
     if args.json:
         print(json.dumps(summary))
     if summary["diverged"] == summary["networks"]:
@@ -105,7 +112,7 @@ def config_text(args: argparse.Namespace, space: dict[str, Any]) -> str:
     """The flags as a TOML file that `--config` takes."""
     lines = []
     for key, value in sorted(vars(args).items()):
-        if key in ("verb", "version", "config", "space", "out", "resume", "json", "quiet") or value is None:
+        if key in (*flags.NOT_KEPT, "space") or value is None:
             continue
         lines.append(f"{key.replace('_', '-')} = {json.dumps(value)}")
     lines += ["", "[space]", *(f"{json.dumps(key)} = {_toml(value)}" for key, value in space.items())]
@@ -186,17 +193,12 @@ def summarize(args: argparse.Namespace, result: SweepResult, seconds: float) -> 
 
 def keep(folder: Path, result: SweepResult, summary: dict[str, Any]) -> None:
     """Write the best network, the summary and pictures beside the table."""
-    from ..io.models import save
+    from ..io.models import about_inputs, save
     from ..plots import save_figure
 
     best, data = result.best_member(), result.program.pool.data
     write_text(folder / "result.json", json.dumps(summary, indent=1) + "\n")
-    about: dict[str, Any] = {
-        "classes": data.classes,
-        "preparation": result.preparation(best),
-        "features": data.features,
-    }
-    save(result.network(best), folder / "best.safetensors", **about)
+    save(result.network(best), folder / "best.safetensors", **about_inputs(data, result.preparation(best)))
     save_figure(result.plot_curves(), folder / "curves.png")
     if result.keys:
         save_figure(result.plot_keys(), folder / "keys.png")

@@ -13,12 +13,13 @@ import numpy as np
 
 from ..datasets import Dataset
 from ..errors import ConfigError, GradientError, unknown_name
-from ..files import make_folder, write_text
+from ..files import write_text
 from ..nn.layers import BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
 from ..nn.network import Network
 from ..verify import GradientComparison, Verification, compare_gradients, gradient_test, jacobian_test
 from ..verify.catalogue import catalogue
 from . import arguments as flags
+from .folders import open_folder, replacing_run
 
 LAYERS: dict[str, Callable[[argparse.Namespace], Layer]] = {
     "linear": lambda args: Linear(args.hidden[0] if args.hidden else 3, args.activation, initializer=args.init),
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
     group.add_argument("--out", metavar="DIR", help="keep the table, the result as JSON, and pictures there")
+    group.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
     group.add_argument("--json", action="store_true", help="print the result as one JSON object")
     group.add_argument("--quiet", action="store_true", help="no table")
 
@@ -54,8 +56,9 @@ def run(args: argparse.Namespace) -> int:
     """Test, report, and fail where a test fails."""
     if args.all and (args.layer or args.entries):
         raise ConfigError("--all tests everything; leave out --layer and --entries")
-    folder = make_folder(args.out) if args.out else None
-    return run_all(args, folder) if args.all else run_one(args, folder)
+    folder = open_folder(args.out, overwrite=args.overwrite) if args.out else None
+    with replacing_run(folder, args.overwrite):
+        return run_all(args, folder) if args.all else run_one(args, folder)
 
 
 def run_one(args: argparse.Namespace, folder: Path | None) -> int:

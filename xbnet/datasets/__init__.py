@@ -3,9 +3,12 @@
 The generators are in `xbnet.datasets.synthetic`, which is also a command.
 """
 
-from .dataset import Dataset, Part, Standardizer
+from .dataset import Dataset, Part
 from .download import fetch
 from .load import load_dataset
+from .schema import Column, Schema
 from .splits import split
+from .standardizer import Standardizer
+from .target import Target
 
-__all__ = ["Dataset", "Part", "Standardizer", "fetch", "load_dataset", "split"]
+__all__ = ["Column", "Dataset", "Part", "Schema", "Standardizer", "Target", "fetch", "load_dataset", "split"]

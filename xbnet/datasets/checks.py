@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
+from .labels import Labels
 
 Array = npt.NDArray[Any]
 
 #: The parts of a data set, by field name, as a sentence says them.
 PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
+MOST_CLASSES = 10_000
 BLOCK = 1 << 17
 """Bytes that are looked at, or read, in one go: so a check or a mean takes no memory to speak of."""
 
@@ -118,47 +120,71 @@ def _labels(
     where: str, targets: dict[str, Array], classes: tuple[str, ...] | None
 ) -> tuple[dict[str, Array], tuple[str, ...]]:
     """Labels as int64 in 0..C-1, every class of which occurs in training."""
-    if targets["train"].dtype.kind == "U":
-        if classes is None:
-            train = targets["train"]
-            classes = tuple(sorted(set().union(*(train[rows].tolist() for rows in row_slices(train)))))
-        targets = {field: _numbered(f"{where}: {PART_NAMES[field]}", y, classes) for field, y in targets.items()}
-    n_classes = len(classes) if classes is not None else 1 + max(int(y.max()) for y in targets.values())
+    if classes is None or targets["train"].dtype.kind == "U":
+        found = _different(where, targets["train"])
+        classes = tuple(map(str, found)) if classes is None else classes
+        numbered = found == list(range(len(classes)))  # they are already, more often than not
+        targets = {
+            field: _numbered(f"{where}: {PART_NAMES[field]}", y, classes, numbered) for field, y in targets.items()
+        }
     labels = {}
     for field, y in targets.items():
         for rows in row_slices(y):
             values = y[rows]
-            wrong = (values < 0) | (values >= n_classes) | (values != np.trunc(values))
+            wrong = (values < 0) | (values >= len(classes)) | (values != np.trunc(values))
             if wrong.any():
                 row = int(np.argmax(wrong))
                 raise DataError(
-                    f"{where}: {PART_NAMES[field]} y expected labels 0..{n_classes - 1}, got {values[row]} "
-                    f"at row {rows.start + row} (counted from 0)"
+                    f"{where}: {PART_NAMES[field]} y expected labels 0..{len(classes) - 1}, numbers of the classes, "
+                    f"got {values[row]} at row {rows.start + row} (counted from 0)"
                 )
         labels[field] = y.astype(np.int64, copy=False)
-    # Never more of them than samples: a stray label of 2**60 must not ask for that much memory.
-    train, seen = labels["train"], np.zeros(min(n_classes, len(labels["train"]) + 1), bool)
+    train, seen = labels["train"], np.zeros(len(classes), bool)
     for rows in row_slices(train):
-        seen[train[rows][train[rows] < len(seen)]] = True
+        seen[train[rows]] = True
     if not seen.all():
-        _refuse_missing(where, int(np.argmin(seen)), n_classes, classes, labels)
-    if n_classes < 2:
-        raise DataError(f"{where}: expected at least two classes, got one; there is nothing to tell apart")
-    return labels, classes if classes is not None else tuple(map(str, range(n_classes)))
+        _refuse_missing(where, int(np.argmin(seen)), classes, labels)
+    if len(classes) < 2:
+        raise DataError(
+            f"{where}: expected at least two classes, got {classes[0]!r} alone; there is nothing to tell apart"
+        )
+    return labels, classes
 
 
-def _numbered(where: str, y: Array, classes: tuple[str, ...]) -> Array:
-    """The numbers of the classes that `y (N,)` names."""
-    number, coded = {name: i for i, name in enumerate(classes)}, np.empty(len(y), np.int64)
+def _different(where: str, y: Array) -> list[Any]:
+    """The labels that occur, in order."""
+    found: set[Any] = set()
     for rows in row_slices(y):
-        names, inverse = np.unique(y[rows], return_inverse=True)
-        strange = [name for name in names.tolist() if name not in number]
-        if strange:
+        found.update(np.unique(y[rows]).tolist())
+        if len(found) > MOST_CLASSES:
             raise DataError(
-                f"{where} y holds the class {strange[0]!r}, which never occurs in training; "
-                "move samples of it to training, or drop them"
+                f"{where}: training y expected at most {MOST_CLASSES} classes, got more; is it a regression? Then make "
+                "y floats"
             )
-        coded[rows] = np.array([number[name] for name in names.tolist()], np.int64)[inverse]
+    return sorted(found)
+
+
+def _strange(where: str, name: str) -> DataError:
+    return DataError(
+        f"{where} y holds the class {name!r}, which never occurs in training; "
+        "move samples of it to training, or drop them"
+    )
+
+
+def _numbered(where: str, y: Array, classes: tuple[str, ...], numbered: bool) -> Array:
+    """The numbers of the classes that `y (N,)` names; `numbered` says that integers are these numbers."""
+    if numbered and y.dtype.kind in "iub":
+        low, high = int(y.min()), int(y.max())
+        if low < 0 or high >= len(classes):
+            raise _strange(where, str(low if low < 0 else high))
+        return y
+    labels, coded = Labels(classes), np.empty(len(y), np.int64)
+    for rows in row_slices(y):
+        values, inverse = np.unique(y[rows], return_inverse=True)
+        numbers = labels.find(values.tolist())
+        if (numbers < 0).any():
+            raise _strange(where, str(values[int(np.argmax(numbers < 0))]))
+        coded[rows] = numbers[inverse]
     return coded
 
 
@@ -183,16 +209,14 @@ def _multilabel(
         floats[field] = y.astype(floating(y.dtype), copy=False)
     missing = np.flatnonzero(~targets["train"].any(axis=0))
     if len(missing):
-        _refuse_missing(where, int(missing[0]), n_classes, classes, targets)
+        _refuse_missing(where, int(missing[0]), classes or tuple(map(str, range(n_classes))), targets)
     return floats, classes if classes is not None else tuple(map(str, range(n_classes)))
 
 
-def _refuse_missing(
-    where: str, missing: int, n_classes: int, classes: tuple[str, ...] | None, targets: dict[str, Array]
-) -> None:
+def _refuse_missing(where: str, missing: int, classes: tuple[str, ...], labels: dict[str, Array]) -> None:
     """Raise for a class without a training sample, naming the part in which it does occur."""
-    name = repr(classes[missing]) if classes is not None else str(missing)
-    for field, y in targets.items():
+    name = repr(classes[missing])
+    for field, y in labels.items():
         count = int((y == missing).sum() if y.ndim == 1 else y[:, missing].sum())
         if count:
             raise DataError(
@@ -200,14 +224,18 @@ def _refuse_missing(
                 "move samples of it to training, or drop them"
             )
     raise DataError(
-        f"{where}: class {name} of {n_classes} never occurs in training; add samples of it, or drop the class"
+        f"{where}: class {name} of {len(classes)} never occurs in training; add samples of it, or drop the class"
     )
 
 
 def floating(dtype: np.dtype) -> np.dtype:
-    """The native floating type of inputs in `dtype`: its own up to float64, or float32 for integers and booleans."""
+    """The native floating type of inputs in `dtype`, which holds each of its numbers.
+
+    That is its own up to float64; float32 for booleans and integers of at most 16 bits, and float64 for larger ones: so
+    seconds, identifiers and counts keep their differences.
+    """
     if dtype.kind != "f":
-        return np.dtype(np.float32)
+        return np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
     return dtype.newbyteorder("=") if dtype.itemsize <= 8 else np.dtype(np.float64)
 
 

@@ -1,17 +1,21 @@
-"""The records that every loader returns and `fit` takes: `Part`, `Dataset`, `Standardizer`."""
+"""The records that every loader returns and `fit` takes: `Part` and `Dataset`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from ..errors import ConfigError, DataError
 from ..notebook import heading, table
-from .checks import PART_NAMES, Array, check_parts, row_slices
+from .checks import PART_NAMES, Array, check_parts
+from .objects import encode_parts, is_readable
+from .schema import Schema
+from .standardizer import Standardizer
+from .tables import is_table
 
 Task = Literal["classification", "multilabel", "regression"]
 
@@ -22,80 +26,30 @@ class Part:
 
     Parameters
     ----------
-    x : array (N, I)
-        Inputs. Floating types are kept, integers and booleans become float32.
-    y : array
-        One of: labels ``(N,)``, integers 0..C-1 or strings (classification); ``(N, C)`` of 0 and 1
-        (multi-label); ``(N, O)`` floats, or ``(N,)`` floats for O = 1 (regression).
+    x : array (N, I), or table
+        Inputs. Floating types are kept; integers become float64, or float32 where they have at most 16 bits, as
+        booleans do. A table (a DataFrame of pandas or polars, a table of pyarrow: whatever has `__arrow_c_stream__`)
+        becomes numbers once a `Dataset` has learned how.
+    y : array, or column
+        One of: labels ``(N,)``, integers or strings (classification); ``(N, C)`` of 0 and 1 (multi-label);
+        ``(N, O)`` floats, or ``(N,)`` floats for O = 1 (regression). Or a column of a table.
     """
 
-    x: Array
-    y: Array
+    x: Any
+    y: Any
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "x", np.asarray(self.x))
-        object.__setattr__(self, "y", np.asarray(self.y))
+        for name, value in (("x", self.x), ("y", self.y)):
+            if hasattr(value, "toarray"):
+                raise DataError(f"Part: expected {name} as a dense array, got a sparse one; hand in {name}.toarray()")
+        if not is_table(self.x):
+            object.__setattr__(self, "x", np.asarray(self.x))
+        if not is_readable(self.y):
+            object.__setattr__(self, "y", np.asarray(self.y))
 
     def __len__(self) -> int:
         """Number of samples N."""
         return len(self.x)
-
-
-@dataclass(frozen=True, eq=False)
-class Standardizer:
-    """``(x - mean) / scale``, with a mean and a scale per input.
-
-    Parameters
-    ----------
-    mean, scale : float64 array (I,)
-        In the units of the inputs; no scale is zero.
-    """
-
-    mean: Array
-    scale: Array
-
-    @classmethod
-    def fit(cls, x: Array) -> Standardizer:
-        """Take mean and standard deviation (divisor N) of each column; a constant column gets scale 1.
-
-        Both are summed in float64, whatever the type of `x`.
-
-        Raises
-        ------
-        DataError
-            If a column's values are so large that its variance is not finite.
-        """
-        n, total = len(x), np.zeros(x.shape[1])
-        squares = np.zeros_like(total)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for rows in row_slices(x):
-                total += x[rows].sum(axis=0, dtype=np.float64)
-            mean = total / n
-            for rows in row_slices(x):
-                squares += ((x[rows] - mean) ** 2).sum(axis=0)
-        scale = np.sqrt(squares / n)
-        if not np.isfinite(scale).all():
-            column = int(np.argmin(np.isfinite(scale)))
-            raise DataError(
-                f"Standardizer.fit: expected columns with a finite variance, got values as large as "
-                f"{float(np.abs(x[:, column]).max()):.3g} in column {column}; rescale that column"
-            )
-        # Not scale == 0: the mean of equal values is rounded, so their deviation from it may not be 0.
-        scale[x.min(axis=0) == x.max(axis=0)] = 1.0
-        return cls(mean, scale)
-
-    def __call__(self, x: Array, out: Array | None = None) -> Array:
-        """Transform ``x (N, I)`` into `out`, which may be x; by default a new array of its floating type.
-
-        That is float32 for integers.
-        """
-        if x.ndim != 2 or x.shape[1] != len(self.mean):
-            raise DataError(f"Standardizer: expected x (N, I={len(self.mean)}), got {x.shape}")
-        if out is None:
-            out = np.empty(x.shape, x.dtype if x.dtype.kind == "f" else np.float32)
-        for rows in row_slices(x):
-            out[rows] = (x[rows] - self.mean) / self.scale
-        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +66,16 @@ class Dataset:
         The parts; `val` and `test` may be absent.
     classes : tuple of str, optional
         Names of the classes in the order of the labels (or of the columns, for multi-label). Left out,
-        classification and multi-label number them; a regression has none. Integer or boolean
+        these are the labels that occur in training; a regression has none. Integer or boolean
         ``y (N, C)`` is multi-label; floating ``y (N, C)`` is multi-label if `classes` is given.
     image_shape : (C, H, W), optional
         Channels, height and width of the image that each row of x holds in this order, C * H * W = I.
     preparation : Standardizer, optional
-        What was done to every x, and must be done to every new one.
+        What was done to every x, and must be done to every new one; None where there is a schema, which does it.
     features : tuple of str, optional
-        Names of the inputs (I,), where the source has them: a table's columns.
+        Names of the inputs (I,), where the source has them.
+    schema : Schema, optional
+        How the columns of a table became x and y, and those of any other become inputs: ``schema.encode(table)``.
 
     Raises
     ------
@@ -136,15 +92,21 @@ class Dataset:
     image_shape: tuple[int, int, int] | None = None
     preparation: Standardizer | None = None
     features: tuple[str, ...] | None = None
+    schema: Schema | None = None
 
     def __post_init__(self) -> None:
         for field, part in self.parts():
             if not (hasattr(part, "x") and hasattr(part, "y")):
                 raise DataError(f"{self.name}: expected {field} to be a Part(x, y), got {type(part).__name__}")
+        parts = {field: (part.x, part.y) for field, part in self.parts()}
+        if self.schema is None and any(is_table(x) or is_readable(y) for x, y in parts.values()):
+            parts, schema, classes = encode_parts(self.name, parts, self.classes)
+            object.__setattr__(self, "schema", schema)
+            object.__setattr__(self, "classes", classes)
         inputs, targets, classes = check_parts(
             self.name,
-            {field: part.x for field, part in self.parts()},
-            {field: part.y for field, part in self.parts()},
+            {field: x for field, (x, _) in parts.items()},
+            {field: y for field, (_, y) in parts.items()},
             self.classes,
         )
         for field in inputs:
@@ -152,6 +114,12 @@ class Dataset:
         object.__setattr__(self, "classes", classes)
         if self.image_shape is not None and math.prod(self.image_shape) != self.n_inputs:
             raise DataError(f"{self.name}: image_shape {self.image_shape} expected C * H * W = I = {self.n_inputs}")
+        if self.schema is not None:
+            if self.schema.n_inputs != self.n_inputs:
+                raise DataError(
+                    f"{self.name}: expected x (N, I={self.schema.n_inputs}) as the schema, got {self.n_inputs}"
+                )
+            object.__setattr__(self, "features", self.schema.input_names)
         if self.features is not None and len(self.features) != self.n_inputs:
             raise DataError(f"{self.name}: expected a name per input, I = {self.n_inputs}, got {len(self.features)}")
 
@@ -200,7 +168,9 @@ class Dataset:
         return int(self.train.y.shape[1]) if self.classes is None else len(self.classes)
 
     def standardized(self, *, in_place: bool = False) -> Dataset:
-        """A new data set, z-scored by the statistics of the training part, with `preparation` set.
+        """A new data set, z-scored by the statistics of the training part, with `preparation` or its schema set.
+
+        Of a table the numbers are, and dates; not its categories and truth values, which are 0 and 1.
 
         Parameters
         ----------
@@ -208,12 +178,29 @@ class Dataset:
             Overwrite the inputs of this one instead of taking memory for others. It must not be used any more, nor
             what shares its arrays: a part that `split` left as it was does.
         """
-        if self.preparation is not None:
+        if self.standardizer is not None:
             raise ConfigError(f"{self.name}: is standardized already; standardize it once")
-        preparation = Standardizer.fit(self.train.x)
+        preparation = self.standardizer_of()
+        schema = None if self.schema is None else self.schema.scaled(preparation)
         parts = {
             field: Part(preparation(part.x, out=part.x if in_place else None), part.y) for field, part in self.parts()
         }
         return replace(
-            self, train=parts["train"], val=parts.get("val"), test=parts.get("test"), preparation=preparation
+            self,
+            train=parts["train"],
+            val=parts.get("val"),
+            test=parts.get("test"),
+            preparation=preparation if schema is None else None,
+            schema=schema,
         )
+
+    def standardizer_of(self, rows: Array | None = None) -> Standardizer:
+        """What z-scores the inputs by `rows` of the training part, by default all: of a table its numbers and dates."""
+        x = self.train.x if rows is None else self.train.x[rows]
+        found = Standardizer.fit(x)
+        return found if self.schema is None else self.schema.only_scaled(found)
+
+    @property
+    def standardizer(self) -> Standardizer | None:
+        """What z-scored the inputs, `preparation` or the schema's; None if they are as they came."""
+        return self.preparation if self.schema is None else self.schema.standardizer

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError, DataError, unknown_name
-from .dataset import Dataset
+from .dataset import Dataset, Part
 from .download import SOURCES, data_folders, find
 from .formats import read_file
-from .splits import split
+from .frame import Frame, names_of, read_frame
+from .schema import Schema
+from .sniff import printable
+from .splits import split, split_rows
+from .tables import Table, is_table, is_table_file, open_table
 
 #: Data sets that xbnet ships, and can generate.
 SHIPPED = ("gmm", "peaks", "swissroll")
@@ -21,24 +27,27 @@ NAMES = (*SHIPPED, *SOURCES)
 
 
 def load_dataset(
-    name: str | os.PathLike[str],
+    name: Any,
     *,
     standardize: bool = False,
     val: float | int | None = None,
     test: float | int | None = None,
     rng: np.random.Generator | int = 0,
-    target: str | int | None = None,
+    target: str | int | Sequence[str] | None = None,
     task: str | None = None,
+    **table: Any,
 ) -> Dataset:
-    """Load a data set by name, or from a file or folder.
+    """Load a data set by name, from a file or folder, or from a table in memory.
 
     Parameters
     ----------
     name
         ``"swissroll"``, ``"peaks"`` or ``"gmm"``; ``"mnist"``, ``"fashion-mnist"`` or ``"cifar10"``, once
-        `fetch` has brought it or if it is in ``XBNET_DATA_DIR``; or the path of a `.mat`, `.npz`, `.npy`,
-        `.csv`, `.tsv` or `.parquet` file, of one of MNIST's idx files, of one of CIFAR-10's batches, or of
-        a folder with either. A name wins over a file of the same name: write ``./gmm`` for the file.
+        `fetch` has brought it or if it is in ``XBNET_DATA_DIR``; or the path of a table (`.csv`, `.tsv`, `.txt`,
+        `.data`, also packed as `.gz`; `.parquet`; `.arrow`, `.feather`), of a `.mat`, `.npz` or `.npy` file, of
+        one of MNIST's idx files, of one of CIFAR-10's batches, or of a folder with either. Or a table: a DataFrame
+        of pandas or polars, a table of pyarrow, whatever has `__arrow_c_stream__`.
+        A name wins over a file of the same name: write ``./gmm`` for the file.
     standardize
         z-score every input by its mean and standard deviation over the training part, after splitting.
     val, test
@@ -49,10 +58,14 @@ def load_dataset(
     rng
         Seed or generator of the split.
     target
-        For a table, the column to learn: its name, or its number in a `.npy` file.
+        For a table, the column to learn, or several; for a `.npy` file its number.
     task
-        For a table or `.npz`, ``"classification"`` or ``"regression"``; by default text and whole numbers
-        are classes and other numbers are not.
+        For a table or `.npz`, ``"classification"`` or ``"regression"``, or ``"multilabel"`` for several targets of
+        0 and 1; by default text and a few whole numbers are classes and other numbers are not.
+    **table
+        For a table, which columns are inputs and what they are: ``numeric``, ``categorical``, ``drop`` and
+        ``columns`` (the inputs, by default all but the target), each a name or several; ``missing="refuse"``, where
+        a missing value is an error; and for a text table ``delimiter``, ``decimal`` and ``header=False``.
 
     Returns
     -------
@@ -71,16 +84,97 @@ def load_dataset(
     >>> len(data.train), len(data.val), len(data.test)
     (20000, 6250, 5000)
     """
-    data = _find(name, target, task)
+    if is_table(name) or (_is_path(name) and is_table_file(name)):
+        return _from_table(name, standardize, val, test, rng, target, task, **table)
+    data = _find(name, target, task, table)
     if val is not None or test is not None:
         data = split(data, val, test, rng=rng)
     return data.standardized(in_place=True) if standardize else data  # nobody else has these arrays
 
 
-def _find(name: str | os.PathLike[str], target: str | int | None, task: str | None) -> Dataset:
-    """The data set as it is stored."""
+def _is_path(name: Any) -> bool:
+    return isinstance(name, (str, os.PathLike)) and name not in NAMES
+
+
+def _from_table(
+    source: Any,
+    standardize: bool,
+    val: float | int | None,
+    test: float | int | None,
+    rng: np.random.Generator | int,
+    target: Any,
+    task: str | None,
+    *,
+    numeric: Any = (),
+    categorical: Any = (),
+    drop: Any = (),
+    columns: Any = None,
+    missing: str = "fill",
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    header: bool = True,
+) -> Dataset:
+    """A table's rows, split first: its schema is learned from the training part alone."""
+    if _is_path(source):
+        source = Path(source).expanduser()
+        if not source.exists():
+            raise _no_file(source)
+    table = open_table(source, delimiter=delimiter, decimal=decimal, header=header)
+    targets = names_of("target", target)
+    if not targets:
+        raise ConfigError(f"{table.name}: expected a target, the column to learn; columns are {_some(table)}")
+    if missing not in ("fill", "refuse"):
+        raise ConfigError(f"{table.name}: expected as missing fill or refuse, got {missing!r}")
+    forced = {"numeric": names_of("numeric", numeric), "categorical": names_of("categorical", categorical)}
+    frame = read_frame(
+        table,
+        targets,
+        task,
+        drop=names_of("drop", drop),
+        columns=None if columns is None else names_of("columns", columns),
+        **forced,
+    )
+    found = frame.target
+    assert found is not None
+    if missing == "refuse":
+        _refuse_missing(table, frame)
+    rows: dict[str, Any] = {"train": None}  # all
+    if val is not None or test is not None:
+        labels = found.y if found.task == "classification" else None
+        rows = split_rows(table.name, len(frame.x), labels, val, test, rng=rng)
+    schema, places = Schema.of_frame(frame, rows["train"], [*forced["numeric"], *forced["categorical"]])
+    parts = {
+        field: Part(schema.encode_frame(frame, places, taken), found.y if taken is None else found.y[taken])
+        for field, taken in rows.items()
+    }
+    del frame
+    classes = None if found.classes is None else tuple(map(str, found.classes))
+    data = Dataset(table.name, **parts, classes=classes, schema=schema)  # type: ignore[arg-type]
+    return data.standardized(in_place=True) if standardize else data
+
+
+def _refuse_missing(table: Table, frame: Frame) -> None:
+    for k, column in enumerate(frame.columns):
+        absent = np.isnan(frame.x[:, k])
+        if absent.any():
+            place = table.place(int(np.argmax(absent)))
+            raise DataError(
+                f"{table.name}: expected no missing values, got one in {printable(column.name)} at {place}; "
+                "fill or remove such rows"
+            )
+
+
+def _some(table: Table) -> str:
+    more = f" and {len(table.columns) - 10} more" if len(table.columns) > 10 else ""
+    return ", ".join(map(printable, table.columns[:10])) + more
+
+
+def _find(name: Any, target: Any, task: str | None, table: dict[str, Any]) -> Dataset:
+    """The data set as it is stored, where it is no table."""
     if not isinstance(name, (str, os.PathLike)):
-        raise ConfigError(f"load_dataset: expected a name or a path, got {type(name).__name__}")
+        raise ConfigError(f"load_dataset: expected a name, a path or a table, got {type(name).__name__}")
+    if table:
+        raise ConfigError(f"{name}: expected no {', '.join(table)}, for only tables have named columns")
     if name in NAMES:
         if target is not None or task is not None:
             raise ConfigError(f"load_dataset: {name} has its own target and task; leave them out")
@@ -89,13 +183,16 @@ def _find(name: str | os.PathLike[str], target: str | int | None, task: str | No
     if path.exists():
         return read_file(path, target, task)
     if path.suffix or path.name != str(name):
-        known = ", ".join(NAMES)
-        raise DataError(
-            f"load_dataset: no file {str(name)!r} (looked from {Path.cwd()}); "
-            f"expected a path, or one of the names {known}"
-        )
+        raise _no_file(name)
     error = unknown_name("load_dataset", "data set", name, NAMES)
     raise type(error)(f"{error}; there is no file of that name either")
+
+
+def _no_file(name: Any) -> DataError:
+    return DataError(
+        f"load_dataset: no file {str(name)!r} (looked from {Path.cwd()}); "
+        f"expected a path, or one of the names {', '.join(NAMES)}"
+    )
 
 
 def _fetched(name: str) -> Dataset:

@@ -44,33 +44,50 @@ def split(
     DataError
         If a class has too few samples to be in every part, or nothing would be left to train on.
     """
-    if data.preparation is not None:
+    if data.standardizer is not None:
         raise ConfigError(
             f"{data.name}: split before standardizing; the statistics must come from what is left to train on"
         )
-    rng = np.random.default_rng(rng)
-    total = len(data.train)
-    counts = {}
     for field, size in (("test", test), ("val", val)):
-        if size is None:
-            continue
         brought = getattr(data, field)
-        if brought is not None:
+        if size is not None and brought is not None:
             raise ConfigError(
                 f"{data.name}: has a {PART_NAMES[field]} part of {len(brought)} samples already; "
                 f"leave {field} out to use it"
             )
-        counts[field] = _count(f"{data.name}: {field}", size, total)
+    labels = data.train.y if data.task == "classification" else None
+    rows = split_rows(data.name, len(data.train), labels, val, test, rng=rng)
+    parts = {field: Part(data.train.x[taken], data.train.y[taken]) for field, taken in rows.items()}
+    return replace(data, **parts) if len(rows) > 1 else data  # type: ignore[arg-type]
+
+
+def split_rows(
+    name: str,
+    total: int,
+    labels: Array | None,
+    val: float | int | None = None,
+    test: float | int | None = None,
+    *,
+    rng: np.random.Generator | int = 0,
+) -> dict[str, Array]:
+    """Row numbers by part, sorted, of `total` samples with these `labels` if they are classes; see `split`."""
+    rng = np.random.default_rng(rng)
+    counts = {
+        field: _count(f"{name}: {field}", size, total)
+        for field, size in (("test", test), ("val", val))
+        if size is not None
+    }
     if sum(counts.values()) >= total:
         asked = " and ".join(f"{count} for {PART_NAMES[field]}" for field, count in counts.items())
-        raise DataError(f"{data.name}: expected samples left to train on, got {asked} of {total}; ask for fewer")
-    train, off = data.train, {"val": data.val, "test": data.test}
+        raise DataError(f"{name}: expected samples left to train on, got {asked} of {total}; ask for fewer")
+    rows = {"train": np.arange(total)}
     for field, count in counts.items():
-        labels = train.y if data.task == "classification" else None
-        rest, taken = split_indices(len(train), count, labels, rng=rng, where=f"{data.name}: {field}")
-        off[field] = Part(train.x[taken], train.y[taken])
-        train = Part(train.x[rest], train.y[rest])
-    return replace(data, train=train, val=off["val"], test=off["test"]) if counts else data
+        left = rows["train"]
+        rest, taken = split_indices(
+            len(left), count, None if labels is None else labels[left], rng=rng, where=f"{name}: {field}"
+        )
+        rows |= {"train": left[rest], field: left[taken]}
+    return rows
 
 
 def split_indices(

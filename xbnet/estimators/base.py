@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,20 +12,21 @@ from sklearn.base import is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_X_y, column_or_1d, validate_data
 
 from ..datasets import Part
 from ..errors import ConfigError, DivergenceError
 from ..history import History
 from ..nn.network import Network
-from ..optim.schedules import get_schedule
-from ..training.trainer import SCORE, Trainer
-from .build import batch_size_of, check_parameters, layers_of, optimizer_of, simple
+from ..training.samples import Samples
+from ..training.trainer import Trainer
+from .build import check_parameters, layers_of, optimizer_of, recipe_of, simple
 from .meeting import train_together
 from .namespace import library, to_numpy
 from .predicting import Predicting
-from .rules import BatchPenalty, Order, draw_weights
+from .rules import Order, draw_weights
 from .running import IN_A_STACK, run_epochs
+from .tables import encode_rows, learn_schema
 from .validation import Validation
 
 
@@ -82,10 +82,14 @@ class XBEstimator(Predicting):
         fresh = not (self.warm_start and hasattr(self, "network_"))
         if not fresh:
             self._check_same("fit")
-        X, y, w = self._validate(X, y, sample_weight, fresh)
         if fresh:
-            self._learn_targets(y)
-            self._start()
+            now = self._now()
+            X, y, w = now._validate(X, y, sample_weight, True)
+            now._learn_targets(y)
+            now._start()
+            self.__dict__ = now.__dict__  # all at once, for threads that predict meanwhile
+        else:
+            X, y, w = self._validate(X, y, sample_weight, False)
         val = None
         if X_val is not None:
             val = self._validate(X_val, y_val, sample_weight_val, False)
@@ -111,17 +115,17 @@ class XBEstimator(Predicting):
 
     def _validate(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Any]:
         """Host arrays X (N, I), y, weights or None; rows of weight 0 are dropped."""
+        X, y = to_numpy(X), to_numpy(y)
+        rules = {"dtype": np.dtype(self.dtype), "multi_output": True, "y_numeric": is_regressor(self)}
         if reset:
             self._namespace = library(X)
-        X, y = validate_data(
-            self,
-            to_numpy(X),
-            to_numpy(y),
-            dtype=np.dtype(self.dtype),
-            multi_output=True,
-            y_numeric=is_regressor(self),
-            reset=reset,
-        )
+            counted = None if sample_weight is None else np.flatnonzero(np.asarray(to_numpy(sample_weight)) > 0)
+            self.schema_ = learn_schema(self, X, counted)
+            self._target_name = str(getattr(y, "name", None) or "y")
+        if getattr(self, "schema_", None) is None:
+            X, y = validate_data(self, X, y, reset=reset, **rules)
+        else:
+            X, y = check_X_y(encode_rows(self, X), y, estimator=self, **rules)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if sample_weight is None:
@@ -143,7 +147,7 @@ class XBEstimator(Predicting):
         # A copy of the stream seeds the rest, so that it takes nothing from the weights' and the orders'.
         seeds = [int(copy.deepcopy(state).randint(np.iinfo(np.int32).max)) for state in states]
         network = Network(
-            layers, self.n_features_in_, replicas=self.n_members, backend=self.backend, dtype=self.dtype, rng=seeds
+            layers, self._n_inputs(), replicas=self.n_members, backend=self.backend, dtype=self.dtype, rng=seeds
         )
         draw_weights(network, drawn, states, self.activation == "logistic")
         self._built = self._design()
@@ -156,6 +160,10 @@ class XBEstimator(Predicting):
         self.validation_scores_: list[float] | None = None
         self.validation_loss_curve_: list[float] | None = None
         self.network_ = network  # last: whoever has one can be trained further
+
+    def _n_inputs(self) -> int:
+        schema = getattr(self, "schema_", None)
+        return self.n_features_in_ if schema is None else schema.n_inputs
 
     def _design(self) -> dict[str, Any]:
         """What can't change when training goes on."""
@@ -239,37 +247,28 @@ class XBEstimator(Predicting):
         )
 
     def _trainer(self, X: Any, y: Any, w: Any, val: Any, epochs: int, stop: bool) -> Trainer:
-        n = len(X)
-        data = SimpleNamespace(
-            name="X",
-            task=self._task,
-            n_outputs=self.n_outputs_,
-            train=Part(X, self._encode(y)),
-            val=None if val is None else Part(val[0], self._encode(val[1])),
+        samples = Samples(
+            "X",
+            self._task,
+            self.n_outputs_,
+            Part(X, self._encode(y)),
+            None if val is None else Part(val[0], self._encode(val[1])),
+            sample_weight=self._weigh(y, w),
+            val_weight=None if val is None else val[2],
         )
-        patience = None if self.n_iter_no_change == np.inf or not stop else int(self.n_iter_no_change) + 1
         scorer = None
         if val is not None:
             scorer = Validation([self] * self.n_members, [val[1]] * self.n_members, [val[2]] * self.n_members, val[0])
+        more = len(self.history_) + epochs
         return Trainer(
             self.network_,
             self._loss(),
             optimizer_of(self),
-            data,
-            epochs=len(self.history_) + epochs if stop else max(self.max_iter, len(self.history_) + epochs),
-            batch_size=batch_size_of(self, n),
-            rng=None,
-            schedule=copy.deepcopy(get_schedule(self.schedule)),
-            penalty=BatchPenalty(self.alpha),  # type: ignore[arg-type]
-            clip_norm=self.clip_norm,
-            patience=patience,
-            monitor=SCORE if self.early_stopping else "train_cost",
-            sample_weight=self._weigh(y, w),
-            val_weight=None if val is None else val[2],
-            tol=self.tol,
-            keep_best=self.early_stopping,
+            samples,
+            recipe_of(self, len(X), more if stop else max(self.max_iter, more), patient=stop),
             shuffles=self._orders,
             scorer=scorer,
+            history=self.history_,
         )
 
     def _note(self, record: dict[str, Any], validation: Any) -> None:

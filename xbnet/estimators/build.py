@@ -12,7 +12,8 @@ from ..nn.layers import Layer, Linear
 from ..nn.mlp import mlp
 from ..optim.optimizers import SGD, Momentum, Nesterov, Optimizer, get_optimizer
 from ..parsing import is_whole, number, whole
-from .rules import PlainAdam
+from ..training.recipe import SCORE, Recipe
+from .rules import BatchPenalty, PlainAdam
 
 ALIASES = {"logistic": "sigmoid"}
 """scikit-learn's names of activations that have another one here."""
@@ -83,3 +84,19 @@ def batch_size_of(e: Any, n: int) -> int:
     if e.batch_size == "auto":
         return min(200, n)
     return min(int(e.batch_size), n)
+
+
+def recipe_of(e: Any, n: int, epochs: int, alpha: Any = None, clip_norm: Any = None, patient: bool = True) -> Recipe:
+    """The settings of a run over n rows; `alpha` and `clip_norm` per member where they are given."""
+    patience = None if e.n_iter_no_change == np.inf or not patient else int(e.n_iter_no_change) + 1
+    return Recipe(
+        epochs=epochs,
+        batch_size=batch_size_of(e, n),
+        schedule=e.schedule,
+        penalty=BatchPenalty(e.alpha if alpha is None else np.asarray(alpha, float)),
+        clip_norm=e.clip_norm if clip_norm is None else clip_norm,
+        patience=patience,
+        monitor=SCORE if e.early_stopping else "train_cost",
+        tol=e.tol,
+        keep_best=bool(e.early_stopping),
+    )

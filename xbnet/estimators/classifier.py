@@ -78,6 +78,11 @@ class XBClassifier(ClassifierMixin, XBEstimator):
         "numpy", "cupy", "dpnp" or "auto".
     dtype : str, default="float32"
         "float32" or "float64".
+    schema : "auto" or bool, default="auto"
+        Whether a `Schema` is learned of X, which turns its columns into inputs: categories, missing values and dates
+        too, with numbers standardized; a regressor's targets are standardized then as well, and put back in what it
+        predicts. "auto": of a DataFrame with a column that is no plain number or lacks a value; other X go in as they
+        are, as in scikit-learn. False: never.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, times `sample_weight`.
 
@@ -98,6 +103,8 @@ class XBClassifier(ClassifierMixin, XBEstimator):
         Epochs and samples that were trained on since the weights were drawn, over all calls.
     coefs_, intercepts_ : lists of arrays
         W (I, O) and b (O,) of the linear layers.
+    schema_ : Schema or None
+        How X becomes inputs; None: as it is.
     n_features_in_, feature_names_in_
         As in scikit-learn.
     """
@@ -134,6 +141,7 @@ class XBClassifier(ClassifierMixin, XBEstimator):
         n_members: int = 1,
         backend: Any = "numpy",
         dtype: Any = "float32",
+        schema: Any = "auto",
         class_weight: Any = None,
     ):
         super().__init__(
@@ -166,6 +174,7 @@ class XBClassifier(ClassifierMixin, XBEstimator):
             n_members=n_members,
             backend=backend,
             dtype=dtype,
+            schema=schema,
         )
         self.class_weight = class_weight
 
@@ -312,13 +321,13 @@ class XBClassifier(ClassifierMixin, XBEstimator):
 
     def predict_proba(self, X: Any) -> Any:
         """Probabilities (N, C); for multi-label targets each class's own."""
-        return back_to(self._probabilities(X, "predict_proba"), X)
+        return back_to(self._now()._probabilities(X, "predict_proba"), X)
 
     def predict_log_proba(self, X: Any) -> Any:
         """Logarithms of `predict_proba`."""
         with np.errstate(divide="ignore"):
-            return back_to(np.log(self._probabilities(X, "predict_log_proba")), X)
+            return back_to(np.log(self._now()._probabilities(X, "predict_log_proba")), X)
 
     def predict(self, X: Any) -> Any:
         """Classes (N,), or (N, C) of 0 and 1 for multi-label targets."""
-        return back_to(self._predict(X), X)
+        return back_to(self._now()._predict(X), X)

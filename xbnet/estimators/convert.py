@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
+from ..datasets import Schema, Target
 from ..errors import ConfigError
 from ..nn.layers import Linear, copy_layers
 from ..nn.network import Network
@@ -86,6 +88,22 @@ def for_a_file(estimator: Any) -> tuple[Network, list[Any] | None]:
         values[..., -before.shape[-1] :] = before
     twin.state[...] = network.state
     return twin, classes.tolist()
+
+
+def schema_for_a_file(estimator: Any, network: Network, classes: list[Any] | None) -> Schema | None:
+    """The estimator's schema with its target, as a file has it."""
+    schema = getattr(estimator, "schema_", None)
+    if schema is None:
+        return None
+    name, n = estimator._target_name, network.n_outputs
+    if classes is not None:
+        several = network.link == "multilabel"
+        names = tuple(f"{name}{i}" for i in range(n)) if several else (name,)
+        labels = names if several else tuple(c if type(c) is int else str(c) for c in classes)
+        return replace(schema, target=Target(names, "multilabel" if several else "classification", labels))
+    names = (name,) if n == 1 else tuple(f"{name}{i}" for i in range(n))
+    mean, scale = (tuple(values.tolist()) for values in estimator._target_scale)
+    return replace(schema, target=Target(names, "regression", None, mean, scale))
 
 
 def take_weights(estimator: Any, mlp: Any) -> Any:

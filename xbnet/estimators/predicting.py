@@ -10,12 +10,14 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..datasets import Standardizer
+from ..errors import ConfigError
 from ..history import History
 from ..io.models import save
 from ..nn.network import Network
 from ..nn.outputs import LINKS
 from .namespace import check_namespace, to_numpy
 from .settings import Settings
+from .tables import encode_rows
 
 FEWEST_ROWS = 32
 """So many are predicted at least."""
@@ -45,6 +47,12 @@ class Predicting(Settings):
     def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
         """What `score` gives."""
 
+    def _now(self) -> Any:
+        """The estimator as it is at this moment, whole: another thread may fit it anew meanwhile."""
+        now = object.__new__(type(self))
+        now.__dict__ = self.__dict__.copy()
+        return now
+
     def _run(self, run: str, X: Any, method: str) -> np.ndarray:
         """What the network's method `run` gives for X (N, I).
 
@@ -53,7 +61,10 @@ class Predicting(Settings):
         """
         check_is_fitted(self)
         check_namespace(self, X, method)
-        X = validate_data(self, to_numpy(X), reset=False, dtype=self.network_.dtype)
+        if getattr(self, "schema_", None) is None:
+            X = validate_data(self, to_numpy(X), reset=False, dtype=self.network_.dtype)
+        else:
+            X = encode_rows(self, to_numpy(X))
         n, missing = len(X), max(0, FEWEST_ROWS - len(X))
         found = getattr(self.network_, run)(np.pad(X, ((0, missing), (0, 0))) if missing else X)
         return found[:, :n] if self.network_.replicas > 1 else found[:n]
@@ -78,7 +89,7 @@ class Predicting(Settings):
     def save(self, path: str | Path, *, preparation: Standardizer | None = None) -> None:
         """Write the network to a file for `xbnet.load`, `xbnet predict` and `xbnet export`; see `xbnet.save`.
 
-        Classes, history and `feature_names_in_` go along. For the estimator itself there is `pickle`.
+        Classes, history, and `schema_` or `feature_names_in_` go along. For the estimator itself there is `pickle`.
 
         Parameters
         ----------
@@ -87,12 +98,17 @@ class Predicting(Settings):
         preparation
             What was done to X before, e.g. ``Standardizer(scaler.mean_, scaler.scale_)`` of a `StandardScaler`.
         """
-        from .convert import for_a_file
+        from .convert import for_a_file, schema_for_a_file
 
         network, classes = for_a_file(self)
-        history = self.history_ if len(self.history_) else None
-        features = getattr(self, "feature_names_in_", None)
-        save(network, path, classes=classes, features=features, history=history, preparation=preparation)
+        schema = schema_for_a_file(self, network, classes)
+        if schema is not None and preparation is not None:
+            raise ConfigError(f"{type(self).__name__}.save: expected no preparation, for its schema standardizes")
+        about: dict[str, Any] = {"classes": classes, "preparation": preparation}
+        about["history"] = self.history_ if len(self.history_) else None
+        if schema is None:
+            about["features"] = getattr(self, "feature_names_in_", None)
+        save(network, path, schema=schema, **about)
 
     @property
     def coefs_(self) -> list[np.ndarray]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from ..datasets import Standardizer
 from ..errors import ConfigError
 from ..nn.losses import Loss, get_loss
 from .base import XBEstimator
@@ -19,7 +20,8 @@ class XBRegressor(RegressorMixin, XBEstimator):
     """A neural network for regression, with scikit-learn's interface.
 
     Parameters and attributes are those of `XBClassifier` but for `class_weight` and `classes_`. The loss is half the
-    squared error, summed over the outputs; the score is R^2.
+    squared error, summed over the outputs; the score is R^2. Where there is a `schema_`, the network learns targets
+    of mean 0 and standard deviation 1, and so the loss is of these.
     """
 
     def __sklearn_tags__(self) -> Any:
@@ -64,11 +66,19 @@ class XBRegressor(RegressorMixin, XBEstimator):
     def _learn_targets(self, y: np.ndarray) -> None:
         self._flat = y.ndim == 1
         self._task, self.n_outputs_ = "regression", 1 if self._flat else y.shape[1]
+        self._target_scale = None
+        if getattr(self, "schema_", None) is not None:
+            found = Standardizer.fit(np.asarray(y, np.float64).reshape(len(y), self.n_outputs_))
+            self._target_scale = found.mean, found.scale
 
     def _encode(self, y: np.ndarray) -> np.ndarray:
         if y[:1].size != self.n_outputs_:
             raise ConfigError(f"XBRegressor: expected y with {self.n_outputs_} columns, as before, got {y[:1].size}")
-        return np.asarray(y, self.dtype).reshape(len(y), self.n_outputs_)
+        y = np.asarray(y).reshape(len(y), self.n_outputs_)
+        if self._target_scale is not None:
+            mean, scale = self._target_scale
+            y = (y - mean) / scale
+        return y.astype(self.dtype)
 
     def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
         return sample_weight
@@ -77,6 +87,9 @@ class XBRegressor(RegressorMixin, XBEstimator):
         return HalfSquaredError() if self.loss == "auto" else get_loss(self.loss)
 
     def _predictions(self, decisions: np.ndarray) -> np.ndarray:
+        if self._target_scale is not None:
+            mean, scale = self._target_scale
+            decisions = decisions * scale + mean
         return decisions[:, 0] if self._flat else decisions
 
     def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
@@ -85,4 +98,4 @@ class XBRegressor(RegressorMixin, XBEstimator):
     def predict(self, X: Any) -> Any:
         """Values (N,) or (N, O), as y was; float32 for X of float32, else float64."""
         single = str(getattr(X, "dtype", "")).endswith("float32")
-        return back_to(self._predict(X).astype(np.float32 if single else np.float64, copy=False), X)
+        return back_to(self._now()._predict(X).astype(np.float32 if single else np.float64, copy=False), X)

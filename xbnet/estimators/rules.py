@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.ops import Made
-from ..backends.replay import Calls, Recording, play
+from ..backends.parts import StepPart
 from ..nn.losses import BinaryCrossEntropy, MeanSquaredError
 from ..nn.network import Network
 from ..nn.parameters import block_slices
@@ -84,6 +84,9 @@ class Order:
 class PlainAdam(Adam):
     """Adam with theta <- theta - lr' mean / (sqrt(square) + eps): eps takes no part in the correction of the bias."""
 
+    replayable = True
+    kernel = "adam"
+
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         """As `Adam.coefficients`, with eps at the end that is the same at each step."""
         return *super().coefficients(lr, t)[:-1], self.values["eps"] / np.sqrt(1 - self.values["beta2"])
@@ -110,19 +113,20 @@ class BatchPenalty:
         return BoundBatchPenalty(self.alpha, network)
 
 
-class BoundBatchPenalty:
+class BoundBatchPenalty(StepPart):
     """A `BatchPenalty` on the weights of one network."""
+
+    replayable = True
 
     def __init__(self, alpha: Any, network: Network):
         xp, R, n = network.backend.xp, network.replicas, network.n_weights
         alphas = replica_values("alpha", alpha, R)
-        self.xp, self.ops, self._prepared = xp, network.backend.ops, network.backend.prepared
-        self._calls: dict[int, Calls] = {}  # rows of a batch whose weights are 1 -> what is done then
+        self.xp, self.ops = xp, network.backend.ops
         self.active = bool(alphas.any()) and n > 0
         self._alpha = network.per_replica("alpha", alphas)[:, :, None]
         self._largest, self._tiny = network.per_replica("alpha", np.inf), float(np.finfo(network.dtype).tiny)
         # Divided in float64 and then rounded, once per divisor.
-        shape = () if R == 1 and network.backend.name == "numpy" else (R, 1)  # which need not be stretched
+        shape = () if R == 1 and network.backend.on_host else (R, 1)  # which need not be stretched
         self._alpha_over = Made(lambda divisor: network.per_replica("alpha", alphas / divisor).reshape(shape))
         self._weights, self._grad = network.theta[:, :n], network.grad[:, :n]
         self._row = self._weights[:, None, :]
@@ -135,17 +139,8 @@ class BoundBatchPenalty:
         B = loss.values.shape[1]
         if loss.weighted:
             self._add_weighted(B, loss.total_weight)
-        elif calls := self._calls.get(B):
-            play(calls)
         else:
-            factor = self._alpha_over[(B,)]
-            with Recording([self] if self._prepared else (), self._prepared) as calls:
-                self._add(factor)
-            self._calls[B] = calls
-
-    def taped(self, loss: Any) -> Calls:
-        """What `add_gradient` plays after this loss; nothing where it plays nothing."""
-        return [] if loss.weighted else self._calls.get(loss.values.shape[1], [])
+            self._add(self._alpha_over[(B,)])
 
     def _add_weighted(self, B: int, total: Any) -> None:
         """Without memory of its own, so that it may be captured in a CUDA graph."""
@@ -177,9 +172,7 @@ class BoundBatchPenalty:
 class SummedBinaryCrossEntropy(BinaryCrossEntropy):
     """Binary cross-entropy summed over the outputs, not averaged."""
 
-    def tapeable(self) -> bool:
-        """Not for classes derived from it."""
-        return type(self) is SummedBinaryCrossEntropy
+    replayable = True
 
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         super()._evaluate(logits, labels, dlogits)
@@ -189,9 +182,7 @@ class SummedBinaryCrossEntropy(BinaryCrossEntropy):
 class HalfSquaredError(MeanSquaredError):
     """Half the squared error, summed over the outputs."""
 
-    def tapeable(self) -> bool:
-        """Not for classes derived from it."""
-        return type(self) is HalfSquaredError
+    replayable = True
 
     def spread(self, targets: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
         """Half the variance of the targets, a sum over outputs."""

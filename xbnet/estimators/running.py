@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import DivergenceError
-from ..io.tensorfile import Tensors
-from ..training.checkpoints import deferred_interrupt, pack, unpack
+from ..training.checkpoints import deferred_interrupt
 from ..training.trainer import Trainer
 
 IN_A_STACK = "in a stack"
@@ -19,31 +18,29 @@ def run_epochs(estimator: Any, trainer: Trainer, epochs: int) -> tuple[bool, boo
     Parameters
     ----------
     estimator
-        Its `_run_state` is what `pack` gave after the epochs before, or None.
+        Its `_run_state` is the trainer's after the epochs before, or None.
     trainer
-        Of its network.
+        Of its network and history.
     epochs
         At most so many.
     """
     e = estimator
-    trainer.history = e.history_
     if e._run_state is not None:
-        unpack(trainer, Tensors("the estimator's state", *e._run_state))
+        trainer.restore(e._run_state)
     e.history_.status = ["running"] * e.n_members
     # Once members have left before the others, there is no common state to go on from.
     states: list[Any] = []
 
     def keep_state() -> None:
-        states.append(pack(trainer, history=False) if len(trainer.rows) == e.n_members else None)
+        states.append(trainer.state(history=False) if len(trainer.rows) == e.n_members else None)
 
-    trainer.before_end = keep_state  # type: ignore[method-assign]
     # Ctrl-C waits for the end of an epoch, so that weights and curves are those of a fit of fewer epochs.
     with deferred_interrupt() as interrupted:
         try:
             for _ in range(epochs):
                 if not len(trainer.rows) or interrupted():
                     break
-                e._note(trainer.run_epoch(), trainer.scorer)
+                e._note(trainer.run_epoch(on_leave=keep_state), trainer.scorer)
                 e.t_ += trainer.train.n
         except (DivergenceError, KeyboardInterrupt):
             e._run_state = None  # what there is to go on from are the last good weights

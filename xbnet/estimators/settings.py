@@ -42,6 +42,7 @@ class Settings(BaseEstimator):
         n_members: int = 1,
         backend: Any = "numpy",
         dtype: Any = "float32",
+        schema: Any = "auto",
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -72,3 +73,4 @@ class Settings(BaseEstimator):
         self.n_members = n_members
         self.backend = backend
         self.dtype = dtype
+        self.schema = schema

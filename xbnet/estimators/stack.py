@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import FunctionType, SimpleNamespace
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,14 @@ from ..history import History
 from ..nn.layers import Dropout, Layer
 from ..nn.network import Network
 from ..optim.optimizers import Optimizer
-from ..optim.schedules import get_schedule
 from ..sweeps.executors import cores
 from ..sweeps.footprint import footprint
-from ..training.trainer import SCORE, Trainer
+from ..training.samples import Samples
+from ..training.trainer import Trainer
 from .base import XBEstimator
-from .build import batch_size_of, layers_of, optimizer_of
+from .build import layers_of, optimizer_of, recipe_of
 from .meeting import Task
-from .rules import BatchPenalty, Order
+from .rules import Order
 from .running import IN_A_STACK
 from .validation import Validation
 
@@ -90,7 +90,7 @@ def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None) -> None:
     buckets: dict[Any, list[int]] = {}
     for i, task in enumerate(tasks):
         buckets.setdefault(bucket(task), []).append(i)
-    on_cpu = get_backend(tasks[0].estimator.backend).name == "numpy"
+    on_cpu = get_backend(tasks[0].estimator.backend).on_host
     threads = (cores() if on_cpu else 1) if n_jobs is None else max(1, n_jobs if n_jobs > 0 else cores() + 1 + n_jobs)
     share = max(1, -(-len(tasks) // threads))
     chunks: list[list[int]] = []
@@ -178,7 +178,7 @@ def _trainer(tasks: list[Task], data: list[int]) -> Trainer:
             if isinstance(layer, Dropout) and layer.rate == e.dropout:
                 layer.rate = np.array([one.dropout for one in estimators])
     seeds = [one.network_.seeds[0] for one in estimators]
-    network = Network(layers, e.n_features_in_, replicas=R, backend=e.backend, dtype=e.dtype, rng=seeds)
+    network = Network(layers, tasks[0].X.shape[1], replicas=R, backend=e.backend, dtype=e.dtype, rng=seeds)
     for r, one in enumerate(estimators):
         network.theta[r : r + 1] = one.network_.theta
     pool = dict(zip(data, tasks, strict=True))
@@ -198,27 +198,24 @@ def _trainer(tasks: list[Task], data: list[int]) -> Trainer:
             val_w += [np.zeros(len(task.X)), task.val[2]]
     validated = tasks[0].val is not None
     clips = None if e.clip_norm is None else np.array([one.clip_norm for one in estimators], float)
+    samples = Samples(
+        "X",
+        e._task,
+        e.n_outputs_,
+        Part(_joined(X), _joined(y)),
+        sample_weight=_joined(w) if w else None,
+        val_weight=_joined(val_w) if val_w else None,
+        train_rows=[train_rows[key] for key in data],
+        val_rows=[val_rows[key] for key in data] if validated else None,
+    )
     return Trainer(
         network,
         e._loss(),
         _optimizer(estimators),
-        SimpleNamespace(name="X", task=e._task, n_outputs=e.n_outputs_, train=Part(_joined(X), _joined(y)), val=None),
-        epochs=e.max_iter,
-        batch_size=batch_size_of(e, len(tasks[0].X)),
-        rng=None,
-        schedule=copy.deepcopy(get_schedule(e.schedule)),
-        penalty=BatchPenalty(np.array([one.alpha for one in estimators], float)),  # type: ignore[arg-type]
-        clip_norm=clips,
-        patience=None if e.n_iter_no_change == np.inf else int(e.n_iter_no_change) + 1,
-        monitor=SCORE if e.early_stopping else "train_cost",
-        sample_weight=_joined(w) if w else None,
-        val_weight=_joined(val_w) if val_w else None,
-        tol=e.tol,
-        keep_best=e.early_stopping,
+        samples,
+        recipe_of(e, len(tasks[0].X), e.max_iter, [one.alpha for one in estimators], clips),
         shuffles=_orders(estimators),
-        train_rows=[train_rows[key] for key in data],
         scorer=_validation(tasks) if validated else None,
-        val_rows=[val_rows[key] for key in data] if validated else None,
     )
 
 

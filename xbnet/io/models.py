@@ -15,19 +15,17 @@ from typing import Any
 import numpy as np
 
 from ..backends.backend import Backend
-from ..datasets import Standardizer
+from ..datasets import Dataset, Schema, Standardizer
 from ..errors import ConfigError, DataError
 from ..history import History
-from ..nn.layers import LAYERS, Layer
 from ..nn.network import Network
-from ..nn.outputs import LINKS
 from .histories import pack_history, unpack_history
+from .networks import SCALARS, describe_network, plain, restore_network
 from .tensorfile import Tensors, read_tensors, write_tensors
 
 KIND = "network"
 RUN_FILES = ("model.safetensors", "best.safetensors")
 """What `xbnet train --out` and `xbnet sweep --out` call the model that they keep."""
-SCALARS = (str, int, float, bool)
 
 
 @dataclass(eq=False)
@@ -48,6 +46,9 @@ class Model:
         Of the xbnet that wrote the file.
     features
         Names of the inputs; None if they have none.
+    schema
+        How the rows of a table become inputs, and what is learned of them; None: it was trained on arrays. It does
+        what a preparation does.
     """
 
     network: Network
@@ -56,6 +57,47 @@ class Model:
     history: History | None
     version: str
     features: tuple[str, ...] | None = None
+    schema: Schema | None = None
+
+    @property
+    def target_scale(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean and scale (O,) of the targets that the network learned as ``(y - mean) / scale``; None: as they are."""
+        target = None if self.schema is None else self.schema.target
+        if target is None or target.mean is None or target.scale is None:
+            return None
+        return np.array(target.mean), np.array(target.scale)
+
+    @property
+    def standardizes(self) -> bool:
+        """Whether inputs are standardized before the network sees them."""
+        return self.preparation is not None or (self.schema is not None and self.schema.standardizer is not None)
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """Probabilities (N, C), or values (N, O) in the targets' units, for rows as the user has them.
+
+        Parameters
+        ----------
+        x
+            (N, I) inputs that are not prepared yet; for a model with a schema, a table: a path, a DataFrame, or a
+            mapping of names to columns.
+
+        Returns
+        -------
+        array
+            Means over the replicas, if there are several.
+        """
+        if self.schema is not None:
+            x = self.schema.encode(x)
+        return self.outputs(x if self.preparation is None else self.preparation(np.asarray(x)))
+
+    def outputs(self, x: np.ndarray) -> np.ndarray:
+        """What `predict_proba` gives, for inputs (N, I) that are prepared."""
+        values = self.network.predict_proba(x)
+        values = values.mean(axis=0) if values.ndim == 3 else values
+        if self.target_scale is None:
+            return values
+        mean, scale = self.target_scale
+        return values * scale + mean
 
 
 def save(
@@ -66,6 +108,7 @@ def save(
     preparation: Standardizer | None = None,
     history: History | None = None,
     features: Any = None,
+    schema: Schema | None = None,
 ) -> None:
     """Write a network to a file, in one piece: nobody ever sees half of it.
 
@@ -83,6 +126,8 @@ def save(
         What `fit` returned; its times are left out, so that equal runs leave equal files.
     features
         (I,) names of the inputs: `xbnet predict` then finds the columns of a table by them.
+    schema
+        How a table becomes the inputs, e.g. ``data.schema``; it says what classes, features and preparation say.
 
     Raises
     ------
@@ -92,13 +137,23 @@ def save(
     """
     if not isinstance(network, Network):
         raise ConfigError(f"save: expected a Network, got {type(network).__name__}")
-    tensors = {"theta": network.backend.to_host(network.theta), "state": network.backend.to_host(network.state)}
+    with network.exclusive():  # not in the middle of an epoch
+        tensors = {"theta": network.backend.to_host(network.theta).copy()}
+        tensors["state"] = network.backend.to_host(network.state).copy()
+        description = describe_network(network)
     if preparation is not None:
         _expect_number("mean per input, I", network.n_inputs, np.size(preparation.mean), "of preparation")
         tensors |= {"preparation.mean": preparation.mean, "preparation.scale": preparation.scale}
-    description = describe_network(network)
+    if schema is not None:
+        if preparation is not None:
+            raise ConfigError("save: expected a schema or a preparation, got both; a schema standardizes by itself")
+        _expect_number("input of the schema, I", network.n_inputs, schema.n_inputs, "in it")
+        description["schema"] = schema.to_json()
+        features = schema.input_names
+        if classes is None and schema.target is not None:
+            classes = schema.target.classes
     if classes is not None:
-        description["classes"] = _plain("save: classes", list(classes))
+        description["classes"] = plain("save: classes", list(classes))
         _expect_number("class per output, C", network.n_outputs, len(description["classes"]), "classes")
     if features is not None:
         description["features"] = [str(name) for name in features]
@@ -108,6 +163,23 @@ def save(
         figures, description["history"] = pack_history(history, times=False)  # so equal runs leave equal bytes
         tensors |= figures
     write_tensors(path, KIND, tensors, description)
+
+
+def about_inputs(data: Dataset, preparation: Standardizer | None = None) -> dict[str, Any]:
+    """What `save` keeps of a data set: its schema, or else classes, features, and how the inputs were standardized.
+
+    Parameters
+    ----------
+    data
+        What the network was trained on.
+    preparation
+        How inputs were standardized after they had left the data set, which then has none of its own.
+    """
+    if data.schema is None:
+        return {"classes": data.classes, "features": data.features, "preparation": preparation or data.preparation}
+    if preparation is None or data.schema.standardizer is not None:
+        return {"classes": data.classes, "schema": data.schema}
+    return {"classes": data.classes, "schema": data.schema.scaled(preparation)}
 
 
 def _expect_number(what: str, expected: int, got: int, of: str) -> None:
@@ -160,6 +232,7 @@ def load_model(path: str | Path, backend: str | Backend = "numpy", *, custom: Ma
             None if "history" not in description else unpack_history(file, description["history"], network.replicas),
             file.version,
             _restore_features(file, network),
+            _restore_schema(file, network),
         )
 
 
@@ -178,100 +251,6 @@ def file_of(path: str | Path) -> Path:
     if not found:
         raise DataError(f"{path}: is a folder; expected {' or '.join(RUN_FILES)} in it, or a file that xbnet saved")
     return found[0]
-
-
-# -- the network ---------------------------------------------------------------------------------------------------
-
-
-def describe_network(network: Network) -> dict[str, Any]:
-    """All of a network but its numbers, as JSON has it."""
-    return {
-        "layers": [[type(layer).__name__, _settings(layer)] for layer in network.layers],
-        "n_inputs": network.n_inputs,
-        "replicas": network.replicas,
-        "dtype": network.dtype.name,
-        "link": network.link,
-        "blocks": [[spec.name, list(spec.shape)] for spec in network.specs],
-        "state_blocks": [[spec.name, list(spec.shape)] for spec in network.state_specs],
-        "seeds": [[_plain("seed", seed.entropy), list(seed.spawn_key)] for seed in network.seeds],
-        "streams": [generator_state(generator) for generator in network.streams],
-    }
-
-
-def _settings(layer: Layer) -> dict[str, Any]:
-    """A layer's `config`; initial values are in the past, so a function that drew them is left out."""
-    config = {k: None if k == "initializer" and callable(v) else v for k, v in layer.config().items()}
-    return {k: _plain(f"save: {type(layer).__name__}.{k}", v) for k, v in config.items()}
-
-
-def _plain(where: str, value: Any) -> Any:
-    """A value as JSON has it."""
-    value = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
-    if value is None or isinstance(value, SCALARS):
-        return value
-    if isinstance(value, (list, tuple)):
-        return [_plain(where, item) for item in value]
-    raise ConfigError(f"{where}: expected numbers, texts or lists of these, got {value!r}; `config` may return a name")
-
-
-def restore_network(file: Tensors, backend: str | Backend, custom: Mapping[str, Any]) -> Network:
-    """The network that `describe_network` described, with the numbers of the file."""
-    d = file.description
-    layers = [_restore_layer(file, name, config, custom) for name, config in d["layers"]]
-    n_inputs, replicas, dtype = d["n_inputs"], d["replicas"], np.dtype(d["dtype"])
-    _check_sizes(file, layers, n_inputs, replicas)
-    seeds = [np.random.SeedSequence(entropy, spawn_key=tuple(key)) for entropy, key in d["seeds"]]
-    file.require(d["link"] in LINKS, f"link {d['link']!r} is one of {', '.join(LINKS)}")
-    file.require(len(seeds) == len(d["streams"]) == replicas, "there is a seed and a stream per replica")
-    network = Network(layers, n_inputs, replicas=replicas, backend=backend, dtype=dtype, rng=seeds)
-    for name, specs in (("blocks", network.specs), ("state_blocks", network.state_specs)):
-        file.require(
-            d[name] == [[s.name, list(s.shape)] for s in specs],
-            f"{name} are in the order that this version has; load it with the version that wrote it",
-        )
-    theta, state = (file.tensor(name, dtype, file.shape(name)) for name in ("theta", "state"))
-    network.theta[...] = network.backend.asarray(theta)
-    network.state[...] = network.backend.asarray(state)
-    network.link = d["link"]
-    for generator, kept in zip(network.streams, d["streams"], strict=True):
-        set_generator_state(generator, kept)
-    return network
-
-
-def _restore_layer(file: Tensors, name: Any, config: Any, custom: Mapping[str, Any]) -> Layer:
-    kind = custom.get(name, LAYERS.get(name))
-    if not (isinstance(kind, type) and issubclass(kind, Layer)):
-        raise DataError(f"{file.source}: has a layer {name!r} that xbnet has not; hand its class to load(custom=...)")
-    try:
-        return kind(**{k: custom[v] if isinstance(v, str) and v in custom else v for k, v in config.items()})
-    except ConfigError as error:
-        raise DataError(f"{file.source}: {error}; own objects are handed to load(custom=...)") from error
-
-
-def _check_sizes(file: Tensors, layers: list[Layer], n_inputs: Any, replicas: Any) -> None:
-    """Compare the sizes of theta and state with the layers', before arrays of these sizes are made."""
-    for name, value in (("n_inputs", n_inputs), ("replicas", replicas)):
-        right = type(value) is int and 0 < value < 2**31
-        file.require(right, f"{name} is a whole number in [1, 2^31), got {value!r}")
-    width, n_parameters, n_state = n_inputs, 0, 0
-    for layer in layers:
-        layer.build(width)
-        width = layer.n_outputs
-        n_parameters += sum(spec.size for spec in layer.parameters())
-        n_state += sum(spec.size for spec in layer.state())
-    for name, size in (("theta", n_parameters), ("state", n_state)):
-        shape = file.shape(name)
-        file.require(shape == (replicas, size), f"{name} has the layers' shape {(replicas, size)}, got {shape}")
-
-
-def generator_state(generator: Any) -> dict[str, Any]:
-    """The state of a NumPy generator (or of what stands for one) as JSON has it."""
-    return dict(getattr(generator, "bit_generator", generator).state)
-
-
-def set_generator_state(generator: Any, state: dict[str, Any]) -> None:
-    """Let a generator go on from a `generator_state`."""
-    getattr(generator, "bit_generator", generator).state = state
 
 
 # -- what belongs to it --------------------------------------------------------------------------------------------
@@ -295,6 +274,23 @@ def _restore_features(file: Tensors, network: Network) -> tuple[str, ...] | None
     right = isinstance(names, list) and len(names) == network.n_inputs and all(type(name) is str for name in names)
     file.require(right, f"there is a name per input, I={network.n_inputs}")
     return tuple(names)
+
+
+def _restore_schema(file: Tensors, network: Network) -> Schema | None:
+    kept = file.description.get("schema")
+    if kept is None:
+        return None
+    try:
+        schema = Schema.from_json(kept)
+    except ValueError as error:
+        raise DataError(f"{file.source}: expected that its schema is right: {error}; save it anew") from None
+    file.require(schema.n_inputs == network.n_inputs, f"its schema makes the network's inputs, I={network.n_inputs}")
+    target = schema.target
+    if target is not None:
+        n = len(target.classes or target.names)
+        file.require(n == network.n_outputs, f"its schema's target has the network's outputs, {network.n_outputs}")
+    file.require("preparation.mean" not in file.arrays, "it has a schema or a preparation, not both")
+    return schema
 
 
 def _restore_preparation(file: Tensors, network: Network) -> Standardizer | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import unknown_name
@@ -33,6 +33,9 @@ class Activation:
         The default initializer of weights in front of it: "glorot" or "he".
     kinks
         Points at which the derivative jumps; gradient tests keep away from them.
+    replayable, kernel
+        See `StepPart`: whether both functions do nothing but by operations of `xp` with ``out=``, and the name by which
+        kernels know them.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Activation:
     backward: Callable[..., None]
     initializer: str = "glorot"
     kinks: tuple[float, ...] = ()
+    replayable: bool = False
+    kernel: str | None = None
 
 
 def _identity(xp: Any, z: Any, out: Any, work: Any) -> None:
@@ -47,7 +52,7 @@ def _identity(xp: Any, z: Any, out: Any, work: Any) -> None:
 
 
 def _identity_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
-    """Dy * 1."""
+    """dy is what it was."""
 
 
 def _relu(xp: Any, z: Any, out: Any, work: Any) -> None:
@@ -55,11 +60,11 @@ def _relu(xp: Any, z: Any, out: Any, work: Any) -> None:
 
 
 SHORT = 2048
-"""Up to so many numbers one call of `sign` takes less time than two calls with vector instructions."""
+"""Up to this many numbers one call of `sign` takes less time than two calls with vector instructions."""
 
 
 def _relu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
-    """Dy * [y > 0]; the derivative at 0 is taken as 0."""
+    """dy * [y > 0]; the derivative at 0 is taken as 0."""
     if y.size <= SHORT:
         xp.sign(y, out=work[0])  # y >= 0, so both give 0 or 1
     else:
@@ -77,7 +82,7 @@ def _leaky_relu(xp: Any, z: Any, out: Any, work: Any) -> None:
 
 
 def _leaky_relu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
-    """Dy * (1 where z > 0, else the leak)."""
+    """dy * (1 where z > 0, else the leak)."""
     xp.sign(z, out=work[0])
     xp.maximum(work[0], LEAK, out=work[1])  # sign -1, 0, 1 -> leak, leak, 1
     xp.multiply(dy, work[1], out=dy)
@@ -90,7 +95,7 @@ def _elu(xp: Any, z: Any, out: Any, work: Any) -> None:
 
 
 def _elu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
-    """Dy * (1 where z > 0, else exp(z) = y + 1)."""
+    """dy * (1 where z > 0, else exp(z) = y + 1)."""
     xp.minimum(y, 0.0, out=work[0])
     xp.add(work[0], 1.0, out=work[0])
     xp.multiply(dy, work[0], out=dy)
@@ -101,7 +106,7 @@ GELU_C, GELU_A = math.sqrt(2 / math.pi), 0.044715
 
 
 def _gelu_tanh(xp: Any, z: Any, out: Any) -> None:
-    """Out = tanh(c (z + a z^3))."""
+    """out = tanh(c (z + a z^3))."""
     xp.multiply(z, z, out=out)
     xp.multiply(out, GELU_C * GELU_A, out=out)
     xp.add(out, GELU_C, out=out)
@@ -110,7 +115,7 @@ def _gelu_tanh(xp: Any, z: Any, out: Any) -> None:
 
 
 def _gelu(xp: Any, z: Any, out: Any, work: Any) -> None:
-    """Z (1 + t) / 2 with t = tanh(c (z + a z^3))."""
+    """z (1 + t) / 2 with t = tanh(c (z + a z^3))."""
     _gelu_tanh(xp, z, work[0])
     xp.add(work[0], 1.0, out=work[0])
     xp.multiply(work[0], 0.5, out=work[0])
@@ -118,7 +123,7 @@ def _gelu(xp: Any, z: Any, out: Any, work: Any) -> None:
 
 
 def _gelu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
-    """Dy * (1 + t) / 2 * (1 + z (1 - t) c (1 + 3 a z^2))."""
+    """dy * (1 + t) / 2 * (1 + z (1 - t) c (1 + 3 a z^2))."""
     t, u = work
     _gelu_tanh(xp, z, t)
     xp.multiply(z, z, out=u)
@@ -143,20 +148,20 @@ def _sigmoid(xp: Any, z: Any, out: Any, work: Any) -> None:
 
 
 def _sigmoid_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
-    """Dy * y (1 - y)."""
+    """dy * y (1 - y)."""
     xp.multiply(dy, y, out=dy)
     xp.multiply(dy, y, out=work[0])
     xp.subtract(dy, work[0], out=dy)
 
 
 def _silu(xp: Any, z: Any, out: Any, work: Any) -> None:
-    """Z sigmoid(z) (Elfwing et al. 2018)."""
+    """z sigmoid(z) (Elfwing et al. 2018)."""
     _sigmoid(xp, z, work[0], None)
     xp.multiply(z, work[0], out=out)
 
 
 def _silu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
-    """Dy * (s + y (1 - s)) with s = sigmoid(z)."""
+    """dy * (s + y (1 - s)) with s = sigmoid(z)."""
     s, u = work
     _sigmoid(xp, z, s, None)
     xp.multiply(y, s, out=u)
@@ -170,7 +175,7 @@ def _tanh(xp: Any, z: Any, out: Any, work: Any) -> None:
 
 
 def _tanh_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
-    """Dy * (1 - y^2)."""
+    """dy * (1 - y^2)."""
     xp.multiply(y, y, out=work[0])
     xp.multiply(work[0], dy, out=work[0])
     xp.subtract(dy, work[0], out=dy)
@@ -187,13 +192,13 @@ def softplus(xp: Any, z: Any, out: Any, work: Any) -> None:
 
 
 def _softplus_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
-    """Dy * sigmoid(z)."""
+    """dy * sigmoid(z)."""
     _sigmoid(xp, z, work[0], None)
     xp.multiply(dy, work[0], out=dy)
 
 
 ACTIVATIONS = {
-    a.name: a
+    a.name: replace(a, replayable=True, kernel=a.name)
     for a in (
         Activation("identity", _identity, _identity_backward),
         Activation("relu", _relu, _relu_backward, "he", kinks=(0.0,)),
@@ -217,8 +222,3 @@ def get_activation(activation: str | Activation | None) -> Activation:
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise unknown_name("activation", "activation", activation, ACTIVATIONS)
     return ACTIVATIONS[activation]
-
-
-def is_built_in(*activations: Activation | None) -> bool:
-    """Whether all of them are of this module (None: the identity), rather than a user's own."""
-    return all(a is None or ACTIVATIONS.get(a.name) is a for a in activations)

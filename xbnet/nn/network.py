@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from ..backends.backend import Backend, get_backend
-from ..backends.replay import Calls, Recording, Tape, Tapes, play
 from ..errors import ConfigError, ShapeError, XbnetError, expect_shape
 from ..parsing import float_type, whole
 from ..replicas import replica_seeds, replica_values, stream
 from .buffers import Workspace
-from .layers import Layer, Linear, buffer_shapes, copy_layers
+from .layers import Layer, buffer_shapes, copy_layers
 from .outputs import LINKS
 from .parameters import carve, draw_rows, layout
-from .predictor import chunk_rows, run_rows
+from .predictor import Predictor, chunk_rows
 from .summary import describe, to_html
+from .turns import Turns, in_turn
+
+GENERATIONS = count(1)
+"""Numbers for memory: each network's buffers get one of their own."""
 
 
 class Network:
@@ -58,10 +61,8 @@ class Network:
 
     Raises
     ------
-    ConfigError
-        No layers, or impossible sizes, dtype or seeds.
-    BackendError
-        See `get_backend`.
+    ConfigError, BackendError
+        No layers, or impossible sizes, dtype or seeds; see `get_backend`.
     """
 
     def __init__(
@@ -99,14 +100,14 @@ class Network:
         for k, layer in enumerate(self._bare):
             layer.build(width)
             width = layer.n_outputs
-            specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.parameters()]
-            state_specs += [replace(spec, name=f"{k}.{spec.name}") for spec in layer.state()]
+            specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.parameters()]
+            state_specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.state()]
         self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width
 
     def _allocate(self, grad: Any = None) -> None:
         """Make all arrays (but for a given `grad`), and copies of the bare layers that work on them."""
         xp, R = self.backend.xp, self.replicas
-        self.layers, self._lock = [copy.copy(layer) for layer in self._bare], threading.RLock()  # for who predicts
+        self.layers, self._lock = [copy.copy(layer) for layer in self._bare], Turns()  # for who predicts
         self.n_parameters = sum(spec.size for spec in self.specs)
         self.n_weights = sum(spec.size for spec in self.specs if spec.is_weight)
         self._theta = xp.zeros((R, self.n_parameters), dtype=self.dtype)
@@ -118,7 +119,6 @@ class Network:
         self._forget_buffers()
         for k, layer in enumerate(self.layers):
             layer.backend, layer.xp, layer.ops, layer.dtype = self.backend, xp, self.backend.ops, self.dtype
-            layer.fused = self.backend.fused if layer.tapeable() else None  # nothing else is left to do in those
             for spec in layer.parameters():
                 setattr(layer, spec.name, self.parameters[f"{k}.{spec.name}"])
                 setattr(layer, "d" + spec.name, self.gradients[f"{k}.{spec.name}"])
@@ -151,28 +151,31 @@ class Network:
         self._activations, self._gradients = (Workspace(self.backend.xp, self.dtype, self.replicas) for _ in "ab")
         self._buffers: dict[int, list[dict[str, Any]]] = {}  # batch size -> for each layer, its arrays
         self._between: dict[int, list[Any]] = {}  # batch size -> gradients between the layers
-        self._batch, self._ready, self._chunks = -1, False, Tapes()  # rows to predict for, see `run_rows`
-        self._forget_tapes()
+        self._batch, self._ready = -1, False
+        self._generation = next(GENERATIONS)
+        self._predictor: Predictor | None = None
 
-    def _forget_tapes(self) -> None:
-        self._tapes = Tapes()  # (shape of x, training) -> `Tape`
-        self.tape: Tape | None = None  # the last forward's
-        self._held: Any = None  # the x that the layers know of
+    def use(self, B: int) -> int:
+        """Point every layer at its buffers for batches of B rows; all layers share their scratch memory.
 
-    def _use(self, B: int) -> None:
-        """Point every layer at its buffers for batches of B rows; all layers share their scratch memory."""
+        A `backward` needs another `forward` after that. The number that this returns is another one whenever the
+        buffers have got other memory: then what was recorded with the old one is void.
+        """
+        self._ready = False
+        if self._batch == B:
+            return self._generation
         if B not in self._buffers:
             before = self._activations.nbytes()
             carved = self._activations.carve(buffer_shapes(self.layers, B))
             if self._activations.nbytes() != before:  # nobody shall go on holding the old memory
                 self._buffers.clear()
-                self._forget_tapes()
-            self._tapeable = bool(self.backend.prepared) and all(layer.tapeable() for layer in self.layers)
+                self._generation = next(GENERATIONS)
             self._buffers[B] = [{n: a for (j, n), a in carved.items() if j == k} for k in range(len(self.layers))]
-        self._batch, self._ready, self._held = -1, False, None  # cut short, this leaves buffers of several sizes
+        self._batch = -1  # cut short, this leaves buffers of several sizes
         for layer, arrays in zip(self.layers, self._buffers[B], strict=True):
             layer.__dict__.update(arrays)
         self._batch = B
+        return self._generation
 
     def _use_backward(self) -> list[Any]:
         """Gradients between the layers, for the last forward's batch: two pieces of memory, used in turn."""
@@ -182,8 +185,7 @@ class Network:
             before, carved = self._gradients.nbytes(), list(self._gradients.carve(shapes).values())
             if self._gradients.nbytes() != before:
                 self._between.clear()
-                for tape in self._tapes.values():
-                    tape.backward = None
+                self._generation = next(GENERATIONS)
             self._between[self._batch] = carved
         return self._between[self._batch]
 
@@ -194,31 +196,15 @@ class Network:
 
     # -- running ---------------------------------------------------------------------------------------------------
 
-    @property
-    def last_bias(self) -> Any:
-        """The bias (R, 1, C) that ends a forward pass, where `forward` can leave it to a fused loss; else None."""
-        last = self.layers[-1]
-        return last.b if last.fused and isinstance(last, Linear) and not last.activation else None
-
-    def forward(self, x: Any, *, training: bool = False, last_bias: bool = True) -> Any:
+    def forward(self, x: Any, *, training: bool = False) -> Any:
         """The logits (R, B, C) of x (R or 1, B, I) of this backend and dtype; overwritten by the next forward.
-
-        Without `last_bias`, that is still to be added to them.
 
         Raises
         ------
         ShapeError
             x has another shape.
         """
-        shape, key, tape = x.shape, (x.shape, training), self.tape
-        if tape is None or x is not tape.x or training != tape.training:
-            tape = self.tape = self._tapes.get(key)
-        if tape is not None and x is tape.x and tape.forward:
-            if shape[1] != self._batch:
-                self._use(shape[1])
-            self._ready = training
-            play(tape.forward)
-            return tape.logits
+        shape = x.shape
         if len(shape) != 3 or shape[2] != self.n_inputs or shape[0] not in (1, self.replicas):
             hint = "was a feature column dropped?" if len(shape) == 3 else "give it a replica axis: x[None]"
             leading = 1 if self.replicas == 1 else (1, self.replicas)
@@ -229,19 +215,12 @@ class Network:
                 "convert it with network.backend.asarray(x, network.dtype)"
             )
         if shape[1] != self._batch:
-            self._use(shape[1])
+            self.use(shape[1])
         self._ready = training
-        again = self._tapeable and tape is not None and x is tape.x  # so it will come more often
-        logits, calls = self._run(x, training, again, last_bias)
-        self.tape = self._tapes.keep(key, Tape(x, training, logits, calls))
-        return logits
-
-    def _run(self, x: Any, training: bool, record: bool, last_bias: bool = True) -> tuple[Any, Calls]:
-        with Recording(self.layers if record else (), self.backend.prepared) as calls:
-            logits = self._held = x
-            for layer in self.layers if last_bias else self.layers[:-1]:
-                logits = layer.forward(logits, training)
-        return logits if last_bias else self.layers[-1].product(logits), calls
+        y = x
+        for layer in self.layers:
+            y = layer.forward(y, training)
+        return y
 
     def backward(self, dlogits: Any = None, dx: Any = None) -> None:
         """Overwrite `grad` by the gradient, given dlogits (R, B, C), by default `output_gradient`.
@@ -260,31 +239,31 @@ class Network:
         """
         if not self._ready:
             raise XbnetError("Network.backward: expected forward(x, training=True) before it; call that first")
-        last = self.tape
-        tape = last if last is not None and last.forward and dlogits is None and dx is None else None
-        if tape is not None and tape.backward:
-            return play(tape.backward)
         between = self._use_backward()
-        if last is not None and last.x is not self._held:  # its forward was played, after that of another x
-            self._run(last.x, True, False)
-        with Recording(() if tape is None else self.layers, self.backend.prepared) as calls:
-            dy = between[-1] if dlogits is None else dlogits
-            for k in range(len(self.layers) - 1, 0, -1):
-                self.layers[k].backward(dy, between[k])
-                dy = between[k]
-            self.layers[0].backward(dy, dx)
-        if tape is not None:
-            tape.backward = calls
+        dy = between[-1] if dlogits is None else dlogits
+        for k in range(len(self.layers) - 1, 0, -1):
+            self.layers[k].backward(dy, between[k])
+            dy = between[k]
+        self.layers[0].backward(dy, dx)
+
+    def exclusive(self) -> Any:
+        """A context for whoever runs the network: its buffers serve one thread at a time, so the others wait."""
+        return self._lock
 
     # -- for users: host rows in, host predictions out ---------------------------------------------------------------
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """The link's values for host rows x (N, I), on the host: (N, C) for one replica, (R, N, C) for a stack."""
-        return run_rows(self, x, LINKS[self.link][0])
+        return self._predict(x, LINKS[self.link][0])
 
     def predict(self, x: Any) -> np.ndarray:
         """Labels (N,) or (R, N) of host rows x (N, I); 0 or 1 (..., C) for multi-label, values for regression."""
-        return run_rows(self, x, LINKS[self.link][2])
+        return self._predict(x, LINKS[self.link][2])
+
+    def _predict(self, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        with self.exclusive():
+            self._predictor = self._predictor or Predictor(self)
+            return self._predictor.run(x, finish)
 
     @property
     def chunk_rows(self) -> int:
@@ -294,6 +273,7 @@ class Network:
 
     # -- stacks ------------------------------------------------------------------------------------------------------
 
+    @in_turn
     def select(self, rows: Sequence[int] | np.ndarray, *, successor: bool = False) -> Network:
         """A new network of the replicas `rows`: copies, but a `successor` takes over streams and the memory of grad."""
         index = np.asarray(rows)
@@ -316,7 +296,7 @@ class Network:
 
     def buffer_bytes(self, B: int) -> int:
         """Bytes of the buffers that training with batches of B rows takes."""
-        self._use(B)
+        self.use(B)
         self._use_backward()
         return self._activations.nbytes() + self._gradients.nbytes()
 
@@ -326,6 +306,7 @@ class Network:
         with np.errstate(all="ignore"):  # the weights may have diverged
             self.forward(self.backend.xp.zeros((1, 1, self.n_inputs), dtype=self.dtype))  # layers let go, too
 
+    @in_turn
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
         names = ("_bare", "n_inputs", "replicas", "backend", "dtype", "seeds", "link")

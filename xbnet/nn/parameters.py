@@ -28,12 +28,15 @@ class ParameterSpec:
         How it starts.
     is_weight
         Weights take part in penalties and weight decay; biases, gains and offsets never do.
+    layer
+        Within a network the number of its layer, from 0; the network sets it.
     """
 
     name: str
     shape: tuple[int, ...]
     initializer: Initializer = zeros
     is_weight: bool = False
+    layer: int = 0
 
     @property
     def size(self) -> int:
@@ -90,7 +93,7 @@ def draw_rows(
     """Initial theta (R, P) and state (R, S) on the host: blocks in layer order, each replica from its own stream."""
     theta, state = (np.zeros((len(seeds), sum(s.size for s in blocks)), dtype) for blocks in (specs, state_specs))
     slices, state_slices = block_slices(specs), block_slices(state_specs)
-    in_layer_order = sorted(specs, key=lambda spec: int(spec.name.split(".")[0]))
+    in_layer_order = sorted(specs, key=lambda spec: spec.layer)
     for r, seed in enumerate(seeds):
         rng = stream(seed, "init")
         for spec in in_layer_order:

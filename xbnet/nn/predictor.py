@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
+from ..backends.replay import MOST, Replays
 from ..errors import DataError, expect_shape
 
 CACHE = 1 << 20
@@ -25,47 +26,59 @@ def chunk_rows(bytes_per_row: int) -> int:
     return min(MOST_ROWS, max(FEWEST_ROWS, 1 << (rows.bit_length() - 1) if rows else 0))
 
 
-def run_rows(network: Any, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """``finish(logits (R, n, C))`` of chunks of host rows x (N, I), joined: (N, ...) for one replica, else (R, N, ...).
+class Predictor:
+    """Runs host rows through a network, in arrays of its own, so that the passes can be replayed."""
 
-    The last bit of a row may depend on how many rows come with it, for BLAS chooses its routine by their number; it
-    doesn't depend on how many networks are stacked. Threads that share the network take turns, for its buffers serve
-    one pass at a time.
+    def __init__(self, network: Any):
+        self.network = network
+        self._rows: dict[int, Any] = {}
+        self._replays = Replays([(network.layers, k) for k in range(len(network.layers))], network.backend.specialized)
 
-    Raises
-    ------
-    ShapeError, DataError
-        x has another shape, or there is something in it that is no number, or none that the network's dtype can hold.
-    """
-    x = np.asarray(x)
-    expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
-    if x.dtype.kind not in "fiub":
-        raise DataError(f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array")
-    backend, R, N, step = network.backend, network.replicas, len(x), network.chunk_rows
-    out: Any = None
-    with network._lock, np.errstate(over="ignore", invalid="ignore"):  # a product raises flags where all is finite
-        for start in range(0, max(N, 1), step):
-            part = x[start : start + step]
-            rows = _chunk(network, len(part))
-            if backend.name == "numpy":
-                rows[0] = part
-                _check_finite(rows[0], start)
-            else:
-                part = np.ascontiguousarray(part, network.dtype)
-                _check_finite(part, start)
-                rows[0] = backend.asarray(part)
-            done = finish(backend.to_host(network.forward(rows)))
-            if out is None:
-                out = np.empty((R, N, *done.shape[2:]), done.dtype)
-            out[:, start : start + step] = done
-    return out[0] if R == 1 else out
+    def run(self, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """``finish(logits (R, n, C))`` of chunks of x (N, I), joined: (N, ...) for one replica, else (R, N, ...).
 
+        The last bit of a row may depend on how many rows come with it, for BLAS chooses its routine by their number; it
+        doesn't depend on how many networks are stacked.
 
-def _chunk(network: Any, n: int) -> Any:
-    """The array (1, n, I) for so many rows: the same one each time, so that forward is played from a `tape`."""
-    shape = (1, n, network.n_inputs)
-    rows = network._chunks.get(n)
-    return network._chunks.keep(n, network.backend.xp.empty(shape, dtype=network.dtype)) if rows is None else rows
+        Raises
+        ------
+        ShapeError, DataError
+            x has another shape, or there is something in it that is no number, or none that the network's dtype can
+            hold.
+        """
+        network = self.network
+        x = np.asarray(x)
+        expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
+        if x.dtype.kind not in "fiub":
+            raise DataError(f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array")
+        backend, R, N, step = network.backend, network.replicas, len(x), network.chunk_rows
+        out: Any = None
+        with np.errstate(over="ignore", invalid="ignore"):  # a product raises flags where all is finite
+            for start in range(0, max(N, 1), step):
+                part = x[start : start + step]
+                rows = self._chunk(len(part))
+                if backend.on_host:
+                    rows[0] = part
+                    _check_finite(rows[0], start)
+                else:
+                    part = np.ascontiguousarray(part, network.dtype)
+                    _check_finite(part, start)
+                    rows[0] = backend.asarray(part)
+                logits = self._replays.run(len(part), partial(network.forward, rows), network.use(len(part)))
+                done = finish(backend.to_host(logits))
+                if out is None:
+                    out = np.empty((R, N, *done.shape[2:]), done.dtype)
+                out[:, start : start + step] = done
+        return out[0] if R == 1 else out
+
+    def _chunk(self, n: int) -> Any:
+        """The array (1, n, I) for n rows, the same one each time; there are as many as there may be records."""
+        if n not in self._rows:
+            if len(self._rows) >= MOST:
+                self._rows.clear()
+                self._replays.clear()
+            self._rows[n] = self.network.backend.xp.empty((1, n, self.network.n_inputs), dtype=self.network.dtype)
+        return self._rows[n]
 
 
 @cache

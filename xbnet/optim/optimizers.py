@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.replay import Calls, Recording, play
+from ..backends.parts import StepPart
 from ..errors import ConfigError, unknown_name
 from ..parsing import check_keys, parse_number, parse_settings
 from ..replicas import numbers, powers, replica_values, select_values
@@ -23,7 +23,7 @@ STEPS_AHEAD = 64
 """How far `step` plans where nobody else has planned."""
 
 
-class Optimizer:
+class Optimizer(StepPart):
     """What all optimizers share.
 
     Parameters
@@ -48,17 +48,13 @@ class Optimizer:
     values: dict[str, np.ndarray]  # hyper-parameters (R,)
     state: dict[str, Any]  # slot -> (R, P)
     steps: int
-    fused: Any  # kernels for this rule, or None
     ops: Any
     table: Any  # (K, S, R, 1): the K columns of `coefficients` for each of the S steps that are planned
-    tapeable: bool
     blocks: list[Block]
     part: dict[str, Any]
     work: Any
     weights: Any
 
-    _now: Any
-    _calls: Calls | None
     _next = _planned = 0
 
     def __init__(self, lr: Any = 0.1, **hyper: Any):
@@ -76,13 +72,15 @@ class Optimizer:
         bound.values = {k: replica_values(f"{self.name}.{k}", v, network.replicas) for k, v in self.hyper.items()}
         zeros = lambda: bound.xp.zeros(network.theta.shape, dtype=network.dtype)  # noqa: E731
         bound.state = {slot: zeros() for slot in self.slots} if state is None else state
-        ours = getattr(OPTIMIZERS.get(self.name), "update", None) is type(self).update  # with whatever coefficients
-        bound.fused = network.backend.fused if ours else None
-        bound.tapeable = ours and bool(network.backend.prepared)
         bound.steps = bound._next = bound._planned = 0
-        bound.table = bound._now = bound._calls = None
-        bound.blocks = [] if bound.fused else list(cut_blocks(network, bound.state))
+        bound.table, bound.blocks = None, []
         return bound
+
+    def reset(self) -> None:
+        """Forget what was learned: the state is zero again, in the same memory, and so is the number of steps."""
+        for array in self.state.values():
+            array.fill(0)
+        self.steps = self._next = self._planned = 0
 
     def select(self, index: np.ndarray, network: Any, *, successor: bool = False) -> Any:
         """The same bound optimizer for the replicas `index`, which `network` holds.
@@ -90,7 +88,7 @@ class Optimizer:
         A `successor` takes the state away from this one, slot by slot, so that there is little of it twice.
         """
         if successor:
-            self.blocks, self.part, self.work, self.weights, self._calls = [], {}, None, None, None
+            self.blocks, self.part, self.work, self.weights = [], {}, None, None
         twin, where = copy.copy(self), network.backend.asarray(index)
         twin.hyper = {k: select_values(v, index) for k, v in self.hyper.items()}
         take = self.state.pop if successor else self.state.__getitem__
@@ -118,26 +116,16 @@ class Optimizer:
         return self.table[:, self._next : self._next + steps]
 
     def skip(self, steps: int) -> None:
-        """Go on as after so many steps of the plan: they were taken elsewhere."""
+        """Go on as after this many steps of the plan: they were taken."""
         self._next, self.steps = self._next + steps, self.steps + steps
 
-    def step(self, twice_l2: Any = None, l1: Any = None, clip: Any = None, parts: Any = None) -> None:
-        """Update theta by grad. Without a plan, with the learning rate given at the start.
-
-        Fused kernels take along penalties and clipping, see `Fused.update`; otherwise they are done before.
-        """
-        columns, net = self._columns(), self.network
-        if self.fused:
-            state = [self.state[slot] for slot in self.slots]
-            self.fused.update(self.name, net.theta, net.grad, state, columns, net.n_weights, twice_l2, l1, clip, parts)
-        elif self.tapeable:
-            self._play(columns)
-        else:
-            self._update(columns)
+    def step(self) -> None:
+        """Update theta by grad. Without a plan, with the learning rate given at the start."""
+        self.ops.apply(self, self.columns())  # a kernel, or the method below
         self.skip(1)
 
-    def _columns(self) -> Any:
-        """Those of the next step, (K, R, 1)."""
+    def columns(self) -> Any:
+        """What `coefficients` gave for the next step, (K, R, 1); `skip` goes on to the step after it."""
         if self._next == self._planned:
             if not hasattr(self, "network"):
                 raise ConfigError(
@@ -146,31 +134,12 @@ class Optimizer:
             self.plan(np.broadcast_to(self.values["lr"], (STEPS_AHEAD, self.network.replicas)))
         return self.table[:, self._next]
 
-    def _update(self, columns: Any) -> None:
-        """Block by block; columns (K, R, 1)."""
+    def apply(self, columns: Any) -> None:
+        """Update theta by grad, block by block, with columns (K, R, 1)."""
+        self.blocks = self.blocks or list(cut_blocks(self.network, self.state))  # not before: kernels need none
         for block in self.blocks:
             self.part, self.work, self.weights = block.state, block.work, block.weights
             self.update(block.theta, block.grad, *columns[:, block.rows])
-
-    def _play(self, columns: Any) -> None:
-        """The same from a `tape`, for which the columns are put in one place."""
-        if self._calls is not None:
-            self._now[...] = columns
-            play(self._calls)
-            return
-        self._now = columns.copy()
-        with Recording([self], self.network.backend.prepared) as calls:
-            self._update(self._now)
-        self._calls = calls  # not before all is written down: an update that is cut short leaves no tape
-
-    @property
-    def taped(self) -> Calls:
-        """What an update plays, after `aim` and before ``skip(1)``; nothing where it plays nothing."""
-        return self._calls or []
-
-    def aim(self) -> None:
-        """Put the next step's columns where the tape reads them."""
-        self._now[...] = self._columns()
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         """What `update` gets at the steps t (S, 1) >= 1 with the learning rates lr (S, R): tables (S, R)."""
@@ -191,6 +160,8 @@ class SGD(Optimizer):
     """theta <- theta - lr grad."""
 
     name = "sgd"
+    replayable = True
+    kernel = "sgd"
 
     def __init__(self, lr: Any = 0.1):
         super().__init__(lr)
@@ -204,6 +175,8 @@ class Momentum(Optimizer):
     """v <- momentum v + grad; theta <- theta - lr v (Polyak 1964)."""
 
     name = "momentum"
+    replayable = True
+    kernel = "momentum"
     slots = ("velocity",)
 
     def __init__(self, lr: Any = 0.1, momentum: Any = 0.9):
@@ -224,6 +197,8 @@ class Nesterov(Momentum):
     """v <- momentum v + grad; theta <- theta - lr (grad + momentum v) (Sutskever et al. 2013)."""
 
     name = "nesterov"
+    replayable = True
+    kernel = "nesterov"
 
     def update(self, theta: Any, grad: Any, lr: Any, momentum: Any) -> None:
         xp, v = self.xp, self.part["velocity"]
@@ -242,6 +217,8 @@ class RMSProp(Optimizer):
     """
 
     name = "rmsprop"
+    replayable = True
+    kernel = "rmsprop"
     slots = ("squares",)
 
     def __init__(self, lr: Any = 0.01, decay: Any = 0.99, eps: Any = 1e-8):
@@ -274,6 +251,8 @@ class Adam(Optimizer):
     """
 
     name = "adam"
+    replayable = True
+    kernel = "adam"
     slots = ("sum", "squares")
 
     def __init__(self, lr: Any = 0.001, beta1: Any = 0.9, beta2: Any = 0.999, eps: Any = 1e-8):
@@ -302,6 +281,8 @@ class AdamW(Adam):
     """Adam, after weights <- (1 - lr weight_decay) weights; biases don't decay (Loshchilov & Hutter 2019)."""
 
     name = "adamw"
+    replayable = True
+    kernel = "adamw"
 
     def __init__(
         self, lr: Any = 0.001, beta1: Any = 0.9, beta2: Any = 0.999, eps: Any = 1e-8, weight_decay: Any = 0.01

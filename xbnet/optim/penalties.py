@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.replay import Calls, Recording, play
+from ..backends.parts import StepPart
 from ..errors import ConfigError
 from ..replicas import numbers, replica_values, select_values
 
@@ -33,19 +33,21 @@ class Penalty:
         return BoundPenalty(self, network)
 
 
-class BoundPenalty:
+class BoundPenalty(StepPart):
     """A penalty on the weights of one network.
 
     `columns` are 2 l2 and l1 (R, 1) for kernels that add the gradient by themselves, each None where it is not used.
     """
+
+    replayable = True
+    kernel = "l1 and l2"
 
     def __init__(self, penalty: Penalty, network: Any):
         xp, R, n = network.backend.xp, network.replicas, network.n_weights
         l2, l1 = replica_values("l2", penalty.l2, R), replica_values("l1", penalty.l1, R)
         self.uses_l2, self.uses_l1 = bool(l2.any()) and n > 0, bool(l1.any()) and n > 0
         self.active = self.uses_l2 or self.uses_l1
-        self.xp, self.ops, self._prepared = xp, network.backend.ops, network.backend.prepared
-        self._calls: Calls = []
+        self.xp, self.ops = xp, network.backend.ops
         self.columns: tuple[Any, Any] = (None, None)
         if not self.active:
             return
@@ -59,22 +61,6 @@ class BoundPenalty:
 
     def add_gradient(self, loss: Any = None) -> None:
         """Add the penalty's gradient to the network's; kinds that depend on the batch ask its `loss`."""
-        if self._calls:
-            play(self._calls)
-            return
-        with Recording([self] if self.tapeable() else (), self._prepared) as calls:
-            self._add_gradient()
-        self._calls = calls
-
-    def taped(self, loss: Any) -> Calls:
-        """What `add_gradient` plays after this loss; nothing where it plays nothing."""
-        return self._calls
-
-    def tapeable(self) -> bool:
-        """Whether what `add_gradient` does may be written down, see `tape`."""
-        return bool(self._prepared)
-
-    def _add_gradient(self) -> None:
         xp, work = self.xp, self._work
         if self.uses_l2:
             xp.multiply(self._weights, self.twice_l2, out=work)

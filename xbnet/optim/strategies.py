@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.parts import StepPart
 from ..errors import ConfigError, unknown_name
 from ..nn.network import Network
 from ..nn.parameters import block_slices
@@ -42,15 +43,16 @@ class Strategy:
         """Whether the optimizer forgets its averages before this epoch."""
         return False
 
-    def turn(self, network: Network, epoch: int) -> Turn | None:
-        """For the epoch loop: the factors on the device, or None where there is nothing to do."""
-        factors = self.factors(network, epoch)
+    def set_mask(self, mask: GradientMask, epoch: int) -> bool:
+        """Set the mask to this epoch's factors; False: there is nothing to do."""
+        factors = self.factors(mask.network, epoch)
         if factors is None:
-            return None
-        n = len(stages(network))
+            return False
+        n = len(stages(mask.network))
         if np.shape(factors) != (n,) or not np.isfinite(factors).all():
             raise ConfigError(f"strategy {self.name!r}: expected {n} finite factors, one per stage, got {factors!r}")
-        return Turn(network, factors)
+        mask.set(factors)
+        return True
 
     def config(self) -> dict[str, Any]:
         """The arguments that make this strategy anew."""
@@ -60,28 +62,50 @@ class Strategy:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
 
 
-class Turn:
-    """The factors of one epoch, bound to a network."""
+class GradientMask(StepPart):
+    """A factor on the gradient of each stage of a network, the same in all steps of an epoch.
 
-    def __init__(self, network: Network, factors: np.ndarray):
-        row, slices = np.ones(network.n_parameters), block_slices(network.specs)
+    Attributes
+    ----------
+    holds
+        Whether some parameters stand still.
+    """
+
+    replayable = True
+
+    def __init__(self, network: Network):
+        self.network, self.xp, self.ops = network, network.backend.xp, network.backend.ops
+        self.holds = False
+        self._row: Any = None
+        self._still: Any = None
+        self._before: Any = None
+
+    def set(self, factors: np.ndarray) -> None:
+        """Use these factors, one per stage, from now on; all arrays keep their places."""
+        network, xp, asarray = self.network, self.xp, self.network.backend.asarray
+        row, slices = np.ones((1, network.n_parameters)), block_slices(network.specs)
         stage_of = {layer: s for s, layers in enumerate(stages(network)) for layer in layers}
         for spec in network.specs:
-            row[slices[spec.name]] = factors[stage_of[int(spec.name.split(".")[0])]]
-        self.network, self.xp = network, network.backend.xp
-        self.row = network.backend.asarray(row[None], network.dtype)
-        still = row == 0
-        self.still = network.backend.asarray(still[None]) if still.any() else None
-        self.before = None if self.still is None else network.theta.copy()
+            row[:, slices[spec.name]] = factors[stage_of[spec.layer]]
+        self.holds = bool((row == 0).any())
+        if self._row is None:
+            self._row = xp.zeros(row.shape, dtype=network.dtype)
+        xp.copyto(self._row, asarray(row, network.dtype))
+        if not self.holds:
+            return
+        if self._before is None:
+            self._still, self._before = asarray(row == 0), xp.zeros(network.theta.shape, dtype=network.dtype)
+        xp.copyto(self._still, asarray(row == 0))
+        xp.copyto(self._before, network.theta)
 
     def weigh(self) -> None:
         """Multiply the gradient (R, P) by the factors."""
-        self.xp.multiply(self.network.grad, self.row, out=self.network.grad)
+        self.xp.multiply(self.network.grad, self._row, out=self.network.grad)
 
     def hold(self) -> None:
         """Undo what a step did to parameters that stand still: weight decay moves them without a gradient."""
-        if self.still is not None:
-            self.xp.copyto(self.network.theta, self.before, where=self.still)
+        if self.holds:
+            self.xp.copyto(self.network.theta, self._before, where=self._still)
 
 
 class Alternating(Strategy):
@@ -247,10 +271,10 @@ def _stages_with_body(name: str, network: Network) -> int:
 
 def _copy_layers(source: Network, target: Network, n: int) -> None:
     """Parameters and statistics of the first n layers."""
-    for theirs, mine in ((source.parameters, target.parameters), (source.statistics, target.statistics)):
-        for name, view in mine.items():
-            if int(name.split(".")[0]) < n:
-                view[...] = theirs[name]
+    theirs, mine = source.parameters | source.statistics, target.parameters | target.statistics
+    for spec in (*target.specs, *target.state_specs):
+        if spec.layer < n:
+            mine[spec.name][...] = theirs[spec.name]
 
 
 def _setting(where: str, key: str, text: str) -> float:

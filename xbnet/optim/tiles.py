@@ -30,7 +30,7 @@ def cut_blocks(network: Any, state: dict[str, Any]) -> Iterator[Block]:
     """
     R, P = network.theta.shape
     size = BLOCK if state or R > 1 else 4 * BLOCK
-    whole = network.backend.name != "numpy" or size >= R * P
+    whole = not network.backend.on_host or size >= R * P
     height, width = (R, P) if whole else (max(1, size // max(P, 1)), min(P, size))
     work = network.backend.xp.zeros((height, width), dtype=network.dtype)
     for row in range(0, R, max(height, 1)):

@@ -15,9 +15,10 @@ from ..nn.losses import DEFAULT_LOSSES, Loss, SoftmaxCrossEntropy, get_loss
 from ..nn.mlp import mlp
 from ..nn.network import Network
 from ..optim.optimizers import Optimizer, get_optimizer
-from ..optim.penalties import Penalty
 from ..optim.schedules import Schedule
 from ..replicas import replica_seeds
+from ..training.recipe import Recipe
+from ..training.samples import Samples
 from ..training.trainer import Trainer
 from .plan import Member
 from .pool import Pool
@@ -116,22 +117,29 @@ def make_trainer(program: Program, members: Sequence[Member]) -> Trainer:
     """The stack of these members, ready to train. They must be of one bucket."""
     settings, pool = members[0].settings, program.pool
     folds = None if pool.folds is None else [pool.folds[member.fold or 0] for member in members]
+    samples = Samples.of(
+        pool.data,
+        sample_weight=pool.sample_weight,
+        train_rows=None if folds is None else [rows[0] for rows in folds],
+        val_rows=None if folds is None else [rows[1] for rows in folds],
+    )
+    recipe = Recipe(
+        epochs=settings["epochs"],
+        batch_size=settings["batch_size"],
+        schedule=_schedule(members),
+        l2=_column(members, "l2", 0.0),
+        l1=_column(members, "l1", 0.0),
+        clip_norm=_column(members, "clip_norm") if "clip_norm" in settings else None,
+        patience=settings["patience"],
+        monitor=program.monitor,
+    )
     return Trainer(
         make_network(program, members),
         make_loss(program, members),
         make_optimizer(members),
-        pool.data,
-        epochs=settings["epochs"],
-        batch_size=settings["batch_size"],
+        samples,
+        recipe,
         rng=[replica_seeds(member.order_seed, 1)[0] for member in members],
-        schedule=_schedule(members),
-        penalty=Penalty(_column(members, "l2", 0.0), _column(members, "l1", 0.0)),
-        clip_norm=_column(members, "clip_norm") if "clip_norm" in settings else None,
-        patience=settings["patience"],
-        monitor=program.monitor,
-        sample_weight=pool.sample_weight,
-        train_rows=None if folds is None else [rows[0] for rows in folds],
-        val_rows=None if folds is None else [rows[1] for rows in folds],
     )
 
 

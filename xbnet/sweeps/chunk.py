@@ -99,7 +99,7 @@ def run_chunk(
                 steps += trainer.batches.steps * len(trainer.rows)
                 trainer.run_epoch()
                 alive = len(trainer.rows)
-                done = len(trainer.history) * alive + trainer.epochs * (R - alive)
+                done = len(trainer.history) * alive + trainer.recipe.epochs * (R - alive)
                 best = _best(trainer.history, trainer.monitor)
                 if pulse is not None and not pulse(Pulse(members[0].index, alive, done, steps, best)):
                     return None

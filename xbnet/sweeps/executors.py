@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures import ThreadPoolExecutor as Threads
@@ -58,9 +59,23 @@ def visible_devices(count: int) -> list[str]:
     return ([name.strip() for name in named.split(",")] if named else [str(i) for i in range(count)])[:count]
 
 
-def take_device(free: Any) -> None:
-    """In a new process, before it asks for any device: see only the next of the devices that are handed out."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = free.get()
+def start_worker(free: Any = None) -> None:
+    """In a new process: end with the one that started it, and of the `free` devices see only the next.
+
+    A process that was killed can't end its workers, which would wait for its chunks for ever.
+    """
+    if free is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = free.get()  # before any is asked for
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    from multiprocessing import connection, parent_process
+
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 @contextmanager
@@ -96,12 +111,10 @@ def _processes(count: int, devices: Sequence[str]) -> Executor:
 
     # Not fork: BLAS's own threads would be missing in the child, and hold locks that nobody gives back.
     context = multiprocessing.get_context("spawn")
-    if not devices:
-        return ProcessPoolExecutor(count, mp_context=context)
-    free = context.SimpleQueue()
-    for i in range(count):
+    free: Any = context.SimpleQueue() if devices else None
+    for i in range(count if devices else 0):
         free.put(devices[i % len(devices)])
-    return ProcessPoolExecutor(count, mp_context=context, initializer=take_device, initargs=(free,))
+    return ProcessPoolExecutor(count, mp_context=context, initializer=start_worker, initargs=(free,))
 
 
 def _size(executor: Executor) -> int:

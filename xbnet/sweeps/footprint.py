@@ -51,7 +51,7 @@ def footprint(trainer: Trainer) -> Footprint:
     order = 2 * n * np.dtype(np.intp).itemsize if n > B else 0  # as drawn, and cut into batches
     activations = network.buffer_bytes(B)
     theta = network.n_parameters * network.dtype.itemsize
-    slots, on_host = len(trainer.optimizer.slots), network.backend.name == "numpy"
+    slots, on_host = len(trainer.optimizer.slots), network.backend.on_host
     work = not on_host  # of the optimizer: on NumPy it goes block by block, and takes one for a whole stack
     # theta, its gradient, the optimizer's state and work, the kept weights, the penalty's work
     training = theta * (3 + slots + work + trainer.penalty.active) + activations
@@ -60,7 +60,7 @@ def footprint(trainer: Trainer) -> Footprint:
     leaving = theta * (4 + slots + 2 * work)
     batch = B * (network.n_inputs * network.dtype.itemsize + 16) + loss_bytes(network, B)
     touched = activations + theta * (2 + slots + 1)
-    steps = trainer.batches.steps * trainer.epochs
+    steps = trainer.batches.steps * trainer.recipe.epochs
     return Footprint(
         order=order,
         per_network=max(training + batch, leaving) + _plan_bytes(trainer) + SMALL,
@@ -86,7 +86,7 @@ def loss_bytes(network: Network, B: int) -> int:
 
 def free_bytes(backend: Backend) -> int:
     """What is free where a backend's arrays lie; 4 GB where the system does not say."""
-    if backend.name == "cupy":
+    if backend.cuda:
         pool = backend.xp.get_default_memory_pool()  # what it holds is not free to others, but to us
         return int(backend.xp.cuda.Device().mem_info[0]) + pool.free_bytes()
     try:

@@ -83,17 +83,17 @@ def make_pool(
     weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
     if folds is None:
         prepared = data.standardized() if standardize else data
-        return Pool(prepared, None, (prepared.preparation,), weight)
+        return Pool(prepared, None, (prepared.standardizer,), weight)
     pairs = folds if isinstance(folds, Iterable) else kfold(data, folds, np.random.default_rng(rng))
     rows = tuple(_checked(data, number, pair) for number, pair in enumerate(pairs))
     if not rows:
         raise ConfigError("sweep: expected folds, a number >= 2 or pairs (train, validation), got none")
     if not standardize:
         plain = replace(data, val=None, test=None)
-        return Pool(plain, rows, (data.preparation,) * len(rows), weight)
-    if data.preparation is not None:
+        return Pool(plain, rows, (data.standardizer,) * len(rows), weight)
+    if data.standardizer is not None:
         raise ConfigError(f"{data.name}: is standardized already; load it without, so that each fold can be")
-    preparations = [Standardizer.fit(data.train.x[train]) for train, _ in rows]
+    preparations = [data.standardizer_of(train) for train, _ in rows]
     return stack_folds(data, rows, [p(data.train.x) for p in preparations], preparations, weight)
 
 

@@ -14,8 +14,9 @@ from ..backends.backend import get_backend
 from ..backends.blas import one_blas_thread
 from ..datasets import load_dataset
 from ..errors import ConfigError
+from ..files import make_folder, only_one
 from ..parsing import is_whole, parse_bytes, whole
-from ..training.checks import check_data
+from ..training.samples import check_data
 from .board import show_progress
 from .build import Program, layer_keys, make_trainer, settings_for
 from .chunk import Outcome
@@ -171,16 +172,20 @@ def run_members(
     if workers is not None:
         workers = whole("sweep", "workers", workers)
     budget = free_bytes(device) // 2 if memory is None else parse_bytes("sweep: memory", memory)
-    costs, monitor = _probe(program, members)
+    costs, sizes, monitor = _probe(program, members)
     program = replace(program, monitor=monitor)
     devices = visible_devices(device.count())
     found: list[Outcome] = []
-    store = None if out is None else Store(out, fingerprint(program, members), resume=resume)
-    if store is not None:
-        found += store.read()
-    done = {index for outcome in found for index in outcome.members}
-    left = [member for member in members if member.index not in done]
-    with open_workers(executor, workers, on_cpu=device.name == "numpy", devices=devices) as where, ExitStack() as held:
+    with ExitStack() as held:
+        store = None
+        if out is not None:
+            held.enter_context(only_one(make_folder(out)))
+            store = Store(out, fingerprint(program, members), resume=resume)
+            found += store.read(sizes, program.dtype)
+        done = {index for outcome in found for index in outcome.members}
+        left = [member for member in members if member.index not in done]
+        on_cpu = device.name == "numpy"
+        where = held.enter_context(open_workers(executor, workers, on_cpu=on_cpu, devices=devices))
         plan = make_plan(
             left,
             program.pool,
@@ -204,16 +209,24 @@ def run_members(
     return SweepResult(program, members, found)
 
 
-def _probe(program: Program, members: Sequence[Member]) -> tuple[dict[tuple, Footprint], str]:
-    """What a network of each bucket costs, and the monitored figure. Complains where settings don't fit together."""
+def _probe(
+    program: Program, members: Sequence[Member]
+) -> tuple[dict[tuple, Footprint], Callable[[int], tuple[int, int]], str]:
+    """What a network of each bucket costs, the sizes of a member's theta and state, and the monitored figure.
+
+    Complains where settings don't fit together.
+    """
     costs: dict[tuple, Footprint] = {}
+    shapes: dict[tuple, tuple[int, int]] = {}
     monitor = ""
     for member in members:
         bucket = bucket_of(member, program.pool)
         if bucket not in costs:
             trainer = make_trainer(program, [member])
             costs[bucket], monitor = footprint(trainer), trainer.monitor
-    return costs, monitor
+            shapes[bucket] = trainer.network.theta.shape[1], trainer.network.state.shape[1]
+    by_index = {member.index: member for member in members}
+    return costs, lambda index: shapes[bucket_of(by_index[index], program.pool)], monitor
 
 
 def _seeds(seeds: Any) -> list[int]:

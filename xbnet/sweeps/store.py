@@ -2,9 +2,10 @@
 
 - ``sweep.json``: fingerprints of what was asked for, of the data, and the versions;
 - ``results.jsonl``: one line per member (schema `SCHEMA`), appended chunk by chunk;
-- ``chunks/NAME.npz``: weights, statistics and learning curves of the members of one chunk.
+- ``chunks/NAME.safetensors``: weights, statistics and learning curves of the members of one chunk.
 
-A chunk's arrays are written first, its lines after them: a line stands for a member whose arrays are there.
+A chunk's arrays are written first, its lines after them: a line stands for a member whose arrays are there. Whoever
+reads them believes nothing: a line, a name or an array that the sweep would not have written ends it in one line.
 """
 
 from __future__ import annotations
@@ -12,21 +13,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, DataError
-from ..files import make_folder, write_text, write_with
+from ..errors import ConfigError, DataError, reason
+from ..files import make_folder, write_text
 from ..history import PER_REPLICA, plain
-from .chunk import OUTCOME, Outcome
+from ..io.tensorfile import Tensors, read_tensors, write_tensors
+from .chunk import FIGURES, OUTCOME, Outcome
 from .fingerprint import Fingerprint, difference
 from .plan import Member
 
-SCHEMA = "xbnet.sweep/1"
+SCHEMA = "xbnet.sweep/2"
+KIND = "chunk of a sweep"
+NAME = re.compile(r"chunks/\d{6,12}-[0-9a-f]{12}\.safetensors")
+STATUSES = ("finished", "stopped", "diverged")
 
 
 class Store:
@@ -45,13 +50,14 @@ class Store:
     def __init__(self, folder: str | Path, fingerprint: Fingerprint, *, resume: bool):
         self.folder = make_folder(folder)
         self.lines, manifest = self.folder / "results.jsonl", self.folder / "sweep.json"
-        (self.folder / "chunks").mkdir(exist_ok=True)
+        make_folder(self.folder / "chunks")
         if manifest.exists():
             if not resume:
                 raise ConfigError(f"{self.folder}: holds a sweep already; go on with it by resume, or choose another")
+            text = _text(manifest)
             try:
-                found = json.loads(manifest.read_text())["fingerprint"]
-            except (json.JSONDecodeError, KeyError, TypeError):
+                found = json.loads(text)["fingerprint"]
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise DataError(f"{manifest}: is damaged; choose another folder") from None
             differs = difference(found, fingerprint)
             if differs:
@@ -62,51 +68,106 @@ class Store:
     def append(self, members: Sequence[Member], outcome: Outcome) -> None:
         """Keep the outcome of a chunk."""
         digest = hashlib.sha256(repr(outcome.members).encode()).hexdigest()[:12]
-        name = f"chunks/{outcome.members[0]:06d}-{digest}.npz"
-        arrays: dict[str, Any] = {"members": np.array(outcome.members), "theta": outcome.theta, "state": outcome.state}
+        name = f"chunks/{outcome.members[0]:06d}-{digest}.safetensors"
+        arrays = {"members": np.array(outcome.members, np.int64), "theta": outcome.theta, "state": outcome.state}
         curves = {f"curves.{key}": value for key, value in outcome.curves.items()}
-        write_with(self.folder / name, lambda stream: np.savez(stream, **(arrays | curves)))
+        write_tensors(self.folder / name, KIND, arrays | curves, {})
         by_index = {member.index: member for member in members}
         lines = [
             json.dumps(plain_row(table_row(by_index[index], row)) | {"schema": SCHEMA, "arrays": name}, default=_name)
             for index, row in zip(outcome.members, outcome.rows, strict=True)
         ]
-        with open(self.lines, "a", encoding="utf-8") as stream:
-            stream.write("".join(line + "\n" for line in lines))
-            stream.flush()
-            os.fsync(stream.fileno())
+        try:
+            with open(self.lines, "a", encoding="utf-8") as stream:
+                stream.write("".join(line + "\n" for line in lines))
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise ConfigError(
+                f"{self.lines}: can't be written ({reason(error)}); go on with resume once that is mended"
+            ) from error
 
-    def read(self) -> Iterator[Outcome]:
-        """The outcomes that are there; a half-written last line counts for nothing."""
+    def read(self, sizes: Callable[[int], tuple[int, int]], dtype: Any) -> Iterator[Outcome]:
+        """The outcomes that are there; a half-written last line counts for nothing.
+
+        Parameters
+        ----------
+        sizes
+            A member's index -> its numbers of parameters and of statistics.
+        dtype
+            Of both.
+
+        Raises
+        ------
+        DataError
+            Something there is not what this sweep wrote.
+        """
         if not self.lines.exists():
             return
-        kept: list[str] = []
         rows_of: dict[str, dict[int, dict[str, Any]]] = {}
-        for text in self.lines.read_text(encoding="utf-8").splitlines():
+        texts = _text(self.lines).split("\n")
+        for number, text in enumerate(texts[:-1], 1):  # what follows the last line's end is half a line, or nothing
             try:
                 row = json.loads(text)
-                rows_of.setdefault(row["arrays"], {})[row["member"]] = row
-            except (json.JSONDecodeError, KeyError, TypeError):
-                continue
-            kept.append(text)
-        write_text(self.lines, "".join(line + "\n" for line in kept))
+                _check_row(row)
+                sizes(row["member"])
+                if row["member"] in rows_of.setdefault(row["arrays"], {}):
+                    raise ValueError
+            except (ValueError, LookupError, TypeError, RecursionError, AttributeError):
+                raise DataError(f"{self.lines}: line {number} is damaged; sweep into another folder") from None
+            rows_of[row["arrays"]][row["member"]] = row
+        if texts[-1]:
+            write_text(self.lines, "".join(text + "\n" for text in texts[:-1]))
         for name, rows in rows_of.items():
-            try:
-                with np.load(self.folder / name, allow_pickle=False) as file:
-                    arrays = dict(file)
-                outcome = _outcome(rows, arrays)
-            except (OSError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
-                raise DataError(f"{self.folder / name}: can't be read ({error}); sweep into another folder") from None
+            file = read_tensors(self.folder / name, KIND)
+            with file.reading():
+                outcome = _outcome(file, rows, sizes, np.dtype(dtype))
             yield outcome
 
 
-def _outcome(rows: dict[int, dict[str, Any]], arrays: dict[str, np.ndarray]) -> Outcome:
+def _text(path: Path) -> str:
+    """What a file holds; a pipe or a folder in its place holds nothing."""
+    if not path.is_file():
+        raise DataError(f"{path}: is no file; sweep into another folder")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: can't be read ({reason(error)}); sweep into another folder") from None
+
+
+def _check_row(row: dict[str, Any]) -> None:
+    """Raise `ValueError`, or what Python raises, where a row of the table is not one that a sweep writes."""
+    epochs = row["last_epoch"], row["best_epoch"]
+    figures = [row[name] for name in ("score", "seconds", *FIGURES)]
+    if not (
+        type(row["member"]) is int
+        and NAME.fullmatch(row["arrays"])
+        and row["status"] in STATUSES
+        and all(type(epoch) is int for epoch in epochs)
+        and 0 <= epochs[1] <= epochs[0]
+        and all(value is None or type(value) in (int, float) for value in figures)
+    ):
+        raise ValueError
+
+
+def _outcome(
+    file: Tensors, rows: dict[int, dict[str, Any]], sizes: Callable[[int], tuple[int, int]], dtype: np.dtype
+) -> Outcome:
     """Those members of a chunk's arrays that have a line."""
-    where = [i for i, member in enumerate(arrays["members"].tolist()) if member in rows]
-    members = tuple(int(arrays["members"][i]) for i in where)
+    (R,), (E, _) = file.shape("members"), file.shape("curves.lr")
+    indices = file.tensor("members", np.int64, (R,)).tolist()
+    file.require(len(set(indices)) == R and set(rows) <= set(indices), "it holds the members whose lines name it")
+    file.require(len({sizes(index) for index in indices}) == 1, "its members are of one size")
+    file.require(all(row["last_epoch"] <= E for row in rows.values()), "curves reach to the last epoch")
+    P, S = sizes(indices[0])
+    theta, state = file.tensor("theta", dtype, (R, P)), file.tensor("state", dtype, (R, S))
+    curves = {name: file.tensor(f"curves.{name}", float, (E, R)) for name in PER_REPLICA}
+    where = [i for i, member in enumerate(indices) if member in rows]
+    members = tuple(indices[i] for i in where)
     found = [{key: _number(rows[m][key]) for key in OUTCOME} for m in members]
-    curves = {name: arrays[f"curves.{name}"][:, where] for name in PER_REPLICA}
-    return Outcome(members, tuple(found), arrays["theta"][where], arrays["state"][where], curves)
+    return Outcome(
+        members, tuple(found), theta[where], state[where], {name: curve[:, where] for name, curve in curves.items()}
+    )
 
 
 def _name(value: Any) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..backends.backend import Backend
-from ..datasets import Dataset
 from ..errors import ConfigError
 from ..parsing import number
 from .batches import Batch, Shuffled
+from .samples import Samples
 
 
 class Flips:
@@ -63,7 +63,7 @@ class Flips:
         return out
 
 
-def get_flips(probability: Any, data: Dataset) -> Flips | None:
+def get_flips(probability: Any, data: Samples) -> Flips | None:
     """`Flips` for the images of a data set, or None for the probability 0.
 
     Raises

@@ -75,7 +75,7 @@ class Resident:
 
 
 CHEAP_BYTES = 1 << 16
-"""A batch up to this size is copied in less time than a tape saves."""
+"""A batch up to this size is copied in less time than a replay saves."""
 
 
 class Batches:
@@ -134,19 +134,8 @@ class Batches:
 
     def gather(self, index: Any, data: Any = None) -> Batch:
         """The samples of index (U, B), on the device; overwritten by the next batch of B rows."""
-        (spread, batch), gather = self._buffer(index.shape[1]), self.backend.ops.gather
-        data = data or self.data
-        if self.backend.fused and self.backend.fused.gathers(batch):
-            self.backend.fused.gather(data, index, self.which, batch)
-            return batch
-        if self.which is not None:
-            gather(index, self.which, spread)
-            index = spread[0]
-        gather(data.x, index, batch.x)
-        gather(data.y, index, batch.y)
-        if batch.w is not None:
-            gather(data.w, index, batch.w)
-        return batch
+        spread, batch = self._buffer(index.shape[1])
+        return self.backend.ops.gather_batch(data or self.data, index, self.which, spread, batch)
 
     def _buffer(self, B: int) -> tuple[Any, Batch]:
         if B not in self._buffers:
@@ -165,31 +154,35 @@ class Batches:
 
 
 class InOrder(Batches):
-    """The samples in their order, once."""
+    """The samples in their order, once.
+
+    Attributes
+    ----------
+    stay
+        Whether all batches of one size come in the same arrays, so that what is done with them can be replayed. Large
+        ones are views of the data: to copy them would take longer than a replay saves.
+    """
 
     def __init__(self, backend: Backend, data: Resident, batch_size: int):
         super().__init__(backend, data, batch_size)
+        self._order: Any = None
         if data.rows is not None:
             self._order = np.stack([data.rows[r] for r in self._share([id(rows) for rows in data.rows])])
         elif data.streamed:
             self._order = np.arange(data.n)[None]
-        elif self.steps == 1:
-            self._all = data.slice(0, data.n)  # the same arrays each time: such passes are played from a `tape`
+        cheap = backend.on_host and batch_size * data.x[:1].nbytes <= CHEAP_BYTES
+        self.stay = self._order is not None or self.steps == 1 or cheap
 
     def __iter__(self) -> Iterator[Batch]:
         data, B = self.data, self.batch_size
-        if data.rows is not None or data.streamed:
+        if self._order is not None:
             yield from self._gathered(self._order)
-            return
-        if self.steps == 1:
-            yield self._all
             return
         for start in range(0, data.n, B):
             part = data.slice(start, min(start + B, data.n))
-            yield self._copied(part) if self.backend.prepared and part.x.nbytes <= CHEAP_BYTES else part
+            yield self._copied(part) if self.stay and self.steps > 1 else part
 
     def _copied(self, part: Batch) -> Batch:
-        """The same samples in arrays that are the same for each batch: such passes are played from a `tape`."""
         _, batch = self._buffer(part.x.shape[1])
         for place, original in zip(batch, part, strict=True):
             if original is not None:

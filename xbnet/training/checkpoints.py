@@ -1,4 +1,4 @@
-"""The state of a training run, in memory or in a folder: a run that is killed and resumed ends in the same bits.
+"""The states of a training run in a folder: a run that is killed and resumed ends in the same bits.
 
 A state is taken between two epochs and holds all that the rest of the run depends on: theta and statistics of every
 replica, the optimizer's slots and step count, the random streams of orders and masks, the schedule's memory, early
@@ -8,7 +8,6 @@ trains first are runs of their own, in folders ``stage-1``, ``stage-2``, ... bes
 
 from __future__ import annotations
 
-import copy
 import logging
 import signal
 import sys
@@ -21,12 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, DataError
-from ..io.histories import pack_history, unpack_history
-from ..io.models import describe_network, generator_state, set_generator_state
+from ..errors import ConfigError, DataError, Interrupted
+from ..io.networks import describe_network
 from ..io.tensorfile import Tensors, read_tensors, write_tensors
 from ..parsing import whole
 from .conditions import compare_conditions, conditions
+from .state import State, states_of
+from .trainer import Trainer
 
 KIND = "training state"
 KEPT_FILES = 2
@@ -49,20 +49,20 @@ class Checkpoints:
         """Newest first."""
         return sorted(self.folder.glob("epoch-*.safetensors"), reverse=True)
 
-    def write(self, trainer: Any, settings: dict[str, Any]) -> None:
+    def write(self, trainer: Trainer, settings: dict[str, Any]) -> None:
         """Keep the trainer's state; older files than the last good one go once it is safely there."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"checkpoint {self.folder}: can't be made ({error.strerror}); choose another") from None
-        tensors, description = pack(trainer)
+        tensors, description = trainer.state().pack()
         path = self.folder / f"epoch-{len(trainer.history):08d}.safetensors"
         write_tensors(path, KIND, tensors, {"settings": settings, "conditions": conditions(trainer), **description})
         leftovers = list(self.folder.glob(".epoch-*.safetensors.*"))  # of a process that was killed while writing
         for old in [*self.files()[KEPT_FILES:], *leftovers]:
             old.unlink(missing_ok=True)
 
-    def restore(self, trainer: Any, settings: dict[str, Any]) -> bool:
+    def restore(self, trainer: Trainer, settings: dict[str, Any]) -> bool:
         """Let the trainer go on from the newest file that is whole; whether there was one.
 
         Raises
@@ -76,7 +76,7 @@ class Checkpoints:
         for path in self.files():
             try:
                 kept = read_tensors(path, KIND)
-                unpack(trainer, kept, settings)
+                resume_from(trainer, kept, settings)
                 compare_conditions(path, kept.description.get("conditions"), conditions(trainer))
                 return True
             except DataError as error:
@@ -85,6 +85,21 @@ class Checkpoints:
         if first is not None:
             raise first
         return False
+
+
+def resume_from(trainer: Trainer, kept: Tensors, settings: dict[str, Any]) -> None:
+    """Let a fresh trainer go on from a file's state. Everything is checked before anything is changed.
+
+    Raises
+    ------
+    DataError
+        The state contradicts itself or the trainer.
+    ConfigError
+        The state was made with other settings than `settings`.
+    """
+    with kept.reading():
+        _compare(kept, settings)
+        trainer.restore(State.unpack(kept, trainer.state()))
 
 
 def has_begun(folder: str | Path | None, resume: bool) -> bool:
@@ -105,7 +120,7 @@ def has_begun(folder: str | Path | None, resume: bool) -> bool:
 
 @contextmanager
 def keep_checkpoints(
-    trainer: Any, folder: str | Path | None, every: int | None, resume: bool, stage: int = 0
+    trainer: Trainer, folder: str | Path | None, every: int | None, resume: bool, stage: int = 0
 ) -> Iterator[Callable[[], None]]:
     """What `fit` calls after each epoch; see its `checkpoint`, `checkpoint_every` and `resume`.
 
@@ -121,7 +136,7 @@ def keep_checkpoints(
         return
     checkpoints, settings = Checkpoints(folder), describe_settings(trainer)
     if stage:
-        checkpoints, every = Checkpoints(Path(folder) / f"stage-{stage}"), every or trainer.epochs
+        checkpoints, every = Checkpoints(Path(folder) / f"stage-{stage}"), every or trainer.recipe.epochs
     if resume:
         checkpoints.restore(trainer, settings)
     with deferred_interrupt() as interrupted:
@@ -132,7 +147,7 @@ def keep_checkpoints(
                 checkpoints.write(trainer, settings)
             if interrupted():
                 of = f" of stage {stage}" if stage else ""
-                raise KeyboardInterrupt(f"interrupted after epoch {epoch}{of}; the run can be resumed from {folder}")
+                raise Interrupted(f"interrupted after epoch {epoch}{of}; the run can be resumed from {folder}")
 
         yield after_epoch
 
@@ -161,7 +176,7 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def describe_settings(trainer: Any) -> dict[str, Any]:
+def describe_settings(trainer: Trainer) -> dict[str, Any]:
     """What must be the same when a run goes on. More epochs may follow; all else decides the bits."""
     network = describe_network(trainer.network)
     to_host, crc = trainer.network.backend.to_host, 0
@@ -169,70 +184,14 @@ def describe_settings(trainer: Any) -> dict[str, Any]:
         for array in (part.x, part.y, part.w):
             crc = zlib.crc32(b"" if array is None else np.ascontiguousarray(to_host(array)).view(np.uint8).data, crc)
     with np.printoptions(threshold=sys.maxsize, floatmode="unique"):  # values per replica: all of them, in all digits
-        described = {
-            "loss": repr(trainer.loss_settings),
-            "optimizer": repr(trainer.optimizer),
-            "schedule": repr(trainer.schedule),
-            "penalty": repr([trainer.penalty_settings.l2, trainer.penalty_settings.l1]),
-            "clip_norm": repr(trainer.clip_norm),
-        }
+        parts = {"loss": repr(trainer.asked_loss), "optimizer": repr(trainer.optimizer)}
     return {
         **{name: network[name] for name in ("layers", "n_inputs", "replicas", "dtype", "seeds")},
-        **described,
-        "patience": repr(trainer.patience),
-        "monitor": trainer.monitor,
-        "strategy": repr(trainer.strategy),
-        "flip": repr(trainer.flips and trainer.flips.probability),
-        "batch_size": trainer.batch_size,
-        "order": [generator_state(generator) for generator in trainer.shuffles],
+        **parts,
+        **trainer.recipe.describe(),
+        "order": states_of(trainer.shuffles),
         "data": f"{trainer.train.n} training samples with checksum {crc:08x}",
     }
-
-
-def pack(trainer: Any, history: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """A trainer's state between two epochs: host tensors, and a description that JSON can hold.
-
-    Without its `history` where somebody else keeps that.
-    """
-    to_host, live = trainer.network.backend.to_host, trainer.live
-    arrays = {"theta": trainer.network.theta, "state": trainer.network.state}
-    if len(trainer.rows):
-        arrays |= {"live.theta": live.theta, "live.state": live.state}
-        arrays |= dict(zip(("kept.theta", "kept.state"), trainer.kept.of(trainer.rows), strict=True))
-        arrays |= {f"optimizer.{slot}": trainer.optimizer.state[slot] for slot in trainer.optimizer.slots}
-    tensors = {name: np.array(to_host(array)) for name, array in arrays.items()}
-    tensors["rows"] = trainer.rows.astype(np.int64)
-    if len(trainer.rows):
-        n = len(trainer.rows)
-        tensors |= {"best": trainer.best, "waited": trainer.waited.astype(np.int64)}
-        schedule = trainer.schedule.state()
-        tensors |= {f"schedule.{k}": np.broadcast_to(np.asarray(v, float), n).copy() for k, v in schedule.items()}
-    description: dict[str, Any] = {}
-    if history:
-        figures, description["history"] = pack_history(trainer.history)
-        tensors |= figures
-    return tensors, description | {
-        "steps": trainer.optimizer.steps,
-        "orders": [generator_state(generator) for generator in trainer.shuffles],
-        "streams": [generator_state(generator) for generator in trainer.network.streams],
-    }
-
-
-def unpack(trainer: Any, kept: Tensors, settings: dict[str, Any] | None = None) -> None:
-    """Let a fresh trainer go on from a state of `pack`. Everything is checked before anything is changed.
-
-    Raises
-    ------
-    DataError
-        The state contradicts itself or the trainer.
-    ConfigError
-        The state was made with other settings than `settings`.
-    """
-    with kept.reading():
-        if settings is not None:
-            _compare(kept, settings)
-        plan = _Plan(trainer, kept)
-    plan.apply(trainer)
 
 
 def _compare(kept: Tensors, settings: dict[str, Any]) -> None:
@@ -241,58 +200,3 @@ def _compare(kept: Tensors, settings: dict[str, Any]) -> None:
         if before[name] != value:
             shown = "another one" if name in ("seeds", "order") else f"{before[name]}, got {value}"
             raise ConfigError(f"resume: {kept.source} was made with {name} = {shown}; resume with the same settings")
-
-
-class _Plan:
-    """A state, read and checked against the trainer that will take it over."""
-
-    def __init__(self, trainer: Any, kept: Tensors):
-        network, d = trainer.network, kept.description
-        self.dtype, R = network.dtype, network.replicas
-        self.history = unpack_history(kept, d["history"], R) if "history" in d else trainer.history
-        rows = kept.tensor("rows", np.int64, kept.shape("rows"))
-        right = rows.ndim == 1 and bool(np.all(np.diff(rows) > 0) and np.all((rows >= 0) & (rows < R)))
-        kept.require(right, f"rows are replicas of {R}, in order")
-        self.rows, n = rows.astype(int), len(rows)
-        theta, state = network.theta.shape[1], network.state.shape[1]
-        self.network = [kept.tensor("theta", self.dtype, (R, theta)), kept.tensor("state", self.dtype, (R, state))]
-        self.live, self.kept = (
-            [kept.tensor(f"{w}.theta", self.dtype, (n, theta)), kept.tensor(f"{w}.state", self.dtype, (n, state))]
-            if n
-            else []
-            for w in ("live", "kept")
-        )
-        slots = trainer.optimizer.slots if n else ()
-        self.slots = {slot: kept.tensor(f"optimizer.{slot}", self.dtype, (n, theta)) for slot in slots}
-        self.schedule = {k: kept.tensor(f"schedule.{k}", float, (n,)) for k in trainer.schedule.state()} if n else {}
-        self.best = kept.tensor("best", float, (n,)) if n else np.zeros(0)
-        self.waited = kept.tensor("waited", np.int64, (n,)) if n else np.zeros(0, np.int64)
-        self.steps = d["steps"]
-        kept.require(type(self.steps) is int and 0 <= self.steps < 2**53, "steps is a number of steps")
-        self.orders, self.streams = d["orders"], d["streams"]
-        kept.require(len(self.streams) == R, "there is a stream of masks per replica")
-        kept.require(n == 0 or len(self.orders) == n, "there is a stream of orders per replica")
-        for generator, found in zip(network.streams, self.streams, strict=True):
-            set_generator_state(copy.deepcopy(generator), found)
-        for found in self.orders:
-            set_generator_state(copy.deepcopy(trainer.shuffles[0]), found)
-
-    def apply(self, trainer: Any) -> None:
-        network, backend = trainer.network, trainer.network.backend
-        trainer.history = self.history
-        for generator, found in zip(network.streams, self.streams, strict=True):
-            set_generator_state(generator, found)
-        if len(self.rows) < network.replicas:
-            trainer.narrow(self.rows)
-        network.theta[...], network.state[...] = (backend.asarray(array) for array in self.network)
-        if not len(self.rows):
-            return
-        trainer.live.theta[...], trainer.live.state[...] = (backend.asarray(array) for array in self.live)
-        trainer.kept.restore(self.rows, *map(backend.asarray, self.kept))
-        for slot, array in self.slots.items():
-            trainer.optimizer.state[slot][...] = backend.asarray(array)
-        trainer.optimizer.steps = self.steps
-        trainer.best, trainer.waited = self.best.copy(), self.waited.astype(int)
-        trainer.schedule.restore(self.schedule)
-        for generator, found in zip(trainer.shuffles, self.orders, strict=True):
-            set_generator_state(generator, found)

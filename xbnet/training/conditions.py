@@ -20,7 +20,7 @@ def conditions(trainer: Any) -> dict[str, str]:
     """Name -> value, of all that may change how a trainer's steps are rounded."""
     backend = trainer.network.backend
     found = {"numpy": np.__version__, "execution": trainer.execution.name}
-    if backend.name != "numpy":
+    if not backend.on_host:
         return found | {backend.name: str(backend.xp.__version__), "device": str(backend.device)}
     for library in describe_blas():
         name = library["name"]

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 
+from ..backends.replay import Replays
+from ..errors import ConfigError, DataError, expect_shape
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
-from .batches import InOrder
-from .checks import check_samples
+from .batches import Batch, InOrder
+from .samples import Samples, check_weights
 from .streaming import place
+
+FINITE_AT_ONCE = 1 << 14
+"""Weights of all replicas together that are asked at once whether they are finite."""
 
 
 def means(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -20,10 +27,28 @@ def means(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return total[:, 0] / total[:, 2], total[:, 1] / total[:, 2]
 
 
-def spreads(
+def not_finite(theta: Any) -> Any:
+    """(R,) NaN where some of a replica's weights are not finite, else 0; some columns at a time, to save memory."""
+    # 0 times infinity is NaN. For `isfinite` and `all` CuPy would compile a kernel from headers of CUDA's toolkit.
+    width = max(1, FINITE_AT_ONCE // len(theta))
+    parts = [(theta[:, i : i + width] * 0.0).sum(axis=1) for i in range(0, max(1, theta.shape[1]), width)]
+    return reduce(operator.add, parts)
+
+
+def spreads(loss: Loss, samples: Samples, replicas: int) -> dict[str, np.ndarray]:
+    """The loss (R,) of the best constant answer to each replica's own rows of a regression, by part; else NaN."""
+    held = samples.train if samples.train_rows is not None else samples.val  # what is validated on
+    found = {
+        "train": _spreads(loss, samples.task, samples.train.y, samples.sample_weight, samples.train_rows, replicas)
+    }
+    if samples.validated and held is not None:
+        found["val"] = _spreads(loss, samples.task, held.y, samples.val_weight, samples.val_rows, replicas)
+    return found
+
+
+def _spreads(
     loss: Loss, task: str, y: np.ndarray, sample_weight: Any, rows: Sequence[np.ndarray] | None, replicas: int
 ) -> np.ndarray:
-    """The loss (R,) of the best constant answer to each replica's own rows of a regression; NaN for other tasks."""
     if task != "regression":
         return np.full(replicas, np.nan)
 
@@ -38,27 +63,51 @@ def spreads(
         return np.array([found[id(some)] for some in rows])
 
 
-def sum_batches(
-    network: Network,
-    bound: Loss,
-    batches: InOrder,
-    sums: Any,
-    keep: Callable[[slice, np.ndarray], Any] | None = None,
-) -> None:
-    """Write each batch's sums of a bound loss to sums (S, R, 3, 1), on the device.
-
-    `keep` is called with which rows a batch holds and their outputs (R, B, O) on the host, which waits for the device.
+class Evaluation:
+    """A network's loss on batches, again and again.
 
     How samples are cut into batches decides how sums round. So it must not depend on R: `fit` validates in batches
     of the training's size (which needs no memory beyond the training's), `evaluate` in batches of a fixed size.
+
+    Parameters
+    ----------
+    network
+        R replicas.
+    loss
+        Bound to it.
+    batches
+        Of the samples.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # seen: a product raises the flag, and all is finite
-        for s, (x, y, w) in enumerate(batches):
-            logits = network.forward(x)
-            bound(logits, y, None, w, sums=sums[s])
-            if keep is not None:
-                start = s * batches.batch_size
-                keep(slice(start, start + logits.shape[1]), network.backend.to_host(logits))
+
+    def __init__(self, network: Network, loss: Loss, batches: InOrder):
+        self.network, self.loss, self.batches = network, loss, batches
+        places = [*((network.layers, k) for k in range(len(network.layers))), (vars(self), "loss")]
+        self._replays = Replays(places, network.backend.specialized if batches.stay else {})
+        self._sums = network.backend.xp.zeros((network.replicas, 3, 1), dtype=network.dtype)
+
+    def run(self, sums: Any, keep: Callable[[slice, np.ndarray], Any] | None = None) -> None:
+        """Write each batch's sums to sums (S, R, 3, 1), on the device.
+
+        `keep` is called with which rows a batch holds and their outputs (R, B, O) on the host, which waits for the
+        device.
+        """
+        network, replays = self.network, self._replays
+        with np.errstate(over="ignore", invalid="ignore"):  # seen: a product raises the flag, and all is finite
+            for s, batch in enumerate(self.batches):
+                n = batch.x.shape[1]
+                place = self._sums if replays.active else sums[s]  # records write to one place
+                logits = replays.run(n, partial(self._forward, batch, place), network.use(n))
+                if place is self._sums:
+                    network.backend.xp.copyto(sums[s], place)
+                if keep is not None:
+                    start = s * self.batches.batch_size
+                    keep(slice(start, start + n), network.backend.to_host(logits))
+
+    def _forward(self, batch: Batch, sums: Any) -> Any:
+        x, y, w = batch
+        logits = self.network.forward(x)
+        self.loss(logits, y, None, w, sums=sums)
+        return logits
 
 
 class Errors:
@@ -149,6 +198,32 @@ def _sums(
     (part,) = place("evaluate", network.backend, network.dtype, [samples], device_memory, least=rows)
     batches = InOrder(network.backend, part, min(rows, part.n))
     sums = network.backend.xp.zeros((batches.steps, network.replicas, 3, 1), dtype=network.dtype)
-    with network._lock:  # see `run_rows`
-        sum_batches(network, bound, batches, sums, None if errors is None else errors.add)
+    with network.exclusive():
+        Evaluation(network, bound, batches).run(sums, None if errors is None else errors.add)
     return network.backend.to_host(sums)[..., 0].astype(float)
+
+
+def check_samples(network: Network, loss: Loss, x: Any, y: Any, sample_weight: Any) -> tuple[str, Any, Any, Any]:
+    """The task that targets `y` and `loss` are for, and x, y, sample_weight as arrays. Unlike in training, no class
+    has to occur.
+    """
+    if not isinstance(network, Network):
+        raise ConfigError(f"evaluate: expected a Network, got {type(network).__name__}")
+    x, y = np.asarray(x), np.asarray(y)
+    expect_shape("evaluate", "x", x, N=None, I=network.n_inputs)
+    for name, array in (("x", x), ("y", y)):
+        if array.dtype.kind not in "fiub" or not np.all(np.isfinite(array)):
+            raise DataError(f"evaluate: expected {name} to hold finite numbers")
+    if not len(x):
+        raise DataError("evaluate: expected at least one sample, got none")
+    if y.ndim == 1 and y.dtype.kind in "iub":
+        task, C, y = "classification", network.n_outputs, y.astype(np.intp)
+        expect_shape("evaluate", "y", y, N=len(x))
+        if y.min() < 0 or y.max() >= C:
+            raise DataError(f"evaluate: expected labels in [0, {C}), got {y.min()} to {y.max()}")
+    else:
+        task, y = "multilabel" if "multilabel" in loss.links else "regression", y[:, None] if y.ndim == 1 else y
+        expect_shape("evaluate", "y", y, N=len(x), C=network.n_outputs)
+    if sample_weight is not None:
+        sample_weight = check_weights("evaluate", sample_weight, len(x))
+    return task, x, y, sample_weight

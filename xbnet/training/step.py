@@ -1,111 +1,214 @@
-"""The hot loop: a training step per batch."""
+"""One training step: forward, loss, backward, and the update of theta."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
 from typing import Any
 
-from ..backends.replay import Calls, play
-from ..nn.losses import Loss
+import numpy as np
+
+from ..backends.parts import StepPart
+from ..backends.replay import MOST
+from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
-from ..optim.optimizers import Optimizer
-from ..optim.penalties import BoundPenalty
-from ..optim.strategies import Turn
+from ..optim.optimizers import Optimizer, get_optimizer
+from ..optim.penalties import Penalty
+from ..optim.strategies import GradientMask
 from .batches import Batch
+from .execution.replay import ReplayedStep
 
 
-class Steps:
-    """Takes the steps of a run while the same replicas are alive.
+class BoundStep(StepPart):
+    """A step of a network's training, made of parts that are bound to it.
 
     Parameters
     ----------
     network
-        R live replicas.
-    loss, penalty
+        R replicas.
+    loss, optimizer, penalty
         Bound to it.
     clip
         (R, 1), the largest norms of the gradient, or None.
     norm
-        (R, 1, 1), overwritten by those of the last step, before clipping.
+        (R, 1, 1), overwritten by the norm of the gradient before clipping, where that is wanted.
+
+    Attributes
+    ----------
+    mask
+        What a strategy multiplies the gradient by; None: nothing.
     """
 
-    def __init__(self, network: Network, loss: Loss, penalty: Any, clip: Any, norm: Any):
+    replayable = True
+
+    def __init__(self, network: Network, loss: Loss, optimizer: Optimizer, penalty: Any, clip: Any, norm: Any):
         xp, R = network.backend.xp, network.replicas
-        self.network, self.loss, self.penalty, self.clip, self.norm = network, loss, penalty, clip, norm
-        self._parts = xp.zeros((R, min(64, -(-network.n_parameters // 1024))), dtype=network.dtype)
+        self.network, self.xp, self.ops = network, xp, network.backend.ops
+        self.loss, self.optimizer, self.penalty = loss, optimizer, penalty
+        self.mask: GradientMask | None = None
+        self.clip, self.norm = clip, norm
+        self.parts = xp.zeros((R, min(64, -(-network.n_parameters // 1024))), dtype=network.dtype)  # for kernels
         self._scale = xp.zeros((R, 1), dtype=network.dtype)
 
-    def take(self, optimizer: Optimizer, batches: Iterable[Batch], sums: Any, turn: Turn | None = None) -> None:
-        """A step per batch, whose sums go to sums (S, R, 3, 1).
+    def run(self, batch: Batch, columns: Any, sums: Any, wants_norm: bool = False) -> Any:
+        """Train on a batch: the loss of each sample (R, B), before the step.
 
-        Once all that a step does is on tapes, those are joined: batches that come in the same arrays are trained on by
-        playing it all at once, a seventh quicker for a small network.
+        Parameters
+        ----------
+        batch
+            Arrays of the network's backend.
+        columns
+            What the optimizer goes by, see `Optimizer.columns`.
+        sums
+            (R, 3, 1), overwritten by the loss's sums.
+        wants_norm
+            Whether the gradient's norm is wanted.
         """
-        last, joins = len(sums) - 1, bool(self.network.backend.prepared) and turn is None and self.clip is None
-        joined, calls = None, []
-        for s, batch in enumerate(batches):
-            if batch is joined and s < last:
-                optimizer.aim()
-                play(calls)
-                optimizer.skip(1)
-                self.loss.sums(sums[s])
-                continue
-            self._take(optimizer, batch, sums[s], turn, s == last)
-            if joins and joined is None and (calls := self._join(optimizer, batch)):
-                joined = batch
+        network, (x, y, w) = self.network, batch
+        logits = network.forward(x, training=True)
+        values = self.loss(logits, y, network.output_gradient, w, sums=sums)
+        network.backward()
+        self.ops.update(self, columns, wants_norm)  # a kernel, or the method below
+        return values
 
-    def _take(self, optimizer: Optimizer, batch: Batch, sums: Any, turn: Turn | None, is_last: bool) -> None:
-        net, loss, penalty, (x, y, w) = self.network, self.loss, self.penalty, batch
-        bias = loss.takes_bias(net)
-        logits = net.forward(x, training=True, last_bias=bias is None)
-        loss(logits, y, net.output_gradient, w, sums=sums, bias=bias)
-        net.backward()
-        if optimizer.fused and turn is None and type(penalty) is BoundPenalty:
-            self._update_fused(optimizer, wants_norm=is_last)
-            return
-        if penalty.active:
-            penalty.add_gradient(loss)
-        if turn is not None:
-            turn.weigh()
+    def update(self, columns: Any, wants_norm: bool) -> None:
+        """From the gradient of the loss to the new theta."""
+        if self.penalty.active:
+            self.penalty.add_gradient(self.loss)
+        if self.mask is not None:
+            self.mask.weigh()
         if self.clip is not None:
             self._clip()
-        elif is_last:
+        elif wants_norm:
             self._gradient_norm()
-        optimizer.step()
-        if turn is not None:
-            turn.hold()
-
-    def _join(self, optimizer: Optimizer, batch: Batch) -> Calls:
-        """What a step of this batch, which was the last one, plays from tapes; nothing where a part is not on one."""
-        (x, y, w), tape = batch, self.network.tape
-        if w is not None or tape is None or tape.x is not x or not tape.training:
-            return []
-        parts = [tape.forward, self.loss.taped(tape.logits, y), tape.backward or [], optimizer.taped]
-        if self.penalty.active:
-            parts.insert(3, self.penalty.taped(self.loss))
-        return list(chain(*parts)) if all(parts) else []
-
-    def _update_fused(self, optimizer: Optimizer, wants_norm: bool) -> None:
-        """Penalties, clipping and the optimizer's rule in one pass over theta; `grad` stays without the penalties'."""
-        net, fused, parts = self.network, optimizer.fused, None
-        columns: tuple[Any, Any] = self.penalty.columns
-        if self.clip is not None or wants_norm:
-            parts = fused.square_sums(net.theta, net.grad, net.n_weights, *columns, self._parts)
-        optimizer.step(*columns, self.clip, parts)
-        if wants_norm:
-            net.backend.ops.row_sum(self._parts[:, None, :], self.norm)
-            net.backend.xp.sqrt(self.norm, out=self.norm)
+        self.ops.apply(self.optimizer, columns)
+        if self.mask is not None:
+            self.mask.hold()
 
     def _gradient_norm(self) -> Any:
-        """Each replica's norm, (R, 1, 1)."""
+        """The norm of each replica's gradient, (R, 1, 1)."""
         grad = self.network.grad[:, None, :]
-        self.network.backend.ops.bmm_nt(grad, grad, self.norm)
-        return self.network.backend.xp.sqrt(self.norm, out=self.norm)
+        self.ops.bmm_nt(grad, grad, self.norm)
+        return self.xp.sqrt(self.norm, out=self.norm)
 
     def _clip(self) -> None:
         """Scale gradients that are longer than the limit down to it."""
-        xp, grad = self.network.backend.xp, self.network.grad
+        xp, grad = self.xp, self.network.grad
         xp.maximum(self._gradient_norm()[:, 0], self.clip, out=self._scale)
         xp.divide(self.clip, self._scale, out=self._scale)
         xp.multiply(grad, self._scale, out=grad)
+
+    def run_all(self, batches: Iterable[Batch], sums: Any) -> None:
+        """A step per batch, one call after the other; their sums go to sums (S, R, 3, 1)."""
+        last = len(sums) - 1
+        for s, batch in enumerate(batches):
+            self.run(batch, self.optimizer.columns(), sums[s], s == last)
+            self.optimizer.skip(1)
+
+
+class Step(BoundStep):
+    """A training step for loops of one's own: forward, loss, backward, update.
+
+    On NumPy the step is recorded at the second batch of a shape, and replayed from then on: the same bits in less time.
+
+    Parameters
+    ----------
+    network
+        R replicas.
+    loss, optimizer
+        Names or objects; bound to the network here, and kept as attributes.
+    l2, l1
+        Penalties on the weights, numbers or one per replica, see `Penalty`.
+    clip_norm
+        The largest norm of the gradient, a number or one per replica; None: any.
+    task
+        "classification", "regression" or "multilabel".
+
+    Raises
+    ------
+    ConfigError
+        A part doesn't exist, has impossible settings, or can't serve the network or task.
+
+    Examples
+    --------
+    >>> import numpy as np, xbnet
+    >>> network = xbnet.Network([xbnet.Linear(2)], 3, rng=0)
+    >>> step = xbnet.Step(network, "cross_entropy", xbnet.SGD(0.1))
+    >>> x = np.ones((1, 4, 3), np.float32)
+    >>> y = np.array([[0, 0, 1, 0]])
+    >>> first, second = (step(x, y).mean() for _ in range(2))
+    >>> bool(second < first)
+    True
+    """
+
+    replayable = True
+
+    def __init__(
+        self,
+        network: Network,
+        loss: str | Loss,
+        optimizer: str | Optimizer,
+        *,
+        l2: Any = 0.0,
+        l1: Any = 0.0,
+        clip_norm: Any = None,
+        task: str = "classification",
+    ):
+        super().__init__(
+            network,
+            get_loss(loss).bind(network, task),
+            get_optimizer(optimizer).bind(network),
+            Penalty(l2, l1).bind(network),
+            None if clip_norm is None else network.per_replica("clip_norm", clip_norm),
+            network.backend.xp.zeros((network.replicas, 1, 1), dtype=network.dtype),
+        )
+        network.link = self.loss.link
+        self._batches: dict[tuple, Batch] = {}
+        self._replayed = ReplayedStep(self)
+
+    def __call__(self, x: Any, y: Any, sample_weight: Any = None, *, rows: Any = None) -> Any:
+        """Train on one batch: the loss of each sample (R, B), before the step; overwritten by the next one.
+
+        Parameters
+        ----------
+        x
+            (R or 1, B, I) of the network's backend and dtype.
+        y
+            (R or 1, B) labels, or (R or 1, B, C) targets.
+        sample_weight
+            (R or 1, B), >= 0.
+        rows
+            (R or 1, B), numbers of the samples that make the batch: x is (N, I) then, y (N,) or (N, C), and
+            sample_weight (N,).
+
+        Raises
+        ------
+        ShapeError
+            An array has another shape.
+        """
+        given = x, y, sample_weight
+        shapes = tuple(None if a is None else a.shape if rows is None else rows.shape + a.shape[1:] for a in given)
+        batch = self._batches.get(shapes)
+        if batch is None:
+            batch = self._allocate(shapes, given)
+        for place, array in zip(batch, given, strict=True):
+            if array is None:
+                continue
+            if rows is None:
+                self.xp.copyto(place, array)
+            else:
+                self.ops.gather(array, rows, place)
+        with self.network.exclusive(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return self._replayed(shapes, batch)
+
+    def _allocate(self, shapes: tuple, given: tuple) -> Batch:
+        """Arrays for batches of these shapes, which stay."""
+        if len(self._batches) >= MOST:
+            self._batches.clear()
+            self._replayed.clear()
+        places = []
+        for shape, array in zip(shapes, given, strict=True):
+            whole = array is given[1] and array.dtype.kind in "iub"
+            dtype = np.dtype(np.intp) if whole else self.network.dtype
+            places.append(None if array is None else self.xp.empty(shape, dtype=dtype))
+        batch = self._batches[shapes] = Batch(*places)
+        return batch

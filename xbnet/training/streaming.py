@@ -15,8 +15,10 @@ import numpy as np
 
 from ..backends.backend import Backend
 from ..errors import ConfigError, DataError
+from ..nn.network import Network
 from ..parsing import human_bytes, parse_bytes
 from .batches import Batch, Resident
+from .samples import Samples
 
 
 def place(
@@ -54,6 +56,18 @@ def _place(
                 part.budget = max(part.budget, 2 * least * part.row_bytes)
             return list(streamed)
     return [Resident(backend, dtype, *part) for part in parts]
+
+
+def place_samples(network: Network, samples: Samples, device_memory: Any) -> tuple[Resident, Resident | None]:
+    """What a network's replicas train on, and what they are validated on or None, see `place`."""
+    parts = [(samples.train.x, samples.train.y, samples.sample_weight)]
+    if samples.train_rows is None and samples.val is not None:
+        parts.append((samples.val.x, samples.val.y, samples.val_weight))
+    train, *rest = place("fit", network.backend, network.dtype, parts, device_memory)
+    if samples.train_rows is None:
+        return train, rest[0] if rest else None
+    val = None if samples.val_rows is None else train.weighted(samples.val_weight).subsets(samples.val_rows)
+    return train.subsets(samples.train_rows), val
 
 
 class Streamed(Resident):
@@ -218,4 +232,4 @@ class CudaLane:
 
 def make_lane(backend: Backend) -> HostLane | CudaLane:
     """The way to the device of a backend."""
-    return CudaLane(backend) if hasattr(backend.xp, "cuda") else HostLane(backend)
+    return CudaLane(backend) if backend.cuda else HostLane(backend)

@@ -111,8 +111,8 @@ class Objective:
         )
         self.backend = self.network.backend
         self.slices = block_slices(self.network.specs)
-        in_layer_order = sorted(self.slices, key=lambda name: int(name.split(".")[0]))
-        self.blocks = (*in_layer_order, THETA, X) if self.slices else (X,)
+        in_layer_order = sorted(self.network.specs, key=lambda spec: spec.layer)
+        self.blocks = (*(spec.name for spec in in_layer_order), THETA, X) if self.slices else (X,)
         self.rounding = Rounding(self.backend, self.network.dtype)
         for layer in self.network.layers:
             self.rounding.attach(layer)

@@ -35,7 +35,6 @@ class Rounding:
 
     def attach(self, user: Any) -> None:
         """From now on, what `user` does by its `xp` and `ops` is moved where `size` is set."""
-        user.tapeable = bool  # False: what is played again goes past these operations
         plain = {"xp": user.xp, "ops": user.ops}
         moved = {
             "xp": Operations(user.xp, self, lambda name, keywords: "out" in keywords),

@@ -1,6 +1,4 @@
-"""Fused kernels give what the plain text gives, whatever the shapes, and the same bits in any order of threads."""
-
-from dataclasses import replace
+"""Kernels give what the reference implementation gives, whatever the shapes, and the same bits in any order of threads."""
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from xbnet.backends.numpy_ops import NumpyOps
 from xbnet.nn.activations import ACTIVATIONS, Activation
 from xbnet.optim.optimizers import OPTIMIZERS
 from xbnet.training.batches import InOrder, Resident, Shuffled
+from xbnet.training.step import BoundStep
 
 PLAIN = xbnet.Backend("numpy", "cpu", np, NumpyOps(np))
 DTYPES = ("float32", "float64")
@@ -28,19 +27,18 @@ def close(here, there, what=""):
 
 
 def both(layers, dtype="float64", order=ORDERS[0], replicas=R, **more):
-    """The same network with fused kernels and without."""
+    """The same network with kernels and without."""
     return [cases.network(layers, replicas=replicas, dtype=dtype, backend=b, **more) for b in (backend(order), PLAIN)]
 
 
-def step(net, loss, optimizer, B=B, leading=1, task="classification", weight=None, open_end=False):
+def step(net, loss, optimizer, B=B, leading=1, task="classification", weight=None):
     """All that a step leaves behind."""
     bound, rule = loss.bind(net, task), optimizer.bind(net)
     x, y = cases.device_samples(net, task, B=B, leading=leading)
     w = None if weight is None else weight.astype(net.dtype)
-    bias = bound.takes_bias(net) if open_end else None
-    logits = net.forward(x, training=True, last_bias=bias is None)
+    logits = net.forward(x, training=True)
     sums, dx = np.full((net.replicas, 3, 1), np.nan, net.dtype), np.empty((net.replicas, *x.shape[1:]), net.dtype)
-    values = bound(logits, y, net.output_gradient, w, sums=sums, bias=bias)
+    values = bound(logits, y, net.output_gradient, w, sums=sums)
     result = {"logits": logits.copy(), "values": values.copy(), "sums": sums, "dlogits": net.output_gradient.copy()}
     net.backward(dx=dx)
     rule.step()
@@ -100,7 +98,7 @@ WEIGHTED = lambda: xbnet.SoftmaxCrossEntropy(class_weight=[1, 0.5, 2])  # noqa: 
 def test_steps_of_any_shape(
     replicas, B, n_inputs, widths, C, activation, dtype, shared, weighted, class_weight, smoothing, seed
 ):
-    """All at once, to where the loss adds the last bias."""
+    """All at once."""
     rng = np.random.default_rng(seed)
     leading = 1 if shared else replicas
     x, y = rng.normal(size=(leading, B, n_inputs)).astype(dtype), rng.integers(0, C, (leading, B))
@@ -114,10 +112,8 @@ def test_steps_of_any_shape(
         net = xbnet.Network(layers, n_inputs, replicas=replicas, backend=b, dtype=dtype, rng=seed)
         net.theta[...] += np.random.default_rng(seed).normal(size=net.theta.shape) / 4
         bound = loss.bind(net)
-        bias = bound.takes_bias(net)
-        assert (bias is not None) == (b is not PLAIN)
-        logits, sums = net.forward(x, training=True, last_bias=bias is None), np.empty((replicas, 3, 1), dtype)
-        values = bound(logits, y, net.output_gradient, w, sums=sums, bias=bias).copy()
+        logits, sums = net.forward(x, training=True), np.empty((replicas, 3, 1), dtype)
+        values = bound(logits, y, net.output_gradient, w, sums=sums).copy()
         dlogits = net.output_gradient.copy()
         net.backward()
         again = bound.sums(np.empty_like(sums))
@@ -138,15 +134,16 @@ def moved(b, rule, dtype="float64", l2=None, l1=None, clip=None, seed=0, sizes=(
     )
     optimizer, penalty = rule.bind(net), xbnet.optim.penalties.Penalty(l2 or 0.0, l1 or 0.0).bind(net)
     limit, rng, norms = None if clip is None else net.per_replica("clip", clip), np.random.default_rng(seed), []
+    step = BoundStep(net, CROSS_ENTROPY.bind(net), optimizer, penalty, limit, np.zeros((R, 1, 1), dtype))
     for _ in range(3):
         net.grad[...] = rng.normal(size=net.grad.shape)
-        if b.fused:
-            parts = b.fused.square_sums(net.theta, net.grad, net.n_weights, *penalty.columns, np.zeros((R, 3), dtype))
-            norms.append(np.sqrt(parts.sum(axis=1, keepdims=True)))
-            optimizer.step(*penalty.columns, limit, parts)
+        if b is not PLAIN:
+            step.ops.update(step, optimizer.columns(), True)
+            optimizer.skip(1)
+            norms.append(step.norm[:, 0].copy())
         else:
             if penalty.active:
-                penalty.add_gradient()
+                penalty.add_gradient(None)
             norms.append(np.linalg.norm(net.grad, axis=1, keepdims=True))
             if limit is not None:
                 net.grad[...] *= limit / np.maximum(norms[-1], limit)
@@ -184,12 +181,12 @@ def test_large_theta_takes_several_blocks_per_replica():
 @pytest.mark.parametrize("rows", [module.SHORT_BATCH - 1, module.SHORT_BATCH + 1, 600])
 def test_batches_longer_than_a_block(rows, leading):
     """More rows than threads, and bias gradients as products beyond `SHORT_BATCH`."""
-    assert_same_step(both("linear-gelu"), WEIGHTED(), xbnet.Adam(0.1), B=rows, leading=leading, open_end=True)
+    assert_same_step(both("linear-gelu"), WEIGHTED(), xbnet.Adam(0.1), B=rows, leading=leading)
 
 
 def test_a_loss_beyond_one_block_is_plain(monkeypatch):
     monkeypatch.setattr(module, "LARGEST_LOSS", 20)
-    assert_same_step(both("linear-tanh"), SMOOTHED(), xbnet.SGD(0.1), open_end=True)
+    assert_same_step(both("linear-tanh"), SMOOTHED(), xbnet.SGD(0.1))
 
 
 def test_many_elements_are_counted_by_long_long(monkeypatch):
@@ -254,12 +251,9 @@ def test_activations_where_they_bend_and_far_away(name, dtype):
         here, y, dy, db = z.copy(), np.empty_like(z), np.ones_like(z), np.empty_like(bias)
         activation = ACTIVATIONS[name]
         with np.errstate(all="ignore"):
-            if b.fused:
-                b.fused.bias_activation(activation, here, bias, y)
-                b.fused.activation_gradient(activation, dy, here, y, db)
-            else:
-                activation.forward(np, here, y, (np.empty_like(z), np.empty_like(z)))
-                activation.backward(np, dy, here, y, (np.empty_like(z), np.empty_like(z)))
+            work = np.empty_like(z), np.empty_like(z)
+            b.ops.bias_activation(activation, here, bias, y, work)
+            b.ops.activation_gradient(activation, dy, here, y, db, work)
         found.append((y, dy))
     (y, dy), (y_plain, dy_plain) = found
     close(y, y_plain)
@@ -271,8 +265,9 @@ def test_nan_in_the_gradient_ends_in_theta_when_clipping():
     net = cases.network(replicas=R, backend=backend())
     optimizer, clip = xbnet.SGD(0.1).bind(net), net.per_replica("clip", 1.0)
     net.grad[1, 0] = np.nan
-    parts = net.backend.fused.square_sums(net.theta, net.grad, net.n_weights, None, None, np.zeros((R, 2)))
-    optimizer.step(clip=clip, parts=parts)
+    penalty = xbnet.optim.penalties.Penalty().bind(net)
+    step = BoundStep(net, CROSS_ENTROPY.bind(net), optimizer, penalty, clip, np.zeros((R, 1, 1)))
+    net.backend.ops.update(step, optimizer.columns(), False)
     assert np.isnan(net.theta[1]).all()
     assert np.isfinite(net.theta[[0, 2]]).all()
 
@@ -284,10 +279,8 @@ def test_threads_in_any_order_give_the_same_bits():
         net, _ = both([xbnet.Linear(33, "gelu"), xbnet.Residual("elu")], "float32", order)
         loss = xbnet.SoftmaxCrossEntropy(class_weight=[1, 2, 3], label_smoothing=0.1)
         weight = np.linspace(0, 1, R * 70).reshape(R, 70)
-        found = step(net, loss, xbnet.AdamW(0.1), B=70, leading=R, weight=weight, open_end=True)
-        parts = net.backend.fused.square_sums(
-            net.theta, net.grad, net.n_weights, None, None, np.zeros((R, 3), net.dtype)
-        )
+        found = step(net, loss, xbnet.AdamW(0.1), B=70, leading=R, weight=weight)
+        parts = net.backend.ops.square_sums(net.theta, net.grad, net.n_weights, None, None, np.zeros((R, 3), net.dtype))
         seen.append([*found.values(), parts])
     for other in seen[1:]:
         for a, b in zip(seen[0], other, strict=True):
@@ -313,17 +306,7 @@ OWN = Activation(
     "layer", [Own(5), xbnet.Linear(5, OWN), xbnet.Residual(OWN)], ids=["layer", "linear", "residual"]
 )
 def test_layers_and_activations_of_a_user_run_as_they_are_written(layer):
-    nets = both([layer])
-    assert nets[0].layers[0].fused is None
-    assert nets[0].layers[1].fused is not None
-    assert_same_step(nets, CROSS_ENTROPY, xbnet.SGD(0.1))
-
-
-def test_a_last_layer_of_a_user_keeps_its_bias():
-    for last in (Own(3), xbnet.Linear(3, "tanh")):
-        net = xbnet.Network([last], 4, backend=backend(), rng=0)
-        assert net.last_bias is None
-        assert CROSS_ENTROPY.bind(net).takes_bias(net) is None
+    assert_same_step(both([layer]), CROSS_ENTROPY, xbnet.SGD(0.1))
 
 
 def test_losses_and_optimizers_of_a_user_run_as_they_are_written():
@@ -337,16 +320,9 @@ def test_losses_and_optimizers_of_a_user_run_as_they_are_written():
             theta -= lr * grad / 2
 
     nets = both("linear-tanh")
-    assert Doubled().bind(nets[0]).fused is None
-    assert Slow().bind(nets[0]).fused is None
     assert_same_step(nets, Doubled(), Slow(0.1))
 
 
 def test_tables_name_what_the_core_has():
     assert list(ACTIVATIONS) == list(module.ACTIVATIONS)
     assert set(OPTIMIZERS) == set(module.RULES)
-
-
-def test_numpy_and_dpnp_have_none():
-    assert xbnet.get_backend("numpy").fused is None
-    assert replace(PLAIN, name="dpnp").fused is None

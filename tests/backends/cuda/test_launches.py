@@ -9,6 +9,8 @@ from tests.support.devices.emulation import launcher
 from tests.support.devices.fake_cupy import Array, Cupy, Watched, fake_cublas
 from xbnet.backends import backend as module
 from xbnet.backends.numpy_ops import NumpyOps
+from xbnet.training.recipe import Recipe
+from xbnet.training.samples import Samples
 from xbnet.training.trainer import Trainer
 
 PLAIN = xbnet.Backend("numpy", "cpu", np, NumpyOps(np))
@@ -49,24 +51,26 @@ def trainer(backend, widths=(6, 5), R=3, loss=None, optimizer=None, n=32, separa
     x, y = cases.samples(n=n)
     layers = [*(xbnet.Linear(n, "tanh") for n in widths), xbnet.Linear(cases.N_CLASSES)]
     net = xbnet.Network(layers, cases.N_INPUTS, replicas=R, backend=backend, rng=0)
-    settings = {"sample_weight": None, "clip_norm": None, "l2": 0.0, "val": None} | more
-    data = xbnet.Dataset("tiny", xbnet.Part(x, y), val=settings.pop("val"))
-    penalty = xbnet.optim.penalties.Penalty(settings.pop("l2"))
+    data = xbnet.Dataset("tiny", xbnet.Part(x, y), val=more.pop("val", None))
+    samples = Samples.of(data, sample_weight=more.pop("sample_weight", None))
     shuffles = [np.random.default_rng(r) for r in range(R)] if separate else [np.random.default_rng(0)] * R
     return Trainer(
-        net, loss or xbnet.SoftmaxCrossEntropy(), optimizer or xbnet.Adam(0.01), data, epochs=3, batch_size=8, rng=0,
-        schedule=xbnet.optim.schedules.Schedule(), penalty=penalty, patience=None, monitor=None, execution="eager", shuffles=shuffles,
-        **settings,
-    )  # fmt: skip
+        net,
+        loss or xbnet.SoftmaxCrossEntropy(),
+        optimizer or xbnet.Adam(0.01),
+        samples,
+        Recipe(epochs=3, batch_size=8, execution="eager", **more),
+        shuffles=shuffles,
+    )
 
 
 def launches_of_a_step(run):
     """Of a step within an epoch: neither the first, which makes buffers, nor the last, which also takes the norm."""
     run._plan()
     batches = run.batches.epoch()
-    run.steps([next(batches)], run.sums)
+    run.step.run_all([next(batches)], run.sums)
     with Watched() as seen:
-        run.steps([next(batches)], run.sums[1:])
+        run.step.run_all([next(batches)], run.sums[1:])
     assert seen.reads == 0
     return seen.launches
 
@@ -84,21 +88,20 @@ def launches_of_a_step(run):
     ids=lambda more: ",".join(more),
 )
 @pytest.mark.parametrize("L", [1, 2, 3, 5])
-def test_a_step_is_5_launches_per_layer_and_one(cupy, L, more):
+def test_a_step_is_5_launches_per_layer_and_two(cupy, L, more):
     found = launches_of_a_step(trainer(cupy(), widths=(6,) * (L - 1), **more))
-    assert len(found) == 5 * L + 1
+    assert len(found) == 5 * L + 2
     assert sorted(set(found)) == sorted(
-        {"gather", "product", "softmax_cross_entropy", "activation_gradient", "update"}
-        | ({"bias_activation"} if L > 1 else set())
+        {"gather", "product", "bias_activation", "softmax_cross_entropy", "activation_gradient", "update"}
     )
     assert found.count("product") == 3 * L - 1
     assert found.count("activation_gradient") == L
-    assert found.count("bias_activation") == L - 1
+    assert found.count("bias_activation") == L
 
 
 def test_clipping_is_one_launch_more(cupy):
     found = launches_of_a_step(trainer(cupy(), clip_norm=1.0, l2=0.1))
-    assert len(found) == 5 * 3 + 2
+    assert len(found) == 5 * 3 + 3
     assert found.count("square_sums") == 1
 
 

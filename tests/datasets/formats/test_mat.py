@@ -203,7 +203,17 @@ def test_damaged(save):
         ({"Ct": None, "C_t": np.eye(3)}, "expected a variable 'Ct', got only C_t, Cv, Yt, Yv; "
                                          "did you mean 'C_t'? Rename it"),
         ({"Ct": np.eye(4)[:, :3]}, "Ct: expected (C, N=12) to match Yt (3, 12), got (4, 3); "
-                                   "columns are samples"),
+                                   "both want a column per sample"),
+        ({"Yt": arrays()["Yt"].T, "Ct": arrays()["Ct"].T},
+         "Ct: expected (C, N=3) to match Yt (12, 3), got (12, 4); store both transposed, Yt' and Ct'"),
+        ({"Yt": np.zeros((12, 3)), "Ct": np.eye(3)[np.arange(12) % 3], "Yv": None, "Cv": None},
+         "Ct: expected one-hot columns, got (1, 0, 0, 1, 0, 0, 1, 0, 0, 1, ...) in column 0 (counted from 0); its rows "
+         "are one-hot: store Ct transposed, and Yt too where its rows are samples"),
+        ({"Yt": None, "Ct": None, "Yv": None, "Cv": None, "X": np.eye(3), "y": np.ones((3, 1))},
+         "expected the variables Yt (I, N) and Ct (C, N), got only X, y; samples and labels as X and y go by .npz: "
+         "m = scipy.io.loadmat(FILE); numpy.savez('data.npz', x=m['X'], y=m['y'].ravel())"),
+        ({"Yt": None, "Ct": None, "Yv": None, "Cv": None, "y": np.eye(3)},
+         "expected a variable 'Yt', got only y"),
         ({"Ct": arrays()["Ct"].T}, "Ct: expected (C, N=12) to match Yt (3, 12), got (12, 4); "
                                    "store Ct transposed"),
         ({"Yt": np.zeros((3, 12, 2))}, "Yt: expected a matrix with a column per sample, got (3, 12, 2)"),
@@ -213,11 +223,11 @@ def test_damaged(save):
                                    "was a feature column dropped or added?"),
         ({"Cv": np.eye(5)}, "Cv: expected (C=4, N) as in Ct, got 5 rows; both must have a row per class"),
         ({"Yt": "text"}, "Yt: expected a dense matrix of real numbers, got text; "
-                         "convert it in MATLAB with double(full(...))"),
+                         "store numbers: a row per input, a column per sample"),
         ({"Yt": {"a": 1}}, "Yt: expected a dense matrix of real numbers, got a struct; "
-                           "convert it in MATLAB with double(full(...))"),
+                           "store its fields as variables of their own: save(FILE, '-struct', NAME)"),
         ({"Yt": np.ones((3, 12)) * 1j}, "Yt: expected a dense matrix of real numbers, got complex numbers; "
-                                        "convert it in MATLAB with double(full(...))"),
+                                        "store their parts as inputs of their own: [real(...); imag(...)]"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("compress", [True, False])

@@ -13,7 +13,7 @@ import numpy as np
 
 from tests.support.devices import emulation
 from xbnet.backends.backend import Backend
-from xbnet.backends.cuda.ops import Fused
+from xbnet.backends.cuda.ops import CudaOps
 from xbnet.backends.ops import Ops
 
 VIEWS = {"broadcast_to", "ascontiguousarray"}
@@ -163,9 +163,8 @@ class Device:
         call()
 
 
-def backend(capturable=True, fused=False):
+def backend(capturable=True, kernels=False):
     """NumPy arrays on a device that captures."""
     device = Device()
-    ops = Ops(device, capturable=capturable)
-    kernels = Fused(device, device, ops) if fused else None
-    return Backend("stand-in", "host", device, ops, fused=kernels)
+    ops = CudaOps(device, device, capturable=capturable) if kernels else Ops(device, capturable=capturable)
+    return Backend("stand-in", "host", device, ops)

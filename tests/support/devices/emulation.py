@@ -9,7 +9,7 @@ import pytest
 
 from xbnet import BackendError, get_backend
 from xbnet.backends.cuda.emulated import ORDERS, EmulatedLauncher
-from xbnet.backends.cuda.ops import Fused
+from xbnet.backends.cuda.ops import CudaOps
 
 _folder = tempfile.TemporaryDirectory(prefix="xbnet-kernels-")  # one for all: a kernel is compiled once per session
 
@@ -24,7 +24,7 @@ def launcher(order=ORDERS[0]):
 
 
 def backend(order=ORDERS[0]):
-    """A backend whose kernels run on the host. Nothing of it is taped: so it takes the way of a device."""
+    """A backend whose kernels run on the host. Nothing of it is replayed: so it takes the way of a device."""
     plain, run = get_backend("numpy"), launcher(order)
-    fused = Fused(run, plain.xp, plain.ops)
-    return replace(plain, name="emulated", device="host", launcher=run, fused=fused, prepared={})
+    ops = CudaOps(run, plain.xp)
+    return replace(plain, name="emulated", device="host", ops=ops, launcher=run, specialized={})

@@ -214,7 +214,7 @@ def test_what_the_machine_does_not_know_is_refused_in_one_line(layer, reason):
 
 def test_without_numba_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr("xbnet.backends.machine.load.find_spec", lambda name: None)
-    reason = "numba is not installed (pip install 'xbnet-stacks[fast]')"
+    reason = "numba is missing; install it with: pip install numba"
     with refuses(xbnet.ConfigError, f"fit: execution 'compiled' is not possible: {reason}; use 'auto'"):
         train(cases.network())
 

@@ -23,13 +23,13 @@ def train(
     *,
     replicas=R,
     capturable=True,
-    fused=False,
+    kernels=False,
     data=(X, Y),
     nets=None,
     **more,
 ):
     """76 steps an epoch, the last with one sample: three chunks of 25, which is 75."""
-    backend = capturing.backend(capturable, fused)
+    backend = capturing.backend(capturable, kernels)
     layers = layers or [Linear(6, "tanh"), Linear(C)]
     net = Network(layers, INPUTS, replicas=replicas, rng=1, dtype="float64", backend=backend)
     nets is None or nets.append(net)
@@ -57,7 +57,7 @@ RUNS = {
     "loss": {"loss": xbnet.SoftmaxCrossEntropy(class_weight=[1, 2, 3, 4], label_smoothing=0.1)},
     "orders": {"rng": [SEED, OTHER, SEED]},
     "one order": {"rng": [SEED] * 3},
-    "kernels": {"fused": True, "optimizer": xbnet.Adam([0.01, 0.02, 0.03]), "clip_norm": 0.2, "l2": 0.01},
+    "kernels": {"kernels": True, "optimizer": xbnet.Adam([0.01, 0.02, 0.03]), "clip_norm": 0.2, "l2": 0.01},
     "one network": {"replicas": 1},
 }
 
@@ -143,13 +143,12 @@ def test_hyper_parameters_of_later_epochs_are_copied_in(monkeypatch):
 class Wasteful(Linear):
     """Asks for memory in each step, and gives it back."""
 
+    replayable = True
+
     def forward(self, x, training):
         out = super().forward(x, training)
         self.xp.add(out, out)
         return out
-
-    def tapeable(self):
-        return True
 
 
 def test_a_step_that_allocates_is_refused():
@@ -195,9 +194,14 @@ def test_a_stream_that_does_not_wait_would_show(monkeypatch, forgotten):
         train("graph")
 
 
+class Own(Linear):
+    """Who knows what it does."""
+
+
 WHY_NOT = {
     "products": ({"capturable": False}, "the backend's products can't be captured"),
-    "masks": ({"layers": [Linear(3), Dropout(0.1), Linear(C)]}, "Dropout does more in a step than array operations"),
+    "masks": ({"layers": [Linear(3), Dropout(0.1), Linear(C)]}, "Dropout draws random numbers on the host"),
+    "own": ({"layers": [Own(3), Linear(C)]}, "Own does more in a step than array operations"),
     "strategy": ({"strategy": "alternating"}, "strategy 'alternating' changes the gradient from epoch to epoch"),
     "short": ({"batch_size": 76}, "an epoch has only 2 steps"),
     "whole": ({"batch_size": None}, "an epoch has only 1 step"),
@@ -240,11 +244,11 @@ def test_the_real_cupy_knows_what_is_asked_of_it():
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("weights", [None, np.linspace(0, 2, N)], ids=["plain", "weighted"])
-@pytest.mark.parametrize("fused", [False, True], ids=["plain text", "kernels"])
-def test_an_estimator_counts_its_penalty_in_replays_too(fused, weights):
+@pytest.mark.parametrize("kernels", [False, True], ids=["reference", "kernels"])
+def test_an_estimator_counts_its_penalty_in_graphs_too(kernels, weights):
     """Its penalty is a mean over the rows of an epoch, whoever has run them."""
     found = []
-    for backend in (capturing.backend(fused=fused), "numpy"):
+    for backend in (capturing.backend(kernels=kernels), "numpy"):
         model = XBClassifier(
             (6,), alpha=0.1, batch_size=4, max_iter=4, random_state=0, dtype="float64", n_members=2, backend=backend
         )

@@ -15,11 +15,10 @@ from tests.support.errors import refuses
 from xbnet import BackendError, ConfigError, Linear, Network, SoftmaxCrossEntropy, fit
 from xbnet.backends.cuda import launch
 from xbnet.nn.activations import ACTIVATIONS
-from xbnet.optim.penalties import Penalty
-from xbnet.optim.schedules import Schedule
 from xbnet.replicas import replica_seeds
-from xbnet.training.checks import check_data
 from xbnet.training.execution import persistent
+from xbnet.training.recipe import Recipe
+from xbnet.training.samples import Samples, check_data
 from xbnet.training.trainer import Trainer
 
 R, INPUTS, C, N = 3, 5, 4, 150
@@ -43,12 +42,10 @@ def train(execution, optimizer=None, *, net=None, data=(X, Y), loss=None, **more
     return net, history
 
 
-def make_trainer(net, optimizer, **more):
-    common = {
-        "epochs": 3, "batch_size": 32, "rng": 2, "schedule": Schedule(), "clip_norm": None, "patience": None,
-        "monitor": None, "sample_weight": None, "execution": "persistent", "penalty": Penalty(more.pop("l2", 0.0)),
-    }  # fmt: skip
-    return Trainer(net, SoftmaxCrossEntropy(), optimizer, check_data((X, Y)), **common | more)
+def make_trainer(net, optimizer, rng=2, sample_weight=None, train_rows=None, val_rows=None, **more):
+    rows = {"sample_weight": sample_weight, "train_rows": train_rows, "val_rows": val_rows}
+    recipe = Recipe(**{"epochs": 3, "batch_size": 32, "execution": "persistent"} | more)
+    return Trainer(net, SoftmaxCrossEntropy(), optimizer, Samples.of(check_data((X, Y)), **rows), recipe, rng=rng)
 
 
 def same(make, tolerance=1e-12, widths=WIDTHS, dtype="float64"):
@@ -314,7 +311,7 @@ def test_a_race_shows(name, monkeypatch, tmp_path):
             with np.errstate(all="ignore"):
                 trainer = make_trainer(net, optimizer, **HARD)
                 trainer._plan()
-                trainer.execution.run_steps(trainer, None)
+                trainer.execution.run_steps(trainer)
         found.append(np.concatenate([trainer.live.theta, trainer.optimizer.state["sum"]]))
     assert not all(np.array_equal(other, found[0], equal_nan=True) for other in found[1:])
 

@@ -138,7 +138,9 @@ class EmulatedLauncher:
                     [str(self.compiler), *FLAGS, str(code), "-o", str(library)], capture_output=True, text=True
                 )
                 if done.returncode:
-                    raise BackendError(f"emulated kernels: {self.compiler} failed:\n{done.stderr[:4000]}")
+                    error = BackendError(f"emulated kernels: {self.compiler} failed: {done.stderr.strip()[:200]}")
+                    error.add_note(done.stderr[:4000])
+                    raise error
                 library.replace(path)
         return path
 

@@ -11,16 +11,15 @@ template <typename T> DEVICE void add_up(T* values, int n) {
 
 // A block per replica, whose threads share the rows; their number is a power of 2. What is not asked for is null.
 //
-// bias, bias_stride: of the last layer, still to be added to the logits (R, B, C)
 // labels (R or 1, B), sample_weight (R or 1, B), class_weight (C)
 // keep, rest (R): the targets are keep * onehot + rest (label smoothing)
 // dlogits (R, B, C); report (R, 3, B): values and hits (and ones); sums (R, 3) of w * value, w * hit, w
 // tiny: a batch whose weights are all 0 has the gradient 0, not 0 / 0
 template <typename T>
 KERNEL(512)
-void softmax_cross_entropy(T* logits, const T* bias, long long bias_stride, const long long* labels, int labels_shared,
-                           const T* sample_weight, int weights_shared, const T* class_weight, const T* keep,
-                           const T* rest, T* dlogits, T* report, T* sums, int batch, int classes, T tiny) {
+void softmax_cross_entropy(const T* logits, const long long* labels, int labels_shared, const T* sample_weight,
+                           int weights_shared, const T* class_weight, const T* keep, const T* rest, T* dlogits,
+                           T* report, T* sums, int batch, int classes, T tiny) {
     const int r = block_x();
     const long long start = static_cast<long long>(r) * batch;
     T *added = shared_memory<T>(), *total = added + 3 * threads();  // (3, threads) and the batch's weight
@@ -44,13 +43,11 @@ void softmax_cross_entropy(T* logits, const T* bias, long long bias_stride, cons
     phase([&](int thread) {
         for (int k = 0; k < 3; ++k) added[k * threads() + thread] = 0;
         for (int b = thread; b < batch; b += threads()) {
-            T* z = logits + (start + b) * classes;
+            const T* z = logits + (start + b) * classes;
             T* d = dlogits ? dlogits + (start + b) * classes : nullptr;
             int best = 0;
-            for (int c = 0; c < classes; ++c) {
-                if (bias) z[c] += bias[r * bias_stride + c];
+            for (int c = 0; c < classes; ++c)
                 if (z[c] > z[best]) best = c;
-            }
             const T largest = z[best];
             T exponentials = 0, shifted = 0;
             for (int c = 0; c < classes; ++c) {

@@ -1,6 +1,5 @@
-"""The steps of training in which one kernel does what the plain text does in many: fewer launches, the same results.
+"""CUDA's operations: one kernel does what the reference implementation does by many, with the same results.
 
-The plain text of layers, losses and optimizers is what is meant; where a backend has a `Fused`, they hand over to it.
 A training step of L fully connected layers is then 5 L + 1 launches: one to gather the batch, 3 L - 1 products, L - 1
 times bias and activation, one for the last bias and the loss, L bias gradients (with the activation's derivative), one
 update of theta.
@@ -8,10 +7,12 @@ update of theta.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ..ops import Ops
 from .launch import Launcher
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh", "softplus")
@@ -30,50 +31,63 @@ TYPES = {"float32": "float", "float64": "double"}
 THREADS = 256
 MOST_BLOCKS = 1 << 16
 SHORT_BATCH = 256
-"""Up to so many rows a block adds up a bias gradient by itself; longer sums are products, spread over the device."""
+"""Up to this many rows a block adds up a bias gradient by itself; longer sums are products, spread over the device."""
 LARGEST_LOSS = 1 << 17
-"""Up to so many logits of a replica one block computes the loss; beyond, launches cost little beside the work."""
+"""Up to this many logits of a replica one block computes the loss; beyond, launches cost little beside the work."""
 COUNTED_BY_INT = 2**30
-"""Up to so many elements kernels count by ints, which divide quicker; not 2**31, for they look a stride ahead."""
+"""Up to this many elements kernels count by ints, which divide quicker; not 2**31, for they look a stride ahead."""
 
 
-class Fused:
-    """Fused kernels of one backend.
+class CudaOps(Ops):
+    """`Ops` by the project's own kernels. A user's activation takes the way of the reference implementation.
 
     Parameters
     ----------
     launcher
-        Runs them.
-    xp, ops
-        Of the backend.
+        Runs the kernels.
+    xp, matmul, wait, capturable
+        See `Ops`.
     """
 
-    def __init__(self, launcher: Launcher, xp: Any, ops: Any):
-        self.launcher, self.xp, self.ops = launcher, xp, ops
+    def __init__(
+        self,
+        launcher: Launcher,
+        xp: Any,
+        matmul: Callable[..., Any] | None = None,
+        wait: Callable[[], Any] | None = None,
+        *,
+        capturable: bool = False,
+    ):
+        super().__init__(xp, matmul, wait, capturable=capturable)
+        self.launcher = launcher
 
-    def gather(self, data: Any, index: Any, which: Any, batch: Any) -> None:
-        """The rows `index` (U, B) of ``data.x, data.y, data.w`` to `batch`, for the replicas' orders `which` (1, R)."""
-        x, y, w = batch
+    def gather_batch(self, data: Any, index: Any, which: Any, spread: Any, out: Any) -> Any:
+        """See `Ops`."""
+        x, y, w = out
+        if x.size > COUNTED_BY_INT:
+            return super().gather_batch(data, index, which, spread, out)
         R, B, inputs = x.shape
         labels, targets = (y, None) if y.ndim == 2 else (None, y)
         self._launch("gather.cuh", "gather", x, _blocks(x.size), THREADS, 0, (
             data.x, data.y if targets is None else None, data.y if labels is None else None, data.w, index, which,
             *ints(R, B, inputs, y.shape[2] if labels is None else 0), x, labels, targets, w,
         ))  # fmt: skip
+        return out
 
-    def gathers(self, batch: Any) -> bool:
-        """Whether `gather` serves batches of that size."""
-        return batch.x.size <= COUNTED_BY_INT
-
-    def bias_activation(self, activation: Any, z: Any, b: Any, y: Any) -> Any:
-        """Z (R, B, O) += b (R, 1, O); y = activation(z), where y is not z itself. Returns y."""
+    def bias_activation(self, activation: Any, z: Any, b: Any, out: Any, work: Any) -> Any:
+        """See `Ops`."""
+        if b is None or not has_kernel(activation):
+            return super().bias_activation(activation, z, b, out, work)
         kind = np.int32(_kind(activation))
-        arguments = (kind, z, b, _row_stride(b), None if y is z else y, *ints(*z.shape))
+        arguments = (kind, z, b, _row_stride(b), None if out is z else out, *ints(*z.shape))
         self._elements("layer.cuh", "bias_activation", z, z.size, arguments)
-        return y
+        return out
 
-    def activation_gradient(self, activation: Any, dy: Any, z: Any, y: Any, db: Any) -> None:
-        """Dy (R, B, O) *= the activation's derivative; db (R, 1, O) = its sum over the batch."""
+    def activation_gradient(self, activation: Any, dy: Any, z: Any, y: Any, db: Any, work: Any) -> None:
+        """See `Ops`."""
+        if db is None or not has_kernel(activation):
+            super().activation_gradient(activation, dy, z, y, db, work)
+            return
         kind, (R, B, O) = _kind(activation), dy.shape  # noqa: E741
         z, y = (z, y) if kind else (None, None)
         if B <= SHORT_BATCH:
@@ -86,26 +100,38 @@ class Fused:
             count = np.int32(dy.size) if _index(dy.size) == "int" else np.int64(dy.size)
             arguments = (np.int32(kind), dy, z, y, count)
             self._elements("layer.cuh", "activation_derivative", dy, dy.size, arguments)
-        self.ops.batch_sum(dy, db)
+        self.batch_sum(dy, db)
 
-    def takes_loss(self, logits: Any) -> bool:
-        """Whether `softmax_cross_entropy` serves logits (R, B, C)."""
-        return logits.shape[1] * logits.shape[2] <= LARGEST_LOSS
-
-    def softmax_cross_entropy(
-        self, logits: Any, labels: Any, dlogits: Any, report: Any, sums: Any,
-        *, bias: Any, sample_weight: Any, class_weight: Any, keep: Any, rest: Any, tiny: float,
-    ) -> None:  # fmt: skip
-        """See ``loss.cuh``: `report` (R, 3, B), `sums` (R, 3, 1) and `dlogits` (or None) are overwritten."""
+    def loss(self, loss: Any, logits: Any, labels: Any, dlogits: Any, sample_weight: Any, sums: Any) -> None:
+        """See `Ops`, and ``loss.cuh``."""
         R, B, C = logits.shape
+        if loss.kernel != "softmax_cross_entropy" or B * C > LARGEST_LOSS:
+            super().loss(loss, logits, labels, dlogits, sample_weight, sums)
+            return
         threads = min(512, max(32, 1 << (B - 1).bit_length()))
         weights_shared = np.int32(sample_weight is not None and sample_weight.shape[0] < R)
         shared = (3 * threads + 1) * logits.dtype.itemsize
+        keep, rest = (loss.keep, loss.floor) if loss.smooths else (None, None)
         self._launch("loss.cuh", "softmax_cross_entropy", logits, R, threads, shared, (
-            logits, bias, np.int64(0) if bias is None else _row_stride(bias), labels, np.int32(labels.shape[0] < R),
-            sample_weight, weights_shared, class_weight, keep, rest, dlogits, report, sums, *ints(B, C),
-            logits.dtype.type(tiny),
+            logits, labels, np.int32(labels.shape[0] < R), sample_weight, weights_shared, loss.class_weights,
+            keep, rest, dlogits, loss.report, sums, *ints(B, C), logits.dtype.type(loss.tiny),
         ))  # fmt: skip
+
+    def update(self, step: Any, columns: Any, wants_norm: bool) -> None:
+        """See `Ops`; in one pass over theta, which leaves `grad` without the penalties' gradient."""
+        optimizer, penalty = step.optimizer, step.penalty
+        known = optimizer.kernel in RULES and (not penalty.active or getattr(penalty, "kernel", None) is not None)
+        if not known or step.mask is not None:
+            super().update(step, columns, wants_norm)
+            return
+        net, parts = step.network, None
+        twice_l2, l1 = penalty.columns if penalty.active else (None, None)
+        if step.clip is not None or wants_norm:
+            parts = self.square_sums(net.theta, net.grad, net.n_weights, twice_l2, l1, step.parts)
+        self.apply(optimizer, columns, twice_l2, l1, step.clip, parts)
+        if wants_norm:
+            self.row_sum(step.parts[:, None, :], step.norm)
+            self.xp.sqrt(step.norm, out=step.norm)
 
     def square_sums(self, theta: Any, grad: Any, weights: int, twice_l2: Any, l1: Any, parts: Any) -> Any:
         """Parts (R, n), whose rows add up to the squared norm of each replica's gradient, penalties included."""
@@ -115,23 +141,26 @@ class Fused:
         self._launch("update.cuh", "square_sums", theta, R * n, THREADS, THREADS * theta.dtype.itemsize, arguments)
         return parts
 
-    def update(
-        self, rule: str, theta: Any, grad: Any, state: list[Any], columns: Any, weights: int,
-        twice_l2: Any, l1: Any, clip: Any, parts: Any,
-    ) -> None:  # fmt: skip
-        """One step of the optimizer `rule` on theta (R, P), with penalties and clipping; `columns` (K, R, 1).
+    def apply(
+        self, optimizer: Any, columns: Any, twice_l2: Any = None, l1: Any = None, clip: Any = None, parts: Any = None
+    ) -> None:
+        """See `Ops`; with penalties and clipping, where they are wanted.
 
-        `twice_l2` and `l1` (R, 1) penalize the first `weights` entries of each row; `clip` (R, 1) is the largest norm
-        of the gradient, whose `parts` `square_sums` gave. Each may be None.
+        `twice_l2` and `l1` (R, 1) penalize the weights; `clip` (R, 1) is the largest norm of the gradient, whose
+        `parts` `square_sums` gave.
         """
-        R, P = theta.shape
+        if optimizer.kernel not in RULES:
+            super().apply(optimizer, columns)
+            return
+        net = optimizer.network
+        R, P = net.theta.shape
         tiles = min(-(-P // THREADS), max(1, MOST_BLOCKS // R))
-        first, second = [*state, None, None][:2]
+        first, second = [*(optimizer.state[slot] for slot in optimizer.slots), None, None][:2]
         n = 0 if parts is None else parts.shape[1]
-        self._launch("update.cuh", "update", theta, R * tiles, THREADS, theta.dtype.itemsize, (
-            theta, grad, first, second, columns, _row_stride(columns), twice_l2, l1, clip, parts,
-            *ints(n, P, weights, tiles),
-        ), RULES[rule])  # fmt: skip
+        self._launch("update.cuh", "update", net.theta, R * tiles, THREADS, net.theta.dtype.itemsize, (
+            net.theta, net.grad, first, second, columns, _row_stride(columns), twice_l2, l1, clip, parts,
+            *ints(n, P, net.n_weights, tiles),
+        ), RULES[optimizer.kernel])  # fmt: skip
 
     def _elements(self, source: str, name: str, like: Any, count: int, arguments: tuple) -> None:
         """Launch a kernel whose threads stride over `count` elements."""
@@ -162,5 +191,10 @@ def _index(count: int) -> str:
     return "int" if count <= COUNTED_BY_INT else "long long"
 
 
+def has_kernel(activation: Any) -> bool:
+    """Whether kernels know this activation; None: the identity."""
+    return activation is None or activation.kernel is not None
+
+
 def _kind(activation: Any) -> int:
-    return 0 if activation is None else ACTIVATIONS.index(activation.name)
+    return 0 if activation is None else ACTIVATIONS.index(activation.kernel)

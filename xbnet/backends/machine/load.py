@@ -29,7 +29,7 @@ if hasattr(os, "register_at_fork"):  # for a child of a fork, the thread that he
 def why_not() -> str | None:
     """Why there is no machine here, or None."""
     if find_spec("numba") is None:
-        return "numba is not installed (pip install 'xbnet-stacks[fast]')"
+        return "numba is missing; install it with: pip install numba"
     return None
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ...errors import ConfigError, DataError
 from ..dataset import Dataset
-from .sniff import looks_like, open_head
+from ..sniff import looks_like, open_head
 
-KNOWN = ".mat, .npz, .npy, .csv, .tsv, .parquet, idx (MNIST), CIFAR-10's batches"
+KNOWN = ".csv, .tsv, .txt, .parquet, .arrow, .mat, .npz, .npy, idx (MNIST), CIFAR-10's batches"
 
 
 def read_file(path: Path, target: str | int | None = None, task: str | None = None) -> Dataset:
@@ -19,25 +19,22 @@ def read_file(path: Path, target: str | int | None = None, task: str | None = No
     path
         What it is is told by its name, and by its first bytes where the name says nothing.
     target
-        The column to learn, for tables.
+        The column to learn, of a `.npy` file.
     task
-        ``"classification"`` or ``"regression"``, for tables and NumPy's files.
+        ``"classification"`` or ``"regression"``, for NumPy's files.
 
     Raises
     ------
     DataError
         If the format is not known, or the file can't be used.
     ConfigError
-        If a table lacks a `target`, or another format is given one.
+        If a `.npy` file lacks a `target`, or another format is given one.
     """
-    from . import arrays, cifar, idx, mat, parquet, tables
+    from . import arrays, cifar, idx, mat
 
     if task not in (None, "classification", "regression"):
         raise ConfigError(f"{path}: expected as task classification or regression, got {task!r}")
     suffix, name = path.suffix.lower(), path.name
-    if suffix in (".csv", ".tsv", ".parquet", ".pq"):
-        read = tables.read_csv if suffix in (".csv", ".tsv") else parquet.read_parquet
-        return read(path, None if target is None else str(target), task)
     if suffix == ".npy":
         return arrays.read_npy(path, target, task)
     if target is not None:

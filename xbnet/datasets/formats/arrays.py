@@ -18,8 +18,8 @@ import numpy as np
 from ...errors import ConfigError, DataError, XbnetError
 from ..checks import Array, floating, row_slices
 from ..dataset import Dataset, Part
-from .sniff import looks_like, open_head, printable
-from .stream import check_unpacked, fill
+from ..sniff import looks_like, open_head, printable
+from ..stream import check_unpacked, fill
 
 _PARTS = {"train": ("", "_train"), "val": ("_val", "_valid", "_validation"), "test": ("_test",)}
 ImageShape = tuple[int, int, int]

@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import DataError
 from ..checks import Array
 from ..dataset import Dataset, Part
-from .sniff import looks_like, open_head
+from ..sniff import looks_like, open_head
 from .unpickle import Refused, text, unpickle
 
 FOLDER = "cifar-10-batches-py"

@@ -18,8 +18,8 @@ import numpy as np
 from ...errors import DataError
 from ..checks import Array, floating
 from ..dataset import Dataset, Part
-from .sniff import looks_like, open_head, printable
-from .stream import check_unpacked, fill
+from ..sniff import looks_like, open_head, printable
+from ..stream import check_unpacked, fill
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _AXES = {"images": 3, "labels": 1}

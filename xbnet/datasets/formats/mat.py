@@ -19,6 +19,13 @@ from ..dataset import Dataset, Part
 from .matlab5 import Variable, read_variables
 
 _INPUTS, _CLASSES = ("Yt", "Yv"), ("Ct", "Cv")
+_WAYS_OUT = {
+    "a sparse matrix": "convert it in MATLAB with full(...)",
+    "complex numbers": "store their parts as inputs of their own: [real(...); imag(...)]",
+    "a cell array": "convert it in MATLAB with cell2mat(...), if it holds numbers",
+    "text": "store numbers: a row per input, a column per sample",
+    "a struct": "store its fields as variables of their own: save(FILE, '-struct', NAME)",
+}
 
 
 def read_mat(path: str | os.PathLike[str]) -> Dataset:
@@ -100,10 +107,13 @@ def _part(path: Path, variables: dict[str, Variable], y_name: str, c_name: str) 
     if n == 0 or n_inputs == 0:
         raise DataError(f"{path}: {y_name}: expected at least one sample (I, N), got {(n_inputs, n)}")
     if len(one_hot) != n:
-        turned = f"; store {c_name} transposed" if stored[0] == n else ""
+        hint = "both want a column per sample"
+        if stored[0] == n:
+            hint = f"store {c_name} transposed"
+        elif stored[0] == n_inputs:  # as many rows in both: these are the samples
+            hint = f"store both transposed, {y_name}' and {c_name}'"
         raise DataError(
-            f"{path}: {c_name}: expected (C, N={n}) to match {y_name} {(n_inputs, n)}, got {stored}"
-            + (turned or "; columns are samples")
+            f"{path}: {c_name}: expected (C, N={n}) to match {y_name} {(n_inputs, n)}, got {stored}; {hint}"
         )
     if not all(np.isfinite(x[rows]).all() for rows in row_slices(x)):
         check_finite(f"{path}: {y_name}:", x.T)
@@ -114,20 +124,37 @@ def _part(path: Path, variables: dict[str, Variable], y_name: str, c_name: str) 
         if wrong.any():
             column = rows.start + int(np.argmax(wrong))
             got = ", ".join(f"{value:g}" for value in one_hot[column, :10]) + ", ..." * (stored[0] > 10)
+            turned = ((one_hot != 0).sum(axis=0) == 1).all() and (one_hot.sum(axis=0) == 1).all()
+            hint = f"its rows are one-hot: store {c_name} transposed" if turned else "each sample wants a single 1"
             raise DataError(
-                f"{path}: {c_name}: expected one-hot columns, got ({got}) in column {column} (counted from 0); "
-                "each sample wants a single 1 and zeros"
+                f"{path}: {c_name}: expected one-hot columns, got ({got}) in column {column} (counted from 0); {hint}"
+                + (f", and {y_name} too where its rows are samples" if turned else " and zeros")
             )
         labels[rows] = ones.argmax(axis=1)
     return Part(x, labels)
+
+
+def _as_others_do(variables: dict[str, Variable]) -> tuple[str, str] | None:
+    """The names of two variables that are called as samples and labels usually are."""
+    named = {name.lower(): name for name in reversed(variables)}
+    x = next((named[name] for name in ("x", "x_train", "xtrain", "data", "features") if name in named), None)
+    y = next((named[name] for name in ("y", "y_train", "ytrain", "labels", "label", "target") if name in named), None)
+    return (x, y) if x is not None and y is not None else None
 
 
 def _matrix(path: Path, variables: dict[str, Variable], name: str) -> Array:
     """The variable's numbers, a row per column of the file, or the error that names what is there instead."""
     if name not in variables:
         held = ", ".join(sorted(variables)) or "none"
-        # Compared in small letters: yt for Yt is the likeliest slip.
-        near = {v.lower(): v for v in variables if v not in (*_INPUTS, *_CLASSES)}
+        if not {*_INPUTS, *_CLASSES} & set(variables) and (pair := _as_others_do(variables)):
+            x, y = pair
+            raise DataError(
+                f"{path}: expected the variables Yt (I, N) and Ct (C, N), got only {held}; samples and labels as "
+                f"{x} and {y} go by .npz: m = scipy.io.loadmat(FILE); "
+                f"numpy.savez('data.npz', x=m['{x}'], y=m['{y}'].ravel())"
+            )
+        # Compared in small letters: yt for Yt is the likeliest slip. A single letter is none: it is another variable.
+        near = {v.lower(): v for v in variables if v not in (*_INPUTS, *_CLASSES) and len(v) > 1}
         match = difflib.get_close_matches(name.lower(), near, n=1, cutoff=0.5)
         hint = f"; did you mean {near[match[0]]!r}? Rename it" if match else ""
         raise DataError(f"{path}: expected a variable {name!r}, got only {held}{hint}")
@@ -135,7 +162,7 @@ def _matrix(path: Path, variables: dict[str, Variable], name: str) -> Array:
     if variable.kind is not None:
         raise DataError(
             f"{path}: {name}: expected a dense matrix of real numbers, got {variable.kind}; "
-            "convert it in MATLAB with double(full(...))"
+            f"{_WAYS_OUT.get(variable.kind, 'store a matrix of numbers')}"
         )
     if variable.array is None:
         raise DataError(f"{path}: {name}: expected a matrix with a column per sample, got {variable.shape}")

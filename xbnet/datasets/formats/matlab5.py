@@ -18,8 +18,8 @@ import numpy as np
 
 from ...errors import DataError
 from ..checks import Array
-from .sniff import looks_like, open_head, printable
-from .stream import check_unpacked, fill
+from ..sniff import looks_like, open_head, printable
+from ..stream import check_unpacked, fill
 
 EXPECTED = "a MATLAB 5 .mat file with Yt, Ct, Yv, Cv"
 AGAIN = "copy or download it again"

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import Array
-from .sniff import printable
+from ..sniff import printable
 
 _DTYPE = re.compile(r"[<>|=]?[biuf][1248]|b1")
 

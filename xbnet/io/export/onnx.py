@@ -14,11 +14,13 @@ from ...files import write_bytes
 from ...nn.activations import GELU_A, GELU_C, LEAK
 from ...nn.layers import BatchNorm, Dropout, LayerNorm, Linear, Residual
 from ..models import Model
+from .onnx_table import ML_OPSET, encode_columns, input_names
 
 OPSET = 18
 """Runtimes of today know it, and those of 2023."""
 IR_VERSION = 8
 """What goes with it: older runtimes refuse newer files."""
+OUTPUTS = ("probabilities", "label", "values")
 SIMPLE = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 """Activations that are one operator."""
 WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
@@ -26,12 +28,15 @@ WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def to_onnx(model: Model, path: str | Path) -> None:
-    """Write the network of one replica, with its preparation in front and its link behind.
+    """Write the network of one replica, with its schema or preparation in front and its link behind.
 
-    The graph takes "x" (N, I): float64 where there is a preparation, which is computed in that, else the network's
+    The graph of a model with a schema has an input per column of the table, named as the column, (N, 1): text for a
+    category ("" where it is missing), float64 for any other (NaN where it is missing; 0 and 1; seconds since 1970 for
+    a date). Others take "x" (N, I): float64 where there is a preparation, which is computed in that, else the network's
     type. It gives "probabilities" (N, C) and "label" (N,), the label itself: int64 where all classes are written as
     whole numbers, else text. For a multi-label model "label" is 0 or 1 per class (N, C); a regression has "values"
-    (N, O). Names of classes and inputs stand in the metadata, "classes" and "features", as JSON lists.
+    (N, O), in the target's units. The metadata are JSON: "classes" and "features", lists of names; "schema", as
+    `Schema.to_json` has it, and "inputs", the graph's name of each of its columns.
 
     Raises
     ------
@@ -59,13 +64,13 @@ class _Graph:
 
     def add(self, operator: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
         """A node; the name of its output."""
-        out = out or f"t{len(self.nodes)}"
+        out = out or f"xbnet:{len(self.nodes)}"
         self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), [out], **attributes))
         return out
 
     def constant(self, value: Any, dtype: Any = None) -> str:
         """A constant; its name."""
-        name = f"c{len(self.constants)}"
+        name = f"xbnet:constant {len(self.constants)}"
         host = value if isinstance(value, float) else self.network.backend.to_host(value)
         array = np.array(host, dtype or self.dtype, order="C")
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
@@ -74,34 +79,44 @@ class _Graph:
     def finished(self) -> Any:
         """The checked model."""
         onnx, make = self.onnx, self.onnx.helper
-        x = self._prepared("x")
+        about: dict[str, Any] = {}
+        schema, opsets = self.model.schema, [make.make_opsetid("", OPSET)]
+        if schema is None:
+            x, inputs = self._prepared("x")
+        else:
+            names = input_names(schema, OUTPUTS)
+            x, inputs = encode_columns(self, schema, names)
+            x = self.add("Cast", x, to=self.type)
+            opsets.append(make.make_opsetid("ai.onnx.ml", ML_OPSET))
+            about = {"schema": schema.to_json(), "inputs": names}
         for layer in self.network.layers:
             x = self._layer(layer, x)
         outputs = self._link(x)
-        entry = self.type if self.model.preparation is None else onnx.TensorProto.DOUBLE
-        inputs = [make.make_tensor_value_info("x", entry, ["N", self.network.n_inputs])]
         graph = make.make_graph(self.nodes, "xbnet", inputs, outputs, self.constants)
-        found = make.make_model(graph, opset_imports=[make.make_opsetid("", OPSET)], producer_name="xbnet")
+        found = make.make_model(graph, opset_imports=opsets, producer_name="xbnet")
         found.ir_version = IR_VERSION
-        names = {"classes": self.model.classes, "features": self.model.features}
-        make.set_model_props(found, {key: json.dumps(list(value)) for key, value in names.items() if value is not None})
+        for key, known in (("classes", self.model.classes), ("features", self.model.features)):
+            if known is not None:
+                about[key] = list(known)
+        make.set_model_props(found, {key: json.dumps(value) for key, value in about.items()})
         onnx.checker.check_model(found)
         return found
 
-    def _prepared(self, x: str) -> str:
-        """The standardized inputs, computed in float64 as `Standardizer` does."""
+    def _prepared(self, x: str) -> tuple[str, list[Any]]:
+        """The standardized inputs, computed in float64 as `Standardizer` does; and the graph's input."""
         preparation = self.model.preparation
+        entry = self.type if preparation is None else self.onnx.TensorProto.DOUBLE
+        inputs = [self.onnx.helper.make_tensor_value_info(x, entry, ["N", self.network.n_inputs])]
         if preparation is None:
-            return x
+            return x, inputs
         mean, scale = (self.constant(v, np.float64) for v in (preparation.mean, preparation.scale))
-        return self.add("Cast", self.add("Div", self.add("Sub", x, mean), scale), to=self.type)
+        return self.add("Cast", self.add("Div", self.add("Sub", x, mean), scale), to=self.type), inputs
 
     def _link(self, z: str) -> list[Any]:
         make, n = self.onnx.helper, self.network.n_outputs
         link = self.network.link
         if link == "identity":
-            self.add("Identity", z, out="values")
-            return [make.make_tensor_value_info("values", self.type, ["N", n])]
+            return [make.make_tensor_value_info("values", self._values(z), ["N", n])]
         if link == "sigmoid":  # log p of each class
             z = self.add("Neg", self._softplus(self.add("Neg", z)))
         if link in ("softmax", "sigmoid"):
@@ -119,6 +134,16 @@ class _Graph:
         self.add("Gather", self.constant(names, names.dtype), best, out="label", axis=0)
         kind = self.onnx.TensorProto.INT64 if names.dtype.kind == "i" else self.onnx.TensorProto.STRING
         return [*outputs, make.make_tensor_value_info("label", kind, ["N"])]
+
+    def _values(self, z: str) -> int:
+        """Make "values" of a regression's outputs, in the units of the target; their type."""
+        if self.model.target_scale is None:
+            self.add("Identity", z, out="values")
+            return self.type
+        wide = self.add("Cast", z, to=self.onnx.TensorProto.DOUBLE)
+        mean, scale = (self.constant(v, np.float64) for v in self.model.target_scale)
+        self.add("Add", self.add("Mul", wide, scale), mean, out="values")
+        return self.onnx.TensorProto.DOUBLE
 
     def _labels(self) -> np.ndarray:
         """The classes (C,) as whole numbers where all are written so, else as text."""

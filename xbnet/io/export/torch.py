@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...datasets.tables.values import MISSING
 from ...errors import ConfigError
 from ...files import write_bytes
 from ...nn.layers import BatchNorm, Dropout, LayerNorm, Linear, Residual
 from ..models import Model
+from .torch_text import ENCODE, PUT_BACK, RESIDUAL, STANDARDIZE
 
 ACTIVATIONS = {
     "identity": "nn.Identity()",
@@ -23,26 +26,6 @@ ACTIVATIONS = {
     "tanh": "nn.Tanh()",
     "softplus": "nn.Softplus()",
 }
-RESIDUAL = """
-class Residual(nn.Module):
-    def __init__(self, width, n_hidden, activation, begin, end):
-        super().__init__()
-        self.first, self.second = nn.Linear(width, n_hidden), nn.Linear(n_hidden, width, bias=False)
-        self.activation, self.begin, self.end = activation, begin, end
-
-    def forward(self, x):
-        return self.end(x + self.second(self.activation(self.first(self.begin(x)))))
-"""
-STANDARDIZE = """
-class Standardize(nn.Module):
-    def __init__(self, n_inputs):
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(n_inputs, dtype=torch.float64))
-        self.register_buffer("scale", torch.ones(n_inputs, dtype=torch.float64))
-
-    def forward(self, x):
-        return ((x.double() - self.mean) / self.scale).to(torch.DTYPE)  # differences of large numbers need float64
-"""
 AFTERWARDS = {
     "softmax": "torch.softmax(model(x), -1)",
     "sigmoid": "torch.softmax(nn.functional.logsigmoid(model(x)), -1)",
@@ -53,12 +36,13 @@ AFTERWARDS = {
 
 
 def to_torch(model: Model, path: str | Path) -> str:
-    """Write the `state_dict` of one replica to a safetensors file.
+    """Write the `state_dict` of one replica to a safetensors file; of a model with a schema, that is in its metadata.
 
     Returns
     -------
     str
-        Python text that defines `model`, to which the file belongs.
+        Python text that defines `model`, to which the file belongs. It takes a tensor (N, I); with a schema, a mapping
+        of the columns' names to their values.
 
     Raises
     ------
@@ -79,11 +63,18 @@ def to_torch(model: Model, path: str | Path) -> str:
             state[f"{len(modules)}.{name.replace('__', '.')}"] = np.ascontiguousarray(host)
         modules.append(module)
 
-    if model.preparation is not None:
+    about = {"format": "pt"}
+    if model.schema is not None:
+        about["schema"] = json.dumps(model.schema.to_json())
+        add("Encode(SCHEMA['columns'])")
+    elif model.preparation is not None:
         add(f"Standardize({network.n_inputs})", mean=model.preparation.mean, scale=model.preparation.scale)
     for layer in network.layers:
         _add_layer(layer, add)
-    write_bytes(path, save(state, {"format": "pt"}))
+    if model.target_scale is not None:
+        mean, scale = model.target_scale
+        add(f"PutBack({network.n_outputs})", mean=mean, scale=scale)
+    write_bytes(path, save(state, about))
     return _definition(model, modules, path)
 
 
@@ -125,14 +116,19 @@ def _activation(activation: Any) -> str:
 
 
 def _definition(model: Model, modules: list[str], path: str | Path) -> str:
-    standardize = STANDARDIZE.replace("DTYPE", model.network.dtype.name)
-    classes = [text for name, text in (("Residual(", RESIDUAL), ("Standardize(", standardize)) if name in str(modules)]
+    texts = {"Residual(": RESIDUAL, "Standardize(": STANDARDIZE, "PutBack(": PUT_BACK, "Encode(": ENCODE}
+    classes = [text.replace("DTYPE", model.network.dtype.name) for name, text in texts.items() if name in str(modules)]
     double = ".double()" if model.network.dtype == np.float64 else ""
     lines = "\n".join(f"    {module}," for module in modules)
+    file, reads, schema = repr(str(path)), "from safetensors.torch import load_file\n", ""
+    if model.schema is not None:
+        reads = "import json\n\nfrom safetensors import safe_open\n" + reads
+        schema = f'\nwith safe_open({file}, "pt") as file:\n    SCHEMA = json.loads(file.metadata()["schema"])\n'
+        schema += f"MISSING = {MISSING}\n"
     return (
-        "import torch\nfrom safetensors.torch import load_file\nfrom torch import nn\n"
-        + "\n".join(["", *classes])
+        f"import torch\n{reads}from torch import nn\n"
+        + "\n".join([schema, *classes])
         + f"\nmodel = nn.Sequential(\n{lines}\n){double}\n"
-        + f"model.load_state_dict(load_file({str(path)!r}))\n"
+        + f"model.load_state_dict(load_file({file}))\n"
         + f"model.eval()  # then {AFTERWARDS[model.network.link]}\n"
     )

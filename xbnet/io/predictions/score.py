@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
+from ...datasets.labels import Labels
+from ...errors import DataError, listed, printable
 
 MOST_CLASSES = 1000
 """Up to so many, a confusion matrix is counted."""
 
 
 class Score:
-    """Accuracy and confusion matrix, or the mean squared error, of all rows that said what is right.
+    """Accuracy and confusion matrix, or R2, RMSE and MAE, of all rows that said what is right.
 
     Parameters
     ----------
@@ -25,8 +26,12 @@ class Score:
     def __init__(self, classes: Sequence[str] | None):
         self.classes = classes
         self.rows, self.total = 0, 0.0
-        self._index = {} if classes is None else {name: i for i, name in enumerate(classes)}
-        C = len(self._index)
+        self._mean: Any = 0.0
+        self._spread: Any = 0.0
+        self._squares: Any = 0.0
+        self._absolute: Any = 0.0
+        self._known = Labels(classes or ())
+        C = len(self._known.names)
         self.confusion = np.zeros((C, C), np.int64) if 0 < C <= MOST_CLASSES else None
 
     def add_labels(self, source: str, right: np.ndarray, predicted: np.ndarray) -> None:
@@ -41,35 +46,45 @@ class Score:
         if right.dtype.kind == "f" and np.equal(right, np.round(right)).all():
             right = right.astype(np.int64)
         values, inverse = np.unique(right.astype(str), return_inverse=True)
-        found = [self._index.get(value, -1) for value in values]
-        if set(found) == {-1} and not any(name.isdecimal() for name in self._index):  # not names: their numbers?
-            known = {str(i): i for i in range(len(self._index))}
-            found = [known.get(value, -1) for value in values]
-        if -1 in found:
-            value = values[found.index(-1)]
-            raise DataError(f"{source}: expected a class of the model ({_some(self._index)}), got {str(value)[:40]!r}")
-        return np.asarray(found)[inverse]
+        found = self._known.find(values)
+        if (found < 0).all() and not any(name.isdecimal() for name in self._known.names):  # not names: their numbers?
+            found = Labels(range(len(self._known.names))).find(values)
+        if (found < 0).any():
+            value = values[int(np.argmax(found < 0))]
+            names = listed(self._known.names)
+            raise DataError(f"{source}: expected a class of the model ({names}), got {str(value)[:40]!r}")
+        return found[inverse]
 
-    def add_decisions(self, right: np.ndarray, decided: np.ndarray) -> None:
+    def add_decisions(self, source: str, right: np.ndarray, decided: np.ndarray) -> None:
         """Right and predicted 0/1 (n, C): counts the share of classes that are decided right."""
+        right = _as_numbers(source, right, decided.shape)
         self.rows += len(right)
         self.total += float((right == decided).mean(axis=1).sum())
 
     def add_values(self, source: str, right: np.ndarray, values: np.ndarray) -> None:
         """Right and predicted values (n, O)."""
-        try:
-            right = right.astype(float).reshape(values.shape)
-        except ValueError:
-            raise DataError(f"{source}: expected numbers as targets, {values.shape[1]} per row") from None
-        self.rows += len(right)
-        self.total += float(((right - values) ** 2).mean(axis=1).sum())
+        right = _as_numbers(source, right, values.shape)
+        n, mean = len(right), right.mean(axis=0)
+        between = self.rows * n / (self.rows + n) * (mean - self._mean) ** 2 if self.rows else 0.0
+        self._spread = self._spread + ((right - mean) ** 2).sum(axis=0) + between  # Chan et al. 1979: no large squares
+        self._mean = self._mean + (mean - self._mean) * n / (self.rows + n)
+        self._squares = self._squares + ((right - values) ** 2).sum(axis=0)
+        self._absolute = self._absolute + np.abs(right - values).sum(axis=0)
+        self.rows += n
+
+    def _regression(self) -> dict[str, Any]:
+        """R2 is the plain mean over the outputs, as scikit-learn's, as are the others."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            r2 = np.where(self._spread > 0, 1 - self._squares / self._spread, np.where(self._squares > 0, 0.0, 1.0))
+        rmse = np.sqrt(self._squares / self.rows)
+        return {"r2": float(r2.mean()), "rmse": float(rmse.mean()), "mae": float(self._absolute.mean() / self.rows)}
 
     def result(self) -> dict[str, Any]:
         """Name -> figure; empty where no row said what is right."""
         if not self.rows:
             return {}
         if self.classes is None:
-            return {"mse": self.total / self.rows}
+            return self._regression()
         found: dict[str, Any] = {"accuracy": self.total / self.rows}
         if self.confusion is not None and self.confusion.any():
             found["confusion"] = self.confusion.tolist()
@@ -79,7 +94,7 @@ class Score:
         """The confusion matrix for people: a row per right class, a column per predicted one."""
         if self.confusion is None or not self.confusion.any() or len(self.confusion) > 25:
             return ""
-        names = [str(name)[:12] for name in self._index]
+        names = [printable(name)[:12] for name in self._known.names]
         width = max(6, *map(len, names), len(str(self.confusion.max()))) + 1
         lines = [" " * width + "".join(f"{name:>{width}}" for name in names)]
         lines += [
@@ -89,6 +104,9 @@ class Score:
         return "rows: right, columns: predicted\n" + "\n".join(lines)
 
 
-def _some(names: Any) -> str:
-    names = list(map(str, names))
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+def _as_numbers(source: str, right: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """What is right as float64 (n, O)."""
+    try:
+        return right.astype(float).reshape(shape)
+    except ValueError:
+        raise DataError(f"{source}: expected numbers as targets, {shape[1]} per row") from None

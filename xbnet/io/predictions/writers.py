@@ -17,8 +17,9 @@ import numpy as np
 from ...errors import ConfigError, unknown_name
 from ...files import replacing
 
-Write = Callable[[np.ndarray | None, np.ndarray], None]
-"""Takes labels (n,), or None for a regression, and values (n, O)."""
+Ids = dict[str, list[str | None]]
+Write = Callable[[np.ndarray | None, np.ndarray, Ids], None]
+"""Takes labels (n,), or None for a regression, values (n, O), and columns that stand in front, by name."""
 
 
 @contextmanager
@@ -41,12 +42,19 @@ def open_writer(out: str, form: str | None, columns: list[str]) -> Iterator[Writ
     if out == "-":
         if form not in ("csv", "jsonl"):
             raise ConfigError(f"--out -: expected csv or jsonl, for {form} needs a file, got --format {form}")
-        with FORMATS[form](sys.stdout.buffer, columns) as write:
+        with FORMATS[form](_Terminal() if sys.stdout.isatty() else sys.stdout.buffer, columns) as write:
             yield write
         sys.stdout.flush()
         return
     with replacing(out) as stream, FORMATS[form](stream, columns) as write:
         yield write
+
+
+class _Terminal:
+    """Where stdout is one, class names must not control it: lines go the way of all that is printed."""
+
+    def write(self, content: bytes) -> None:
+        sys.stdout.write(content.decode())
 
 
 class _Text:
@@ -64,22 +72,27 @@ def _csv(stream: Any, columns: list[str]) -> Iterator[Write]:
     writer = csv.writer(_Text(stream), lineterminator="\n")
     header: list[list[str]] = []
 
-    def write(labels: np.ndarray | None, values: np.ndarray) -> None:
+    def write(labels: np.ndarray | None, values: np.ndarray, ids: Ids) -> None:
         if not header:
-            header.append(columns if labels is None else ["label", *columns])
+            header.append([*ids, *([] if labels is None else ["label"]), *columns])
             writer.writerow(header[0])
         rows = values.astype(str).tolist()  # as few digits as tell float32 values apart
-        writer.writerows(rows if labels is None else ([label, *row] for label, row in zip(labels, rows, strict=True)))
+        if labels is not None:
+            rows = [[label, *row] for label, row in zip(labels, rows, strict=True)]
+        if ids:
+            rows = [[*named, *row] for *named, row in zip(*ids.values(), rows, strict=True)]
+        writer.writerows(rows)
 
     yield write
 
 
 @contextmanager
 def _jsonl(stream: Any, columns: list[str]) -> Iterator[Write]:
-    def write(labels: np.ndarray | None, values: np.ndarray) -> None:
+    def write(labels: np.ndarray | None, values: np.ndarray, ids: Ids) -> None:
         lines = []
         for i, row in enumerate(values.astype(str).astype(float).tolist()):  # no more digits than float32 has
-            record: dict[str, Any] = {} if labels is None else {"label": labels[i].item()}
+            record: dict[str, Any] = {name: texts[i] for name, texts in ids.items()}
+            record |= {} if labels is None else {"label": labels[i].item()}
             lines.append(json.dumps(record | dict(zip(columns, row, strict=True))) + "\n")
         stream.write("".join(lines).encode())
 
@@ -95,8 +108,9 @@ def _parquet(stream: Any, columns: list[str]) -> Iterator[Write]:
         raise ConfigError("writing Parquet needs pyarrow; pip install pyarrow") from None
     writer: list[Any] = []
 
-    def write(labels: np.ndarray | None, values: np.ndarray) -> None:
-        named: dict[str, Any] = {} if labels is None else {"label": pyarrow.array(labels.tolist())}
+    def write(labels: np.ndarray | None, values: np.ndarray, ids: Ids) -> None:
+        named: dict[str, Any] = {name: pyarrow.array(texts, pyarrow.string()) for name, texts in ids.items()}
+        named |= {} if labels is None else {"label": pyarrow.array(labels.tolist())}
         table = pyarrow.table(named | dict(zip(columns, values.T, strict=True)))
         if not writer:
             writer.append(parquet.ParquetWriter(stream, table.schema))
@@ -114,7 +128,9 @@ def _npz(stream: Any, columns: list[str]) -> Iterator[Write]:
         kinds: dict[str, Any] = {}
         n = [0]
 
-        def write(labels: np.ndarray | None, values: np.ndarray) -> None:
+        def write(labels: np.ndarray | None, values: np.ndarray, ids: Ids) -> None:
+            if ids:
+                raise ConfigError("--id: expected --out as .csv, .jsonl or .parquet, for .npz has no place for texts")
             n[0] += len(values)
             kinds["values"] = values.dtype
             values_file.write(np.ascontiguousarray(values).data)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...backends.backend import Backend
-from ...backends.cuda.ops import Fused
+from ...backends.parts import StepPart
 from ...errors import ConfigError
 from ...parsing import is_whole
 from ..parameters import ParameterSpec
@@ -20,17 +20,18 @@ BATCH = "B"
 Shape = tuple[int | str, ...]
 
 
-class Layer:
+class Layer(StepPart):
     """A function y = f(x) of rows, with parameters, written out forward and backward.
 
     A layer states what it needs (`parameters`, `state`, `buffers`, `scratch`); the network that takes it in makes
     a copy, allocates all of it once, and sets one attribute per name: a parameter ``W`` appears as ``self.W
     (R, I, O)``, a view into theta, and its gradient as ``self.dW``; a buffer ``y`` of shape ``(BATCH, O)`` as
-    ``self.y (R, B, O)``. `self.xp` is the array namespace, `self.ops` the backend's products. A layer
+    ``self.y (R, B, O)``. `self.xp` is the array namespace, `self.ops` the backend's operations. A layer
     allocates nothing while it runs, and knows neither the loss nor the optimizer.
 
     To write your own, derive from `Layer`, give `forward` and `backward`, and state what they use. Attributes
-    set in `__init__` under the names of its arguments are what `config` saves.
+    set in `__init__` under the names of its arguments are what `config` saves. Say ``replayable = True`` in the class's
+    body where `StepPart` allows it: then NumPy's steps are played without the Python in between.
     """
 
     n_inputs: int
@@ -39,8 +40,8 @@ class Layer:
     xp: Any
     ops: Any
     dtype: Any
-    fused: Fused | None = None
-    """Kernels that do what the plain text means in fewer launches; None: the plain text runs."""
+    draws: bool = False
+    """Whether forward draws random numbers on the host while training."""
     frozen: bool = False
     """True while a gradient is tested: forward draws nothing anew, and leaves the state as it is."""
 
@@ -89,13 +90,6 @@ class Layer:
         Overwrites the gradients of the parameters; may overwrite `dy`.
         """
         raise NotImplementedError(f"{type(self).__name__}.backward")
-
-    def tapeable(self) -> bool:
-        """Whether `forward` and `backward` compute nothing but by `self.xp` with ``out=`` and by `self.ops`.
-
-        Then what they do with the same arrays may be written down once and played again, see `tape`.
-        """
-        return False
 
     def config(self) -> dict[str, Any]:
         """The arguments that make this layer anew."""

@@ -26,6 +26,9 @@ class Dropout(Layer):
         In [0, 1): a number, or one per replica.
     """
 
+    replayable = True
+    draws = True
+
     def __init__(self, rate: float | Any = 0.5):
         values = numbers("Dropout", rate)
         if not np.all((values >= 0) & (values < 1)):

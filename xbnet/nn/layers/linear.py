@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..activations import Activation, get_activation, is_built_in
+from ..activations import Activation, get_activation
 from ..initializers import Initializer, get_initializer
 from ..parameters import ParameterSpec
 from .base import BATCH, Layer, Shape, check_width, name_of
@@ -26,6 +26,9 @@ class Linear(Layer):
     initializer
         Of W (I, O); by default what suits the activation (Glorot, or He for the relu family). b starts at 0.
     """
+
+    replayable = True
+    kernel = "linear"
 
     def __init__(
         self,
@@ -57,34 +60,21 @@ class Linear(Layer):
         shape = (BATCH, self.n_outputs)
         return {"work0": shape, "work1": shape} if self.activation else {}
 
-    def product(self, x: Any) -> Any:
-        """The output without bias and activation."""
-        self.x = x
-        return self.ops.bmm(x, self.W, self.z if self.activation else self.y)
+    @property
+    def _work(self) -> Any:
+        return (self.work0, self.work1) if self.activation else None
 
     def forward(self, x: Any, training: bool) -> Any:
-        z = self.product(x)
-        if self.fused:
-            return self.fused.bias_activation(self.activation, z, self.b, self.y)
-        self.xp.add(z, self.b, out=z)
-        if self.activation:
-            self.activation.forward(self.xp, z, self.y, (self.work0, self.work1))
-        return self.y
+        self.x = x
+        z = self.ops.bmm(x, self.W, self.z if self.activation else self.y)
+        return self.ops.bias_activation(self.activation, z, self.b, self.y, self._work)
 
     def backward(self, dy: Any, dx: Any | None) -> None:
-        if self.fused:
-            z = self.z if self.activation else None
-            self.fused.activation_gradient(self.activation, dy, z, self.y, self.db)
-        else:
-            if self.activation:
-                self.activation.backward(self.xp, dy, self.z, self.y, (self.work0, self.work1))
-            self.ops.batch_sum(dy, self.db)
+        z = self.z if self.activation else None
+        self.ops.activation_gradient(self.activation, dy, z, self.y, self.db, self._work)
         self.ops.bmm_tn(self.x, dy, self.dW)
         if dx is not None:
             self.ops.bmm_nt(dy, self.W, dx)
-
-    def tapeable(self) -> bool:
-        return type(self) is Linear and is_built_in(self.activation)
 
     def config(self) -> dict[str, Any]:
         return {

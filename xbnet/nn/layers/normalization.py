@@ -30,6 +30,8 @@ class BatchNorm(Layer):
         Added to the variance, > 0.
     """
 
+    replayable = True
+
     def __init__(self, *, momentum: float = 0.1, eps: float = 1e-5):
         self.momentum = number("BatchNorm", "momentum", momentum, "(0, 1]")
         self.eps = number("BatchNorm", "eps", eps, "(0, inf)")
@@ -78,7 +80,7 @@ class BatchNorm(Layer):
         if x.shape[0] == self.mean.shape[0]:
             self.ops.batch_sum(x, self.mean)
         else:  # all replicas share x
-            self.mean[...] = self.ops.batch_sum(x, self.mean[:1])
+            xp.copyto(self.mean, self.ops.batch_sum(x, self.mean[:1]))
         xp.multiply(self.mean, 1 / B, out=self.mean)
         xp.subtract(x, self.mean, out=self.xhat)
         xp.multiply(self.xhat, self.xhat, out=self.work)
@@ -126,6 +128,8 @@ class LayerNorm(Layer):
     eps
         Added to the variance, > 0.
     """
+
+    replayable = True
 
     def __init__(self, *, eps: float = 1e-5):
         self.eps = number("LayerNorm", "eps", eps, "(0, inf)")
@@ -176,9 +180,6 @@ class LayerNorm(Layer):
         xp.multiply(xhat, self.column, out=self.work)
         xp.subtract(dx, self.work, out=dx)
         xp.multiply(dx, self.inv_std, out=dx)
-
-    def tapeable(self) -> bool:
-        return type(self) is LayerNorm
 
     def config(self) -> dict[str, Any]:
         return {"eps": self.eps}

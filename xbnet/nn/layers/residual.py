@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..activations import Activation, get_activation, is_built_in
+from ..activations import Activation, get_activation
 from ..initializers import Initializer, get_initializer
 from ..parameters import ParameterSpec
 from .base import BATCH, Layer, Shape, check_width, name_of
@@ -32,6 +32,8 @@ class Residual(Layer):
     initializer
         Of W1 (I, H) and W2 (H, I); by default W1's follows the activation and W2's is Glorot.
     """
+
+    replayable = True
 
     def __init__(
         self,
@@ -75,54 +77,41 @@ class Residual(Layer):
         return {"work0": inner, "work1": inner, "outer0": outer, "outer1": outer, "dz": inner}
 
     def forward(self, x: Any, training: bool) -> Any:
-        xp, ops = self.xp, self.ops
+        ops = self.ops
         self.x = u = x
         if self.begin:
             u = self._apply_begin(self.begin, x)
         self.source = u
         ops.bmm(u, self.W1, self.z)
-        if self.fused:
-            self.fused.bias_activation(self.activation, self.z, self.b, self.h)
-        else:
-            xp.add(self.z, self.b, out=self.z)
-            self.activation.forward(xp, self.z, self.h, (self.work0, self.work1))
+        ops.bias_activation(self.activation, self.z, self.b, self.h, (self.work0, self.work1))
         ops.bmm(self.h, self.W2, self.v)
-        xp.add(self.v, x, out=self.v)
+        self.xp.add(self.v, x, out=self.v)
         if not self.end:
             return self.v
-        self.end.forward(xp, self.v, self.y, (self.outer0, self.outer1))
-        return self.y
+        return ops.bias_activation(self.end, self.v, None, self.y, (self.outer0, self.outer1))
 
     def _apply_begin(self, begin: Activation, x: Any) -> Any:
         """begin(x), in the first rows of `u` where all replicas share x."""
         u, work = self.u, (self.outer0, self.outer1)
         if x.shape != u.shape:
             u, work = u[:1], (work[0][:1], work[1][:1])
-        begin.forward(self.xp, x, u, work)
-        return u
+        return self.ops.bias_activation(begin, x, None, u, work)
 
     def backward(self, dy: Any, dx: Any | None) -> None:
-        xp, ops = self.xp, self.ops
+        xp, ops, outer = self.xp, self.ops, (self.outer0, self.outer1)
         if self.end:
-            self.end.backward(xp, dy, self.v, self.y, (self.outer0, self.outer1))
+            ops.activation_gradient(self.end, dy, self.v, self.y, None, outer)
         ops.bmm_tn(self.h, dy, self.dW2)
         ops.bmm_nt(dy, self.W2, self.dz)
-        if self.fused:
-            self.fused.activation_gradient(self.activation, self.dz, self.z, self.h, self.db)
-        else:
-            self.activation.backward(xp, self.dz, self.z, self.h, (self.work0, self.work1))
-            ops.batch_sum(self.dz, self.db)
+        ops.activation_gradient(self.activation, self.dz, self.z, self.h, self.db, (self.work0, self.work1))
         ops.bmm_tn(self.source, self.dz, self.dW1)
         if dx is None:
             return
         ops.bmm_nt(self.dz, self.W1, dx)
         if self.begin:
             x, u = xp.broadcast_to(self.x, dx.shape), xp.broadcast_to(self.source, dx.shape)
-            self.begin.backward(xp, dx, x, u, (self.outer0, self.outer1))
+            ops.activation_gradient(self.begin, dx, x, u, None, outer)
         xp.add(dx, dy, out=dx)
-
-    def tapeable(self) -> bool:
-        return type(self) is Residual and is_built_in(self.activation, self.begin, self.end)
 
     def config(self) -> dict[str, Any]:
         return {

@@ -13,20 +13,16 @@ Labels are integers (R or 1, B), or targets (R or 1, B, C) of the network's dtyp
 from __future__ import annotations
 
 import copy
-import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...backends.replay import Calls, Prepared, Recording, Tapes, play
+from ...backends.parts import StepPart
 from ...errors import ConfigError, ShapeError, expect_shape
 from ..buffers import Workspace
 
-NOTHING: tuple = (None, None, None, [])
-"""Of the last batch: logits, labels, dlogits, and its calls where they were played."""
 
-
-class Loss:
+class Loss(StepPart):
     """What all losses share: targets from labels, weights, and the sums that become an epoch's figures.
 
     Parameters
@@ -39,10 +35,6 @@ class Loss:
     links: dict[str, str]
     """Task -> the network's link, see `links.LINKS`."""
     _shape: Any = None
-    fused: Any = None
-    """Kernels that do what the plain text means in fewer launches; None: the plain text runs."""
-    _last: tuple = NOTHING
-    _tapes = Tapes()  # (shape of logits, no gradient) -> the last such batch, and its calls once it has come twice
     _arrays: dict[tuple, dict[str, Any]]  # shape of logits -> attributes
 
     # Set by `bind`:
@@ -50,7 +42,6 @@ class Loss:
     link: str
     xp: Any
     ops: Any
-    _prepared: Prepared
     replicas: int
     n_outputs: int
     weighted: bool
@@ -58,9 +49,10 @@ class Loss:
     _floats: Workspace
     _integers: Workspace
     _flags: Workspace
+    _summed: Any
     _eye: Any
     class_weights: Any
-    _tiny: float
+    tiny: float
 
     if TYPE_CHECKING:  # arrays are set by `_use`
 
@@ -99,15 +91,13 @@ class Loss:
         bound._integers = Workspace(bound.xp, np.dtype(np.intp), bound.replicas)
         bound._flags = Workspace(bound.xp, np.dtype(bool), bound.replicas)
         bound._eye = network.backend.asarray(np.eye(bound.n_outputs), network.dtype)
-        bound._tiny = float(np.finfo(network.dtype).tiny)
+        bound.tiny = float(np.finfo(network.dtype).tiny)
         bound.class_weights = None
         if self.class_weight is not None:
             expect_shape(self.name, "class_weight", self.class_weight, C=bound.n_outputs)
             weights = np.minimum(self.class_weight, np.finfo(network.dtype).max)
             bound.class_weights = network.backend.asarray(weights, network.dtype)
-        bound._shape, bound._arrays, bound._tapes, bound._last = None, {}, Tapes(), NOTHING
-        bound._prepared = network.backend.prepared
-        bound.fused = network.backend.fused if bound.tapeable() else None
+        bound._shape, bound._arrays = None, {}
         bound._prepare(network)
         return bound
 
@@ -154,7 +144,7 @@ class Loss:
         report[:, 1].fill(float("nan"))
         found["values"], found["_hits"] = report[:, 0], report[:, 1]
         found["values_column"] = report[:, 0].reshape(R, B, 1)
-        found["_sums"] = found["_summed"] = self._floats.carve({"sums": ("sums", (3, 1))})["sums"]
+        found["_sums"] = self._floats.carve({"sums": ("sums", (3, 1))})["sums"]
         found["_ones"] = self.xp.ones((1, B, 1), dtype=report.dtype)
         found["_share"] = self.xp.ones((), dtype=report.dtype)
         found["_share"].fill(1 / B)
@@ -164,14 +154,7 @@ class Loss:
         return found
 
     def __call__(
-        self,
-        logits: Any,
-        labels: Any,
-        dlogits: Any = None,
-        sample_weight: Any = None,
-        *,
-        sums: Any = None,
-        bias: Any = None,
+        self, logits: Any, labels: Any, dlogits: Any = None, sample_weight: Any = None, *, sums: Any = None
     ) -> Any:
         """Values (R, B) of a batch; see the module's text.
 
@@ -186,60 +169,26 @@ class Loss:
         sample_weight
             (R or 1, B), >= 0.
         sums
-            (R, 3, 1), overwritten as by the method `sums`, without a launch of its own where kernels are fused.
-        bias
-            (R, 1, C), to be added to the logits first, see `takes_bias`.
+            (R, 3, 1), overwritten by the sums that the method `sums` tells; None: memory of its own.
         """
-        last = self._last
-        if logits is last[0] and labels is last[1] and dlogits is last[2] and sample_weight is None:
-            play(last[3])
-            return self.values if sums is None else self._report(sums)
-        self._last = NOTHING
-        key = logits.shape, dlogits is None
-        batch, calls = self._tapes.get(key, ((), []))
-        again = sample_weight is None and bool(batch) and all(map(operator.is_, batch, (logits, labels, dlogits)))
         if logits.shape != self._shape:
             self._use(logits)
-        if again and calls:
-            self.weighted, self.w, self._last = False, self._ones, (*batch, calls)
-            play(calls)
-            return self.values if sums is None else self._report(sums)
         if labels.shape not in self._label_shapes:
             self._refuse("labels", labels, self._label_shapes)
+        if sample_weight is not None and sample_weight.shape not in self._leading:
+            self._refuse("sample_weight", sample_weight, self._leading)
         self.weighted = sample_weight is not None or self.class_weights is not None
-        if self.fused and self._run_fused(logits, labels, dlogits, sample_weight, sums, bias):
-            return self.values
-        self._summed = self._sums
-        self._weigh(labels, sample_weight)
-        again = again and not self.weighted and bool(self._prepared) and self.tapeable() and logits.flags.c_contiguous
-        with Recording([self] if again else (), self._prepared) as calls:
-            self._evaluate(logits, labels, dlogits)
-            if dlogits is not None:
-                self._scale(dlogits)
-            self.ops.bmm(self.report, self.w, self._sums)
-        self._tapes.keep(key, ((logits, labels, dlogits), calls))
-        return self.values if sums is None else self._report(sums)
-
-    def taped(self, logits: Any, labels: Any) -> Calls:
-        """What a call with these arrays plays, if the last one was with them and played it; otherwise nothing."""
-        last = self._last
-        return last[3] if logits is last[0] and labels is last[1] else []
-
-    def _report(self, sums: Any) -> Any:
-        self.sums(sums)
+        self._summed = self._sums if sums is None else sums
+        self.ops.loss(self, logits, labels, dlogits, sample_weight, self._summed)
         return self.values
 
-    def takes_bias(self, network: Any) -> Any:
-        """The network's `last_bias` where this loss adds it to the logits; None: the network has to."""
-        return None
-
-    def _run_fused(self, logits: Any, labels: Any, dlogits: Any, sample_weight: Any, sums: Any, bias: Any) -> bool:
-        """Do all of it by a kernel; whether there is one for such a batch."""
-        return False
-
-    def tapeable(self) -> bool:
-        """Whether `_evaluate` computes nothing but by `self.xp` with ``out=`` and by `self.ops`, see `tape`."""
-        return False
+    def evaluate(self, logits: Any, labels: Any, dlogits: Any, sample_weight: Any, sums: Any) -> None:
+        """Write `values`, `sums` and the gradient of the weighted mean; what a kernel may stand for."""
+        self._weigh(labels, sample_weight)
+        self._evaluate(logits, labels, dlogits)
+        if dlogits is not None:
+            self._scale(dlogits)
+        self.ops.bmm(self.report, self.w, sums)
 
     def _refuse(self, name: str, array: Any, shapes: set) -> None:
         wanted = " or ".join(map(str, sorted(shapes)))
@@ -254,8 +203,6 @@ class Loss:
         if not self.weighted:
             self.w = self._ones
             return
-        if sample_weight is not None and sample_weight.shape not in self._leading:
-            self._refuse("sample_weight", sample_weight, self._leading)
         leading = labels.shape[0] if sample_weight is None else max(labels.shape[0], sample_weight.shape[0])
         self.w = self.weights["weights"][:leading]
         flat = self.w.reshape(leading, self._batch)
@@ -278,7 +225,7 @@ class Loss:
         leading = self.w.shape[0]
         total, divisor = self.s[:leading, :1], self.m[:leading, :1]
         self.ops.batch_sum(self.w, total)
-        xp.maximum(total, self._tiny, out=divisor)  # a batch whose weights are all 0 has the gradient 0, not 0 / 0
+        xp.maximum(total, self.tiny, out=divisor)  # a batch whose weights are all 0 has the gradient 0, not 0 / 0
         fractions = xp.divide(self.w, divisor, out=self.weights["fractions"][:leading])
         xp.multiply(dlogits, fractions, out=dlogits)
 

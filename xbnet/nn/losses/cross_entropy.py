@@ -26,6 +26,8 @@ class SoftmaxCrossEntropy(Loss):
 
     name = "cross_entropy"
     links = {"classification": "softmax"}  # noqa: RUF012
+    replayable = True
+    kernel = "softmax_cross_entropy"
 
     def __init__(self, *, class_weight: Any = None, label_smoothing: Any = 0.0):
         super().__init__(class_weight=class_weight)
@@ -33,7 +35,7 @@ class SoftmaxCrossEntropy(Loss):
         if not np.all((smoothing >= 0) & (smoothing < 1)):
             raise ConfigError(f"{self.name}: expected label_smoothing in [0, 1), got {label_smoothing!r}")
         self.label_smoothing = label_smoothing
-        self._smooth = bool(np.any(smoothing > 0))
+        self.smooths = bool(np.any(smoothing > 0))
 
     def _prepare(self, network: Any) -> None:
         smoothing = replica_values(f"{self.name}.label_smoothing", self.label_smoothing, self.replicas)
@@ -45,27 +47,6 @@ class SoftmaxCrossEntropy(Loss):
         twin.label_smoothing = select_values(self.label_smoothing, index)
         return twin
 
-    def tapeable(self) -> bool:
-        return type(self) is SoftmaxCrossEntropy
-
-    def takes_bias(self, network: Any) -> Any:
-        return network.last_bias if self.fused else None
-
-    def _run_fused(self, logits: Any, labels: Any, dlogits: Any, sample_weight: Any, sums: Any, bias: Any) -> bool:
-        if sample_weight is not None and sample_weight.shape not in self._leading:
-            self._refuse("sample_weight", sample_weight, self._leading)
-        if not self.fused.takes_loss(logits):
-            if bias is not None:
-                self.xp.add(logits, bias, out=logits)
-            return False
-        self._summed = self._sums if sums is None else sums
-        keep, rest = (self.keep, self.floor) if self._smooth else (None, None)
-        self.fused.softmax_cross_entropy(
-            logits, labels, dlogits, self.report, self._summed, bias=bias, sample_weight=sample_weight,
-            class_weight=self.class_weights, keep=keep, rest=rest, tiny=self._tiny,
-        )  # fmt: skip
-        return True
-
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         xp, ops = self.xp, self.ops
         ops.row_max(logits, self.m, self.predicted, self._index)
@@ -73,7 +54,7 @@ class SoftmaxCrossEntropy(Loss):
         xp.exp(z, out=self.e)
         ops.row_sum(self.e, self.s)
         targets = self._target_rows(labels)
-        if self._smooth:
+        if self.smooths:
             targets = xp.multiply(targets, self.keep, out=self.targets)
             xp.add(targets, self.floor, out=targets)
         if dlogits is not None:
@@ -87,7 +68,7 @@ class SoftmaxCrossEntropy(Loss):
 
     def config(self) -> dict[str, Any]:
         smoothing = np.asarray(self.label_smoothing).tolist()
-        return super().config() | ({"label_smoothing": smoothing} if self._smooth else {})
+        return super().config() | ({"label_smoothing": smoothing} if self.smooths else {})
 
 
 class BinaryCrossEntropy(Loss):
@@ -99,9 +80,7 @@ class BinaryCrossEntropy(Loss):
 
     name = "binary_cross_entropy"
     links = {"classification": "sigmoid", "multilabel": "multilabel"}  # noqa: RUF012
-
-    def tapeable(self) -> bool:
-        return type(self) is BinaryCrossEntropy
+    replayable = True
 
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         xp, ops, z = self.xp, self.ops, logits

@@ -14,9 +14,7 @@ class MeanSquaredError(Loss):
 
     name = "mse"
     links = {"regression": "identity", "classification": "scores"}  # noqa: RUF012
-
-    def tapeable(self) -> bool:
-        return type(self) is MeanSquaredError
+    replayable = True
 
     def spread(self, targets: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
         """The variance of the targets, a mean over outputs."""

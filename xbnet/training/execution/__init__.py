@@ -1,6 +1,8 @@
-"""How the steps of an epoch are run. There are three levels, with the same results up to rounding:
+"""How the steps of an epoch are run. There are five levels, with the same results up to rounding:
 
 - eager: one call after the other, on any backend; it is the reference for the others;
+- replay: the calls of a step are recorded once per size of batch, and made again from then on, on NumPy;
+- compiled: a step is a program, which a machine plays a whole epoch, compiled by numba, on NumPy;
 - graph: chunks of steps that were captured once and are started by one call each, on CUDA;
 - persistent: a kernel that trains a whole epoch, a block of threads per replica, for small networks on CUDA.
 
@@ -13,23 +15,16 @@ import warnings
 from typing import Any
 
 from ...errors import ConfigError, unknown_name
+from .compiled import Compiled
+from .eager import Eager
 from .graph import Graph
 from .persistent import Persistent
+from .replay import Replay
 
-LEVELS = ("auto", "eager", "graph", "persistent")
-
-
-class Eager:
-    """One call after the other."""
-
-    name = "eager"
-
-    def run_steps(self, trainer: Any, turn: Any) -> None:
-        """Train all steps of the next epoch, and leave what `Trainer.steps` leaves."""
-        trainer.steps(trainer.epoch_batches(), trainer.sums, turn)
+LEVELS = ("auto", "eager", "replay", "compiled", "graph", "persistent")
 
 
-def get_execution(level: str, trainer: Any) -> Eager | Graph | Persistent:
+def get_execution(level: str, trainer: Any) -> Eager | Replay | Compiled | Graph | Persistent:
     """What runs the trainer's steps.
 
     Parameters
@@ -46,8 +41,8 @@ def get_execution(level: str, trainer: Any) -> Eager | Graph | Persistent:
     """
     if level not in LEVELS:
         raise unknown_name("fit", "execution", level, LEVELS)
-    for kind in (Persistent, Graph):
-        if level not in ("auto", kind.name):
+    for kind in (Persistent, Graph, Compiled, Replay):
+        if level not in ("auto", kind.name) or (level == "auto" and kind is Compiled):
             continue
         reason = kind.why_not(trainer)
         if reason is None:
@@ -59,7 +54,7 @@ def get_execution(level: str, trainer: Any) -> Eager | Graph | Persistent:
                     warnings.warn(f"execution {kind.name!r} failed ({reason}); trying the next", stacklevel=2)
         if level == kind.name:
             raise ConfigError(f"fit: execution {level!r} is not possible: {reason}; use 'auto'")
-    return Eager()
+    return Eager(trainer)
 
 
 def first_line(error: Exception) -> str:

@@ -48,13 +48,15 @@ class Graph:
     def why_not(trainer: Any) -> str | None:
         """The reason why this trainer can't be served, or None."""
         live = trainer.live
-        if not hasattr(live.backend.xp, "cuda"):
+        if not live.backend.cuda:
             return f"backend {live.backend.name!r} captures no graphs"
         if not live.backend.ops.capturable:
             return "the backend's products can't be captured"
         for part in (*live.layers, trainer.loss):
-            if not part.tapeable():
+            if not part.replayable:
                 return f"{type(part).__name__} does more in a step than array operations"
+            if getattr(part, "draws", False):
+                return f"{type(part).__name__} draws random numbers on the host"
         if trainer.train.streamed:
             return "the samples don't all lie on the device"
         if trainer.flips is not None:
@@ -65,7 +67,7 @@ class Graph:
             return f"an epoch has only {trainer.batches.steps} step{'s' * (trainer.batches.steps > 1)}"
         return None
 
-    def run_steps(self, trainer: Any, turn: Any) -> None:
+    def run_steps(self, trainer: Any) -> None:
         """See `Eager.run_steps`."""
         xp, optimizer, batches = trainer.live.backend.xp, trainer.optimizer, trainer.batches
         around = xp.cuda.get_current_stream()
@@ -82,7 +84,7 @@ class Graph:
                     xp.copyto(trainer.sums[start:stop], self.sums)
                 optimizer.take(table[:, self.stop :])
                 rest = [*index[self.stop :], *([] if last is None else [last])]
-                trainer.steps(map(batches.gather, rest), trainer.sums[self.stop :])
+                trainer.step.run_all(map(batches.gather, rest), trainer.sums[self.stop :])
         finally:
             around.wait_event(self.stream.record())
 
@@ -100,7 +102,7 @@ class Graph:
 
     def _run_steps(self, trainer: Any) -> None:
         trainer.optimizer.take(self.table)
-        trainer.steps(map(trainer.batches.gather, self.index), self.sums)
+        trainer.step.run_all(map(trainer.batches.gather, self.index), self.sums)
 
     def _capture(self, trainer: Any) -> Any:
         """Write the steps down without running them. Where that fails: None, if the user takes any level."""
@@ -117,7 +119,7 @@ class Graph:
                     raise
                 graph = self.stream.end_capture()
         except Exception as error:
-            if trainer.asked_execution == self.name:
+            if trainer.recipe.execution == self.name:
                 raise XbnetError(f"fit: the steps could not be captured ({error}); use execution='eager'") from error
             warnings.warn(f"the steps could not be captured ({error}); they are run one by one", stacklevel=2)
             trainer.optimizer.steps, self.name = taken, "eager"

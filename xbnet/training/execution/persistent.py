@@ -9,18 +9,14 @@ from typing import Any
 import numpy as np
 
 from ...backends.cuda.ops import ACTIVATIONS, RULES
-from ...nn.activations import is_built_in
-from ...nn.layers import Linear
 from ...nn.losses import SoftmaxCrossEntropy
 from ...nn.network import Network
-from ...optim.optimizers import OPTIMIZERS
-from ...optim.penalties import BoundPenalty
 
 SERVED = tuple(name for name in ACTIVATIONS if name not in ("gelu", "silu"))
 """Activations whose derivative their output tells; the kernel keeps nothing else."""
 TYPES = {"float32": "float", "float64": "double", "int32": "int", "int64": "long long"}
 UNROLLED = 4
-"""Up to so many layers the compiler is told the shape, and makes a kernel for it; one kernel serves all deeper ones."""
+"""Up to this many layers the compiler is told the shape, and makes a kernel for it; one serves all deeper ones."""
 MAX_THREADS = 256
 """Of a block, as the kernel says."""
 
@@ -40,7 +36,7 @@ class Persistent:
         if len(live.layers) > UNROLLED:
             shape = "Read"
             self.device_numbers = live.backend.asarray(np.array([len(self.numbers), *self.numbers], np.int32))
-        types = TYPES[live.dtype.name], TYPES[trainer.train.y.dtype.name], RULES[trainer.optimizer.name]
+        types = TYPES[live.dtype.name], TYPES[trainer.train.y.dtype.name], RULES[trainer.optimizer.kernel]
         self.kernel = f"train<{', '.join((*types, shape))}>"
         live.backend.launcher.prepare("train.cuh", self.kernel, self.shared_bytes)
 
@@ -51,16 +47,15 @@ class Persistent:
         if live.backend.launcher is None:
             return f"backend {live.backend.name!r} runs no kernels"
         for layer in live.layers:
-            if type(layer) is not Linear:
+            if layer.kernel != "linear":
                 return f"the kernel is for Linear layers, not for {type(layer).__name__}"
-            name = layer.activation.name if layer.activation else "identity"
-            if not is_built_in(layer.activation) or name not in SERVED:
-                return f"the kernel has no activation {name!r}"
-        if type(loss) is not SoftmaxCrossEntropy:
+            if layer.activation and layer.activation.kernel not in SERVED:
+                return f"the kernel has no activation {layer.activation.name!r}"
+        if loss.kernel != SoftmaxCrossEntropy.kernel:
             return f"the kernel is for the loss {SoftmaxCrossEntropy.name!r}, not for {loss.name!r}"
-        if OPTIMIZERS.get(optimizer.name) is not type(optimizer) or optimizer.name not in RULES:
+        if optimizer.kernel not in RULES:
             return f"the kernel has no optimizer {type(optimizer).__name__}"
-        if type(trainer.penalty) is not BoundPenalty:
+        if getattr(trainer.penalty, "kernel", None) is None:
             return f"the kernel has no penalty {type(trainer.penalty).__name__}"
         if trainer.train.streamed:
             return "the samples don't all lie on the device"
@@ -76,7 +71,7 @@ class Persistent:
             )
         return None
 
-    def run_steps(self, trainer: Any, turn: Any) -> None:
+    def run_steps(self, trainer: Any) -> None:
         """See `Eager.run_steps`; `network.grad` stays what it was."""
         live, loss, optimizer, penalty, data = (
             trainer.live, trainer.loss, trainer.optimizer, trainer.penalty, trainer.train,

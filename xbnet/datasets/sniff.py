@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...errors import DataError
+from ..errors import DataError
 
 _MAGIC = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import DataError
-from ..checks import BLOCK, Array
+from ..errors import DataError
+from .checks import BLOCK, Array
 
 #: A compressed file may unpack to so many times its size, or to so many bytes if that is more.
 MOST_INFLATION = 100

@@ -1,0 +1,68 @@
+"""What `xbnet train` tells of a run: figures of a regression, when it stopped, and that it did not learn."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.support import cases
+from xbnet import Adam, BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy, evaluate, fit
+from xbnet.cli import main
+from xbnet.training.chance import chance_loss
+
+
+def run(capsys, *argv):
+    code = main([str(word) for word in argv])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_stopping_in_words(capsys):
+    argv = ["train", "--data", "peaks", "--patience", 1, "--optimizer", "adam", "--lr", 0.1, "--quiet"]
+    result = json.loads(run(capsys, *argv, "--epochs", 40, "--json")[1])
+    assert result["status"] == "stopped"
+    out = run(capsys, *argv[:-1], "--epochs", 40)[1]
+    assert out.endswith(f"\nstopped after {result['epochs']} epochs; best was {result['epochs'] - 1}, kept\n")
+    out = run(capsys, *argv[:-1], "--lr", 0.01, "--epochs", 2)[1]
+    assert out.endswith("\nall 2 epochs ran; best was 2, kept (it may get better with more --epochs)\n")
+    out = run(capsys, *argv[:-1], "--replicas", 3, "--epochs", 40)[1].splitlines()[-1]
+    assert out.startswith("3 of 3 networks stopped, after ")
+    assert out.endswith(" epochs; each keeps its best")
+    assert "stopped" not in run(capsys, "train", "--epochs", 1)[1]
+
+
+def test_a_network_that_did_not_learn(capsys):
+    code, out, err = run(capsys, "train", "--lr", 1000, "--epochs", 2, "--quiet", "--json")
+    result = json.loads(out)
+    assert (code, result["learned"]) == (0, False)
+    assert result["chance_loss"] == pytest.approx(np.log(5), abs=0.01)
+    assert err == (
+        f"xbnet: gmm: the network did not learn: a training loss of {result['train_loss']:,.4g}, where guessing by the "
+        "classes' shares has 1.609; try a smaller --lr (it was 1000)\n"
+    )
+    code, out, err = run(capsys, "train", "--lr", 1e-9, "--epochs", 1, "--quiet", "--replicas", 2, "--json")
+    assert json.loads(out)["learned"] == [False, False]
+    assert err.startswith("xbnet: gmm: 2 of 2 networks did not learn: ")
+    code, out, err = run(capsys, "train", "--epochs", 1, "--quiet", "--json")
+    assert (json.loads(out)["learned"], err) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("loss", "task"),
+    [
+        (SoftmaxCrossEntropy(), "classification"),
+        (SoftmaxCrossEntropy(class_weight=[1, 5, 0.5]), "classification"),
+        (SoftmaxCrossEntropy(label_smoothing=0.2), "classification"),
+        (BinaryCrossEntropy(), "classification"),
+        (MeanSquaredError(), "classification"),
+        (BinaryCrossEntropy(), "multilabel"),
+        (MeanSquaredError(), "regression"),
+    ],
+)
+def test_chance_is_the_best_that_a_network_without_inputs_can_learn(loss, task):
+    net = cases.network(replicas=2, dtype="float64")
+    y = cases.samples(task, 20)[1]
+    found = chance_loss(net, loss, task, y)
+    blind = np.zeros((20, net.n_inputs))
+    fit(net, loss, Adam(0.05), (blind, y), epochs=400, batch_size=20)
+    np.testing.assert_allclose(found, evaluate(net, loss, blind, y)["loss"], rtol=1e-3)

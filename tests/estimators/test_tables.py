@@ -1,0 +1,132 @@
+"""DataFrames with text, dates and missing values: the estimators learn a schema of them, and keep it."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from tests.support.errors import refuses
+from tests.support.tables import made_table
+from xbnet import ConfigError, DataError, StackedSearchCV, XBClassifier, XBRegressor, load_model
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("pyarrow")
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+FAST = {"hidden_layer_sizes": (8,), "max_iter": 20, "learning_rate_init": 0.02, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def table():
+    """A DataFrame with numbers, text, truth values and dates; classes and prices."""
+    frame = pd.DataFrame(made_table())
+    frame["age"] = pd.to_numeric(frame["age"], errors="coerce")
+    frame["city"] = frame["city"].replace("", None)
+    frame["member"] = frame["member"] == "True"
+    frame["joined"] = pd.to_datetime(frame["joined"])
+    for name in ("label", "size (cm)", "price"):
+        frame[name] = frame[name].astype(float)
+    return frame.drop(columns=["kind", "price"]), frame["kind"], frame["price"]
+
+
+@pytest.mark.parametrize("targets", ["three", "two", "values", "several"])
+def test_learns_predicts_and_goes_to_a_file(targets, table, tmp_path):
+    X, kind, price = table
+    y = {
+        "three": kind,
+        "two": (kind == "1").map({True: "yes", False: "no"}),
+        "values": price,
+        "several": np.column_stack([price, -price / 1e6]),
+    }[targets]
+    estimator = (XBRegressor if targets in ("values", "several") else XBClassifier)(**FAST).fit(X, y)
+    assert [column.kind for column in estimator.schema_.columns[:5]] == [
+        "number",
+        "number",
+        "category",
+        "boolean",
+        "date",
+    ]
+    assert estimator.n_features_in_ == 7
+    assert estimator.feature_names_in_.tolist() == X.columns.tolist()
+    assert estimator.score(X, y) > 0.3
+    turned = X[X.columns[::-1]].assign(more="x")
+    np.testing.assert_array_equal(estimator.predict(turned), estimator.predict(X))
+    estimator.save(tmp_path / "m.safetensors")
+    model = load_model(tmp_path / "m.safetensors")
+    expected = estimator.predict_proba(X) if hasattr(estimator, "predict_proba") else estimator.predict(X)
+    np.testing.assert_allclose(model.predict_proba(X), np.reshape(expected, (len(X), -1)), rtol=1e-6, atol=1e-7)
+    assert model.schema.columns == estimator.schema_.columns
+    assert model.schema.target.names[0] == {"three": "kind", "two": "kind", "values": "price", "several": "y0"}[targets]
+
+
+def test_numbers_go_in_as_they_are_unless_a_schema_is_asked_for(table):
+    X, kind, price = table
+    numbers = X[["label", "size (cm)"]] / [1e9, 1]
+    plain = XBClassifier(**FAST).fit(numbers, kind)
+    assert plain.schema_ is None
+    np.testing.assert_array_equal(
+        plain.predict_proba(numbers),
+        XBClassifier(**FAST).fit(numbers.to_numpy(), kind).predict_proba(numbers.to_numpy()),
+    )
+    asked = XBRegressor(schema=True, **FAST).fit(numbers, price)
+    assert [column.name for column in asked.schema_.columns] == ["label", "size (cm)"]
+    of_arrays = XBRegressor(schema=True, **FAST).fit(numbers.to_numpy(), price.to_numpy())
+    np.testing.assert_allclose(of_arrays.predict(numbers.to_numpy()), asked.predict(numbers), rtol=1e-6)
+    np.testing.assert_allclose(asked.predict(numbers.to_numpy()), asked.predict(numbers), rtol=1e-6)
+
+
+def test_large_numbers_keep_their_differences():
+    X = pd.DataFrame({"time": np.arange(1_700_000_000, 1_700_000_064)})
+    y = np.repeat([0, 1], 32)
+    assert XBClassifier(schema=True, **(FAST | {"max_iter": 200})).fit(X, y).score(X, y) == 1
+
+
+def test_rows_of_no_weight_are_as_good_as_absent(table):
+    X, _, price = table
+    w = np.r_[np.ones(200), np.zeros(40)]
+    weighted = XBRegressor(**FAST).fit(X, price, sample_weight=w)
+    alone = XBRegressor(**FAST).fit(X[:200], price[:200])
+    assert weighted.schema_ == alone.schema_
+    np.testing.assert_allclose(weighted.predict(X), alone.predict(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [GridSearchCV, StackedSearchCV])
+def test_searches_take_tables(kind, table):
+    X, y, _ = table
+    search = kind(XBClassifier(**FAST), {"alpha": [0.0, 1e-3]}, cv=2).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.predict(X).shape == (240,)
+
+
+def test_goes_on_with_the_schema_of_the_first_fit(table):
+    X, y, _ = table
+    estimator = XBClassifier(**FAST).fit(X[:120], y[:120])
+    first = estimator.schema_
+    estimator.warm_start = True
+    assert estimator.fit(X, y).schema_ is first
+    twin = clone(estimator).partial_fit(X[:120], y[:120], classes=np.unique(y))
+    assert twin.partial_fit(X[120:], y[120:]).n_iter_ == 2
+    stopped = XBClassifier(early_stopping=True, **FAST).fit(X, y)
+    assert stopped.best_validation_score_ is not None
+
+
+def test_other_libraries_bring_tables_too(table):
+    pl = pytest.importorskip("polars")
+    X, y, _ = table
+    a, b = XBClassifier(**FAST).fit(X, y), XBClassifier(**FAST).fit(pl.from_pandas(X), y)
+    assert a.schema_ == b.schema_
+    np.testing.assert_array_equal(a.predict(X), b.predict(pl.from_pandas(X)))
+
+
+def test_mistakes_are_one_line(table):
+    X, y, _ = table
+    estimator = XBClassifier(**FAST).fit(X, y)
+    with refuses(
+        DataError, "XBClassifier: X: expected the columns that the model was trained on, got none named 'age'"
+    ):
+        estimator.predict(X.drop(columns="age"))
+    with refuses(ConfigError, "XBClassifier: expected X (N, 7) as in fit, got (240, 3)"):
+        estimator.predict(X.to_numpy()[:, :3])
+    with refuses(ConfigError, "XBClassifier: expected schema to be True, False or 'auto', got 'yes'"):
+        XBClassifier(schema="yes").fit(X, y)
+    with pytest.raises(ValueError, match="could not convert"):
+        XBClassifier(schema=False).fit(X, y)

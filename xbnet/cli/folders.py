@@ -1,0 +1,72 @@
+"""The folder of `--out`: no run overwrites another in silence, or is left mixed up with another's files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import ConfigError
+from ..files import make_folder
+
+KEPT = (
+    *("config.toml", "result.json", "history.jsonl", "model.safetensors", "curves.png", "regions.png"),  # train
+    *("checkpoints", "tensorboard"),
+    *("sweep.json", "results.jsonl", "chunks", "best.safetensors", "keys.png", "heat_map.png"),  # sweep
+    *("report.txt", "orders.png", "entries.png"),  # verify
+)
+"""What `train`, `sweep` and `verify` keep; nothing else in a folder is ever touched."""
+ASIDE = ".replaced"
+
+
+def open_folder(path: str, *, overwrite: bool = False, resume: bool = False) -> Path:
+    """The folder of `--out`, made if it isn't there.
+
+    Raises
+    ------
+    ConfigError
+        It can't be written, or holds a run that nobody wants to resume or overwrite.
+    """
+    folder = make_folder(path)
+    there = kept_in(folder)
+    if not there and (folder / ASIDE).is_dir():  # of a process that was killed before its run had begun
+        _move(folder / ASIDE, folder)
+        there = kept_in(folder)
+    if there and not overwrite and not resume:
+        some = ", ".join(there[:3]) + (", ..." if len(there) > 3 else "")
+        goes_on = f"go on with it by --resume {folder}, " if {"checkpoints", "sweep.json"} & set(there) else ""
+        raise ConfigError(
+            f"--out {folder}: holds a run already ({some}); {goes_on}choose another folder, or add --overwrite to "
+            "replace it"
+        )
+    return folder
+
+
+@contextmanager
+def replacing_run(folder: Path | None, overwrite: bool) -> Iterator[None]:
+    """Replace the run in `folder`: it comes back where the new one ends before anything of it was kept."""
+    if folder is None or not overwrite:
+        yield
+        return
+    aside = folder / ASIDE
+    shutil.rmtree(aside, ignore_errors=True)
+    _move(folder, aside)
+    try:
+        yield
+    finally:
+        if not kept_in(folder):
+            _move(aside, folder)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def kept_in(folder: Path) -> list[str]:
+    """Names of what a run has kept in a folder."""
+    return sorted(name for name in KEPT if (folder / name).exists())
+
+
+def _move(source: Path, target: Path) -> None:
+    """All that a run has kept."""
+    target.mkdir(exist_ok=True)
+    for name in kept_in(source):
+        (source / name).rename(target / name)

@@ -1,0 +1,249 @@
+"""A table as numbers: `read_frame` finds out what each column holds, and puts all of them into one array.
+
+Two passes: the first counts rows and guesses kinds, so that the second has an array to fill. Nothing is learned here
+that depends on which rows are trained on.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, DataError
+from .checks import Array
+from .labels import NUMBER
+from .sniff import printable
+from .tables import Table
+from .tables.values import first_bad, is_code, kind_of, parse, words_of
+from .target_reader import TargetReader, TargetValues
+
+MOST_WORDS = 10_000
+"""So many different words of a column are told apart; what comes later is a rare one."""
+
+
+@dataclass
+class FrameColumn:
+    """What is known of a column of a `Frame`."""
+
+    name: str
+    kind: str
+    """"number", "boolean", "date" or "category"."""
+    words: list[str] = field(default_factory=list)
+    """Of a category, in the order in which they come."""
+
+
+@dataclass
+class Frame:
+    """The inputs of a table as numbers, and its targets.
+
+    Attributes
+    ----------
+    name
+        Of the table, for error lines.
+    columns
+        Those that are no target, in the table's order.
+    x
+        (N, columns) float64, NaN where a value is missing: numbers, 0 and 1, seconds since 1970, or the number of a
+        word, which is `len(words)` for those that came too late to be told apart.
+    target
+        None where there is no target.
+    """
+
+    name: str
+    columns: list[FrameColumn]
+    x: Array
+    target: TargetValues | None
+
+
+def read_frame(
+    table: Table,
+    target: Sequence[str] = (),
+    task: str | None = None,
+    *,
+    numeric: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
+) -> Frame:
+    """Read a whole table.
+
+    Parameters
+    ----------
+    table
+        What `open_table` opened.
+    target
+        Names of the columns to learn.
+    task
+        "classification", "multilabel" or "regression"; by default as the targets look.
+    numeric, categorical
+        Columns that are numbers, or categories, whatever they look like.
+    drop
+        Columns to leave out.
+    columns
+        The inputs; by default all other columns.
+
+    Raises
+    ------
+    DataError
+        A name that the table has not, a column that can't be an input, or a target without a value.
+    """
+    targets = [find_column(table, name, "target") for name in target]
+    forced = {find_column(table, name, "numeric"): "number" for name in numeric}
+    forced |= {find_column(table, name, "categorical"): "category" for name in categorical}
+    out = {find_column(table, name, "drop") for name in drop}
+    wanted = range(len(table.columns)) if columns is None else [find_column(table, n, "columns") for n in columns]
+    inputs = [i for i in wanted if i not in targets and i not in out]
+    if columns is None:
+        inputs = [i for i in inputs if table.columns[i] not in table.index or i in forced]
+    if not inputs:
+        besides = f" besides the target {table.columns[targets[0]]!r}" if targets else ""
+        raise DataError(f"{table.name}: expected columns{besides} to learn from, got none")
+    guesses = [_Guess(table, i, forced.get(i)) for i in inputs]
+    reader = TargetReader(table, targets, task) if targets else None
+    rows = 0
+    undecided = [guess for guess in guesses if guess.undecided]
+    looked = [*(guess.column for guess in undecided), *targets]
+    for batch in table.batches(looked or inputs[:1]):
+        for guess, column in zip(undecided, batch, strict=False):
+            guess.look(column)
+        if reader is not None:
+            reader.look(batch[len(undecided) :], rows)
+        rows += len(batch[0])
+    if not rows:
+        raise DataError(f"{table.name}: expected rows below the header, got none" if not table.typed
+                        else f"{table.name}: expected a table with rows, got none")  # fmt: skip
+    kinds = [guess.decided() for guess in guesses]
+    if reader is not None:
+        reader.decide(rows)
+    found = [FrameColumn(table.columns[i], kind) for i, kind in zip(inputs, kinds, strict=True)]
+    x = np.empty((rows, len(inputs)))
+    places: list[dict[str, int]] = [{} for _ in inputs]
+    start = 0
+    for batch in table.batches([*inputs, *targets]):
+        end = start + len(batch[0])
+        if end > rows:
+            raise DataError(f"{table.name}: expected {rows} rows as at first, got more; was it written meanwhile?")
+        for k, (column, known) in enumerate(zip(found, places, strict=True)):
+            if column.kind == "category":
+                x[start:end, k] = _codes(batch[k], known)
+            else:
+                x[start:end, k] = numbers_of(table, inputs[k], column.kind, batch[k], start)
+        if reader is not None:
+            reader.fill(batch[len(inputs) :], start)
+        start = end
+    if start < rows:
+        raise DataError(f"{table.name}: expected {rows} rows as at first, got {start}; was it written meanwhile?")
+    for column, known in zip(found, places, strict=True):
+        column.words = list(known)
+    return Frame(table.name, found, x, None if reader is None else reader.values())
+
+
+def find_column(table: Table, name: str, what: str) -> int:
+    """The number of a column by its name; spaces around it don't matter where it is clear which one is meant."""
+    name = str(name)
+    if name in table.columns:
+        return table.columns.index(name)
+    near = [i for i, column in enumerate(table.columns) if column.strip() == name.strip()]
+    if len(near) == 1:
+        return near[0]
+    some = ", ".join(map(printable, table.columns[:10]))
+    some += f" and {len(table.columns) - 10} more" if len(table.columns) > 10 else ""
+    match = difflib.get_close_matches(name, table.columns, n=1, cutoff=0.5)
+    hint = f"; did you mean {printable(match[0])!r}?" if match else ""
+    numbers = not table.typed and all(NUMBER.fullmatch(column) for column in table.columns)
+    header = "; is there a header (--no-header if not)?" if numbers and table.header else ""
+    raise DataError(f"{table.name}: expected as {what} one of {some}, got {printable(name)!r}{hint}{header}")
+
+
+def numbers_of(table: Table, column: int, kind: str, values: Any, start: int) -> Array:
+    """A batch of a column as numbers; `start` is the number of its first row, for error lines."""
+    found = parse(kind, values, table.decimals)
+    name = printable(table.columns[column])
+    if found is None:
+        row, text = first_bad(kind, values, table.decimals)
+        what = {"number": "a number", "boolean": "true or false", "date": "a date like 2024-12-31"}[kind]
+        raise DataError(
+            f"{table.name}: column {name!r}: expected {what}, got {printable(text, 40)!r} at {table.place(start + row)}"
+        )
+    infinite = np.isinf(found)
+    if infinite.any():
+        row = int(np.argmax(infinite))
+        raise DataError(
+            f"{table.name}: column {name!r}: expected finite values, got {found[row]} at {table.place(start + row)}"
+        )
+    return found
+
+
+def _codes(values: Any, known: dict[str, int]) -> Array:
+    """Numbers of the words of a batch, in the order in which they came; NaN where one is missing."""
+    found = words_of(values)
+    for word in found.words:
+        if word not in known and len(known) < MOST_WORDS:
+            known[word] = len(known)
+    numbers = np.array([*(known.get(word, len(known)) for word in found.words), np.nan])
+    return numbers[found.codes]
+
+
+class _Guess:
+    """What a column may be, from what has been seen of it."""
+
+    def __init__(self, table: Table, column: int, forced: str | None):
+        self.table, self.column = table, column
+        kind = kind_of(table.kind(column))
+        if kind is None:
+            raise DataError(
+                f"{table.name}: column {printable(table.columns[column])!r}: expected numbers, text or dates, got "
+                f"{printable(table.kind(column))}; convert it, or leave it out (drop)"
+            )
+        self.possible: list[str] = []
+        self.digits, self.zeros, self.length = True, False, -1
+        if forced is not None:
+            self.kind = forced
+        elif kind == "text":
+            self.kind = "category"
+            self.possible = ["date", "boolean"] if table.typed else ["number", "boolean", "date"]
+        else:
+            self.kind = {"empty": "number"}.get(kind, kind)
+        self.seen = False
+
+    @property
+    def undecided(self) -> bool:
+        return bool(self.possible)
+
+    def look(self, values: Any) -> None:
+        """Strike off what a batch of values is not."""
+        for kind in list(self.possible):
+            found = parse(kind, values, self.table.decimals)
+            if found is None:
+                self.possible.remove(kind)
+            else:
+                self.seen = self.seen or not np.isnan(found).all()
+        if not self.table.typed and "number" in self.possible and self.digits and self.length:
+            digits, zeros, length = is_code(values)
+            self.digits, self.zeros = self.digits and digits, self.zeros or zeros
+            if length != -1:
+                self.length = length if self.length in (-1, length) else 0
+
+    def decided(self) -> str:
+        """The kind; digits of one length of which some begin with 0 are codes, and so a category."""
+        if not self.possible:
+            return self.kind
+        if self.possible[0] == "number" and self.digits and self.zeros and self.length > 1:
+            return "category"
+        return self.possible[0] if self.seen or self.kind != "category" else "number"
+
+
+def names_of(what: str, value: str | Sequence[str] | None) -> list[str]:
+    """A name, or several, as a list."""
+    if value is None:
+        return []
+    if isinstance(value, (str, int)):
+        return [str(value)]
+    try:
+        return [str(name) for name in value]
+    except TypeError:
+        raise ConfigError(f"{what}: expected the name of a column, or several, got {value!r}") from None

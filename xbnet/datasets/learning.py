@@ -1,0 +1,124 @@
+"""What the training rows of a table say about its columns; what is odd about one is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import say
+from .checks import Array
+from .columns import Column
+from .frame import Frame, FrameColumn
+from .sniff import printable
+
+MOST_VALUES = 255
+"""A category has at most so many values with an input of their own."""
+ENOUGH = 5
+"""So many rows make a value of a large table worth an input: fewer do in one of less than 400 rows."""
+NEARLY_ALL = 0.95
+FEWEST_ROWS = 20
+"""Of fewer rows nothing is said about identifiers."""
+
+
+def learn_columns(frame: Frame, rows: Array | None, kept: Sequence[str] = ()) -> tuple[list[Column], list[int]]:
+    """The columns that a network can use, and their places in the frame.
+
+    Parameters
+    ----------
+    frame
+        The table.
+    rows
+        Numbers of the rows to learn from; None: all.
+    kept
+        Names of the columns that stay, useful or not, for they were asked for.
+    """
+    columns, places = [], []
+    for k, found in enumerate(frame.columns):
+        raw = frame.x[:, k] if rows is None else frame.x[rows, k]
+        learned = (
+            _category(frame, found, raw, found.name in kept) if found.kind == "category" else _number(frame, found, raw)
+        )
+        if learned is not None:
+            columns.append(learned)
+            places.append(k)
+    return columns, places
+
+
+def remap(column: Column, found: FrameColumn, raw: Array) -> Array:
+    """The raw values of a frame's column with the numbers that `column` gives to words."""
+    if column.kind != "category":
+        return raw
+    place = {value: i for i, value in enumerate(column.values)}
+    numbers = np.array([*(place.get(word, -1) for word in found.words), -1, -1], np.float64)
+    absent = np.isnan(raw)
+    return np.where(absent, np.nan, numbers[np.where(absent, -1, raw).astype(np.intp)])
+
+
+def _number(frame: Frame, found: FrameColumn, raw: Array) -> Column | None:
+    absent = np.isnan(raw)
+    missing = int(absent.sum())
+    name = found.name
+    if missing == len(raw):
+        _say(frame, name, "has no value in the training part, left out")
+        return None
+    values = raw[~absent] if missing else raw
+    low, high = values.min(), values.max()
+    _say_missing(frame, name, missing, len(raw))
+    if low == high and not missing:
+        _say(frame, name, f"is constant ({low:g}); drop it if it always is")
+    elif found.kind == "number" and _counts_rows(values):
+        _say(frame, name, f"counts the rows ({values[0]:.0f}, {values[1]:.0f}, ...), which predicts nothing; drop it")
+    fill = float(values.mean() >= 0.5) if found.kind == "boolean" else float(np.median(values)) if missing else 0.0
+    return Column(name, found.kind, fill=fill if missing else _typical(found, values), indicator=missing > 0)  # type: ignore[arg-type]
+
+
+def _typical(found: FrameColumn, values: Array) -> float:
+    """What fills a value that is missing in a new row, where none was in the training part."""
+    return float(values.mean() >= 0.5) if found.kind == "boolean" else float(np.median(values))
+
+
+def _counts_rows(values: Array) -> bool:
+    return len(values) >= FEWEST_ROWS and bool((np.diff(values) == 1).all())
+
+
+def _category(frame: Frame, found: FrameColumn, raw: Array, kept: bool) -> Column | None:
+    absent = np.isnan(raw)
+    missing = int(absent.sum())
+    counts = np.bincount(raw[~absent].astype(np.intp), minlength=len(found.words) + 1)
+    known = int((counts > 0).sum())
+    n = len(raw) - missing
+    if not n:
+        _say(frame, found.name, "has no value in the training part, left out")
+        return None
+    enough = min(ENOUGH, 1 + n // 100)
+    often = [i for i in np.argsort(-counts, kind="stable") if counts[i] >= enough and i < len(found.words)][
+        :MOST_VALUES
+    ]
+    if n >= FEWEST_ROWS and 10 * known >= 9 * n and not kept:
+        what = "no two of them the same" if known == n else "nearly all of them different"
+        _say(
+            frame,
+            found.name,
+            f"has {known:,} values in {n:,} rows, {what}: it names the rows, left out (categorical keeps it)",
+        )
+        return None
+    rare = int(counts.sum() - counts[often].sum())
+    _say_missing(frame, found.name, missing, len(raw))
+    if known == 1 and not missing:
+        _say(
+            frame,
+            found.name,
+            f"is constant ({printable(found.words[often[0]] if often else '', 40)}); drop it if it always is",
+        )
+    values = tuple(sorted(found.words[i] for i in often))
+    return Column(found.name, "category", values=values, rare=rare > 0, missing=missing > 0)
+
+
+def _say_missing(frame: Frame, name: str, missing: int, n: int) -> None:
+    if missing > NEARLY_ALL * n:
+        _say(frame, name, f"is missing in {missing:,} of {n:,} rows; drop it if it says nothing")
+
+
+def _say(frame: Frame, name: str, what: str) -> None:
+    say(f"{frame.name}: column {printable(name)!r} {what}")

@@ -1,0 +1,127 @@
+"""Typed tables: Parquet and Arrow (Feather) files, and objects with `__arrow_c_stream__`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import DataError
+from ..sniff import looks_like, open_head
+from .source import Table, check_columns, need_pyarrow, reading
+
+#: Values of 8 bytes that a file of one byte may hold.
+MOST_INFLATION = 1000
+BATCH_BYTES = 1 << 23
+
+
+class ArrowTable(Table):
+    """What has Arrow's types."""
+
+    def __init__(self, name: str, schema: Any):
+        self.name, self._schema = name, schema
+        self.columns = check_columns(name, schema.names)
+        self.index = _pandas_index(schema)
+
+    def kind(self, column: int) -> Any:
+        """Arrow's type of a column."""
+        return self._schema.field(column).type
+
+    def batch_rows(self) -> int:
+        """Rows of a batch of about `BATCH_BYTES`."""
+        return max(256, BATCH_BYTES // (8 * max(1, len(self.columns))))
+
+
+class ParquetTable(ArrowTable):
+    """A Parquet file.
+
+    (polars, tried on damaged files, panicked in a thread of its own and took the process with it.)
+    """
+
+    def __init__(self, path: Path):
+        head = open_head(path, "a Parquet table")
+        if not head.startswith(b"PAR1"):
+            raise DataError(f"{path}: expected a Parquet table, got what looks like {looks_like(head)}")
+        need_pyarrow(str(path))
+        self._path = path
+        with reading(str(path), "a Parquet table"), self._open() as file:
+            rows, columns = file.metadata.num_rows, file.metadata.num_columns
+            size = path.stat().st_size
+            # Runs of one value take no room in the file: a few bytes could claim any number of rows.
+            if rows * columns * 8 > MOST_INFLATION * size:
+                raise DataError(
+                    f"{path}: expected a Parquet table, got one that claims {rows} rows in {size} bytes; write it again"
+                )
+            super().__init__(str(path), file.schema_arrow)
+
+    def _open(self) -> Any:
+        import pyarrow.parquet as parquet
+
+        return parquet.ParquetFile(self._path)
+
+    def batches(self, wanted: Sequence[int]) -> Iterator[list[Any]]:
+        """See `Table`."""
+        names = [self.columns[i] for i in wanted]
+        with reading(self.name, "a Parquet table"), self._open() as file:
+            for batch in file.iter_batches(batch_size=self.batch_rows(), columns=names, use_threads=False):
+                found = dict(zip(batch.schema.names, batch.columns, strict=True))
+                yield [found[name] for name in names]
+
+
+class ArrowFile(ArrowTable):
+    """An Arrow file (Feather version 2), or a stream in a file."""
+
+    def __init__(self, path: Path):
+        head = open_head(path, "an Arrow table")
+        if head.startswith(b"FEA1"):
+            raise DataError(f"{path}: expected an Arrow table, got one of Feather's first version; write it again")
+        need_pyarrow(str(path))
+        self._path, self._stream = path, not head.startswith(b"ARROW1")
+        with reading(str(path), "an Arrow table"), self._open() as file:
+            super().__init__(str(path), file.schema)
+
+    def _open(self) -> Any:
+        import pyarrow as pa
+
+        return (pa.ipc.open_stream if self._stream else pa.ipc.open_file)(pa.OSFile(str(self._path)))
+
+    def batches(self, wanted: Sequence[int]) -> Iterator[list[Any]]:
+        """See `Table`."""
+        step = self.batch_rows()
+        with reading(self.name, "an Arrow table"), self._open() as file:
+            whole = file if self._stream else (file.get_batch(i) for i in range(file.num_record_batches))
+            for batch in whole:
+                batch.validate(full=True)  # offsets of a damaged file would lead out of its memory
+                for start in range(0, batch.num_rows, step):
+                    rows = batch.slice(start, step)
+                    yield [rows.column(i) for i in wanted]
+
+
+class ArrowObject(ArrowTable):
+    """What hands out a stream of Arrow's: a DataFrame of pandas or polars, a table of pyarrow, a relation of DuckDB."""
+
+    def __init__(self, name: str, table: Any):
+        pa = need_pyarrow(name)
+        try:
+            self._table = table if isinstance(table, pa.Table) else pa.RecordBatchReader.from_stream(table).read_all()
+        except Exception as error:  # each library has errors of its own
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"{name}: expected a table that Arrow can read, got {reason}; convert such columns"
+            ) from None
+        super().__init__(name, self._table.schema)
+
+    def batches(self, wanted: Sequence[int]) -> Iterator[list[Any]]:
+        """See `Table`."""
+        for batch in self._table.select(list(wanted)).to_batches(max_chunksize=self.batch_rows()):
+            yield batch.columns
+
+
+def _pandas_index(schema: Any) -> frozenset[str]:
+    """Names of the columns that pandas had as its index."""
+    try:
+        found = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))["index_columns"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return frozenset()
+    return frozenset(name for name in found if isinstance(name, str)) if isinstance(found, list) else frozenset()

@@ -1,0 +1,81 @@
+"""What every table is to those who read it: `Table`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ...errors import DataError, XbnetError
+from ..sniff import printable
+
+
+class Table:
+    """A table of named columns that is read in batches, again and again.
+
+    Attributes
+    ----------
+    name
+        What error lines begin with.
+    columns
+        Names in the order of the table.
+    typed
+        Whether the columns have types; a text table's are read as words.
+    header
+        Whether the names stand in the table.
+    index
+        Names of the columns that are an index of pandas.
+    decimals
+        The marks that may part a number's decimals.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    typed = True
+    header = True
+    index: frozenset[str] = frozenset()
+    decimals = "."
+    place_word = "row"
+
+    def kind(self, column: int) -> Any:
+        """Arrow's type of a column."""
+        raise NotImplementedError
+
+    def batches(self, wanted: Sequence[int]) -> Iterator[list[Any]]:
+        """The columns `wanted`, by number, as lists of Arrow arrays of some consecutive rows."""
+        raise NotImplementedError
+
+    def place(self, row: int) -> str:
+        """Where the row with this number from 0 stands, in words."""
+        return f"{self.place_word} {row}"
+
+
+@contextmanager
+def reading(name: str, what: str) -> Iterator[None]:
+    """Whatever a library raises within becomes one line: "expected a Parquet table, got a damaged one"."""
+    try:
+        yield
+    except (XbnetError, GeneratorExit):
+        raise
+    except MemoryError:
+        raise DataError(f"{name}: expected {what} that fits into memory, got one that does not") from None
+    except Exception as error:  # Arrow raises a dozen kinds for damaged files
+        reason = printable(error)
+        raise DataError(f"{name}: expected {what}, got a damaged one ({reason}); write it again") from None
+
+
+def need_pyarrow(name: str) -> Any:
+    """pyarrow, or one line that says how to get it."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise DataError(f"{name}: reading tables needs pyarrow; pip install pyarrow") from None
+    return pyarrow
+
+
+def check_columns(name: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """The names, each of which must be there once."""
+    if len(set(columns)) < len(columns):
+        double = next(column for column in columns if list(columns).count(column) > 1)
+        raise DataError(f"{name}: expected a different name for each column, got {printable(double)!r} twice")
+    return tuple(columns)

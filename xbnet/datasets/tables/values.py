@@ -1,0 +1,219 @@
+"""What the cells of a column are: numbers, truth values, dates or words, from a text or from a typed column.
+
+This is the one place that says what a number is, and what a missing value looks like. Numbers come out as float64 with
+NaN for a missing value, words as `Words`. pyarrow is imported where it is needed.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..checks import Array
+
+MISSING_LABELS = ("", "na", "n/a", "nan", "null", "?", "<na>", "nat")
+"""What stands for a missing value, in small letters."""
+MISSING = (*MISSING_LABELS, "none")
+"""The same among inputs; as a label, None is a name like any other."""
+_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
+_TRUTH = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
+
+
+class Words(NamedTuple):
+    """Words (n,) as numbers of the entries of a list."""
+
+    codes: Array
+    """(n,) int64; -1 where the value is missing."""
+    words: list[str]
+    """Each once."""
+
+
+@lru_cache(maxsize=256)
+def kind_of(kind: Any) -> str | None:
+    """What a column of Arrow's type `kind` holds: "text", "number", "boolean", "date", "empty", or none of these."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return kind_of(kind.value_type)
+    if types.is_boolean(kind):
+        return "boolean"
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_duration(kind):
+        return "number"
+    if types.is_date(kind) or types.is_timestamp(kind):
+        return "date"
+    if types.is_null(kind):
+        return "empty"
+    is_view = getattr(types, "is_string_view", lambda kind: False)
+    return "text" if types.is_string(kind) or types.is_large_string(kind) or is_view(kind) else None
+
+
+def parse(kind: str, column: Any, decimals: str) -> Array | None:
+    """Numbers, truth values (0 and 1) or dates (seconds since 1970) as float64 (n,); None if any value is none.
+
+    Parameters
+    ----------
+    kind
+        "number", "boolean" or "date".
+    column
+        An Arrow array.
+    decimals
+        The marks that may part a number's decimals, tried in turn: ".", "," or ".,".
+    """
+    column = _plain(column)
+    found = kind_of(column.type)
+    if found == "empty":
+        return np.full(len(column), np.nan)
+    if kind == "number":
+        return _text_numbers(column, decimals) if found == "text" else _float(column)
+    if kind == "boolean":
+        return _float(column) if found == "boolean" else _truth(column)
+    return _text_dates(column) if found == "text" else _float(column)
+
+
+def words_of(column: Any, missing: tuple[str, ...] = MISSING) -> Words:
+    """The values as words: a text without spaces around it; 1, 1.5 or True for what is typed."""
+    import pyarrow as pa
+
+    column = _plain(column)
+    kind = kind_of(column.type)
+    if kind == "empty":
+        return Words(np.full(len(column), -1), [])
+    if kind == "text":
+        column = _trimmed(column)
+    elif pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    coded = column.dictionary_encode()
+    values = coded.dictionary.to_pylist()
+    codes = np.asarray(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
+    words = [value if isinstance(value, str) else str(value) for value in values]
+    absent = np.array([word.lower() in missing for word in words] + [True])
+    kept = [word for word, away in zip(words, absent, strict=False) if not away]
+    place = np.where(absent, -1, np.cumsum(~absent) - 1)
+    return Words(place[codes], kept)
+
+
+def is_code(column: Any) -> tuple[bool, bool, int]:
+    """Whether all values are digits alone, whether one of several digits begins with 0, and their common length.
+
+    The length is 0 where there are several, and -1 where all values are missing.
+    """
+    import pyarrow.compute as pc
+
+    text = _without_missing(_trimmed(_plain(column)), MISSING).drop_null()
+    if not len(text):
+        return True, False, -1
+    lengths = pc.min_max(pc.utf8_length(text)).as_py()
+    same = lengths["min"] if lengths["min"] == lengths["max"] else 0
+    digits = pc.all(pc.match_substring_regex(text, "^[0-9]+$")).as_py()
+    return digits, bool(pc.any(pc.match_substring_regex(text, "^0[0-9]")).as_py()), same
+
+
+def first_bad(kind: str, column: Any, decimals: str) -> tuple[int, str]:
+    """Row and text of the first value that is no `kind`."""
+    for i in range(len(column)):
+        if parse(kind, column.slice(i, 1), decimals) is None:
+            return i, str(column[i].as_py())
+    raise AssertionError("every value is fine")
+
+
+def _plain(column: Any) -> Any:
+    """One array, not in chunks nor by a dictionary."""
+    import pyarrow as pa
+
+    if column.type == pa.string():
+        return column
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if getattr(pa.types, "is_string_view", lambda kind: False)(column.type):
+        column = column.cast(pa.large_string())
+    return column
+
+
+def _float(column: Any) -> Array:
+    """Typed values as float64."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_temporal(kind):
+        per_second = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+        if pa.types.is_date(kind):
+            column, kind = column.cast(pa.timestamp("s")), pa.timestamp("s")
+        values = pc.cast(column.cast(pa.int64()), pa.float64(), safe=False)
+        return np.asarray(values.to_numpy(zero_copy_only=False)) / per_second[kind.unit]
+    values = pc.cast(column, pa.float64(), safe=False)
+    return np.asarray(values.to_numpy(zero_copy_only=False), np.float64)
+
+
+def _trimmed(text: Any) -> Any:
+    """Without spaces around it, nor quotes that stood behind a space."""
+    import pyarrow.compute as pc
+
+    text = pc.utf8_trim_whitespace(text)
+    quoted = pc.match_substring_regex(text, '(?s)^".*"$')
+    if pc.any(quoted).as_py():
+        inner = pc.replace_substring(pc.utf8_slice_codeunits(text, 1, -1), '""', '"')
+        text = pc.if_else(quoted, pc.utf8_trim_whitespace(inner), text)
+    return text
+
+
+def _without_missing(text: Any, missing: tuple[str, ...]) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    away = pc.is_in(pc.utf8_lower(text), value_set=pa.array(missing, text.type))
+    return pc.if_else(away, pa.scalar(None, text.type), text)
+
+
+def _cast_text(text: Any, kind: Any) -> Any | None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        return pc.cast(text, kind)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _text_numbers(text: Any, decimals: str) -> Array | None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = _cast_text(text, pa.float64()) if "." in decimals else None
+    if found is None:
+        text = _without_missing(_trimmed(text), MISSING)
+        for mark in decimals:
+            if mark == ",":
+                if pc.any(pc.match_substring(text, ".")).as_py():
+                    continue
+                found = _cast_text(pc.replace_substring(text, ",", ".", max_replacements=1), pa.float64())
+            else:
+                found = _cast_text(text, pa.float64())
+            if found is not None:
+                break
+    return None if found is None else np.asarray(found.to_numpy(zero_copy_only=False), np.float64)
+
+
+def _truth(column: Any) -> Array | None:
+    """Text or numbers as 0 and 1."""
+    words = words_of(column)
+    values = [_TRUTH.get(word.lower(), 2.0) for word in words.words]
+    return None if 2.0 in values else np.array([*values, np.nan])[words.codes]
+
+
+def _text_dates(text: Any) -> Array | None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = _without_missing(_trimmed(text), MISSING)
+    if not pc.all(pc.match_substring_regex(text, _DATE), min_count=0).as_py():
+        return None
+    zoned = pc.match_substring_regex(text, r"(Z|[+-]\d{2}(:?\d{2})?)$")
+    zoned = pc.and_(zoned, pc.match_substring(text, ":"))
+    plain = _cast_text(pc.if_else(zoned, pa.scalar(None, text.type), text), pa.timestamp("us"))
+    moved = _cast_text(pc.if_else(zoned, text, pa.scalar(None, text.type)), pa.timestamp("us", "UTC"))
+    if plain is None or moved is None:
+        return None
+    return _float(pc.coalesce(plain, moved.cast(pa.timestamp("us"))))

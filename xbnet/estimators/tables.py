@@ -1,0 +1,91 @@
+"""DataFrames whose columns are no plain numbers: the estimators learn a `Schema` of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..datasets import Schema
+from ..datasets.tables import Table, is_table, open_table
+from ..datasets.tables.source import need_pyarrow
+from ..datasets.tables.values import kind_of, parse
+from ..errors import ConfigError
+
+
+def learn_schema(estimator: Any, X: Any, rows: np.ndarray | None) -> Schema | None:
+    """The schema of X, where the estimator's parameter `schema` wants one.
+
+    Parameters
+    ----------
+    estimator
+        It gets `n_features_in_`, and `feature_names_in_` if X has names.
+    X
+        A table or an array.
+    rows
+        Numbers of the rows to learn from; None: all.
+    """
+    name = type(estimator).__name__
+    if not isinstance(estimator.schema, bool) and estimator.schema != "auto":
+        raise ConfigError(f"{name}: expected schema to be True, False or 'auto', got {estimator.schema!r}")
+    if not estimator.schema or (estimator.schema == "auto" and not _needs_schema(X)):
+        return None
+    named = is_table(X)
+    table = open_table(X if named else _arrow(X), name=f"{name}: X")
+    schema = Schema.learn(table, rows)
+    estimator.n_features_in_ = len(table.columns)
+    estimator.__dict__.pop("feature_names_in_", None)
+    if named:
+        estimator.feature_names_in_ = np.array(table.columns, object)
+    return schema
+
+
+def encode_rows(estimator: Any, X: Any) -> np.ndarray:
+    """The inputs (N, I), float64, that the estimator's schema makes of X: a table, or columns in the order of `fit`."""
+    name = type(estimator).__name__
+    if is_table(X):
+        return estimator.schema_.encode(open_table(X, name=f"{name}: X"))
+    array = np.asarray(X)
+    if array.ndim != 2 or array.shape[1] != estimator.n_features_in_:
+        raise ConfigError(f"{name}: expected X (N, {estimator.n_features_in_}) as in fit, got {array.shape}")
+    names = getattr(estimator, "feature_names_in_", None)
+    return estimator.schema_.encode(_named(array, _default_names(array) if names is None else names))
+
+
+def _needs_schema(X: Any) -> bool:
+    """Whether a table has text, dates, or missing values."""
+    if not is_table(X):
+        return False
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        return False
+    table: Table = open_table(X, name="X")
+    columns = range(len(table.columns))
+    if any(kind_of(table.kind(i)) not in ("number", "boolean") for i in columns):
+        return True
+    for batch in table.batches(columns):
+        for values in batch:
+            kind = kind_of(values.type)
+            found = None if kind is None else parse(kind, values, ".")
+            if found is None or np.isnan(found).any():
+                return True
+    return False
+
+
+def _default_names(X: Any) -> list[str]:
+    """Names as scikit-learn gives them to columns that have none."""
+    array = np.asarray(X)
+    if array.ndim != 2:
+        raise ConfigError(f"expected X (N, I) for a schema, got {array.shape}")
+    return [f"x{i}" for i in range(array.shape[1])]
+
+
+def _arrow(X: Any) -> Any:
+    """An array as a table."""
+    return need_pyarrow("XBClassifier: schema=True").table(_named(X, _default_names(X)))
+
+
+def _named(X: Any, names: Any) -> dict[str, np.ndarray]:
+    array = np.asarray(X)
+    return {str(name): array[:, i] for i, name in enumerate(names)}

@@ -1,0 +1,79 @@
+"""Steps that are recorded once per size of batch, and replayed: the same bits without the Python in between.
+
+What a step reads and writes has a place of its own: batches come in arrays that stay, the optimizer's columns are
+copied to one array before each step, and the sums are copied from one behind it. Whatever can't be recorded, such as a
+layer of a user's own, is called as a whole in each replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ...backends.replay import Replays
+
+if TYPE_CHECKING:
+    from ..batches import Batch
+    from ..step import BoundStep
+
+
+class ReplayedStep:
+    """A step, recorded and replayed where the backend allows that; otherwise it is run.
+
+    Parameters
+    ----------
+    step
+        The step, whose `optimizer` says what the next columns are.
+    """
+
+    def __init__(self, step: BoundStep):
+        network = step.network
+        layers = [(network.layers, k) for k in range(len(network.layers))]
+        names = ("loss", "optimizer", "penalty", "mask")
+        places = [*layers, *((vars(step), name) for name in names), ({"step": step}, "step")]
+        self.step, self.replays = step, Replays(places, network.backend.specialized)
+        self.sums = network.backend.xp.zeros((network.replicas, 3, 1), dtype=network.dtype)
+        self.columns: Any = None
+
+    def __call__(self, key: Hashable, batch: Batch, wants_norm: bool = False) -> Any:
+        """Train on a batch, see `BoundStep.run`; batches of the same `key` come in the same arrays."""
+        step, optimizer = self.step, self.step.optimizer
+        coming = optimizer.columns()
+        if self.columns is None:
+            self.columns = coming.copy()
+        step.xp.copyto(self.columns, coming)
+        values = self.replays.run(
+            (key, wants_norm, step.mask is not None and (step.mask.holds,)),
+            partial(step.run, batch, self.columns, self.sums, wants_norm),
+            step.network.use(batch.x.shape[1]),
+        )
+        optimizer.skip(1)
+        return values
+
+    def clear(self) -> None:
+        """Forget what was recorded."""
+        self.replays.clear()
+
+
+class Replay:
+    """Replayed steps."""
+
+    name = "replay"
+
+    def __init__(self, trainer: Any):
+        self.step = ReplayedStep(trainer.step)
+
+    @staticmethod
+    def why_not(trainer: Any) -> str | None:
+        """The reason why this trainer can't be served, or None."""
+        backend = trainer.live.backend
+        return None if backend.specialized else f"backend {backend.name!r} replays no calls"
+
+    def run_steps(self, trainer: Any) -> None:
+        """See `Eager.run_steps`."""
+        step, sums, copyto = self.step, trainer.sums, trainer.live.backend.xp.copyto
+        last = len(sums) - 1
+        for s, batch in enumerate(trainer.epoch_batches()):
+            step(batch.x.shape[1], batch, s == last)
+            copyto(sums[s], step.sums)
