@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from xbnet.backends.machine.lower import NARROW, lower
+from xbnet.backends.machine.lower import lower
+from xbnet.backends.machine.memory import NARROW
 from xbnet.backends.machine.record import NotRecordable, Operation, record
 from xbnet.backends.ops import Ops
 

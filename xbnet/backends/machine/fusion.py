@@ -10,6 +10,9 @@ import numpy as np
 from .record import Operation
 from .views import View
 
+Found = tuple[Operation, np.ndarray | None]
+"""One operation for some, and the intermediate result that is not made any more; None: all results are made."""
+
 
 def same(a: Any, b: Any) -> bool:
     """Whether two operands are the same numbers."""
@@ -51,7 +54,7 @@ def unread(array: np.ndarray, rest: list[Operation]) -> bool:
     return True
 
 
-def _tanh_gradient(first: Operation, second: Operation, third: Operation) -> tuple[Operation, np.ndarray] | None:
+def _tanh_gradient(first: Operation, second: Operation, third: Operation) -> Found | None:
     """dy -= dy y^2, by way of a work array."""
     if (first.name, second.name, third.name) != ("multiply", "multiply", "subtract"):
         return None
@@ -62,7 +65,7 @@ def _tanh_gradient(first: Operation, second: Operation, third: Operation) -> tup
     return (Operation("tanh_gradient", (y,), (dy,)), w) if right else None
 
 
-def _subtract_scaled(first: Operation, second: Operation) -> tuple[Operation, np.ndarray] | None:
+def _subtract_scaled(first: Operation, second: Operation) -> Found | None:
     """theta -= g c, by way of a work array."""
     if (first.name, second.name) != ("multiply", "subtract"):
         return None
@@ -74,7 +77,7 @@ def _subtract_scaled(first: Operation, second: Operation) -> tuple[Operation, np
     return Operation("subtract_scaled", (g, c), (theta,)), w
 
 
-def _bias(first: Operation, second: Operation) -> tuple[Operation, np.ndarray] | None:
+def _bias(first: Operation, second: Operation) -> Found | None:
     """z = x W, then z += b: the product begins with b."""
     if first.name != "bmm" or second.name != "add" or len(first.operands) != 2:
         return None
@@ -83,7 +86,7 @@ def _bias(first: Operation, second: Operation) -> tuple[Operation, np.ndarray] |
     return (Operation("bmm", (*first.operands, b), (z,)), None) if right else None
 
 
-def _copy(first: Operation, second: Operation) -> tuple[Operation, np.ndarray] | None:
+def _copy(first: Operation, second: Operation) -> Found | None:
     """A result that is only made to be copied."""
     if second.name != "copyto" or len(first.out) != 1 or first.name.startswith("gather"):
         return None

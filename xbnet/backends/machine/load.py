@@ -1,8 +1,8 @@
 """The machine, compiled when it is first asked for, and kept on disk.
 
-Compiling takes half a minute per type of numbers, loading what was kept one or two seconds. numba looks for a folder beside
-the package, then in the user's cache; `NUMBA_CACHE_DIR` sets another. Where none can be written, or what was kept is
-of no use, the machine is compiled anew.
+Compiling takes half a minute per type of numbers, loading what was kept one or two seconds. numba looks for a folder
+beside the package, then in the user's cache; `NUMBA_CACHE_DIR` sets another. Where none can be written, or what was
+kept is of no use, the machine is compiled anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-PARTS = ("functions.py", "kernels.py", "play.py", "table.py")
+PARTS = ("functions.py", "kernels.py", "products.py", "play.py", "table.py")
 """Files that compiled code is made of."""
 
 _lock = threading.Lock()
@@ -47,7 +47,9 @@ def _machine(name: str) -> Any:
         play = _made(True)
         play.compile(arguments(name))
     except Exception as error:  # of a folder, or of a file in it: whatever it is, compiling goes without
-        warnings.warn(f"the compiled machine is not kept on disk ({error}); it is compiled anew each time", stacklevel=4)
+        warnings.warn(
+            f"the compiled machine is not kept on disk ({error}); it is compiled anew each time", stacklevel=4
+        )
         play = _made(False)
         play.compile(arguments(name))
     return play

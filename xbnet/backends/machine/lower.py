@@ -1,43 +1,61 @@
-"""From recorded operations to a program: which instruction, on what, where the results of a step lie.
-
-Arrays that outlive a step (weights, gradient, statistics, sums) stay where they are. All others get a place in a small
-memory of the machine, which every replica uses in turn: so it stays in the cache. There a batch of few units lies as (unit,
-sample), so that inner loops run over samples. An array may be moved if all that is read from it was written, as a whole,
-earlier in the same step.
-"""
+"""From recorded operations to a program: which instruction, in which variant, and the distances along its loops."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .fusion import fuse
-from .program import LINE, Program
+from .memory import Prepared, view
+from .program import Program
 from .record import NotRecordable, Operation
 from .table import (
-    A, A0, A1, ADDRESSES, APART, B, B0, B1, BINARY, BY_NUMBER, C, C0, COLUMNS, IN_PLACE, IN_PLACE_BY_NUMBER, IN_SECOND,
-    IN_SECOND_OF_NUMBER, K, MODE, N0, N1, NUMBER, OF_NUMBER, OP, OUT, OUT0, OUT1, STRIDED, UNARY,
+    A0,
+    A1,
+    ADDRESSES,
+    APART,
+    B0,
+    B1,
+    BINARY,
+    BY_NUMBER,
+    C0,
+    COLUMNS,
+    IN_PLACE,
+    IN_PLACE_BY_NUMBER,
+    IN_SECOND,
+    IN_SECOND_OF_NUMBER,
+    MODE,
+    N0,
+    N1,
+    NUMBER,
+    OF_NUMBER,
+    OP,
+    OUT,
+    OUT0,
+    OUT1,
+    STRIDED,
+    UNARY,
+    A,
+    B,
+    C,
+    K,
 )  # fmt: skip
-from .views import Key, View, address, overlap, owner
-
-NARROW = 64
-"""Up to this many units a batch lies as (unit, sample)."""
+from .views import View, owner
 
 BY_BLAS = 1 << 15
 """Products of so many multiplications and more go to BLAS."""
 
-UPDATES = ("where", "tanh_gradient", "subtract_scaled")
-"""Operations that read what they write to."""
+OTHERS = ("where", "labels", "flags", "tanh_gradient", "subtract_scaled")
+"""More operations that go number by number."""
 
 ALIASES = {"absolute": "abs", "copyto": "copy", "true_divide": "divide"}
 
 
 @dataclass
 class Place:
-    """Where one replica's part of an array lies: a column of the table of bases, an offset, distances in bytes per axis."""
+    """Where a replica's part of an array lies: a column of the table of bases, an offset, bytes along each axis."""
 
     base: int
     offset: int
@@ -49,18 +67,6 @@ class Place:
         return (0,) * (ndim - len(self.strides)) + self.strides
 
 
-@dataclass
-class Moved:
-    """An array of the machine's own: where it lies, and between which operations it holds something."""
-
-    axes: tuple[tuple[int, int], ...]
-    strides: tuple[int, ...]
-    nbytes: int
-    first: int
-    last: int
-    offset: int = 0
-
-
 def lower(
     operations: list[Operation],
     dtype: np.dtype,
@@ -68,185 +74,26 @@ def lower(
     private: Iterable[np.ndarray],
     slots: Mapping[str, np.ndarray],
 ) -> Program:
-    """The program of recorded operations; see `Lowering`."""
-    return Lowering(operations, dtype, batch, private, slots).build()
+    """The program of recorded operations; see `Prepared`.
+
+    Raises
+    ------
+    NotRecordable
+        There is something that the machine can't do.
+    """
+    return Lowering(Prepared(operations, dtype, batch, private, slots)).build()
 
 
 class Lowering:
-    """Makes the program of one step.
+    """Makes the program of one step."""
 
-    Parameters
-    ----------
-    operations
-        What was recorded.
-    dtype
-        float32 or float64.
-    batch
-        B.
-    private
-        Arrays whose memory nobody reads after a step.
-    slots
-        Name -> array that stands for one that is somewhere else at every step, see `Program.slots`.
-    """
-
-    def __init__(
-        self,
-        operations: list[Operation],
-        dtype: np.dtype,
-        batch: int,
-        private: Iterable[np.ndarray],
-        slots: Mapping[str, np.ndarray],
-    ):
-        self.dtype, self.item, self.batch = dtype, dtype.itemsize, batch
-        self.private = {id(owner(a)): owner(a) for a in private}
-        self.slots = {id(owner(a)): name for name, a in slots.items()}
+    def __init__(self, prepared: Prepared):
+        self.prepared, self.item = prepared, prepared.item
         self.bases: list[tuple[Any, int]] = [("own", 0)]  # (array or name of a slot, bytes between replicas)
         self.columns: dict[tuple[int, int], int] = {}
         self.numbers: list[float] = []
         self.lines: list[list[int]] = []
         self.base: list[list[int]] = []
-        self.keep: list[np.ndarray] = []
-        self.written = {id(owner(a)) for op in operations for a in op.out}
-        operations = self.convert(self.drawn(operations))
-        self.moved = self.find_movable(operations)
-        operations = fuse(operations, self.moved)
-        self.operations = self.without_dead(operations)
-
-    def drawn(self, operations: list[Operation]) -> list[Operation]:
-        """Let drawn numbers be copied from a slot, which is filled for many steps at a time."""
-        self.random: list[tuple[str, Any, int]] = []
-        rest = []
-        for op in operations:
-            if op.name == "random":
-                name, place = f"random{len(self.random)}", np.empty_like(op.out[0])
-                self.slots[id(place)] = name
-                self.keep.append(place)
-                self.random.append((name, op.operands[0], place[0].size))
-                op = Operation("copy", (place,), op.out)
-            rest.append(op)
-        return rest
-
-    # -- operands that the machine can't read as they are ------------------------------------------------------------------
-
-    def convert(self, operations: list[Operation]) -> list[Operation]:
-        """Let whole numbers, flags and batches that lie outside be copied first, to numbers of the machine's type."""
-        first: list[Operation] = []
-        made: dict[Key, np.ndarray] = {}
-
-        def ready(op: Operation, j: int, x: Any) -> Any:
-            if not isinstance(x, np.ndarray) or id(owner(x)) in self.private or id(owner(x)) in self.slots:
-                return x
-            if op.name == "gather" and (j == 0 or (j == 1 and id(owner(x)) in self.slots)):
-                return x
-            key = View.of(x, x.ndim > 1).key
-            if x.dtype == self.dtype:
-                rows = x.ndim == 3 and x.shape[1] == self.batch > 1 and 1 < x.shape[2] <= NARROW
-                if not rows or id(owner(x)) in self.written:
-                    return x
-                name = "copy"
-            elif x.dtype.kind in "iu" and x.dtype.itemsize == 8:
-                name = "labels"
-            elif x.dtype == bool:
-                name = "flags"
-            else:
-                raise NotRecordable(f"{op.name} on numbers of type {x.dtype}")
-            if key not in made:
-                made[key] = np.empty(x.shape, self.dtype)
-                self.private[id(made[key])] = made[key]
-                self.keep.append(made[key])
-                first.append(Operation(name, (x,), (made[key],)))
-            return made[key]
-
-        rest = [Operation(op.name, tuple(ready(op, j, x) for j, x in enumerate(op.operands)), op.out) for op in operations]
-        self.n_first, self.once = len(first), {id(a) for a in made.values()}
-        return first + rest
-
-    # -- what may lie in the machine's own memory ----------------------------------------------------------------------------
-
-    def arrays(self, op: Operation) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """What it reads and what it writes."""
-        reads = [x for x in op.operands if isinstance(x, np.ndarray)]
-        if op.name in UPDATES:
-            reads += op.out
-        return reads, list(op.out)
-
-    def find_movable(self, operations: list[Operation]) -> dict[Key, Moved]:
-        """See the module's text."""
-        last: dict[Key, int] = {}
-        fixed: set[Key] = set()
-        seen: dict[Key, list[int]] = {}
-        for t, op in enumerate(operations):
-            reads, writes = self.arrays(op)
-            for array in reads:
-                if id(owner(array)) not in self.private:
-                    continue
-                key = self.view(array, op).key
-                seen.setdefault(key, [t, t])[1] = t
-                if key not in last:
-                    fixed.add(key)
-                    continue
-                fixed |= {key for other, s in last.items() if s > last[key] and overlap(other, key, 1) and other != key}
-            for array in writes:
-                if id(owner(array)) in self.private:
-                    key = self.view(array, op).key
-                    seen.setdefault(key, [t, t])[1] = t
-                    last[key] = t
-        while True:
-            more = {key for key in seen if key not in fixed and any(overlap(key, other, 1) for other in fixed)}
-            if not more:
-                break
-            fixed |= more
-        end, moved = len(operations), {}
-        for key, (start, stop) in seen.items():
-            if key in fixed:
-                continue
-            axes = key[2]
-            across = len(axes) == 2 and axes[0][0] == self.batch and axes[1][0] <= NARROW
-            order = [*axes[::-1]] if across else [*axes]
-            strides, size = {}, self.item
-            for n, s in order[::-1]:
-                strides[s] = size
-                size *= n
-            once = start < self.n_first
-            moved[key] = Moved(
-                axes, tuple(strides[s] for _, s in axes), size, 0 if once else start, end if once else stop
-            )
-        return moved
-
-    def view(self, array: np.ndarray, op: Operation) -> View:
-        """Of an operand or result; those that have fewer axes than the result have none for replicas."""
-        return View.of(array, array.ndim >= op.out[0].ndim or (op.name in ("gather", "row_max") and array.ndim > 1))
-
-    def without_dead(self, operations: list[Operation]) -> list[Operation]:
-        """Without what nobody reads."""
-        wanted: set[Key] = set()
-        kept = []
-        for op in reversed(operations):
-            reads, writes = self.arrays(op)
-            keys = {self.view(a, op).key for a in writes}
-            if all(key in self.moved and key not in wanted for key in keys):
-                continue
-            wanted -= {key for key in keys if op.name not in UPDATES}
-            wanted |= {self.view(a, op).key for a in reads}
-            kept.append(op)
-        return kept[::-1]
-
-    def settle(self) -> int:
-        """Give each array of the machine its place, where nobody else needs it at the time; bytes in all."""
-        placed: list[Moved] = []
-        for one in sorted(self.moved.values(), key=lambda m: (m.first, -m.nbytes)):
-            size = -(-one.nbytes // LINE) * LINE
-            busy = sorted((m.offset, m.offset + -(-m.nbytes // LINE) * LINE) for m in placed if m.last >= one.first)
-            at = 0
-            for start, stop in busy:
-                if at + size <= start:
-                    break
-                at = max(at, stop)
-            one.offset = at
-            placed.append(one)
-        return max((m.offset + -(-m.nbytes // LINE) * LINE for m in placed), default=0)
-
-    # -- places ---------------------------------------------------------------------------------------------------------------
 
     def column(self, array: np.ndarray, replica: int) -> int:
         """The number of the base of this array."""
@@ -254,7 +101,7 @@ class Lowering:
         key = id(root), replica
         if key not in self.columns:
             self.columns[key] = len(self.bases)
-            self.bases.append((self.slots.get(id(root), root), replica))
+            self.bases.append((self.prepared.slots.get(id(root), root), replica))
         return self.columns[key]
 
     def place(self, x: Any, op: Operation) -> Place:
@@ -262,14 +109,14 @@ class Lowering:
         if not isinstance(x, np.ndarray):
             self.numbers.append(float(x))
             return Place(-1, (len(self.numbers) - 1) * self.item, (), ())
-        view = self.view(x, op)
-        own = self.moved.get(view.key)
+        seen = view(x, op)
+        own = self.prepared.moved.get(seen.key)
         if own is not None:
             of = {s: stride for (_, s), stride in zip(own.axes, own.strides, strict=True)}
-            return Place(0, own.offset, view.shape, tuple(of[s] if s else 0 for s in view.strides))
-        if x.dtype != self.dtype and op.name not in ("gather", "labels", "flags"):
+            return Place(0, own.offset, seen.shape, tuple(of[s] if s else 0 for s in seen.strides))
+        if x.dtype != self.prepared.dtype and op.name not in ("gather", "labels", "flags"):
             raise NotRecordable(f"{op.name} on numbers of type {x.dtype} that lie outside")
-        return Place(self.column(x, view.replica), view.offset, view.shape, view.strides)
+        return Place(self.column(x, seen.replica), seen.offset, seen.shape, seen.strides)
 
     def emit(self, name: str, columns: dict[int, int], places: dict[int, Place | None], text: str = "") -> None:
         """One line."""
@@ -283,16 +130,20 @@ class Lowering:
         self.lines.append(line)
         self.base.append(base)
 
-    # -- instructions -------------------------------------------------------------------------------------------------------------
+    # -- instructions ----------------------------------------------------------------------
 
     def build(self) -> Program:
         """The program."""
-        own = self.settle()
+        prepared = self.prepared
         names = {"bmm": (0, 0), "bmm_tn": (1, 0), "bmm_nt": (0, 1)}
         n_once = 0
-        for op in self.operations:
+        for op in prepared.operations:
             name = ALIASES.get(op.name, op.name)
-            if name in UNARY or name in BINARY or name in ("where", "labels", "flags", "tanh_gradient", "subtract_scaled"):
+            if (
+                name in UNARY
+                or name in BINARY
+                or name in ("where", "labels", "flags", "tanh_gradient", "subtract_scaled")
+            ):
                 self.elementwise(name, op)
             elif op.name in names:
                 self.product(op, *names[op.name])
@@ -302,17 +153,15 @@ class Lowering:
                 self.gather(op)
             else:
                 raise NotRecordable(f"the machine has no instruction for {name}")
-            if id(op.out[0]) in self.once:
+            if id(op.out[0]) in prepared.once:
                 n_once = len(self.lines)
-        numbers = np.array(self.numbers or [0.0], self.dtype)
+        numbers = np.array(self.numbers or [0.0], prepared.dtype)
         self.bases.append((numbers, 0))
         base = np.array(self.base, np.int64)
         base[base == -1] = len(self.bases) - 1
         nothing = len(self.bases)
         base[base == -2] = nothing
-        program = Program(np.array(self.lines, np.int64), base, self.bases, n_once, own, self.dtype)
-        program.random = self.random
-        return program
+        return Program(np.array(self.lines, np.int64), base, self.bases, n_once, prepared)
 
     def loops(self, places: list[Place], op: Operation) -> tuple[int, int, list[tuple[int, int]]]:
         """Two loops over a result and its operands: their sizes, and for each place the distances along both."""
@@ -335,6 +184,7 @@ class Lowering:
         return outer[0], inner[0], list(zip(outer[1:], inner[1:], strict=True))
 
     def elementwise(self, name: str, op: Operation) -> None:
+        """Number by number, in the quickest variant for these operands."""
         places = [self.place(op.out[0], op), *(self.place(x, op) for x in op.operands)]
         if name in ("add", "multiply", "maximum", "minimum", "equal") and places[2] == places[0]:
             places[1:] = places[:0:-1]
@@ -346,8 +196,10 @@ class Lowering:
             item[1] = op.operands[0].dtype.itemsize
         inner = [s[1] // i for s, i in zip(strides, item, strict=True)]
         if n1 == 1:
-            inner = [1 if k == 0 else 1 for k in range(len(inner))]
-        same = [p.base == places[0].base and p.offset == places[0].offset and s == strides[0] for p, s in zip(places, strides, strict=True)]
+            inner = [1] * len(inner)
+        first = places[0]
+        alike = [p.base == first.base and p.offset == first.offset for p in places]
+        same = [a and s == strides[0] for a, s in zip(alike, strides, strict=True)]
         mode = STRIDED
         if name in UNARY:
             if inner[0] == 1 and inner[1] == 1:
@@ -367,12 +219,12 @@ class Lowering:
         columns = {MODE: mode, N0: n0, N1: n1}
         if name in ("labels", "flags"):
             columns[N0] = n1
-        for k, (place, outer, number) in enumerate(zip((OUT, A, B), (OUT0, A0, B0), (OUT1, A1, B1))):
-            if k < len(places):
-                columns[outer], columns[number] = strides[k][0], inner[k]
-        self.emit(name, columns, dict(zip((OUT, A, B), places)))
+        for k, (outer, number) in enumerate(((OUT0, OUT1), (A0, A1), (B0, B1))[: len(places)]):
+            columns[outer], columns[number] = strides[k][0], inner[k]
+        self.emit(name, columns, dict(zip((OUT, A, B), places, strict=False)))
 
     def product(self, op: Operation, a_turned: int, b_turned: int) -> None:
+        """By BLAS, or by the kernel whose inner loop is the longest."""
         out, a, b, *bias = (self.place(x, op) for x in (op.out[0], *op.operands))
         (M, N), K_ = out.shape, a.shape[0] if a_turned else a.shape[1]
         a0, a1 = a.strides[::-1] if a_turned else a.strides
@@ -392,11 +244,11 @@ class Lowering:
                 if (z1, z0) == (item, n * item) and x_mode is not None and y_mode is not None:
                     self.emit("product_blas", {MODE: x_mode + y_mode, N0: m, N1: n, K: K_}, {OUT: out, A: x, B: y})
                     return
-        ways = []
+        ways: list[tuple[float, str, dict[int, int], dict[int, Place | None]]] = []
         for x, y, m, n, (x0, x1), (y0, y1), (z0, z1) in (plain, swapped):
             if one(n, y1) and one(n, z1):
                 columns = {N0: m, N1: n, K: K_, A0: x0, A1: x1, B0: y0, OUT0: z0}
-                places = {OUT: out, A: x, B: y}
+                places: dict[int, Place | None] = {OUT: out, A: x, B: y}
                 if bias:
                     if x is a:
                         continue
@@ -438,6 +290,7 @@ class Lowering:
             raise NotRecordable(f"{name} of numbers that don't lie side by side")
 
     def gather(self, op: Operation) -> None:
+        """Rows or labels of the samples, or of a small table by labels."""
         x, index = op.operands
         out = self.place(op.out[0], op)
         source = View.of(x, False)
@@ -447,7 +300,7 @@ class Lowering:
         o0, o1 = out.strides[0] if n > 1 else 0, out.strides[1] if wide > 1 else self.item
         if x.ndim > 2 or (x.ndim == 2 and wide > 1 and x.strides[1] != x.itemsize):
             raise NotRecordable("gather of rows whose numbers don't lie side by side")
-        if b.base == 0 or index.dtype == self.dtype:
+        if b.base == 0 or index.dtype == self.prepared.dtype:
             eye = x.ndim == 2 and x.shape[0] == x.shape[1] and np.array_equal(x, np.eye(len(x)))
             if eye and (n == 1 or o0 == self.item):
                 self.emit("one_hot", {N0: wide, N1: n, OUT0: o1}, {OUT: out, B: b})

@@ -10,13 +10,16 @@ from typing import Any
 from numba import njit, types
 
 from . import kernels as do
+from . import products
 from .kernels import FAST
 from .table import ADDRESSES, NAMES, OP
 
-
 (
-    COPY, NEGATIVE, ABS, SQUARE, SIGN, CEIL, SQRT, EXP, EXPM1, LOG, LOG1P, TANH, ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, EQUAL, GREATER_EQUAL, WHERE, SUM_INNER, SUM_OUTER, LARGEST_INNER, LARGEST_OUTER, ONE_HOT, TAKE, GATHER, GATHER_LABELS, LABELS, FLAGS, PRODUCT_ROWS, PRODUCT_DOTS, PRODUCT_ANY, PRODUCT_BLAS, TANH_GRADIENT, SUBTRACT_SCALED,
-) = range(len(NAMES))
+    COPY, NEGATIVE, ABS, SQUARE, SIGN, CEIL, SQRT, EXP, EXPM1, LOG, LOG1P, TANH, ADD, SUBTRACT, MULTIPLY, DIVIDE,
+    MAXIMUM, MINIMUM, EQUAL, GREATER_EQUAL, WHERE, SUM_INNER, SUM_OUTER, LARGEST_INNER, LARGEST_OUTER, ONE_HOT, TAKE,
+    GATHER, GATHER_LABELS, LABELS, FLAGS, PRODUCT_ROWS, PRODUCT_DOTS, PRODUCT_ANY, PRODUCT_BLAS, TANH_GRADIENT,
+    SUBTRACT_SCALED,
+) = range(len(NAMES))  # fmt: skip
 
 
 def arguments(name: str) -> tuple[Any, ...]:
@@ -27,13 +30,14 @@ def arguments(name: str) -> tuple[Any, ...]:
 
 def make(digest: str, kept: bool) -> Any:
     """The machine; `digest` stands for all text that it is made of, so that numba keeps versions apart."""
+    compiled: Any = njit(**{**FAST, "no_cpython_wrapper": False}, cache=kept)
 
-    @njit(**{**FAST, "no_cpython_wrapper": False}, cache=kept)
+    @compiled
     def play(
         lines: Any, base: Any, step: Any, moving: Any, once: Any, bases: Any, own: Any, first: Any, last: Any,
         steps: Any, t: Any,
     ) -> Any:  # fmt: skip
-        digest
+        digest  # noqa: B018  (so that numba sees it)
         n = lines.shape[0]
         now = lines.copy()
         for r in range(first, last):
@@ -109,13 +113,13 @@ def make(digest: str, kept: bool) -> Any:
                     elif op == FLAGS:
                         do.flags(q, t)
                     elif op == PRODUCT_ROWS:
-                        do.product_rows(q, t)
+                        products.product_rows(q, t)
                     elif op == PRODUCT_DOTS:
-                        do.product_dots(q, t)
+                        products.product_dots(q, t)
                     elif op == PRODUCT_ANY:
-                        do.product_any(q, t)
+                        products.product_any(q, t)
                     elif op == PRODUCT_BLAS:
-                        do.product_blas(q, t)
+                        products.product_blas(q, t)
                     elif op == TANH_GRADIENT:
                         do.tanh_gradient(q, t)
                     elif op == SUBTRACT_SCALED:

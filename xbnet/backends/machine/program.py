@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .table import ADDRESSES, K, N0, N1, NAMES, NUMBER, OP
+from .table import ADDRESSES, N0, N1, NAMES, NUMBER, OP, K
 from .views import address, owner
 
-
 Slot = tuple[np.ndarray, Any, int]
-"""An array of which the first step takes the beginning; bytes from replica to replica, or to each; bytes from step to step."""
+"""An array whose beginning the first step takes; bytes from replica to replica, or to each; bytes from step to step."""
 
 LINE = 64
 """Bytes of a cache line: where arrays begin."""
@@ -32,15 +31,15 @@ class Program:
     own
         Bytes of the memory that a replica uses while it is at work.
     random
-        Of each array of drawn numbers the name of its slot, the streams, and how many numbers one replica draws in a step.
+        Of each array of drawn numbers its slot, the streams, and how many numbers one replica draws in a step.
     work
         Multiplications and other operations of a step of one replica, about.
     """
 
-    def __init__(self, lines: Any, base: Any, bases: list[tuple[Any, int]], once: int, own: int, dtype: Any):
-        self.lines, self.base, self.bases, self.once, self.own, self.dtype = lines, base, bases, once, own, dtype
+    def __init__(self, lines: Any, base: Any, bases: list[tuple[Any, int]], once: int, prepared: Any):
+        self.lines, self.base, self.bases, self.once = lines, base, bases, once
+        self.own, self.dtype, self.random, self.keep = prepared.own, prepared.dtype, prepared.random, prepared.keep
         self.names: dict[int, str] = {}
-        self.random: list[tuple[str, Any, int]] = []
         sizes = np.maximum(lines[:, [N0, N1, K]], 1)
         self.work = int(sizes.prod(axis=1).sum())
         self.uses_blas = NUMBER["product_blas"] in lines[:, OP]
@@ -63,7 +62,7 @@ class Program:
             start += size
         return slots
 
-    def addresses(self, replicas: int, slots: Mapping[str, Slot]) -> tuple[np.ndarray, ...]:
+    def addresses(self, replicas: int, slots: Mapping[str, Slot]) -> tuple[Any, ...]:
         """Where all bases are for each replica (R, n), by how much addresses move, which move; and what must stay."""
         table = np.zeros((replicas, len(self.bases) + 1), np.int64)
         moves = np.zeros(len(self.bases) + 1, np.int64)

@@ -1,7 +1,7 @@
 """What a step asks of NumPy, written down without being done: a list of operations on arrays.
 
-Nothing that a step does depends on the numbers in its arrays, and every operation says where its result goes. So the text
-of layers, losses and optimizers can be run on stand-ins for `xp` and `ops` that only write down what they are asked.
+Nothing that a step does depends on the numbers in its arrays, and every operation says where its result goes. So the
+text of layers, losses and optimizers can be run on stand-ins for `xp` and `ops` that only write down what they are asked.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class XpRecorder:
 
 
 class OpsRecorder:
-    """Stands in for `ops`. Composite operations are run as they are written, on stand-ins: so their parts are recorded."""
+    """Stands in for `ops`. Composite operations are run as they are written, on stand-ins: so their parts are seen."""
 
     def __init__(self, ops: Any, xp: XpRecorder, operations: list[Operation]):
         self._ops, self.xp, self._operations = ops, xp, operations
@@ -77,7 +77,8 @@ class OpsRecorder:
                     raise NotRecordable(_more(part))
             if name in COMPOSITE or name == "gather_batch":
                 return getattr(type(self._ops), name)(self, *arguments, **options)
-            given = _signature(type(self._ops), name).bind(None, *arguments, **options).arguments
+            kind: Any = type(self._ops)
+            given = _signature(kind, name).bind(None, *arguments, **options).arguments
             results = RESULTS.get(name, ("out",))
             operands = tuple(v for k, v in given.items() if k not in ("self", "work", *results))
             self._operations.append(Operation(name, operands, tuple(given[k] for k in results)))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 OP, MODE, N0, N1, K, OUT, OUT0, OUT1, A, A0, A1, B, B0, B1, C, C0 = range(16)
 """Which instruction; its variant; sizes of both loops and of the sum in a product; for each operand its address, the
-distance in bytes along the outer loop, and that in numbers along the inner one. Products give all distances in bytes."""
+distance in bytes along the outer loop, and that in numbers along the inner one. In products all are in bytes."""
 COLUMNS = 16
 ADDRESSES = (OUT, A, B, C)
 
 APART, IN_PLACE, BY_NUMBER, OF_NUMBER, IN_PLACE_BY_NUMBER, IN_SECOND, IN_SECOND_OF_NUMBER, STRIDED = range(8)
-"""Modes: result and operands apart; the result is the first operand; the second is one number for the inner loop; the first
-is; and so on. Strided: any distances."""
+"""Modes: result and operands apart; the result is the first operand; the second is one number for the inner loop; the
+first is; and so on. Strided: any distances."""
 
 NAMES = (
     "copy", "negative", "abs", "square", "sign", "ceil", "sqrt", "exp", "expm1", "log", "log1p", "tanh",

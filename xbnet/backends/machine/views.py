@@ -21,7 +21,7 @@ def address(array: np.ndarray) -> int:
 
 
 Key = tuple[int, int, tuple[tuple[int, int], ...]]
-"""Which memory, where in it, and sizes and distances of the axes that have some: two arrays with the same key are one."""
+"""Which memory, where in it, sizes and distances of the axes that have some: two arrays with the same key are one."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class View:
 
     @property
     def axes(self) -> tuple[tuple[int, int], ...]:
-        """(size, distance) of the axes along which there is something else at each place, the longest distance first."""
+        """(size, distance) of the axes along which something else is at each place, the longest distance first."""
         return tuple(sorted(((n, s) for n, s in zip(self.shape, self.strides, strict=True) if s), key=lambda a: -a[1]))
 
     @property

@@ -1,8 +1,9 @@
 """Whole epochs by a compiled machine: the step as a program that is played replica by replica, see `backends.machine`.
 
-The step is recorded once per size of batch, without being done, and lowered to a program. What changes from step to step
-(the rows of the samples, the optimizer's columns, the sums, the numbers drawn for masks) lies in tables along which the
-program moves. Threads take replicas, never parts of one: so a member ends in the same bits, whoever is beside it.
+The step is recorded once per size of batch, without being done, and lowered to a program. What changes from step to
+step (the rows of the samples, the optimizer's columns, the sums, the numbers drawn for masks) lies in tables along
+which the program moves. Threads take replicas, never parts of one: so a member ends in the same bits, whoever is
+beside it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -130,7 +132,9 @@ class StepProgram:
         self.program.name(**optimizer.state)
         self.parallel = not self.program.uses_blas or blas_threads() == 1
 
-    def run(self, play: Callable[..., Any], trainer: Any, order: np.ndarray, columns: Any, start: int, stop: int) -> None:
+    def run(
+        self, play: Callable[..., Any], trainer: Any, order: np.ndarray, columns: Any, start: int, stop: int
+    ) -> None:
         """Take the steps [start, stop) of an epoch, of which all samples are in order (U, n)."""
         R, program, B = self.replicas, self.program, trainer.batch_size
         which = np.zeros(R, np.intp) if trainer.batches.which is None else trainer.batches.which[0]
@@ -152,7 +156,7 @@ class StepProgram:
         R, cores = self.replicas, 1 if is_held() or not self.parallel else count_cores()
         threads = max(1, min(R, cores, R * steps * self.program.work // WORTH_A_THREAD))
         cuts = [R * k // threads for k in range(threads + 1)]
-        others = [threading.Thread(target=play, args=cut) for cut in zip(cuts[1:-1], cuts[2:], strict=True)]
+        others = [threading.Thread(target=play, args=cut) for cut in pairwise(cuts[1:])]
         for thread in others:
             thread.start()
         play(cuts[0], cuts[1])
