@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
-EXACT: dict[str, Any] = {
+EXACT: Any = {
     "fastmath": {"contract", "nsz"},
     "error_model": "numpy",
     "no_cpython_wrapper": True,

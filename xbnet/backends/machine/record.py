@@ -1,7 +1,7 @@
 """What a step asks of NumPy, written down without being done: a list of operations on arrays.
 
 Nothing that a step does depends on the numbers in its arrays, and every operation says where its result goes. So the
-text of layers, losses and optimizers can be run on stand-ins for `xp` and `ops` that only write down what they are asked.
+text of layers, losses and optimizers can be run on stand-ins for `xp` and `ops` that only write down what is asked.
 """
 
 from __future__ import annotations
