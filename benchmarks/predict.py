@@ -2,7 +2,7 @@
 
 ``OPENBLAS_NUM_THREADS=1 python -m benchmarks.predict`` prints a row per network: million rows per second of processor
 time, medians of interleaved runs. "bare" is the pass written out in NumPy calls on buffers that stay; "forward" is
-`Network.forward` on the same array again, which is played from a tape.
+`Network.forward` on the same array, with nothing recorded.
 """
 
 from __future__ import annotations

@@ -106,6 +106,7 @@ GROUPS = {
     "Data sets": ("datasets",),
     "Files": ("io",),
     "Sweeps": ("sweeps",),
+    "Reports": ("reports",),
     "scikit-learn": ("estimators",),
     "Gradient and Jacobian tests": ("verify",),
     "Backends": ("backends",),

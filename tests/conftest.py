@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from xbnet import BackendError, get_backend
@@ -10,3 +13,25 @@ def backend(request):
         return get_backend(request.param)
     except BackendError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real data sets, as XBNET_DATA_DIR or beside the checkout."""
+    folder = os.environ.get("XBNET_DATA_DIR") or Path(__file__).parents[1].parent / "shared" / "data"
+    if not Path(folder).is_dir():
+        pytest.skip(f"real data are not in {folder}; set XBNET_DATA_DIR")
+    return Path(folder)
+
+
+@pytest.fixture
+def real_file(real_data):
+    """A function from a path inside the folder of real data to its full path; skips where it is absent."""
+
+    def find(name: str) -> Path:
+        path = real_data / name
+        if not path.exists():
+            pytest.skip(f"{path} is not there")
+        return path
+
+    return find

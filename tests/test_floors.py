@@ -23,7 +23,7 @@ FLOORS = [
     ["backends", "datasets"],
     ["nn"],
     ["optim", "io"],
-    ["training", "verify"],
+    ["reports", "training", "verify"],
     ["sweeps"],
     ["estimators", "experiments"],
     ["__init__", "__main__", "cli", "train"],

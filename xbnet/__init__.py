@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .optim.optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
     from .optim.strategies import Alternating, Layerwise, Strategy, Weighted
     from .replicas import replica_seeds
+    from .reports import Report, compare, report
     from .sweeps import SweepResult, assert_replica_equal, sweep
     from .training.evaluation import evaluate
     from .training.fit import fit
@@ -73,6 +74,7 @@ __all__ = [
     "Part",
     "RMSProp",
     "Recipe",
+    "Report",
     "Residual",
     "ShapeError",
     "SoftmaxCrossEntropy",
@@ -83,6 +85,7 @@ __all__ = [
     "Weighted",
     "XbnetError",
     "assert_replica_equal",
+    "compare",
     "compare_gradients",
     "evaluate",
     "fit",
@@ -96,6 +99,7 @@ __all__ = [
     "mlp",
     "numerical_gradient",
     "replica_seeds",
+    "report",
     "save",
     "sweep",
 ]
@@ -116,6 +120,7 @@ PARTS = {
     "optim.optimizers": "SGD Adam AdamW Momentum Nesterov Optimizer RMSProp",
     "nn.parameters": "ParameterSpec",
     "replicas": "replica_seeds",
+    "reports": "Report compare report",
     "estimators.search": "StackedSearchCV",
     "optim.strategies": "Alternating Layerwise Strategy Weighted",
     "sweeps": "SweepResult assert_replica_equal sweep",

@@ -14,7 +14,7 @@ from pathlib import Path
 from platform import node
 from typing import Any
 
-from .errors import ConfigError, reason
+from .errors import ConfigError, DataError, reason
 
 TEMPORARY = re.compile(r"\..*\.xbnet-([0-9a-f]{8})-(\d+)-\w{8}", re.DOTALL)
 """Names of files that are being written: which machine's, and which process's."""
@@ -121,6 +121,22 @@ def _lives(process: int) -> bool:
     except (OSError, OverflowError):
         pass
     return True
+
+
+def place(path: str | os.PathLike[Any]) -> Path:
+    """A path that the user named, with ``~`` replaced, there or not.
+
+    Raises
+    ------
+    DataError
+        It can't be one: its name is too long, who reads has no right to look there, or there is no such user.
+    """
+    try:
+        found = Path(path).expanduser()
+        found.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"{path}: can't be read ({reason(error)})") from None
+    return found
 
 
 def keep_input(out: str | Path, *sources: str | Path) -> None:

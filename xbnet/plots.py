@@ -99,7 +99,14 @@ def _lines(axis: Any, epochs: np.ndarray, values: np.ndarray, color: str, style:
 
 
 def decision_regions(
-    network: Any, x: np.ndarray, y: np.ndarray, *, classes: Sequence[str] | None = None, resolution: int = 300
+    network: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    classes: Sequence[str] | None = None,
+    features: Sequence[str] | None = None,
+    standardizer: Any = None,
+    resolution: int = 300,
 ) -> Any:
     """What a network with two inputs decides over the plane, and samples on top; the replica 0 of a stack.
 
@@ -111,6 +118,10 @@ def decision_regions(
         Samples (N, 2) and labels (N,); at most 1,500 are drawn.
     classes
         Names.
+    features
+        Names of the inputs.
+    standardizer
+        What x went through: the axes have the units from before it.
     resolution
         Points per axis.
     """
@@ -128,14 +139,16 @@ def decision_regions(
     colors = ListedColormap([f"C{i % 10}" for i in range(C)])
     figure, axes = new_figure(width=5.4, height=4.6)
     axis = axes[0, 0]
+    mean, scale = (np.zeros(2), np.ones(2)) if standardizer is None else (standardizer.mean, standardizer.scale)
+    ticks = [tick * b + a for tick, a, b in zip(ticks, mean, scale, strict=True)]
     axis.pcolormesh(*ticks, decided.reshape(resolution, resolution), cmap=colors, vmin=0, vmax=C - 1, alpha=0.35)
     shown = np.linspace(0, len(x) - 1, min(len(x), 1500)).astype(int)
     handles = []
     for c in range(C):
         mine = shown[np.asarray(y)[shown] == c]
-        handles.append(axis.scatter(*x[mine].T, s=6, color=f"C{c % 10}", linewidths=0))
-    axis.set_xlabel("$x_0$")
-    axis.set_ylabel("$x_1$")
+        handles.append(axis.scatter(*(x[mine] * scale + mean).T, s=6, color=f"C{c % 10}", linewidths=0))
+    axis.set_xlabel("$x_0$" if features is None else verbatim(features[0]))
+    axis.set_ylabel("$x_1$" if features is None else verbatim(features[1]))
     numbers = list(map(str, range(C)))  # matplotlib leaves names out that begin with "_", so they are put in below
     legend = figure.legend(handles, numbers, loc="outside right upper", frameon=False, markerscale=2)
     for text, name in zip(legend.get_texts(), classes or [f"class {c}" for c in range(C)], strict=True):

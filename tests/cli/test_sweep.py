@@ -54,7 +54,7 @@ def test_a_sweep_from_a_file_is_kept_and_goes_on(tmp_path, capsys):
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert len(rows) == 8
     assert {row["weight_seed"] for row in rows} == {1, 5}
-    assert all(row["schema"] == "xbnet.sweep/1" for row in rows)
+    assert all(row["schema"] == "xbnet.sweep/2" for row in rows)
     (out / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:3]))
     assert main(["sweep", "--resume", str(out), "--quiet"]) == 0
     again = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]

@@ -38,12 +38,12 @@ def test_network_of_the_flags_of_train(capsys, tmp_path):
     assert (tmp_path / "v" / "report.txt").read_text() in out
 
 
-@pytest.mark.parametrize("layer", [*verb.LAYERS, "BatchNorm", "batch-norm", "layer_norm"])
+@pytest.mark.parametrize("layer", [*verb.KINDS, "BatchNorm", "batch-norm", "layer_norm"])
 def test_every_layer(capsys, layer):
     code, out, err = run(capsys, "--layer", layer, "--dtype", "float64")
     assert (code, err) == (0, "")
     assert out.startswith("jacobian_test: 5 -> [")
-    assert verb.LAYERS.keys() == {name.lower() for name in xbnet.nn.layers.LAYERS}
+    assert verb.KINDS.keys() == {name.lower() for name in xbnet.nn.layers.LAYERS}
 
 
 def test_failure_is_one_line_with_the_worst_entry_and_exit_1(capsys, monkeypatch, tmp_path):
@@ -53,7 +53,7 @@ def test_failure_is_one_line_with_the_worst_entry_and_exit_1(capsys, monkeypatch
     assert "FAILED" in out
     assert err.count("\n") == 1
     assert err.startswith("xbnet: gradient_test: 5 -> [Times7(")
-    assert ": 0.W[r=0, i=" in err
+    assert ": 0.W[r=0, " in err
     assert json.loads((tmp_path / "result.json").read_text())["passed"] is False
 
 

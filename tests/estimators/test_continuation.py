@@ -131,6 +131,16 @@ def test_learning_rate_and_more_may_change():
     np.testing.assert_array_equal(model.network_.theta, theta)
 
 
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_with_tol_0_a_tie_is_patience_enough_as_in_scikit_learn(early_stopping):
+    settings = {"hidden_layer_sizes": (4,), "max_iter": 9, "n_iter_no_change": 2, "random_state": 0, "alpha": 0.0}
+    settings |= {"tol": 0.0, "early_stopping": early_stopping, "learning_rate_init": 1e-300}
+    settings |= {"shuffle": False, "batch_size": len(X) // 2}
+    ours = XBClassifier(dtype="float64", **settings).fit(X, Y)
+    theirs = MLPClassifier(**settings).fit(X.astype(float), Y)
+    assert ours.n_iter_ == theirs.n_iter_ == 9
+
+
 class Disturbed(XBClassifier):
     """In the epoch of that number, Ctrl-C is pressed so many times after some steps."""
 

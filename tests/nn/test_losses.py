@@ -99,6 +99,17 @@ def test_extreme_logits_have_the_right_loss():
     assert BinaryCrossEntropy().bind(net)(logits, y).item() == pytest.approx((1e4 + 1e4 + np.log(2)) / 3)
 
 
+def test_logits_at_the_rim_of_float32_cost_nothing_where_they_are_right():
+    net, dlogits = cases.network(), np.empty((1, 1, 3), np.float32)
+    logits = np.array([[[3e38, -3e38, 0.0]]], np.float32)
+    net32 = xbnet.Network([xbnet.Linear(3)], net.n_inputs, rng=0)
+    with np.errstate(over="ignore"):  # as in training
+        assert SoftmaxCrossEntropy().bind(net32)(logits, np.array([[0]]), dlogits).item() == 0
+        assert not dlogits.any()
+        assert SoftmaxCrossEntropy().bind(net32)(logits, np.array([[1]]), dlogits).item() > 3e38
+    np.testing.assert_array_equal(dlogits[0, 0], [1, -1, 0])
+
+
 def test_the_gradient_is_not_divided_by_r():
     logits, y = logits_and("classification")
     together, alone = np.empty((R, B, C)), np.empty((1, B, C))

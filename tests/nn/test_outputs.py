@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from scipy.special import expit, log_expit, log_softmax
 
-from xbnet.nn.outputs import LINKS
+from xbnet.nn.outputs import LINKS, LOGARITHMS
 
 
-@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("link", LINKS.keys() - {"exp"})  # whose values have no end
 def test_far_out_all_is_finite(link):
     value, decide, _ = LINKS[link]
     z = np.array([[1e4, -1e4, 0.0], [-1e4, 3.0, 3.0]])
@@ -19,6 +20,18 @@ def test_values():
     np.testing.assert_allclose(LINKS["multilabel"][0](z), [[[1 / 2, 2 / 3, 5 / 6]]])
     np.testing.assert_allclose(LINKS["sigmoid"][0](z), [[[1 / 4, 1 / 3, 5 / 12]]])
     assert LINKS["identity"][0](z) is z
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_small_probabilities_keep_their_digits(dtype):
+    """scipy's own functions are the reference."""
+    z = np.array([[-80, -40, -20, -18, -1, 0, 1, 18, 40]], dtype)
+    close = {"rtol": 8 * np.finfo(dtype).eps}
+    np.testing.assert_allclose(LINKS["multilabel"][0](z), expit(z.astype(float)), **close)
+    np.testing.assert_allclose(LOGARITHMS["multilabel"](z), log_expit(z.astype(float)), **close)
+    np.testing.assert_allclose(LOGARITHMS["softmax"](z), log_softmax(z.astype(float), axis=-1), atol=1e-16, **close)
+    np.testing.assert_allclose(np.exp(LOGARITHMS["sigmoid"](z)), LINKS["sigmoid"][0](z), rtol=100 * close["rtol"])
+    assert {function(z).dtype for function in LOGARITHMS.values()} == {z.dtype} == {LINKS["multilabel"][0](z).dtype}
 
 
 def test_one_of_several_unlikely_classes_is_found():

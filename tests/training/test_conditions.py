@@ -63,3 +63,32 @@ def test_another_kernel_of_openblas_is_said_on_the_command_line(tmp_path):
     said = train("Nehalem", "2", "--resume", str(tmp_path / "a"))
     assert "(openblas kernels Haswell, now Nehalem)" in said
     assert said.count("\n") == 1
+
+
+def test_fewer_epochs_than_there_are_are_refused(tmp_path):
+    train(tmp_path, 3)
+    line = r"epoch-00000003\.safetensors has 3 epochs behind it, got epochs=2; give 3 or more$"
+    with pytest.raises(xbnet.ConfigError, match=line):
+        train(tmp_path, 2, resume=True)
+
+
+@pytest.mark.parametrize(("schedule", "said"), [("cosine", True), ("exponential", False), ("plateau", False)])
+def test_more_epochs_under_a_schedule_that_goes_by_them_are_said(tmp_path, caplog, schedule, said):
+    train(tmp_path, 2, schedule=schedule)
+    train(tmp_path, 2, schedule=schedule, resume=True)
+    assert not caplog.records
+    train(tmp_path, 4, schedule=schedule, resume=True)
+    line = (
+        "resume: the schedule goes by the number of epochs, and that was 2: the first 2 epochs had other rates than in a "
+        "run of 4"
+    )
+    assert caplog.messages == [line] * said
+
+
+def test_two_runs_into_one_folder_at_once_are_refused(tmp_path):
+    from xbnet.files import only_one
+
+    train(tmp_path, 1)
+    with only_one(tmp_path), pytest.raises(xbnet.ConfigError, match="another run is writing there"):
+        train(tmp_path, 2, resume=True)
+    train(tmp_path, 2, resume=True)

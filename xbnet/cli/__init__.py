@@ -23,6 +23,8 @@ VERBS = {
     "verify": "prove that backward is the derivative of forward",
     "reproduce": "run the published reports and set our figures beside theirs",
     "data": "fetch a public data set, or show what a name or a file holds",
+    "report": "judge a trained model: figures, curves, confusion, calibration, importance, on one page",
+    "compare": "set runs beside each other: settings, figures, curves",
     "predict": "predict the rows of a file with a trained network",
     "export": "write a trained network for other programs: ONNX, PyTorch, NumPy",
     "info": "what is installed and which devices answer, or what a model holds",

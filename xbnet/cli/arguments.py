@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from ..datasets import Dataset, load_dataset
 from ..datasets.load import NAMES
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError, say
 from ..nn.activations import ACTIVATIONS
 from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
@@ -19,6 +20,7 @@ from ..optim.schedules import SCHEDULES
 from ..optim.strategies import STRATEGIES
 from ..parsing import parse_bytes
 from ..training.recipe import Settings
+from .tables import add_table_arguments, table_options, target_of
 
 NOT_KEPT = ("verb", "version", "config", "out", "overwrite", "resume", "json", "quiet")
 """Flags that a run's config.toml has not: they say where to, and how much is told."""
@@ -28,21 +30,28 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Which data."""
     group = parser.add_argument_group("data")
     group.add_argument("--data", default="gmm", metavar="NAME|FILE", help=f"{', '.join(NAMES)}, or a file")
-    group.add_argument("--target", metavar="COLUMN", help="of a table: the column to learn")
+    group.add_argument("--target", action="append", metavar="COLUMN,..", help="of a table: what to learn")
     group.add_argument("--task", metavar="TASK", help="of a table: classification, regression; by default as it looks")
-    switch(group, "--standardize", "z-score the inputs by the training part")
-    group.add_argument("--val", type=share, metavar="SHARE", help="validation part to split off: fraction or count")
+    add_table_arguments(group)
+    switch(group, "--standardize", "z-score the inputs by the training part; on for tables", default=None)
+    switch(group, "--scale-targets", "z-score a regression's targets, and put predictions back; on", default=None)
+    group.add_argument(
+        "--val",
+        type=share,
+        metavar="SHARE",
+        help="validation part to split off: fraction, count, none; tables: 0.2",
+    )
     group.add_argument("--test", type=share, metavar="SHARE", help="test part to split off: fraction or count")
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """Which network, on which device."""
     group = parser.add_argument_group("network")
-    group.add_argument("--hidden", type=widths, default="10,7", metavar="N,N,..", help="hidden widths, or none")
+    group.add_argument("--hidden", type=widths, metavar="N,N,..", help="hidden widths, or none; 10,7, tables: 64,32")
     group.add_argument("--residual", type=count, default=0, metavar="N", help="residual blocks after the hidden layers")
-    group.add_argument("--activation", default="tanh", metavar="NAME", help=", ".join(ACTIVATIONS))
+    group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; tanh, tables: relu")
     switch(group, "--batch-norm", "batch normalization after each hidden layer")
-    group.add_argument("--dropout", type=number, default=0.0, metavar="RATE", help="dropout after each hidden layer")
+    group.add_argument("--dropout", type=number, metavar="RATE", help="after each hidden layer; 0, tables: 0.1")
     group.add_argument("--init", metavar="NAME", help="glorot, he, zeros, normal:STD, uniform:A; by the activation")
     group.add_argument("--replicas", type=positive, default=1, metavar="R", help="networks with seeds of their own")
     group.add_argument(
@@ -58,7 +67,7 @@ def add_loss_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--loss", metavar="NAME", help=f"{', '.join(LOSSES)}; by default what suits the targets")
     group.add_argument("--class-weight", metavar="W,W,..", help="one weight per class, or balanced")
     group.add_argument("--label-smoothing", type=number, default=0.0, metavar="E", help="in [0, 1)")
-    group.add_argument("--l2", type=number, default=0.0, metavar="X", help="times the sum of squared weights")
+    group.add_argument("--l2", type=number, metavar="X", help="times the sum of squared weights; 0, tables: 0.006")
     group.add_argument("--l1", type=number, default=0.0, metavar="X", help="times the sum of absolute weights")
 
 
@@ -66,9 +75,10 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     """How to train."""
     group = parser.add_argument_group("training")
     group.add_argument(
-        "--optimizer", default="sgd", metavar="NAME", help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99"
-    )
-    group.add_argument("--lr", type=number, metavar="X", help="learning rate; by default 0.1 for sgd, 0.001 for adam")
+        "--optimizer", metavar="NAME",
+        help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99; sgd, tables: adam",
+    )  # fmt: skip
+    group.add_argument("--lr", type=number, metavar="X", help="learning rate; of sgd 0.1, of adam 0.001, tables: 0.002")
     group.add_argument(
         "--schedule", default="constant", metavar="NAME", help=f"{', '.join(SCHEDULES)}; settings as step:every=20"
     )
@@ -81,7 +91,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--batch-size", type=batch_size, default="auto", metavar="N|full", help="rows per step; auto is 64"
     )
-    group.add_argument("--epochs", type=positive, default=100, metavar="N", help="passes over the training part")
+    group.add_argument("--epochs", type=positive, metavar="N", help="passes over the training part; 100, tables: 300")
     group.add_argument(
         "--device-memory",
         type=memory,
@@ -94,28 +104,42 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LEVEL",
         help="on CUDA: eager, graph, persistent, or auto: the quickest",
     )
-    group.add_argument("--patience", type=positive, metavar="N", help="stop after N epochs without a better figure")
+    group.add_argument(
+        "--patience",
+        type=patience,
+        metavar="N|none",
+        help="stop after N epochs without a better figure, and keep the best weights; 20 for tables",
+    )
     group.add_argument("--monitor", metavar="FIGURE", help="e.g. val_loss (the default), val_accuracy")
 
 
-def switch(group: Any, flag: str, text: str) -> None:
-    """A flag without a value, and ``--no-...``, which turns off what a file of `--config` has on."""
-    group.add_argument(flag, action="store_true", help=text)
+def switch(group: Any, flag: str, text: str, default: bool | None = False) -> None:
+    """A flag without a value, and ``--no-...``, which turns off what a file of `--config`, or a default, has on."""
+    group.add_argument(flag, action="store_true", default=default, help=text)
     dest = flag[2:].replace("-", "_")
-    group.add_argument(f"--no-{flag[2:]}", dest=dest, action="store_false", default=False, help=argparse.SUPPRESS)
+    group.add_argument(f"--no-{flag[2:]}", dest=dest, action="store_false", default=default, help=argparse.SUPPRESS)
 
 
-def data_from(args: argparse.Namespace) -> Dataset:
-    """The data set that the flags name."""
-    return load_dataset(
-        args.data,
-        standardize=args.standardize,
-        val=args.val,
-        test=args.test,
-        rng=getattr(args, "seed", 0),
-        target=args.target,
-        task=args.task,
-    )
+def data_from(args: argparse.Namespace, taken: Sequence[str] = ()) -> Dataset:
+    """The data set that the flags name; `taken` are those which nobody gave."""
+    settings: dict[str, Any] = {
+        "standardize": args.standardize,
+        "val": args.val or None,
+        "test": args.test or None,
+        "rng": getattr(args, "seed", 0),
+        "target": target_of(args),
+        "task": args.task,
+        **table_options(args),
+    }
+    try:
+        data = load_dataset(args.data, **settings)
+    except DataError as error:
+        if "val" not in taken:
+            raise
+        data = load_dataset(args.data, **settings | {"val": None})  # where this goes well, it was the split
+        args.val = 0
+        say(f"{error}; trains without a validation part")
+    return data if args.scale_targets is False else data.with_scaled_targets()
 
 
 def layers_from(args: argparse.Namespace, n_outputs: int) -> list[Layer]:
@@ -164,7 +188,8 @@ def optimizer_from(args: argparse.Namespace) -> Optimizer:
 
 def recipe_from(args: argparse.Namespace) -> Settings:
     """The settings of a `Recipe` that have a flag."""
-    return cast(Settings, {name: getattr(args, name) for name in Settings.__annotations__ if hasattr(args, name)})
+    found = {name: getattr(args, name) for name in Settings.__annotations__ if hasattr(args, name)}
+    return cast(Settings, found | {"patience": args.patience or None})
 
 
 # -- types of flags: argparse turns the ArgumentTypeError into one line that names the flag ----------------------------
@@ -225,8 +250,15 @@ def batch_size(text: str) -> int | str | None:
     return int(text)
 
 
+def patience(text: str) -> int:
+    """A whole number >= 1, or ``none`` -> 0."""
+    return 0 if text in ("none", "0") else positive(text)
+
+
 def share(text: str) -> float | int:
-    """``0.2`` -> a fraction in (0, 1); ``1000`` -> a count."""
+    """``0.2`` -> a fraction in (0, 1); ``1000`` -> a count; ``none`` -> 0."""
+    if text in ("none", "0"):
+        return 0
     try:
         value = int(text) if text.isdecimal() else float(text)
     except ValueError:

@@ -15,8 +15,9 @@ KEPT = (
     *("checkpoints", "tensorboard"),
     *("sweep.json", "results.jsonl", "chunks", "best.safetensors", "keys.png", "heat_map.png"),  # sweep
     *("report.txt", "orders.png", "entries.png"),  # verify
+    "report.html",  # report
 )
-"""What `train`, `sweep` and `verify` keep; nothing else in a folder is ever touched."""
+"""What `train`, `sweep`, `verify` and `report` keep; nothing else in a folder is ever touched."""
 ASIDE = ".replaced"
 
 

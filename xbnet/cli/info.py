@@ -126,7 +126,7 @@ def _load(name: str) -> Model:
     try:
         return load_model(name)
     except DataError as error:
-        if not path.is_file() or "is no safetensors file" not in str(error):
+        if "is no safetensors file" not in str(error) or not path.is_file():
             raise
         raise DataError(f"{error}; if it holds data, show it with: xbnet data show --data {path}") from None
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..errors import ConfigError, DataError, unknown_name
+from ..errors import ConfigError, DataError, reason, unknown_name
+from ..files import place
 
 SYNONYMS = {
     "batch": "batch-size",
@@ -118,6 +119,10 @@ def name_data(argv: list[str]) -> list[str]:
     return argv
 
 
+LARGEST = 10**6
+"""Bytes of a file of flags."""
+
+
 def expand_config(argv: list[str], parser: Parser) -> list[str]:
     """Put the flags of ``--config FILE.toml`` in front of the others, which therefore win.
 
@@ -147,6 +152,8 @@ def expand_config(argv: list[str], parser: Parser) -> list[str]:
     named = f"--config {path}" if resumed is None else f"--resume {resumed}: config.toml"
     for key, value in _read(path, named).items():
         name = key.replace("_", "-")
+        if resumed is not None and name in ("out", "overwrite", "resume"):  # the run may have been moved
+            continue
         if name not in flags or name == "config":
             raise unknown_name(path, "key", key, [flag for flag in flags if flag != "config"])
         words += _as_words(path, name, value, flags[name], _values_of(f"--{name}", argv))
@@ -155,7 +162,7 @@ def expand_config(argv: list[str], parser: Parser) -> list[str]:
 
 def _folder_of(path: str) -> str | None:
     """The folder of a run, from itself or the model in it; None for another file."""
-    if Path(path).is_dir():
+    if place(path).is_dir():
         return path
     return str(Path(path).parent) if Path(path).suffix == ".safetensors" else None
 
@@ -180,11 +187,15 @@ def _read(path: str, named: str) -> dict[str, Any]:
     import tomllib  # most commands go without
 
     try:
+        if Path(path).stat().st_size > LARGEST:
+            raise DataError(f"{named}: is no file of flags, for it has more than {LARGEST:,} bytes")
         return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors put a mark in front
     except OSError as error:
-        raise DataError(f"{named}: can't be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{named}: is no TOML file ({error})") from None
+        raise DataError(f"{named}: can't be read ({reason(error)})") from None
+    except DataError:
+        raise
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and null bytes in the path
+        raise DataError(f"{named}: is no TOML file ({reason(error)})") from None
 
 
 def _as_words(path: str, name: str, value: Any, action: argparse.Action, given: list[str]) -> list[str]:
@@ -192,7 +203,11 @@ def _as_words(path: str, name: str, value: Any, action: argparse.Action, given: 
     if isinstance(value, bool):
         if action.nargs != 0:
             raise ConfigError(f"{path}: expected {name} to have a value, got {str(value).lower()}")
-        return [f"--{name}"] if value else []
+        return [f"--{name}"] if value else [f"--no-{name}"] if action.default is None else []
+    if isinstance(action, argparse._AppendAction) and isinstance(value, list):
+        return [] if given else [f"--{name}={one}" for one in value]
+    if isinstance(action, argparse._AppendAction) and isinstance(value, str) and given:
+        return []
     if isinstance(value, dict) and isinstance(action, argparse._AppendAction):
         known = {one.partition("=")[0].strip() for one in given}
         return [f"--{name}={key}={json.dumps(one)}" for key, one in _flat(value) if key not in known]

@@ -84,7 +84,7 @@ def outputs_of(model: Model) -> list[str]:
 
 def class_names(model: Model) -> list[str] | None:
     """Names of the classes; None for a regression."""
-    if model.network.link == "identity":
+    if model.network.link in ("identity", "exp"):
         return None
     return [str(c) for c in (model.classes or range(model.network.n_outputs))]
 

@@ -1,176 +1,98 @@
-"""What `xbnet train` tells of a run: the figures, as JSON and for people, and in words what they mean."""
+"""`xbnet report`: is a trained model good? Figures, and one page with the pictures."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+import json
+from pathlib import Path
 
 import numpy as np
 
-from ..history import History, plain
-
-if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
-    from ..datasets import Dataset
-    from ..nn.losses import Loss
-    from ..nn.network import Network
-
-PARTS = ("train", "val", "test")
-FIGURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE"}
-"""What may stand beside the loss, and how the table calls it."""
-SOME = 0.999
-"""Who learns something ends with a loss of less than this share of the loss of guessing."""
-
-
-def summarize(
-    args: argparse.Namespace, network: Network, loss: Loss, data: Dataset, history: History
-) -> dict[str, Any]:
-    """The result as JSON has it: numbers for one network, lists for a stack.
-
-    Figures are those of the weights that the network ends with, over whole parts, when not training. RMSE and MAE are
-    in the targets' own units; of several targets all but the loss are means, and stand under "targets" one by one.
-    """
-    R, n, epochs = network.replicas, len(data.train.x), len(history)
-    batch_size = min(64 if args.batch_size == "auto" else args.batch_size or n, n)
-    best = "r2" if data.task == "regression" else "accuracy"
-    result: dict[str, Any] = {
-        "backend": network.backend.name,
-        "device": network.backend.device,
-        "dtype": network.dtype.name,
-        "execution": history.execution,
-        "dataset": data.name,
-        "task": data.task,
-        "replicas": R,
-        "parameters": network.n_parameters,
-        "epochs": epochs,
-        "steps": epochs * -(-n // batch_size),
-        "batch_size": batch_size,
-        "seconds": history.seconds,
-        "samples_per_second": float(np.median(history["samples_per_second"])),
-    }
-    result |= _figures_of_parts(args, network, loss, data)
-    result["best_epoch"] = plain(history.best_epoch, R)
-    result[f"best_val_{best}"] = plain(history.at_best(f"val_{best}"), R)
-    result["status"] = history.status[0] if R == 1 else history.status
-    result["learned"] = plain(_learned(network, loss, data, result), R)
-    return result
+from ..datasets.labels import Labels
+from ..datasets.rows import open_rows
+from ..datasets.sniff import printable
+from ..datasets.tables import is_table_file
+from ..errors import ConfigError, DataError
+from ..files import keep_input
+from ..io.models import Model, file_of, load_model
+from ..reports import report
+from . import arguments as flags
+from .parser import expand_config
+from .tables import settle, target_of
 
 
-def _figures_of_parts(args: argparse.Namespace, network: Network, loss: Loss, data: Dataset) -> dict[str, Any]:
-    from ..training.evaluation import evaluate
-
-    R, found = network.replicas, dict[str, Any]()
-    names, scale = _targets(data)
-    targets: dict[str, dict[str, Any]] = {name: {} for name in names}
-    for name in PARTS:
-        part = getattr(data, name)
-        if part is None:
-            if name == "val":
-                found |= {f"val_{key}": plain(np.full(R, np.nan), R) for key in ("loss", *_kinds(data))}
-            continue
-        figures = evaluate(network, loss, part.x, part.y, device_memory=args.device_memory, per_target=True)
-        found[f"{name}_loss"] = plain(figures.pop("loss"), R)
-        for key, values in figures.items():
-            values = values * scale if key in ("rmse", "mae") else values
-            found[f"{name}_{key}"] = plain(values if values.ndim == 1 else values.mean(axis=1), R)
-            for target, column in zip(targets, values.T if values.ndim == 2 else (), strict=False):
-                targets[target][f"{name}_{key}"] = plain(column, R)
-    return found | ({"targets": targets} if len(targets) > 1 else {})
-
-
-def _kinds(data: Dataset) -> tuple[str, ...]:
-    return ("r2", "rmse", "mae") if data.task == "regression" else ("accuracy",)
-
-
-def _targets(data: Dataset) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names of a regression's targets, and what their units are in those that the network learned."""
-    if data.task != "regression":
-        return (), np.ones(1)
-    return tuple(f"y{i}" for i in range(data.n_outputs)), np.ones(data.n_outputs)
-
-
-def _learned(network: Network, loss: Loss, data: Dataset, result: dict[str, Any]) -> np.ndarray:
-    """Whether each network (R,) is better than an answer that does not look at the inputs."""
-    from ..training.chance import chance_loss
-
-    loss_of_all = np.array([np.nan if v is None else v for v in np.atleast_1d(result["train_loss"])], float)
-    result["chance_loss"] = plain(chance_loss(network, loss, data.task, data.train.y), network.replicas)
-    return loss_of_all < SOME * np.atleast_1d(result["chance_loss"])
-
-
-# -- for people ----------------------------------------------------------------------------------------------------
-
-
-def print_table(network: Network, result: dict[str, Any]) -> None:
-    """The network and the figures."""
-    print(network.describe())
-    print()
-    print(
-        f"{result['dataset']}: {result['epochs']} epochs, {result['steps']:,} steps of {result['batch_size']} rows "
-        f"in {result['seconds']:.2f} s on {result['backend']} "
-        f"({result['device']}, {result['dtype']}, {result['execution']}), "
-        f"{result['samples_per_second']:,.0f} samples/s"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    parser.add_argument("run", metavar="RUN", help="the folder of `xbnet train --out`, or the model in it")
+    parser.add_argument(
+        "--data", metavar="FILE", help="other rows to judge by, with their target; by default the run's"
     )
-    kinds = [kind for kind in FIGURES if f"train_{kind}" in result]
-    print(f"{'part':<12}{'loss':>12}" + "".join(f"{FIGURES[kind]:>12}" for kind in kinds))
-    for name in PARTS:
-        if result.get(f"{name}_loss") is None:
-            continue
-        columns = [np.atleast_1d(result[f"{name}_{kind}"]) for kind in ("loss", *kinds)]
-        for r, (loss, *figures) in enumerate(zip(*columns, strict=True)):
-            label = name if len(columns[0]) == 1 else f"{name}[{r}]"
-            print(f"{label:<12}{_number(loss):>12}" + "".join(map(_cell, kinds, figures)))
-            for target, one in result.get("targets", {}).items():
-                figures = [np.atleast_1d(one[f"{name}_{kind}"])[r] for kind in kinds]
-                print(f"  {target:<22}" + "".join(map(_cell, kinds, figures)))
+    parser.add_argument("--part", choices=["train", "val", "test"], help="by default the last that is there")
+    parser.add_argument("--out", metavar="FILE.html", help="the page; by default report.html in the run's folder")
+    parser.add_argument("--repeats", type=flags.count, default=5, metavar="N", help="permutations of a column; 0: none")
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
 
 
-def _number(value: float | None) -> str:
-    return "nan" if value is None else f"{value:.5f}" if abs(value) < 1e4 else f"{value:.5g}"
+def run(args: argparse.Namespace) -> int:
+    """Judge, print, and write the page."""
+    path = file_of(args.run)
+    config = path.parent / "config.toml"
+    out = Path(args.out) if args.out else path.parent / "report.html"
+    keep_input(out, path, *filter(None, [args.data]))
+    model = load_model(path)
+    run_args = train_args(config)
+    taken = settle(run_args)
+    run_args.scale_targets = False  # it is judged in the targets' own units
+    data = flags.data_from(run_args, taken) if args.data is None else rows_of(args, model, target_of(run_args))
+    settings = config.read_text(encoding="utf-8")
+    found = report(
+        model,
+        data,
+        part=args.part,
+        settings=settings,
+        importance=args.repeats > 0,
+        repeats=max(args.repeats, 1),
+    )
+    found.save(out)
+    if args.json:
+        importance = {name: list(values) for name, values in found.importance.items()}
+        print(json.dumps({"rows": found.rows, "figures": found.figures, "importance": importance, "page": str(out)}))
+        return 0
+    print(f"{found.rows:,} rows")
+    for name, value in found.figures.items():
+        print(f"{name:<28}{value:>12.5g}")
+    print(f"written: {out}")
+    return 0
 
 
-def _cell(kind: str, value: float | None) -> str:
-    if value is None:
-        return f"{'':>12}"
-    text = f"{value:.2%}" if kind == "accuracy" else f"{value:.4f}" if kind == "r2" else f"{value:,.5g}"
-    return f"{text:>12}"
+def train_args(config: Path) -> argparse.Namespace:
+    """The flags of the run."""
+    from . import build_parser
+
+    if not config.exists():
+        raise ConfigError(f"{config}: not found; report reads there what the model was trained on and how")
+    parser = build_parser("train")
+    return parser.parse_args(expand_config(["train", "--config", str(config)], parser))
 
 
-def stopping(args: argparse.Namespace, history: History) -> str:
-    """When training ended, and which weights were kept; nothing where all epochs ran and the last weights stay."""
-    epochs = [sum(bool(np.isfinite(record["lr"][r])) for record in history.records) for r in range(history.replicas)]
-    stopped = [e for e, status in zip(epochs, history.status, strict=True) if status == "stopped"]
-    words = []
-    if args.patience is not None and history.replicas == 1:
-        end = f"stopped after {epochs[0]} epochs" if stopped else f"all {epochs[0]} epochs ran"
-        words = [f"{end}; best was {history.best_epoch[0]}, kept"]
-        if not stopped and history.best_epoch[0] == epochs[0] > 1:
-            words[0] += " (it may get better with more --epochs)"
-    elif args.patience is not None and stopped:
-        after = f"{min(stopped)} to {max(stopped)}" if min(stopped) < max(stopped) else f"{stopped[0]}"
-        words = [f"{len(stopped)} of {len(epochs)} networks stopped, after {after} epochs; each keeps its best"]
-    elif args.patience is not None:
-        words = [f"all {max(epochs)} epochs ran; each network keeps its best"]
-    diverged = history.status.count("diverged")
-    return "; ".join([*words, *([f"{diverged} of {len(epochs)} networks diverged"] if diverged else [])])
-
-
-def not_learned(network: Network, data: Dataset, result: dict[str, Any], lr: Any) -> str | None:
-    """One line where a network is no better than guessing, with what to try."""
-    bad = np.flatnonzero(~np.atleast_1d(result["learned"]).astype(bool))
-    if not len(bad):
-        return None
-    r = bad[0]
-    loss, chance = (np.atleast_1d(result[key])[r] for key in ("train_loss", "chance_loss"))
-    who = "the network" if network.replicas == 1 else f"{len(bad)} of {network.replicas} networks"
-    guess = "the targets' mean" if data.task == "regression" else "the classes' shares"
-    rate = f"{float(np.max(lr)):g}"
-    advice = f"a smaller --lr (it was {rate})" if loss is None or loss > 1.01 * chance else (
-        f"another --lr (it was {rate}), more --epochs" + (", --standardize" if not _is_standardized(data) else "")
-    )  # fmt: skip
-    told = "a loss that is no number" if loss is None else f"a training loss of {loss:,.4g}"
-    told += f", where guessing by {guess} has {chance:,.4g}"
-    return f"{result['dataset']}: {who} did not learn: {told}; try {advice}"
-
-
-def _is_standardized(data: Dataset) -> bool:
-    return data.preparation is not None
+def rows_of(args: argparse.Namespace, model: Model, target: str | list[str] | None) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of --data, prepared, and what is right, as the network has it."""
+    names = list(model.schema.target.names) if model.schema and model.schema.target else target
+    tables = is_table_file(args.data) or Path(args.data).suffix.lower() == ".npy"
+    chunks = list(
+        open_rows(args.data, model.network.n_inputs, names if tables else None, args.part, model.features, model.schema)
+    )
+    if not chunks or any(chunk.y is None for chunk in chunks):
+        raise DataError(f"{args.data}: expected rows with what is right, got none")
+    x, y = (np.concatenate([chunk[i] for chunk in chunks]) for i in (0, 1))
+    x = x if model.preparation is None else model.preparation(x)
+    if model.network.link in ("identity", "multilabel"):
+        return x, y.astype(float).reshape(len(x), -1)
+    known = Labels(model.classes or range(model.network.n_outputs))
+    labels = known.find(y)
+    if (labels < 0).any():
+        raise DataError(
+            f"{args.data}: expected a class of the model ({', '.join(known.names[:10])}), "
+            f"got {printable(str(y[labels < 0][0]))!r}"
+        )
+    return x, labels

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..datasets import load_dataset
 from ..errors import ConfigError, DivergenceError, Interrupted, XbnetError
 from ..files import write_text
 from ..sweeps import SweepResult, sweep
@@ -18,6 +17,7 @@ from ..sweeps.space import shown
 from ..sweeps.store import plain_row
 from . import arguments as flags
 from .folders import kept_in, open_folder, replacing_run
+from .tables import put_targets_back, settle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,9 +88,12 @@ def run(args: argparse.Namespace) -> int:
 
 def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) -> SweepResult:
     """Run `sweep` with the flags."""
+    if args.folds and args.val is None:
+        args.val = 0  # each fold is validated on what it leaves out
+    taken = settle(args)
     return sweep(
         space,
-        load_dataset(args.data, val=args.val, test=args.test, rng=args.seed, target=args.target, task=args.task),
+        flags.data_from(argparse.Namespace(**vars(args) | {"standardize": False}), taken),
         draws=args.draws,
         seeds=args.seeds,
         folds=args.folds,
@@ -198,7 +201,9 @@ def keep(folder: Path, result: SweepResult, summary: dict[str, Any]) -> None:
 
     best, data = result.best_member(), result.program.pool.data
     write_text(folder / "result.json", json.dumps(summary, indent=1) + "\n")
-    save(result.network(best), folder / "best.safetensors", **about_inputs(data, result.preparation(best)))
+    network = result.network(best)
+    put_targets_back(network, data)
+    save(network, folder / "best.safetensors", **about_inputs(data, result.preparation(best)))
     save_figure(result.plot_curves(), folder / "curves.png")
     if result.keys:
         save_figure(result.plot_keys(), folder / "keys.png")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DivergenceError, Interrupted
-from ..files import write_text
+from ..files import make_folder, only_one, write_text
 from ..history import History
 from . import arguments as flags
-from . import report
+from . import summary, tables
 from .folders import kept_in, open_folder, replacing_run
 
 if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
@@ -44,14 +45,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, and report."""
+    """Train, and report; nobody else writes to the folder meanwhile."""
+    with only_one(make_folder(args.out)) if args.out else nullcontext():
+        return train_and_report(args)
+
+
+def train_and_report(args: argparse.Namespace) -> int:
+    """Train, keep, and print."""
     from ..nn.network import Network
 
     folder = open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) if args.out else None
     for flag in ("checkpoint_every", "tensorboard"):
         if folder is None and getattr(args, flag):
             raise ConfigError(f"--{flag.replace('_', '-')} needs --out DIR, the folder to write to")
-    data = flags.data_from(args)
+    taken = tables.settle(args)
+    data = flags.data_from(args, taken)
     loss, optimizer = flags.loss_from(args, data), flags.optimizer_from(args)
     network = Network(
         flags.layers_from(args, data.n_outputs),
@@ -69,18 +77,20 @@ def run(args: argparse.Namespace) -> int:
             if folder is None:
                 raise
             history, diverged = error.history, error
-        result = report.summarize(args, network, loss, data, history)
+        result = summary.summarize(args, network, loss, data, history)
+        tables.put_targets_back(network, data)
         if folder is not None:
             keep(folder, args, network, data, history, result)
     if diverged is not None:
         raise diverged
     if not args.quiet:
-        report.print_table(network, result)
-        if words := report.stopping(args, history):
-            print(words)
+        summary.print_table(network, result)
+        for words in (tables.told(args, taken), summary.stopping(args, history)):
+            if words:
+                print(words)
         if folder is not None:
             print(f"kept in {folder}: {', '.join(kept_in(folder))}")
-    if complaint := report.not_learned(network, data, result, optimizer.hyper["lr"]):
+    if complaint := summary.not_learned(network, data, result, optimizer.hyper["lr"]):
         print(f"xbnet: {complaint}", file=sys.stderr)
     if args.json:
         print(json.dumps(result))
@@ -139,7 +149,9 @@ def keep(
     save_figure(learning_curves(history), folder / "curves.png")
     if data.n_inputs == 2 and data.task == "classification":
         part = data.val or data.train
-        save_figure(decision_regions(network, part.x, part.y, classes=data.classes), folder / "regions.png")
+        names: Any = {"classes": data.classes, "features": data.features}
+        figure = decision_regions(network, part.x, part.y, standardizer=data.standardizer, **names)
+        save_figure(figure, folder / "regions.png")
 
 
 def config_text(args: argparse.Namespace) -> str:

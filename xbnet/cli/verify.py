@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +14,21 @@ import numpy as np
 from ..datasets import Dataset
 from ..errors import ConfigError, GradientError, unknown_name
 from ..files import write_text
-from ..nn.layers import BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
+from ..nn.layers import LAYERS, Layer
 from ..nn.network import Network
 from ..verify import GradientComparison, Verification, compare_gradients, gradient_test, jacobian_test
 from ..verify.catalogue import catalogue
 from . import arguments as flags
 from .folders import open_folder, replacing_run
+from .tables import settle
 
-LAYERS: dict[str, Callable[[argparse.Namespace], Layer]] = {
-    "linear": lambda args: Linear(args.hidden[0] if args.hidden else 3, args.activation, initializer=args.init),
-    "residual": lambda args: Residual(args.activation, initializer=args.init),
-    "dropout": lambda args: Dropout(args.dropout or 0.5),
-    "batchnorm": lambda args: BatchNorm(),
-    "layernorm": lambda args: LayerNorm(),
-}
+KINDS = {name.lower(): kind for name, kind in LAYERS.items()}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     group = parser.add_argument_group("what to test; by default the network that `train` would train")
-    group.add_argument("--layer", metavar="KIND", help=f"one layer's backward: {', '.join(LAYERS)}")
+    group.add_argument("--layer", metavar="KIND", help=f"one layer's backward: {', '.join(KINDS)}")
     group.add_argument("--all", action="store_true", help="every layer, activation and loss, and depths 1 to 20")
     group.add_argument("--entries", action="store_true", help="also compare every entry with central differences")
     group.add_argument("--rows", type=flags.positive, default=8, metavar="B", help="rows of the training part")
@@ -63,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 def run_one(args: argparse.Namespace, folder: Path | None) -> int:
     """One network, or one layer."""
-    data = flags.data_from(args)
+    data = flags.data_from(args, settle(args))
     rows = np.random.default_rng(args.seed).permutation(len(data.train.x))[: args.rows]
     x = np.asarray(data.train.x[rows], dtype=float)
     how: dict[str, Any] = {"e0": args.e0, "steps": args.steps, "tolerance": args.tolerance, "rng": args.seed}
@@ -102,9 +97,16 @@ def network_from(args: argparse.Namespace, data: Dataset) -> Network:
 def layer_from(args: argparse.Namespace) -> Layer:
     """The layer that the flags describe; its kind may be spelled as `Network` or a flag of `train` does."""
     kind = args.layer.lower().replace("_", "").replace("-", "")  # BatchNorm, batch-norm, batch_norm
-    if kind not in LAYERS:
-        raise unknown_name("--layer", "layer", args.layer, LAYERS)
-    return LAYERS[kind](args)
+    if kind not in KINDS:
+        raise unknown_name("--layer", "layer", args.layer, KINDS)
+    given = {
+        "n_outputs": args.hidden[0] if args.hidden else 3,
+        "activation": args.activation,
+        "initializer": args.init,
+        "rate": args.dropout or 0.5,
+    }
+    takes = inspect.signature(KINDS[kind]).parameters
+    return KINDS[kind](**{name: value for name, value in given.items() if name in takes})
 
 
 def report(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DataError
+from ..errors import DataError, say
 from .labels import Labels
 
 Array = npt.NDArray[Any]
@@ -18,6 +18,8 @@ Array = npt.NDArray[Any]
 PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 MOST_CLASSES = 10_000
+FEW = 20
+"""So many different whole numbers, or fewer, are classes; more are if there are as many rows of each."""
 BLOCK = 1 << 17
 """Bytes that are looked at, or read, in one go: so a check or a mean takes no memory to speak of."""
 
@@ -122,6 +124,15 @@ def _labels(
     """Labels as int64 in 0..C-1, every class of which occurs in training."""
     if classes is None or targets["train"].dtype.kind == "U":
         found = _different(where, targets["train"])
+        if (
+            classes is None
+            and targets["train"].dtype.kind in "iu"
+            and len(found) > FEW > len(targets["train"]) / len(found)
+        ):
+            say(
+                f"{where}: y holds {len(found):,} different whole numbers in {len(targets['train']):,} rows, taken as "
+                "classes; make y floats for a regression"
+            )
         classes = tuple(map(str, found)) if classes is None else classes
         numbered = found == list(range(len(classes)))  # they are already, more often than not
         targets = {

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ConfigError, DataError
 from ..notebook import heading, table
 from .checks import PART_NAMES, Array, check_parts
-from .objects import encode_parts, is_readable
+from .objects import encode_parts, is_readable, of_one_type
 from .schema import Schema
 from .standardizer import Standardizer
 from .tables import is_table
@@ -42,10 +42,8 @@ class Part:
         for name, value in (("x", self.x), ("y", self.y)):
             if hasattr(value, "toarray"):
                 raise DataError(f"Part: expected {name} as a dense array, got a sparse one; hand in {name}.toarray()")
-        if not is_table(self.x):
-            object.__setattr__(self, "x", np.asarray(self.x))
-        if not is_readable(self.y):
-            object.__setattr__(self, "y", np.asarray(self.y))
+            if not (is_table(value) if name == "x" else is_readable(value)):
+                object.__setattr__(self, name, of_one_type(np.asarray(value)))
 
     def __len__(self) -> int:
         """Number of samples N."""
@@ -77,6 +75,9 @@ class Dataset:
     schema : Schema, optional
         How the columns of a table became x and y, and those of any other become inputs: ``schema.encode(table)``.
 
+    target_scale : Standardizer, optional
+        What was done to every y of a regression, and must be undone in predictions.
+
     Raises
     ------
     DataError
@@ -93,6 +94,7 @@ class Dataset:
     preparation: Standardizer | None = None
     features: tuple[str, ...] | None = None
     schema: Schema | None = None
+    target_scale: Standardizer | None = None
 
     def __post_init__(self) -> None:
         for field, part in self.parts():
@@ -193,6 +195,28 @@ class Dataset:
             preparation=preparation if schema is None else None,
             schema=schema,
         )
+
+    def with_scaled_targets(self) -> Dataset:
+        """A new data set whose targets have mean 0 and standard deviation 1 over the training part, each on its own.
+
+        How to put predictions back stands in its `target_scale` and in its schema's target. Only a regression's targets
+        are scaled; another data set, and one that is scaled already, is returned as it is.
+
+        Examples
+        --------
+        >>> data = Dataset("d", Part(np.eye(2), np.array([10.0, 30.0]))).with_scaled_targets()
+        >>> data.train.y.ravel(), data.target_scale.mean, data.target_scale.scale
+        (array([-1.,  1.]), array([20.]), array([10.]))
+        """
+        if self.task != "regression" or self.target_scale is not None:
+            return self
+        scale = Standardizer.fit(self.train.y)
+        schema = self.schema
+        if schema is not None and schema.target is not None:
+            mean, width = tuple(scale.mean.tolist()), tuple(scale.scale.tolist())
+            schema = replace(schema, target=replace(schema.target, mean=mean, scale=width))
+        parts = {field: Part(part.x, scale(part.y)) for field, part in self.parts()}
+        return replace(self, **parts, schema=schema, target_scale=scale)  # type: ignore[arg-type]
 
     def standardizer_of(self, rows: Array | None = None) -> Standardizer:
         """What z-scores the inputs by `rows` of the training part, by default all: of a table its numbers and dates."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,11 +37,10 @@ def learn_columns(frame: Frame, rows: Array | None, kept: Sequence[str] = ()) ->
     columns, places = [], []
     for k, found in enumerate(frame.columns):
         raw = frame.x[:, k] if rows is None else frame.x[rows, k]
-        learned = (
-            _category(frame, found, raw, found.name in kept) if found.kind == "category" else _number(frame, found, raw)
-        )
-        if learned is not None:
-            columns.append(learned)
+        kept_anyway = found.name in kept
+        of = _category(frame, found, raw, kept_anyway) if found.kind == "category" else _number(frame, found, k, raw)
+        if of is not None:
+            columns.append(of)
             places.append(k)
     return columns, places
 
@@ -55,7 +55,7 @@ def remap(column: Column, found: FrameColumn, raw: Array) -> Array:
     return np.where(absent, np.nan, numbers[np.where(absent, -1, raw).astype(np.intp)])
 
 
-def _number(frame: Frame, found: FrameColumn, raw: Array) -> Column | None:
+def _number(frame: Frame, found: FrameColumn, k: int, raw: Array) -> Column | None:
     absent = np.isnan(raw)
     missing = int(absent.sum())
     name = found.name
@@ -65,17 +65,22 @@ def _number(frame: Frame, found: FrameColumn, raw: Array) -> Column | None:
     values = raw[~absent] if missing else raw
     low, high = values.min(), values.max()
     _say_missing(frame, name, missing, len(raw))
+    if _is_index(name, frame.x[:, k]):
+        _say(frame, name, "has no name and numbers the rows, as the index that pandas writes: left out")
+        return None
     if low == high and not missing:
         _say(frame, name, f"is constant ({low:g}); drop it if it always is")
-    elif found.kind == "number" and _counts_rows(values):
-        _say(frame, name, f"counts the rows ({values[0]:.0f}, {values[1]:.0f}, ...), which predicts nothing; drop it")
-    fill = float(values.mean() >= 0.5) if found.kind == "boolean" else float(np.median(values)) if missing else 0.0
-    return Column(name, found.kind, fill=fill if missing else _typical(found, values), indicator=missing > 0)  # type: ignore[arg-type]
+    elif found.kind == "number" and _counts_rows(frame.x[:, k]):
+        first, second = frame.x[:2, k]
+        _say(frame, name, f"counts the rows ({first:.0f}, {second:.0f}, ...), which predicts nothing; drop it")
+    fill = float(values.mean() >= 0.5) if found.kind == "boolean" else float(np.median(values))
+    return Column(name, found.kind, fill=fill, indicator=missing > 0)  # type: ignore[arg-type]
 
 
-def _typical(found: FrameColumn, values: Array) -> float:
-    """What fills a value that is missing in a new row, where none was in the training part."""
-    return float(values.mean() >= 0.5) if found.kind == "boolean" else float(np.median(values))
+def _is_index(name: str, values: Array) -> bool:
+    """Whether a column is what `to_csv` of pandas writes before the others: no name, and a number for each row."""
+    named = name.strip() and not re.fullmatch(r"Unnamed: \d+", name)
+    return not named and bool((values == np.trunc(values)).all()) and len(np.unique(values)) == len(values)
 
 
 def _counts_rows(values: Array) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError, unknown_name
+from ..files import place
 from .dataset import Dataset, Part
 from .download import SOURCES, data_folders, find
 from .formats import read_file
@@ -116,7 +117,7 @@ def _from_table(
 ) -> Dataset:
     """A table's rows, split first: its schema is learned from the training part alone."""
     if _is_path(source):
-        source = Path(source).expanduser()
+        source = place(source)
         if not source.exists():
             raise _no_file(source)
     table = open_table(source, delimiter=delimiter, decimal=decimal, header=header)
@@ -179,7 +180,7 @@ def _find(name: Any, target: Any, task: str | None, table: dict[str, Any]) -> Da
         if target is not None or task is not None:
             raise ConfigError(f"load_dataset: {name} has its own target and task; leave them out")
         return replace(_shipped(str(name)) if name in SHIPPED else _fetched(str(name)), name=str(name))
-    path = Path(name).expanduser()
+    path = place(name)
     if path.exists():
         return read_file(path, target, task)
     if path.suffix or path.name != str(name):
@@ -189,8 +190,12 @@ def _find(name: Any, target: Any, task: str | None, table: dict[str, Any]) -> Da
 
 
 def _no_file(name: Any) -> DataError:
+    try:
+        here = str(Path.cwd())
+    except OSError:
+        here = "a folder that is gone"
     return DataError(
-        f"load_dataset: no file {str(name)!r} (looked from {Path.cwd()}); "
+        f"load_dataset: no file {str(name)!r} (looked from {here}); "
         f"expected a path, or one of the names {', '.join(NAMES)}"
     )
 

@@ -23,6 +23,16 @@ def is_readable(values: Any) -> bool:
     return hasattr(values, "__arrow_c_stream__") or hasattr(values, "__arrow_c_array__")
 
 
+def of_one_type(values: Array) -> Array:
+    """An array of Python's objects as one of text, or of numbers, where they are all of that kind."""
+    if values.dtype != object or not values.size:
+        return values
+    kinds = {type(value) for value in values.ravel().tolist()}
+    if kinds <= {str}:
+        return values.astype(str)
+    return np.array(values.tolist()) if kinds <= {bool} or kinds <= {int, float} else values
+
+
 def encode_parts(
     name: str, parts: Parts, classes: tuple[str, ...] | None
 ) -> tuple[Parts, Schema | None, tuple[str, ...] | None]:

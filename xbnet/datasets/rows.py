@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ConfigError, DataError, say
+from ..files import place
 from .columns import Column
 from .formats.arrays import read_npz_rows
 from .frame import find_column, names_of
@@ -229,7 +230,7 @@ def _check_finite(source: Any, x: np.ndarray, first: int) -> None:
 
 def _parts(source: Any, n_inputs: int, part: str | None, schema: Schema | None) -> Iterator[Chunk]:
     """The rows of a part of an .npz file, which may lack y or some classes, or of a data set."""
-    path = Path(source).expanduser()
+    path = place(source)
     if path.suffix.lower() == ".npz" and path.is_file():
         parts, names = read_npz_rows(path), None
     else:

@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError, say
-from .checks import MOST_CLASSES, Array
+from .checks import FEW, MOST_CLASSES, Array
 from .labels import INTEGER, Labels, in_order
 from .sniff import printable
 from .tables import Table
 from .tables.values import MISSING_LABELS, Words, first_bad, kind_of, parse, words_of
 from .target import TASKS
-
-FEW = 20
-"""So many different whole numbers, or fewer, are classes; more are if there are so many rows of each."""
 
 
 @dataclass

@@ -8,19 +8,19 @@ from abc import abstractmethod
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_regressor
+from scipy.sparse import issparse
+from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_X_y, column_or_1d, validate_data
 
-from ..datasets import Part
 from ..errors import ConfigError, DivergenceError
 from ..history import History
 from ..nn.network import Network
 from ..training.samples import Samples
 from ..training.trainer import Trainer
-from .build import check_parameters, layers_of, optimizer_of, recipe_of, simple
+from .build import check_parameters, layers_of, optimizer_of, part, recipe_of, simple, warn_of_batch_size
 from .meeting import train_together
 from .namespace import library, to_numpy
 from .predicting import Predicting
@@ -63,7 +63,7 @@ class XBEstimator(Predicting):
         Parameters
         ----------
         X
-            (N, I): array or DataFrame.
+            (N, I): array, DataFrame or sparse matrix, which becomes dense a batch at a time.
         y
             (N,) or (N, O).
         sample_weight
@@ -85,14 +85,15 @@ class XBEstimator(Predicting):
         if fresh:
             now = self._now()
             X, y, w = now._validate(X, y, sample_weight, True)
-            now._learn_targets(y)
+            now._learn_targets(y if is_classifier(self) else self._with_weight(X, y, w)[1])
             now._start()
             self.__dict__ = now.__dict__  # all at once, for threads that predict meanwhile
         else:
             X, y, w = self._validate(X, y, sample_weight, False)
+        X, y, w = self._with_weight(X, y, w)
         val = None
         if X_val is not None:
-            val = self._validate(X_val, y_val, sample_weight_val, False)
+            val = self._with_weight(*self._validate(X_val, y_val, sample_weight_val, False))
         elif self.early_stopping:
             X, y, w, val = self._split(X, y, w)
         self._train(X, y, w, val, self.max_iter, stop=True)
@@ -108,14 +109,14 @@ class XBEstimator(Predicting):
             self._check_same("partial_fit")
         X, y, w = self._validate(X, y, sample_weight, fresh)
         if fresh:
-            learn(y)
+            learn(y if is_classifier(self) else self._with_weight(X, y, w)[1])
             self._start()
-        self._train(X, y, w, None, 1, stop=False)
+        self._train(*self._with_weight(X, y, w), None, 1, stop=False)
         return self
 
     def _validate(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Any]:
-        """Host arrays X (N, I), y, weights or None; rows of weight 0 are dropped."""
-        X, y = to_numpy(X), to_numpy(y)
+        """Host arrays X (N, I), which may be sparse, y, weights or None."""
+        X, y = to_numpy(X), y.toarray() if issparse(y) else to_numpy(y)
         rules = {"dtype": np.dtype(self.dtype), "multi_output": True, "y_numeric": is_regressor(self)}
         if reset:
             self._namespace = library(X)
@@ -123,14 +124,19 @@ class XBEstimator(Predicting):
             self.schema_ = learn_schema(self, X, counted)
             self._target_name = str(getattr(y, "name", None) or "y")
         if getattr(self, "schema_", None) is None:
-            X, y = validate_data(self, X, y, reset=reset, **rules)
+            X, y = validate_data(self, X, y, reset=reset, accept_sparse="csr", **rules)
         else:
             X, y = check_X_y(encode_rows(self, X), y, estimator=self, **rules)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if sample_weight is None:
             return X, y, None
-        w = _check_sample_weight(to_numpy(sample_weight), X, dtype=np.float64, ensure_non_negative=True)
+        return X, y, _check_sample_weight(to_numpy(sample_weight), X, dtype=np.float64, ensure_non_negative=True)
+
+    def _with_weight(self, X: Any, y: Any, w: Any) -> tuple[Any, Any, Any]:
+        """Without the rows of weight 0, now that their classes are known."""
+        if w is None:
+            return X, y, None
         keep = w > 0
         if not keep.any():
             raise ConfigError(f"{type(self).__name__}: expected sample_weight with at least one value > 0")
@@ -198,7 +204,7 @@ class XBEstimator(Predicting):
         stratify = y if self._task == "multilabel" and y.ndim == 1 else None  # two classes only, as scikit-learn does
         parts = train_test_split(*arrays, random_state=stream, test_size=self.validation_fraction, stratify=stratify)
         train, val = parts[::2], parts[1::2]
-        if len(val[0]) < 2:
+        if val[0].shape[0] < 2:
             raise ConfigError(
                 f"{type(self).__name__}: the validation set is too small; raise validation_fraction or give X_val"
             )
@@ -207,6 +213,7 @@ class XBEstimator(Predicting):
     def _train(self, X: Any, y: Any, w: Any, val: Any, epochs: int, stop: bool) -> None:
         if val is not None and self.validation_scores_ is None:
             self.validation_scores_, self.validation_loss_curve_ = [], []
+        warn_of_batch_size(self, X.shape[0])
         status = train_together(self, X, y, w, val) if stop and self._may_wait() else ""
         converged, cut_short = status == "stopped", False
         if status == "diverged":
@@ -221,7 +228,7 @@ class XBEstimator(Predicting):
         self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
         if self.early_stopping:
-            values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, len(val[0]), -1)
+            values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, val[0].shape[0], -1)
             self.best_validation_score_ = self._score_members(val[1], values, val[2])
         if cut_short:
             warnings.warn(
@@ -251,8 +258,8 @@ class XBEstimator(Predicting):
             "X",
             self._task,
             self.n_outputs_,
-            Part(X, self._encode(y)),
-            None if val is None else Part(val[0], self._encode(val[1])),
+            part(X, self._encode(y)),
+            None if val is None else part(val[0], self._encode(val[1])),
             sample_weight=self._weigh(y, w),
             val_weight=None if val is None else val[2],
         )
@@ -265,7 +272,7 @@ class XBEstimator(Predicting):
             self._loss(),
             optimizer_of(self),
             samples,
-            recipe_of(self, len(X), more if stop else max(self.max_iter, more), patient=stop),
+            recipe_of(self, X.shape[0], more if stop else max(self.max_iter, more), patient=stop),
             shuffles=self._orders,
             scorer=scorer,
             history=self.history_,

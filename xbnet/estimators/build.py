@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
+from ..datasets import Part
 from ..errors import ConfigError
 from ..nn.layers import Layer, Linear
 from ..nn.mlp import mlp
 from ..optim.optimizers import SGD, Momentum, Nesterov, Optimizer, get_optimizer
 from ..parsing import is_whole, number, whole
 from ..training.recipe import SCORE, Recipe
+from ..training.sparse import SparseRows
 from .rules import BatchPenalty, PlainAdam
 
 ALIASES = {"logistic": "sigmoid"}
@@ -75,6 +80,21 @@ def optimizer_of(e: Any) -> Optimizer:
 def simple(config: dict[str, Any]) -> str:
     """A layer's settings that are numbers or names, as text."""
     return ", ".join(str(v) for v in config.values() if isinstance(v, (bool, int, float, str)))
+
+
+def part(X: Any, y: Any) -> Any:
+    """Samples as a `Trainer` takes them, X (N, I) as an array or sparse."""
+    return SimpleNamespace(x=SparseRows(X), y=y) if issparse(X) else Part(X, y)
+
+
+def warn_of_batch_size(e: Any, n: int) -> None:
+    """Say that `batch_size` is cut to n rows, as scikit-learn does."""
+    if is_whole(e.batch_size) and e.batch_size > n:
+        warnings.warn(
+            f"{type(e).__name__}: expected batch_size <= {n}, the number of rows to train on, got {e.batch_size}; "
+            f"all {n} make one batch, as for batch_size='full'",
+            stacklevel=4,
+        )
 
 
 def batch_size_of(e: Any, n: int) -> int:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
-from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted
 
 from ..errors import ConfigError
-from ..nn.losses import Loss, SoftmaxCrossEntropy, get_loss
+from ..nn.outputs import LINKS, LOGARITHMS
 from .base import XBEstimator
+from .classes import Classes
 from .namespace import back_to
-from .rules import SummedBinaryCrossEntropy
-from .validation import weighted_mean
+
+VALUES = {link: functions[0] for link, functions in LINKS.items()}
+"""Link -> outputs to probabilities."""
 
 
-class XBClassifier(ClassifierMixin, XBEstimator):
+class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     """A neural network for classification, with scikit-learn's interface.
 
     With ``dtype="float64"`` and none of the parameters that `sklearn.neural_network.MLPClassifier` has not, it does
@@ -256,77 +258,30 @@ class XBClassifier(ClassifierMixin, XBEstimator):
 
         return scikit_learn_of(self, MLPClassifier)
 
-    # -- targets -----------------------------------------------------------------------------------------------------
-
-    def _learn_targets(self, y: np.ndarray) -> None:
-        check_classification_targets(y)
-        kind = type_of_target(y, input_name="y")
-        if kind == "multiclass-multioutput":
-            raise ConfigError("XBClassifier: expected y (N,) or (N, C) of 0 and 1, got several multi-class targets")
-        if kind == "multilabel-indicator":
-            self.classes_, self._flags = np.arange(y.shape[1]), True
-            self._task, self.n_outputs_ = "multilabel", y.shape[1]
-            return
-        self.classes_, self._flags = np.unique(y), False  # one label per row, not a flag per class
-        C = len(self.classes_)
-        if self.loss == "auto" and C <= 2:  # one yes-or-no output
-            self._task, self.n_outputs_ = "multilabel", 1
-        else:
-            self._task, self.n_outputs_ = "classification", C
-
-    def _encode(self, y: np.ndarray) -> np.ndarray:
-        if y.ndim == 2:
-            if y.shape[1] != self.n_outputs_ or self._task != "multilabel":
-                raise ConfigError(f"XBClassifier: expected y with the {len(self.classes_)} classes of the first fit")
-            return np.asarray(y, self.dtype)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ConfigError(f"XBClassifier: `y` has classes not in `self.classes_`: {unknown.tolist()[:5]}")
-        labels = np.searchsorted(self.classes_, y)
-        if self._task == "multilabel":
-            return labels[:, None].astype(self.dtype)
-        return labels
-
-    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
-        if self.class_weight is None:
-            return sample_weight
-        weights = compute_sample_weight(self.class_weight, y)
-        return weights if sample_weight is None else weights * sample_weight
-
-    def _loss(self) -> Loss:
-        if self.loss != "auto":
-            return get_loss(self.loss)
-        return SoftmaxCrossEntropy() if self._task == "classification" else SummedBinaryCrossEntropy()
-
-    def _predictions(self, decisions: np.ndarray) -> np.ndarray:
-        if self._task == "multilabel":
-            if self._flags:
-                return decisions
-            decisions = np.minimum(decisions[:, 0], len(self.classes_) - 1)
-        return self.classes_[decisions]
-
-    def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
-        hits = predicted == y
-        return weighted_mean(hits if hits.ndim == 1 else hits.all(axis=1), w)
-
     # -- predicting --------------------------------------------------------------------------------------------------
 
-    def _probabilities(self, X: Any, method: str) -> np.ndarray:
-        p = self._outputs(X, method)
-        if self.network_.link == "scores":
+    def _probabilities(self, X: Any, table: dict[str, Any], method: str) -> np.ndarray:
+        """Of every member (N, C) or (R, N, C), by the functions of logits in `table`."""
+        check_is_fitted(self)
+        if self.network_.link not in LOGARITHMS:
             raise ConfigError("XBClassifier: a squared error gives scores, not probabilities; use a cross-entropy")
-        if self._task == "multilabel" and self.n_outputs_ == 1:
-            return np.hstack([1 - p, p]) if len(self.classes_) == 2 else np.ones_like(p)
-        return p
+        finish = table[self.network_.link]
+        if self._flags or self.n_outputs_ > 1:
+            return self._run(finish, X, method)
+        if len(self.classes_) == 1:
+            return self._run(lambda z: finish(np.full_like(z, np.inf)), X, method)
+        # The logit of "no" is minus that of "yes": 1 - p would lose the digits of small probabilities.
+        return self._run(lambda z: finish(np.concatenate([-z, z], axis=-1)), X, method)
 
     def predict_proba(self, X: Any) -> Any:
         """Probabilities (N, C); for multi-label targets each class's own."""
-        return back_to(self._now()._probabilities(X, "predict_proba"), X)
+        p = self._now()._probabilities(X, VALUES, "predict_proba")
+        return back_to(p.mean(axis=0) if p.ndim == 3 else p, X)
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Logarithms of `predict_proba`."""
-        with np.errstate(divide="ignore"):
-            return back_to(np.log(self._now()._probabilities(X, "predict_log_proba")), X)
+        """Logarithms of `predict_proba`, from the logits: finite where a probability is too small for a number."""
+        logs = self._now()._probabilities(X, LOGARITHMS, "predict_log_proba")
+        return back_to(logsumexp(logs, axis=0) - np.log(logs.dtype.type(len(logs))) if logs.ndim == 3 else logs, X)
 
     def predict(self, X: Any) -> Any:
         """Classes (N,), or (N, C) of 0 and 1 for multi-label targets."""

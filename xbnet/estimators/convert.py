@@ -57,11 +57,10 @@ def parameters_of(mlp: Any, kind: Any) -> dict[str, Any]:
     check_is_fitted(mlp, "coefs_")
     if mlp.solver == "lbfgs":
         raise ConfigError(f"{where}: solver='lbfgs' has no counterpart; train with 'adam' or 'sgd'")
-    if getattr(mlp, "loss", "squared_error") not in ("log_loss", "squared_error"):
-        raise ConfigError(f"{where}: loss={mlp.loss!r} has no counterpart")
     if mlp.solver == "sgd" and mlp.learning_rate != "constant":
         raise ConfigError(f"{where}: learning_rate={mlp.learning_rate!r} has no counterpart; see `schedule`")
-    return {name: getattr(mlp, name) for name in SHARED}
+    found = {name: getattr(mlp, name) for name in SHARED}
+    return found | ({"loss": mlp.loss} if getattr(mlp, "loss", "") == "poisson" else {})
 
 
 def for_a_file(estimator: Any) -> tuple[Network, list[Any] | None]:
@@ -137,7 +136,7 @@ def scikit_learn_of(estimator: Any, kind: Any) -> Any:
     names = {getattr(layer.activation, "name", "identity") for layer in layers[:-1] if isinstance(layer, Linear)}
     if not all(isinstance(layer, Linear) for layer in layers):
         raise ConfigError(f"{where}: scikit-learn has fully connected layers only, not {layers!r}")
-    if estimator.n_members > 1 or estimator.loss != "auto":
+    if estimator.n_members > 1 or estimator.loss not in ("auto", "squared_error", "poisson"):
         raise ConfigError(f"{where}: scikit-learn has one member and the default loss only")
     if len(names) > 1 or not names <= set(ACTIVATIONS):
         raise ConfigError(f"{where}: scikit-learn has one of {', '.join(ACTIVATIONS.values())} for all layers")
@@ -148,6 +147,8 @@ def scikit_learn_of(estimator: Any, kind: Any) -> Any:
         settings["solver"] = "adam"
     if settings["batch_size"] == "full":
         settings["batch_size"] = "auto"
+    if estimator.loss == "poisson":
+        settings["loss"] = "poisson"
     mlp = kind(**settings)
     mlp.coefs_ = [W.copy() for W in estimator.coefs_]
     mlp.intercepts_ = [b.copy() for b in estimator.intercepts_]
@@ -161,7 +162,8 @@ def scikit_learn_of(estimator: Any, kind: Any) -> Any:
     mlp.best_loss_ = getattr(estimator, "best_loss_", None)
     mlp.best_validation_score_ = getattr(estimator, "best_validation_score_", None)
     mlp._no_improvement_count = 0
-    mlp.out_activation_ = {"softmax": "softmax", "multilabel": "logistic"}.get(estimator.network_.link, "identity")
+    last = {"softmax": "softmax", "multilabel": "logistic", "exp": "exp"}
+    mlp.out_activation_ = last.get(estimator.network_.link, "identity")
     if isinstance(mlp, MLPClassifier):
         mlp.classes_ = estimator.classes_
         targets = estimator.classes_

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..datasets import Standardizer
@@ -33,6 +35,7 @@ class Predicting(Settings):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
+        tags.input_tags.sparse = True
         return tags
 
     @abstractmethod
@@ -53,8 +56,8 @@ class Predicting(Settings):
         now.__dict__ = self.__dict__.copy()
         return now
 
-    def _run(self, run: str, X: Any, method: str) -> np.ndarray:
-        """What the network's method `run` gives for X (N, I).
+    def _run(self, finish: Callable[[np.ndarray], np.ndarray], X: Any, method: str) -> np.ndarray:
+        """``finish(outputs)`` for the rows of X (N, I): (N, ...), or (R, N, ...) for several members.
 
         A few rows are followed by rows of zeros: BLAS would hand them to another routine, which rounds differently,
         and a row would not get the same answer alone as among others.
@@ -62,24 +65,22 @@ class Predicting(Settings):
         check_is_fitted(self)
         check_namespace(self, X, method)
         if getattr(self, "schema_", None) is None:
-            X = validate_data(self, to_numpy(X), reset=False, dtype=self.network_.dtype)
+            X = validate_data(self, to_numpy(X), reset=False, dtype=self.network_.dtype, accept_sparse="csr")
         else:
             X = encode_rows(self, to_numpy(X))
-        n, missing = len(X), max(0, FEWEST_ROWS - len(X))
-        found = getattr(self.network_, run)(np.pad(X, ((0, missing), (0, 0))) if missing else X)
+        n = X.shape[0]
+        if n < FEWEST_ROWS:
+            X = np.pad(X.toarray() if issparse(X) else X, ((0, FEWEST_ROWS - n), (0, 0)))
+        found = self.network_.run_rows(X, finish)
         return found[:, :n] if self.network_.replicas > 1 else found[:n]
-
-    def _outputs(self, X: Any, method: str) -> np.ndarray:
-        """The link's values (N, O), averaged over the members."""
-        values = self._run("predict_proba", X, method)
-        return values.mean(axis=0) if self.network_.replicas > 1 else values
 
     def _predict(self, X: Any) -> np.ndarray:
         """What `predict` gives, on the host."""
         check_is_fitted(self)
         if self.network_.replicas > 1:
-            return self._predictions(LINKS[self.network_.link][1](self._outputs(X, "predict")))
-        return self._predictions(self._run("predict", X, "predict"))  # needs no probabilities
+            values = self._run(LINKS[self.network_.link][0], X, "predict").mean(axis=0)
+            return self._predictions(LINKS[self.network_.link][1](values))
+        return self._predictions(self._run(LINKS[self.network_.link][2], X, "predict"))  # needs no probabilities
 
     def _score_members(self, y: np.ndarray, values: np.ndarray, w: np.ndarray | None) -> float:
         """The score of all members together by the link's values (R, N, O)."""
@@ -115,10 +116,31 @@ class Predicting(Settings):
         """W (I, O) of every linear layer; (R, I, O) for several members."""
         return self._blocks("W")
 
+    @coefs_.setter
+    def coefs_(self, values: Any) -> None:
+        self._set_blocks("W", "coefs_", self.coefs_, values)
+
     @property
     def intercepts_(self) -> list[np.ndarray]:
         """B (O,) of every linear layer; (R, O) for several members."""
         return [b[..., 0, :] for b in self._blocks("b")]
+
+    @intercepts_.setter
+    def intercepts_(self, values: Any) -> None:
+        self._set_blocks("b", "intercepts_", self.intercepts_, values)
+
+    def _set_blocks(self, name: str, what: str, before: list[np.ndarray], values: Any) -> None:
+        """Write arrays of the same shapes as `before` over the linear layers' blocks."""
+        values = [np.asarray(value) for value in values]
+        shapes = [value.shape for value in before]
+        if [value.shape for value in values] != shapes:
+            raise ConfigError(
+                f"{type(self).__name__}.{what}: expected arrays of the shapes {shapes}, got "
+                f"{[value.shape for value in values]}"
+            )
+        blocks = [v for k, v in self.network_.parameters.items() if k.split(".")[1] == name]
+        for block, value in zip(blocks, values, strict=True):
+            block[...] = self.network_.backend.asarray(value.reshape(block.shape), block.dtype)
 
     def _blocks(self, name: str) -> list[np.ndarray]:
         check_is_fitted(self, "network_")

@@ -12,16 +12,21 @@ from ..errors import ConfigError
 from ..nn.losses import Loss, get_loss
 from .base import XBEstimator
 from .namespace import back_to
-from .rules import HalfSquaredError
+from .rules import HalfPoissonDeviance, HalfSquaredError
 from .validation import r_squared
+
+LOSSES = {"auto": HalfSquaredError, "squared_error": HalfSquaredError, "poisson": HalfPoissonDeviance}
+"""scikit-learn's, which are no names of xbnet's own losses."""
 
 
 class XBRegressor(RegressorMixin, XBEstimator):
     """A neural network for regression, with scikit-learn's interface.
 
-    Parameters and attributes are those of `XBClassifier` but for `class_weight` and `classes_`. The loss is half the
-    squared error, summed over the outputs; the score is R^2. Where there is a `schema_`, the network learns targets
-    of mean 0 and standard deviation 1, and so the loss is of these.
+    Parameters and attributes are those of `XBClassifier` but for `class_weight` and `classes_`. `loss` is
+    "squared_error", which is half of it, summed over the outputs ("auto" means the same), "poisson", half the Poisson
+    deviance of exp(output) from y >= 0, or a loss of xbnet's, such as "mse". The score is R^2. Where there is a
+    `schema_`, the network learns targets of mean 0 and standard deviation 1, and so the loss is of these; but not for
+    "poisson", whose targets are counts.
     """
 
     def __sklearn_tags__(self) -> Any:
@@ -67,13 +72,15 @@ class XBRegressor(RegressorMixin, XBEstimator):
         self._flat = y.ndim == 1
         self._task, self.n_outputs_ = "regression", 1 if self._flat else y.shape[1]
         self._target_scale = None
-        if getattr(self, "schema_", None) is not None:
+        if getattr(self, "schema_", None) is not None and self.loss != "poisson":
             found = Standardizer.fit(np.asarray(y, np.float64).reshape(len(y), self.n_outputs_))
             self._target_scale = found.mean, found.scale
 
     def _encode(self, y: np.ndarray) -> np.ndarray:
         if y[:1].size != self.n_outputs_:
             raise ConfigError(f"XBRegressor: expected y with {self.n_outputs_} columns, as before, got {y[:1].size}")
+        if self.loss == "poisson" and np.min(y) < 0:
+            raise ConfigError(f"XBRegressor: expected y >= 0 for loss='poisson', got {np.min(y)}")
         y = np.asarray(y).reshape(len(y), self.n_outputs_)
         if self._target_scale is not None:
             mean, scale = self._target_scale
@@ -84,7 +91,8 @@ class XBRegressor(RegressorMixin, XBEstimator):
         return sample_weight
 
     def _loss(self) -> Loss:
-        return HalfSquaredError() if self.loss == "auto" else get_loss(self.loss)
+        own = LOSSES.get(self.loss) if isinstance(self.loss, str) else None
+        return get_loss(self.loss) if own is None else own()
 
     def _predictions(self, decisions: np.ndarray) -> np.ndarray:
         if self._target_scale is not None:

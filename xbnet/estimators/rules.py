@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import xlogy
 
 from ..backends.ops import Made
 from ..backends.parts import StepPart
-from ..nn.losses import BinaryCrossEntropy, MeanSquaredError
+from ..nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError
 from ..nn.network import Network
 from ..nn.parameters import block_slices
 from ..optim.optimizers import Adam
@@ -191,6 +192,36 @@ class HalfSquaredError(MeanSquaredError):
     def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
         super()._evaluate(logits, labels, dlogits)
         _scale(self, dlogits, self.n_outputs / 2)
+
+
+class HalfPoissonDeviance(Loss):
+    """t log(t / p) - t + p with p = exp(output), summed over the outputs; targets t >= 0. The gradient is p - t."""
+
+    name = "poisson"
+    links = {"regression": "exp"}  # noqa: RUF012
+
+    replayable = True
+
+    def spread(self, targets: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        """The loss of the targets' mean."""
+        targets = np.asarray(targets, float)
+        mean = np.average(targets, axis=0, weights=sample_weight)
+        return float(np.average(xlogy(targets, targets) - xlogy(targets, mean), axis=0, weights=sample_weight).sum())
+
+    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+        xp, targets = self.xp, self._target_rows(labels)
+        xp.exp(logits, out=self.e)
+        if dlogits is not None:
+            xp.subtract(self.e, targets, out=dlogits)
+        xp.multiply(logits, targets, out=self.work0)
+        xp.subtract(self.e, self.work0, out=self.e)
+        xp.maximum(targets, self.tiny, out=self.work0)  # 0 log 0 is 0
+        xp.log(self.work0, out=self.work0)
+        xp.subtract(self.work0, 1.0, out=self.work0)
+        xp.multiply(self.work0, targets, out=self.work0)
+        xp.add(self.e, self.work0, out=self.e)
+        self.ops.row_sum(self.e, self.s)
+        xp.copyto(self.values_column, self.s)
 
 
 def _scale(loss: Any, dlogits: Any, factor: float) -> None:

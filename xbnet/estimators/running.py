@@ -40,6 +40,10 @@ def run_epochs(estimator: Any, trainer: Trainer, epochs: int) -> tuple[bool, boo
             for _ in range(epochs):
                 if not len(trainer.rows) or interrupted():
                     break
+                if trainer.batch_size == trainer.train.n:
+                    # A single batch needs no order; but scikit-learn draws one, and the caller's stream moves on.
+                    for order in trainer.shuffles:
+                        order.permutation(trainer.train.n)
                 e._note(trainer.run_epoch(on_leave=keep_state), trainer.scorer)
                 e.t_ += trainer.train.n
         except (DivergenceError, KeyboardInterrupt):

@@ -9,10 +9,10 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse, vstack
 
 from ..backends.backend import get_backend
 from ..backends.blas import one_blas_thread
-from ..datasets import Part
 from ..errors import DivergenceError
 from ..history import PER_REPLICA as FIGURES
 from ..history import History
@@ -24,7 +24,7 @@ from ..sweeps.footprint import footprint
 from ..training.samples import Samples
 from ..training.trainer import Trainer
 from .base import XBEstimator
-from .build import layers_of, optimizer_of, recipe_of
+from .build import layers_of, optimizer_of, part, recipe_of
 from .meeting import Task
 from .rules import Order
 from .running import IN_A_STACK
@@ -49,7 +49,8 @@ def bucket(task: Task) -> Any:
         e.dropout if own_layers else e.dropout > 0,
         e.clip_norm is None,
         (e.n_features_in_, e.n_outputs_, e._task),
-        (len(task.X), None if task.val is None else len(task.val[0])),
+        (task.X.shape[0], None if task.val is None else task.val[0].shape[0]),
+        issparse(task.X),
         (task.w is None, task.val is None or task.val[2] is None),
     )
 
@@ -115,7 +116,9 @@ def _same_data(tasks: Sequence[Task]) -> list[int]:
     for i, task in enumerate(tasks):
         arrays = [task.X, task.y, task.w, *(task.val or ())]
         shapes = tuple(None if a is None else (a.shape, a.dtype.str) for a in arrays)
-        alike = known.setdefault((shapes, task.X[:1].tobytes()), [])
+        first: Any = task.X[:1]
+        first = first.toarray() if issparse(first) else first
+        alike = known.setdefault((shapes, first.tobytes()), [])
         same = (number for number, others in alike if all(map(_same, arrays, others)))
         numbers.append(next(same, i))
         if numbers[-1] == i:
@@ -124,7 +127,11 @@ def _same_data(tasks: Sequence[Task]) -> list[int]:
 
 
 def _same(a: Any, b: Any) -> bool:
-    return a is b or np.array_equal(a, b)
+    if a is b:
+        return True
+    if issparse(a):
+        return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("indptr", "indices", "data"))
+    return np.array_equal(a, b)
 
 
 def _fit(tasks: list[Task], data: list[int]) -> None:
@@ -148,7 +155,7 @@ def _fit(tasks: list[Task], data: list[int]) -> None:
         e.network_ = trainer.network.select([r])
         e.history_ = _own_history(history, r)
         e.n_iter_ = len(e.history_)
-        e.t_ = e.n_iter_ * len(task.X)
+        e.t_ = e.n_iter_ * task.X.shape[0]
         e.loss_curve_ = [float(record["train_cost"][0]) for record in e.history_.records]
         if task.val is not None:
             e.validation_loss_curve_ = [float(record["val_loss"][0]) for record in e.history_.records]
@@ -189,20 +196,20 @@ def _trainer(tasks: list[Task], data: list[int]) -> Trainer:
         for one in parts:
             X.append(one[0])
             y.append(one[1])
-            places.append(np.arange(n, n + len(one[0])))
-            n += len(one[0])
+            places.append(np.arange(n, n + len(one[1])))
+            n += len(one[1])
         train_rows[key], val_rows[key] = places[0], places[-1]
         if task.w is not None:
-            w += [task.w, *(np.zeros(len(part[0])) for part in parts[1:])]
+            w += [task.w, *(np.zeros(len(one[1])) for one in parts[1:])]
         if task.val is not None and task.val[2] is not None:
-            val_w += [np.zeros(len(task.X)), task.val[2]]
+            val_w += [np.zeros(len(task.y)), task.val[2]]
     validated = tasks[0].val is not None
     clips = None if e.clip_norm is None else np.array([one.clip_norm for one in estimators], float)
     samples = Samples(
         "X",
         e._task,
         e.n_outputs_,
-        Part(_joined(X), _joined(y)),
+        part(_joined(X), _joined(y)),
         sample_weight=_joined(w) if w else None,
         val_weight=_joined(val_w) if val_w else None,
         train_rows=[train_rows[key] for key in data],
@@ -213,7 +220,7 @@ def _trainer(tasks: list[Task], data: list[int]) -> Trainer:
         e._loss(),
         _optimizer(estimators),
         samples,
-        recipe_of(e, len(tasks[0].X), e.max_iter, [one.alpha for one in estimators], clips),
+        recipe_of(e, len(tasks[0].y), e.max_iter, [one.alpha for one in estimators], clips),
         shuffles=_orders(estimators),
         scorer=_validation(tasks) if validated else None,
     )
@@ -246,4 +253,6 @@ def _orders(estimators: Sequence[XBEstimator]) -> list[Order]:
 
 
 def _joined(arrays: list[Any]) -> Any:
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    if len(arrays) == 1:
+        return arrays[0]
+    return vstack(arrays, format="csr") if issparse(arrays[0]) else np.concatenate(arrays)

@@ -17,6 +17,7 @@ import numpy as np
 from ..backends.backend import Backend
 from ..datasets import Dataset, Schema, Standardizer
 from ..errors import ConfigError, DataError
+from ..files import place
 from ..history import History
 from ..nn.network import Network
 from .histories import pack_history, unpack_history
@@ -147,7 +148,7 @@ def save(
     if schema is not None:
         if preparation is not None:
             raise ConfigError("save: expected a schema or a preparation, got both; a schema standardizes by itself")
-        _expect_number("input of the schema, I", network.n_inputs, schema.n_inputs, "in it")
+        _expect_number("schema with as many inputs, I", network.n_inputs, schema.n_inputs, "in it")
         description["schema"] = schema.to_json()
         features = schema.input_names
         if classes is None and schema.target is not None:
@@ -244,7 +245,7 @@ def file_of(path: str | Path) -> Path:
     DataError
         The folder has none.
     """
-    path = Path(path)
+    path = place(path)
     if not path.is_dir():
         return path
     found = [file for name in RUN_FILES if (file := path / name).is_file()]

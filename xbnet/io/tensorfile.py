@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, XbnetError
-from ..files import write_bytes
+from ..files import place, write_bytes
 
 FORMAT = 1
 """Raised when older versions could not read the file any more."""
@@ -138,7 +138,7 @@ def read_tensors(path: str | Path, kind: str) -> Tensors:
     """
     from safetensors import SafetensorError
 
-    path = Path(path)
+    path = place(path)
     if path.is_dir():
         raise DataError(f"{path}: is a folder; expected a file that xbnet saved")
     if not path.is_file():

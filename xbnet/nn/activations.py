@@ -103,6 +103,8 @@ def _elu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
 
 # GELU in its tanh form (Hendrycks & Gimpel 2016, section 2): it needs no erf, which not every backend has.
 GELU_C, GELU_A = math.sqrt(2 / math.pi), 0.044715
+GELU_FAR = 32.0
+"""From here on tanh(c (z + a z^3)) is 1 in any precision."""
 
 
 def _gelu_tanh(xp: Any, z: Any, out: Any) -> None:
@@ -123,13 +125,15 @@ def _gelu(xp: Any, z: Any, out: Any, work: Any) -> None:
 
 
 def _gelu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
-    """dy * (1 + t) / 2 * (1 + z (1 - t) c (1 + 3 a z^2))."""
+    """dy * (1 + t) / 2 * (1 + z (1 - t) c (1 + 3 a z^2)); far out, where t is 1 or -1, z must not become infinite."""
     t, u = work
+    xp.minimum(z, GELU_FAR, out=t)
+    xp.maximum(t, -GELU_FAR, out=u)
+    xp.multiply(u, u, out=t)
+    xp.multiply(t, 3 * GELU_C * GELU_A, out=t)
+    xp.add(t, GELU_C, out=t)
+    xp.multiply(t, u, out=u)  # u = z c (1 + 3 a z^2)
     _gelu_tanh(xp, z, t)
-    xp.multiply(z, z, out=u)
-    xp.multiply(u, 3 * GELU_C * GELU_A, out=u)
-    xp.add(u, GELU_C, out=u)
-    xp.multiply(u, z, out=u)  # u = z c (1 + 3 a z^2)
     xp.multiply(dy, 0.5, out=dy)
     xp.subtract(1.0, t, out=t)
     xp.multiply(u, t, out=u)

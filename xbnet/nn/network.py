@@ -254,13 +254,14 @@ class Network:
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """The link's values for host rows x (N, I), on the host: (N, C) for one replica, (R, N, C) for a stack."""
-        return self._predict(x, LINKS[self.link][0])
+        return self.run_rows(x, LINKS[self.link][0])
 
     def predict(self, x: Any) -> np.ndarray:
         """Labels (N,) or (R, N) of host rows x (N, I); 0 or 1 (..., C) for multi-label, values for regression."""
-        return self._predict(x, LINKS[self.link][2])
+        return self.run_rows(x, LINKS[self.link][2])
 
-    def _predict(self, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    def run_rows(self, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """What `finish` makes of the logits (R, n, O) of host rows x (N, I), on the host: (N, ...) or (R, N, ...)."""
         with self.exclusive():
             self._predictor = self._predictor or Predictor(self)
             return self._predictor.run(x, finish)
@@ -309,13 +310,13 @@ class Network:
     @in_turn
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
-        names = ("_bare", "n_inputs", "replicas", "backend", "dtype", "seeds", "link")
+        kept = {name: self.__dict__[name] for name in ("_bare", "n_inputs", "replicas", "dtype", "seeds", "link")}
         arrays = {"theta": self.backend.to_host(self.theta).copy(), "state": self.backend.to_host(self.state).copy()}
-        return {name: self.__dict__[name] for name in names} | arrays | {"streams": copy.deepcopy(self.streams)}
+        return kept | arrays | {"backend": self.backend.full_name, "streams": copy.deepcopy(self.streams)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         theta, statistics = state.pop("theta"), state.pop("state")
-        self.__dict__.update(state)
+        self.__dict__.update(state, backend=get_backend(state["backend"]))
         self._build()
         self._allocate()
         self.theta[...], self.state[...] = self.backend.asarray(theta), self.backend.asarray(statistics)

@@ -30,22 +30,46 @@ def softmax(z: np.ndarray) -> np.ndarray:
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:
-    """Logits -> probabilities, each on its own."""
-    return 0.5 + 0.5 * np.tanh(0.5 * z)
+    """Logits -> probabilities, each on its own; small ones keep their digits, so that none are tied at 0."""
+    e = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1, e) / (1 + e)
+
+
+def log_softmax(z: np.ndarray) -> np.ndarray:
+    """Logarithms of `softmax`, finite however small the probabilities are."""
+    best = z.argmax(axis=-1)[..., None]
+    shifted = z - np.take_along_axis(z, best, axis=-1)
+    others = np.exp(shifted)
+    np.put_along_axis(others, best, 0, axis=-1)  # for the best one this is log(1 / (1 + others)), which may be tiny
+    return shifted - np.log1p(others.sum(axis=-1, keepdims=True))
+
+
+def log_sigmoid(z: np.ndarray) -> np.ndarray:
+    """Logarithms of `sigmoid`, by min(z, 0) - log(1 + exp(-|z|))."""
+    return np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z)))
 
 
 def one_of_sigmoids(z: np.ndarray) -> np.ndarray:
     """Logits of yes-or-no questions (..., C), one of which is yes -> probabilities that sum to 1 over the last axis.
 
-    That is sigmoid(z) over the sum of all, by way of log sigmoid(z) = min(z, 0) - log(1 + exp(-|z|)): no row is lost
-    where all are small.
+    That is sigmoid(z) over the sum of all, by way of the logarithms: no row is lost where all are small.
     """
-    return softmax(np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z))))
+    return softmax(log_sigmoid(z))
+
+
+def log_one_of_sigmoids(z: np.ndarray) -> np.ndarray:
+    """Logarithms of `one_of_sigmoids`."""
+    return log_softmax(log_sigmoid(z))
 
 
 def identity(z: np.ndarray) -> np.ndarray:
     """Outputs as they are."""
     return z
+
+
+def exponential(z: np.ndarray) -> np.ndarray:
+    """Logarithms of means -> means."""
+    return np.exp(z)
 
 
 def most_probable(p: np.ndarray) -> np.ndarray:
@@ -71,4 +95,8 @@ LINKS = {
     "multilabel": (sigmoid, at_least_half, at_least_zero),
     "scores": (identity, most_probable, most_probable),
     "identity": (identity, identity, identity),
+    "exp": (exponential, identity, exponential),
 }
+
+LOGARITHMS = {"softmax": log_softmax, "sigmoid": log_one_of_sigmoids, "multilabel": log_sigmoid}
+"""Link -> outputs to logarithms of probabilities, for the links that give such."""

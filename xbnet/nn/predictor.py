@@ -47,15 +47,20 @@ class Predictor:
             hold.
         """
         network = self.network
-        x = np.asarray(x)
+        sparse = hasattr(x, "tocsr")  # SciPy's, of any form
+        x = x.tocsr() if sparse else np.asarray(x)
         expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
         if x.dtype.kind not in "fiub":
-            raise DataError(f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array")
-        backend, R, N, step = network.backend, network.replicas, len(x), network.chunk_rows
+            raise DataError(
+                f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float "
+                "array, a table by the schema of its data set: data.schema.encode(table)"
+            )
+        backend, R, N, step = network.backend, network.replicas, x.shape[0], network.chunk_rows
         out: Any = None
         with np.errstate(over="ignore", invalid="ignore"):  # a product raises flags where all is finite
             for start in range(0, max(N, 1), step):
                 part = x[start : start + step]
+                part = part.toarray() if sparse else part
                 rows = self._chunk(len(part))
                 if backend.on_host:
                     rows[0] = part

@@ -14,7 +14,7 @@ from ..replicas import numbers, replica_values, select_values
 class Penalty:
     """L2 and L1, each a number >= 0 or one per replica.
 
-    The gradient is ``2 l2 W + l1 sign(W)``. PyTorch's `weight_decay` is 2 l2; scikit-learn's `alpha` is 2 l2 N.
+    The gradient is ``2 l2 W + l1 sign(W)``. PyTorch's `weight_decay` is 2 l2; scikit-learn's `alpha` is 2 l2 B.
     """
 
     def __init__(self, l2: Any = 0.0, l1: Any = 0.0):

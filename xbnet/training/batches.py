@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backends.backend import Backend
+from .sparse import SparseRows
 
 
 class Batch(NamedTuple):
@@ -31,14 +33,17 @@ class Resident:
         Samples that one replica sees.
     streamed
         Whether the arrays lie on the host after all, see `streaming`.
+    sparse
+        Whether the inputs lie there as `SparseRows`.
     """
 
     streamed = False
 
-    def __init__(self, backend: Backend, dtype: Any, x: np.ndarray, y: np.ndarray, w: np.ndarray | None = None):
+    def __init__(self, backend: Backend, dtype: Any, x: Any, y: np.ndarray, w: np.ndarray | None = None):
         labels = np.issubdtype(y.dtype, np.integer)
         self._backend = backend
-        self.x = self._put(x, dtype)
+        self.sparse = isinstance(x, SparseRows)
+        self.x: Any = x.on(backend, dtype) if isinstance(x, SparseRows) else self._put(x, dtype)
         self.y = self._put(y, np.intp if labels else dtype)
         self.w = None if w is None else self._put(w, dtype)
         self.rows: list[np.ndarray] | None = None
@@ -134,8 +139,16 @@ class Batches:
 
     def gather(self, index: Any, data: Any = None) -> Batch:
         """The samples of index (U, B), on the device; overwritten by the next batch of B rows."""
-        spread, batch = self._buffer(index.shape[1])
-        return self.backend.ops.gather_batch(data or self.data, index, self.which, spread, batch)
+        (spread, batch), data, ops = self._buffer(index.shape[1]), data or self.data, self.backend.ops
+        if not data.sparse:
+            return ops.gather_batch(data, index, self.which, spread, batch)
+        data.x.gather(index, self.which, batch.x)
+        if self.which is not None:
+            index = ops.gather(index, self.which, spread)[0]
+        ops.gather(data.y, index, batch.y)
+        if batch.w is not None:
+            ops.gather(data.w, index, batch.w)
+        return batch
 
     def _buffer(self, B: int) -> tuple[Any, Batch]:
         if B not in self._buffers:
@@ -170,17 +183,23 @@ class InOrder(Batches):
             self._order = np.stack([data.rows[r] for r in self._share([id(rows) for rows in data.rows])])
         elif data.streamed:
             self._order = np.arange(data.n)[None]
-        cheap = backend.on_host and batch_size * data.x[:1].nbytes <= CHEAP_BYTES
-        self.stay = self._order is not None or self.steps == 1 or cheap
+        elif self.steps == 1:
+            self._all = data.slice(0, data.n)
+        row_bytes = math.prod(data.x.shape[1:]) * data.x.dtype.itemsize
+        self._copies = self.steps > 1 and backend.on_host and batch_size * row_bytes <= CHEAP_BYTES
+        self.stay = self._order is not None or self.steps == 1 or self._copies
 
     def __iter__(self) -> Iterator[Batch]:
         data, B = self.data, self.batch_size
         if self._order is not None:
             yield from self._gathered(self._order)
             return
+        if self.steps == 1:
+            yield self._all
+            return
         for start in range(0, data.n, B):
             part = data.slice(start, min(start + B, data.n))
-            yield self._copied(part) if self.stay and self.steps > 1 else part
+            yield self._copied(part) if self._copies else part
 
     def _copied(self, part: Batch) -> Batch:
         _, batch = self._buffer(part.x.shape[1])

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError, Interrupted
+from ..files import make_folder, only_one
 from ..io.networks import describe_network
 from ..io.tensorfile import Tensors, read_tensors, write_tensors
 from ..parsing import whole
@@ -51,15 +52,12 @@ class Checkpoints:
 
     def write(self, trainer: Trainer, settings: dict[str, Any]) -> None:
         """Keep the trainer's state; older files than the last good one go once it is safely there."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"checkpoint {self.folder}: can't be made ({error.strerror}); choose another") from None
+        make_folder(self.folder, "checkpoint")
         tensors, description = trainer.state().pack()
         path = self.folder / f"epoch-{len(trainer.history):08d}.safetensors"
-        write_tensors(path, KIND, tensors, {"settings": settings, "conditions": conditions(trainer), **description})
-        leftovers = list(self.folder.glob(".epoch-*.safetensors.*"))  # of a process that was killed while writing
-        for old in [*self.files()[KEPT_FILES:], *leftovers]:
+        about = {"settings": settings, "conditions": conditions(trainer), "epochs": trainer.recipe.epochs}
+        write_tensors(path, KIND, tensors, {**about, **description})
+        for old in self.files()[KEPT_FILES:]:
             old.unlink(missing_ok=True)
 
     def restore(self, trainer: Trainer, settings: dict[str, Any]) -> bool:
@@ -99,6 +97,7 @@ def resume_from(trainer: Trainer, kept: Tensors, settings: dict[str, Any]) -> No
     """
     with kept.reading():
         _compare(kept, settings)
+        _compare_epochs(kept, trainer)
         trainer.restore(State.unpack(kept, trainer.state()))
 
 
@@ -137,9 +136,9 @@ def keep_checkpoints(
     checkpoints, settings = Checkpoints(folder), describe_settings(trainer)
     if stage:
         checkpoints, every = Checkpoints(Path(folder) / f"stage-{stage}"), every or trainer.recipe.epochs
-    if resume:
-        checkpoints.restore(trainer, settings)
-    with deferred_interrupt() as interrupted:
+    with only_one(make_folder(folder, "checkpoint")), deferred_interrupt() as interrupted:
+        if resume:
+            checkpoints.restore(trainer, settings)
 
         def after_epoch() -> None:
             epoch = len(trainer.history)
@@ -200,3 +199,17 @@ def _compare(kept: Tensors, settings: dict[str, Any]) -> None:
         if before[name] != value:
             shown = "another one" if name in ("seeds", "order") else f"{before[name]}, got {value}"
             raise ConfigError(f"resume: {kept.source} was made with {name} = {shown}; resume with the same settings")
+
+
+def _compare_epochs(kept: Tensors, trainer: Trainer) -> None:
+    """Refuse fewer epochs than the run has behind it; say where more would have had other rates from the start."""
+    done, before, now = kept.description["history"]["epochs"], kept.description["epochs"], trainer.recipe.epochs
+    if now < done:
+        raise ConfigError(f"resume: {kept.source} has {done} epochs behind it, got epochs={now}; give {done} or more")
+    past = np.arange(done)[:, None] + 0.5
+    schedule = trainer.schedule
+    if now != before and not np.array_equal(schedule.factors(past, before), schedule.factors(past, now)):
+        logging.getLogger("xbnet").warning(
+            "resume: the schedule goes by the number of epochs, and that was %d: the first %d epochs had other rates "
+            "than in a run of %d", before, done, now,
+        )  # fmt: skip

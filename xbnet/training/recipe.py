@@ -46,7 +46,7 @@ class Settings(TypedDict, total=False):
     clip_norm: PerReplica | None
     patience: int | None
     monitor: str | None
-    tol: float
+    tol: float | None
     keep_best: bool | None
     strategy: str | Strategy
     flip: float
@@ -75,7 +75,7 @@ class Recipe:
     monitor
         A figure of `History`; by default "val_loss", or "train_loss" without a validation part.
     tol
-        By how much the figure has to get better to count for `patience`, >= 0.
+        By how much the figure has to get better to count for `patience`, >= 0; None: by anything. With 0 it may stay.
     keep_best
         Whether each replica ends with its best weights, not with its last; None: if there is a `patience`.
     strategy
@@ -107,7 +107,7 @@ class Recipe:
     clip_norm: PerReplica | None = None
     patience: int | None = None
     monitor: str | None = None
-    tol: float = 0.0
+    tol: float | None = None
     keep_best: bool | None = None
     strategy: str | Strategy = "joint"
     flip: float = 0.0
@@ -126,7 +126,7 @@ class Recipe:
             "epochs": whole("fit", "epochs", self.epochs),
             "batch_size": _optional(self.batch_size, "batch_size"),
             "patience": _optional(self.patience, "patience"),
-            "tol": number("fit", "tol", self.tol, "[0, inf)"),
+            "tol": None if self.tol is None else number("fit", "tol", self.tol, "[0, inf)"),
             "flip": number("fit", "flip", self.flip, "[0, 1]"),
             "schedule": get_schedule(self.schedule),
             "strategy": get_strategy(self.strategy),
@@ -159,9 +159,12 @@ class Recipe:
                 f"fit: expected batch_size <= {n}, the number of training samples, got {B}; None takes them all"
             )
         if samples.n_outputs != network.n_outputs:
+            y = samples.train.y
+            labels = samples.task == "regression" and network.n_outputs > 1 and bool((y == np.trunc(y)).all())
+            cure = f"set the last layer to Linear({samples.n_outputs})"
             raise ConfigError(
                 f"fit: expected a network with {samples.n_outputs} outputs for {samples.name} ({samples.task}), "
-                f"got {network.n_outputs}; set the last layer to Linear({samples.n_outputs})"
+                f"got {network.n_outputs}; " + ("labels want whole numbers: y.astype(int)" if labels else cure)
             )
         if samples.sample_weight is not None:
             check_weights("fit", samples.sample_weight, len(samples.train.x))

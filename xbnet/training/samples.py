@@ -69,7 +69,7 @@ def check_data(data: Any, where: str = "fit") -> Dataset:
     if isinstance(data, Dataset):
         return data
     if isinstance(data, (tuple, list)) and len(data) == 2:
-        return Dataset("arrays", Part(np.asarray(data[0]), np.asarray(data[1])))
+        return Dataset("arrays", Part(data[0], data[1]))
     raise DataError(f"{where}: expected data to be a Dataset or (x, y), got {type(data).__name__}; see load_dataset")
 
 

@@ -23,7 +23,7 @@ class Stopping:
     best
         (R,) the lowest figure so far, or minus the highest where more is better.
     waited
-        (R,) epochs since it got better by `tol`.
+        (R,) epochs since it got better, or at least by `tol`.
     """
 
     def __init__(self, recipe: Recipe, replicas: int):
@@ -40,7 +40,8 @@ class Stopping:
     def better(self, loss: np.ndarray) -> np.ndarray:
         """Note the losses of an epoch; who (R,) is better than ever."""
         better = loss < self.best
-        self.waited = np.where(better & (loss <= self.best - self.tol), 0, self.waited + 1)
+        enough = better if self.tol is None else np.isfinite(loss) & (loss <= self.best - self.tol)
+        self.waited = np.where(enough, 0, self.waited + 1)
         self.best[better] = loss[better]
         return better
 

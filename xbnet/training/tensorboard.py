@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, reason
+from ..files import make_folder
 from ..history import PER_REPLICA
 
 
@@ -23,23 +25,38 @@ def event_writer(folder: str | Path | None) -> Iterator[Callable[[dict[str, Any]
     Raises
     ------
     ConfigError
-        tensorboardX is not installed.
+        tensorboardX is not installed, or the files can't be written.
     """
     if folder is None:
         yield None
         return
     try:
-        from tensorboardX import SummaryWriter
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
     except ImportError:
         raise ConfigError("TensorBoard's event files need tensorboardX: pip install tensorboardX") from None
-    with SummaryWriter(str(folder)) as writer:
+    # Not its SummaryWriter: that writes in a thread of its own, which loses epochs when the process is killed, and
+    # what it could not write.
+    writer = EventsWriter(str(make_folder(folder, "--tensorboard") / "events"))
 
-        def write(record: dict[str, Any]) -> None:
-            stage = f"stage-{record['stage']}/" if "stage" in record else ""
-            for name in PER_REPLICA:
-                values = record[name]
-                for r in np.flatnonzero(np.isfinite(values)):
-                    tag = stage + (name if len(values) == 1 else f"{name}/{r}")
-                    writer.add_scalar(tag, float(values[r]), record["epoch"])
+    def write(record: dict[str, Any]) -> None:
+        stage = f"stage-{record['stage']}/" if "stage" in record else ""
+        now, events = time.time(), []
+        for name in PER_REPLICA:
+            values = record[name]
+            for r in np.flatnonzero(np.isfinite(values)):
+                tag = stage + (name if len(values) == 1 else f"{name}/{r}")
+                events.append(Event(wall_time=now, summary=scalar(tag, float(values[r])), step=record["epoch"]))
+        try:
+            for event in events:
+                writer.write_event(event)
+            writer.flush()
+        except OSError as error:
+            raise ConfigError(f"--tensorboard {folder}: can't be written ({reason(error)}); leave it away") from None
 
+    try:
         yield write
+    finally:
+        with suppress(OSError):  # each epoch is on the disk already, or `write` said why not
+            writer.close()

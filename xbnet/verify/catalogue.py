@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..nn.activations import ACTIVATIONS
-from ..nn.layers import BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
+from ..nn.layers import LAYERS, Layer, Linear, Residual
 from ..nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from ..nn.network import Network
 from .gradient import gradient_test, jacobian_test
@@ -35,18 +37,6 @@ class Case:
     name: str
     run: Callable[[], Verification]
 
-
-LAYERS: dict[str, Callable[[], Layer]] = {
-    "linear": lambda: Linear(3, "tanh"),
-    "residual": lambda: Residual("tanh"),
-    "residual narrow": lambda: Residual("tanh", n_hidden=2),
-    "residual begin": lambda: Residual("tanh", begin="gelu"),
-    "residual end": lambda: Residual("tanh", end="elu"),
-    "dropout": lambda: Dropout(0.4),
-    "batch norm": lambda: BatchNorm(),
-    "layer norm": lambda: LayerNorm(),
-}
-"""A row for every kind of layer."""
 
 LOSSES: dict[str, tuple[Callable[[], Loss], dict[str, Any]]] = {
     "cross_entropy": (SoftmaxCrossEntropy, {}),
@@ -95,8 +85,9 @@ def catalogue(backend: Any = "numpy", dtype: Any = "float64", replicas: int = 2,
         return lambda: gradient_test(network([*blocks, Linear(N_CLASSES)]), "cross_entropy", x, labels, rng=seed)
 
     yield from report_example(network, seed)
-    for name, make in LAYERS.items():
-        yield Case(f"layers/{name}", layer(make))
+    for kind in LAYERS.values():
+        for what, example in kind.examples().items():
+            yield Case(f"layers/{words(kind.__name__)} {what}".strip(), layer(partial(copy, example)))
     for name in ACTIVATIONS:
         yield Case(f"activations/{name}", layer(partial(Linear, 3, name)))
         yield Case(f"activations/{name} in a residual block", layer(partial(Residual, name)))
@@ -105,6 +96,11 @@ def catalogue(backend: Any = "numpy", dtype: Any = "float64", replicas: int = 2,
     for depth in DEPTHS:
         yield Case(f"depth/standard {depth}", deep(depth, lambda: Linear(N_INPUTS, "tanh")))
         yield Case(f"depth/residual {depth}", deep(depth, lambda: Residual("tanh")))
+
+
+def words(name: str) -> str:
+    """``BatchNorm`` -> "batch norm"."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()
 
 
 def report_example(network: Callable[..., Network], seed: int) -> Iterator[Case]:

@@ -182,6 +182,54 @@ def test_what_has_no_operator_is_refused(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
+class Doubled(Linear):
+    """Predicts twice as much as `Linear`, which the exports of `Linear` don't know."""
+
+    def forward(self, x, training):
+        y = super().forward(x, training)
+        return self.xp.multiply(y, 2, out=y)
+
+
+class Exported(Doubled):
+    def forward(self, x, training):
+        return super().forward(x, training)
+
+    def to_onnx(self, graph, x):
+        return graph.add("Mul", super().to_onnx(graph, x), graph.constant(2.0))
+
+    def to_torch(self, modules):
+        modules.add(f"nn.Linear({self.n_inputs}, {self.n_outputs})", weight=2 * self.W[0].T, bias=2 * self.b[0, 0])
+
+
+def own_model(tmp_path, layer):
+    network = Network([layer], 4, rng=0)
+    network.link = "scores"
+    save(network, tmp_path / "m.safetensors")
+    return network, load_model(tmp_path / "m.safetensors", custom={type(layer).__name__: type(layer)})
+
+
+@pytest.mark.parametrize(("export", "method"), [(to_onnx, "to_onnx"), (to_torch, "to_torch")])
+def test_a_layer_that_computes_something_else_than_its_base_is_refused(export, method, tmp_path):
+    pytest.importorskip("onnx")
+    with pytest.raises(ConfigError) as caught:
+        export(own_model(tmp_path, Doubled(3))[1], tmp_path / "out")
+    assert str(caught.value) == f"export: the layer Doubled(n_outputs=3) is of your own; give it `{method}`"
+
+
+def test_a_layer_of_your_own_says_how_it_is_exported(tmp_path):
+    torch = pytest.importorskip("torch")
+    runtime = pytest.importorskip("onnxruntime")
+    network, model = own_model(tmp_path, Exported(3))
+    to_onnx(model, tmp_path / "m.onnx")
+    session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    expected = network.predict_proba(X)
+    found = session.run(None, {"x": X})[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    space = {}
+    exec(to_torch(model, tmp_path / "t.safetensors"), space)
+    np.testing.assert_allclose(space["model"](torch.from_numpy(X)).detach().numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_command(tmp_path, capsys):
     pytest.importorskip("torch")
     network = Network([Linear(5, "tanh"), Linear(2)], 3, replicas=2, rng=0)

@@ -4,7 +4,7 @@ enum Function { IDENTITY, RELU, LEAKY_RELU, ELU, GELU, SILU, SIGMOID, TANH, SOFT
 
 template <typename T> DEVICE T sigmoid(T z) { return T(0.5) * tanh(T(0.5) * z) + T(0.5); }
 
-constexpr double LEAK = 0.01, GELU_C = 0.7978845608028654, GELU_A = 0.044715;
+constexpr double LEAK = 0.01, GELU_C = 0.7978845608028654, GELU_A = 0.044715, GELU_FAR = 32;
 
 template <typename T> DEVICE T gelu_tanh(T z) { return tanh(z * (T(GELU_C) + T(GELU_C * GELU_A) * z * z)); }
 

@@ -10,7 +10,8 @@ template <typename T> DEVICE T derivative(int kind, T z, T y) {
         case LEAKY_RELU: return z > 0 ? T(1) : T(LEAK);
         case ELU: return y < 0 ? y + T(1) : T(1);
         case GELU: {
-            const T t = gelu_tanh(z), inner = z * (T(GELU_C) + T(3 * GELU_C * GELU_A) * z * z);
+            const T near = larger(z < T(GELU_FAR) ? z : T(GELU_FAR), -T(GELU_FAR));  // farther out 1 - t or 1 + t is 0
+            const T t = gelu_tanh(z), inner = near * (T(GELU_C) + T(3 * GELU_C * GELU_A) * near * near);
             return T(0.5) * (T(1) + t) * (T(1) + inner * (T(1) - t));
         }
         case SILU: {

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import DataError
 from ..sniff import looks_like, open_head
-from .source import Table, check_columns, need_pyarrow, reading
+from .source import CAST, Table, check_columns, need_pyarrow, reading
 
 #: Values of 8 bytes that a file of one byte may hold.
 MOST_INFLATION = 1000
@@ -107,9 +107,7 @@ class ArrowObject(ArrowTable):
             self._table = table if isinstance(table, pa.Table) else pa.RecordBatchReader.from_stream(table).read_all()
         except Exception as error:  # each library has errors of its own
             reason = " ".join(str(error).split())[:200]
-            raise DataError(
-                f"{name}: expected a table that Arrow can read, got {reason}; convert such columns"
-            ) from None
+            raise DataError(f"{name}: expected a table that Arrow can read, got {reason}; {CAST}") from None
         super().__init__(name, self._table.schema)
 
     def batches(self, wanted: Sequence[int]) -> Iterator[list[Any]]:

@@ -9,6 +9,8 @@ from typing import Any
 from ...errors import DataError, XbnetError
 from ..sniff import printable
 
+CAST = "cast such columns to integers of 64 bits, floats or text"
+
 
 class Table:
     """A table of named columns that is read in batches, again and again.
@@ -61,6 +63,10 @@ def reading(name: str, what: str) -> Iterator[None]:
         raise DataError(f"{name}: expected {what} that fits into memory, got one that does not") from None
     except Exception as error:  # Arrow raises a dozen kinds for damaged files
         reason = printable(error)
+        if type(error).__name__ == "ArrowNotImplementedError":
+            raise DataError(
+                f"{name}: expected {what} of types that pyarrow reads, got others ({reason}); {CAST}"
+            ) from None
         raise DataError(f"{name}: expected {what}, got a damaged one ({reason}); write it again") from None
 
 

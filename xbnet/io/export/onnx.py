@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import ConfigError
 from ...files import write_bytes
 from ...nn.activations import GELU_A, GELU_C, LEAK
-from ...nn.layers import BatchNorm, Dropout, LayerNorm, Linear, Residual
+from ...nn.layers import describes_forward
 from ..models import Model
 from .onnx_table import ML_OPSET, encode_columns, input_names
 
@@ -90,7 +90,9 @@ class _Graph:
             opsets.append(make.make_opsetid("ai.onnx.ml", ML_OPSET))
             about = {"schema": schema.to_json(), "inputs": names}
         for layer in self.network.layers:
-            x = self._layer(layer, x)
+            if not describes_forward(layer, "to_onnx"):
+                raise ConfigError(f"export: the layer {layer!r} is of your own; give it `to_onnx`")
+            x = layer.to_onnx(self, x)
         outputs = self._link(x)
         graph = make.make_graph(self.nodes, "xbnet", inputs, outputs, self.constants)
         found = make.make_model(graph, opset_imports=opsets, producer_name="xbnet")
@@ -115,14 +117,15 @@ class _Graph:
     def _link(self, z: str) -> list[Any]:
         make, n = self.onnx.helper, self.network.n_outputs
         link = self.network.link
-        if link == "identity":
+        if link in ("identity", "exp"):
+            z = z if link == "identity" else self.add("Exp", z)
             return [make.make_tensor_value_info("values", self._values(z), ["N", n])]
         if link == "sigmoid":  # log p of each class
             z = self.add("Neg", self._softplus(self.add("Neg", z)))
         if link in ("softmax", "sigmoid"):
             self.add("Softmax", z, out="probabilities", axis=-1)
         else:
-            self.add("Identity" if link == "scores" else "Sigmoid", z, out="probabilities")
+            self.add("Identity", z if link == "scores" else self._probability(z), out="probabilities")
         outputs = [make.make_tensor_value_info("probabilities", self.type, ["N", n])]
         if link == "multilabel":
             yes = self.add("GreaterOrEqual", "probabilities", self.constant(0.5))
@@ -153,32 +156,16 @@ class _Graph:
 
     # -- layers ------------------------------------------------------------------------------------------------------
 
-    def _layer(self, layer: Any, x: str) -> str:
-        if type(layer) is Linear:
-            return self._activation(layer.activation, self._affine(x, layer.W[0], layer.b[0, 0]))
-        if type(layer) is Residual:
-            return self._residual(layer, x)
-        if type(layer) is Dropout:
-            return x
-        if type(layer) is BatchNorm:
-            blocks = (layer.gain, layer.offset, layer.running_mean, layer.running_var)
-            return self.add("BatchNormalization", x, *(self.constant(b[0, 0]) for b in blocks), epsilon=layer.eps)
-        if type(layer) is LayerNorm:
-            gain, offset = self.constant(layer.gain[0, 0]), self.constant(layer.offset[0, 0])
-            return self.add("LayerNormalization", x, gain, offset, axis=-1, epsilon=layer.eps)
-        raise ConfigError(f"export: the layer {layer!r} is of your own, and has no ONNX operator")
-
-    def _residual(self, layer: Any, x: str) -> str:
-        u = self._activation(layer.begin, x)
-        h = self._activation(layer.activation, self._affine(u, layer.W1[0], layer.b[0, 0]))
-        v = self.add("Add", x, self.add("MatMul", h, self.constant(layer.W2[0])))
-        return self._activation(layer.end, v)
-
-    def _affine(self, x: str, W: Any, b: Any) -> str:
+    def affine(self, x: str, W: Any, b: Any) -> str:
         """X W + b; in float64 not as Gemm, which not every runtime computes in that."""
         if self.dtype == np.float32:
             return self.add("Gemm", x, self.constant(W), self.constant(b))
         return self.add("Add", self.add("MatMul", x, self.constant(W)), self.constant(b))
+
+    def _probability(self, z: str) -> str:
+        """1 / (1 + exp(-z)); a runtime may compute the operator Sigmoid by a fraction that is 0 for z < -18."""
+        one = self.constant(1.0)
+        return self.add("Div", one, self.add("Add", one, self.add("Exp", self.add("Neg", z))))
 
     def _softplus(self, z: str) -> str:
         """The operator of that name is not computed in float64 at most opsets, and overflows where it is."""
@@ -195,7 +182,7 @@ class _Graph:
         low = self.add("Sub", self.add("Exp", self.add("Min", z, self.constant(0.0))), self.constant(1.0))
         return self.add("Add", self.add("Max", z, self.constant(0.0)), low)
 
-    def _activation(self, activation: Any, z: str) -> str:
+    def activation(self, activation: Any, z: str) -> str:
         name = "identity" if activation is None else activation.name
         if name == "identity":
             return z

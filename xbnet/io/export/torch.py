@@ -11,7 +11,9 @@ import numpy as np
 from ...datasets.tables.values import MISSING
 from ...errors import ConfigError
 from ...files import write_bytes
-from ...nn.layers import BatchNorm, Dropout, LayerNorm, Linear, Residual
+from ...nn.activations import Activation
+from ...nn.layers import describes_forward
+from ...nn.network import Network
 from ..models import Model
 from .torch_text import ENCODE, PUT_BACK, RESIDUAL, STANDARDIZE
 
@@ -32,6 +34,7 @@ AFTERWARDS = {
     "multilabel": "torch.sigmoid(model(x))",
     "scores": "model(x)",
     "identity": "model(x)",
+    "exp": "torch.exp(model(x))",
 }
 
 
@@ -54,65 +57,43 @@ def to_torch(model: Model, path: str | Path) -> str:
     network = model.network
     if network.replicas > 1:
         raise ConfigError(f"export: the model has {network.replicas} replicas; choose one with --replica")
-    modules: list[str] = []
-    state: dict[str, np.ndarray] = {}
-
-    def add(module: str, **arrays: Any) -> None:
-        for name, array in arrays.items():
-            host = network.backend.to_host(array) if not np.isscalar(array) else np.array(array)
-            state[f"{len(modules)}.{name.replace('__', '.')}"] = np.ascontiguousarray(host)
-        modules.append(module)
-
+    modules = _Modules(network)
     about = {"format": "pt"}
     if model.schema is not None:
         about["schema"] = json.dumps(model.schema.to_json())
-        add("Encode(SCHEMA['columns'])")
+        modules.add("Encode(SCHEMA['columns'])")
     elif model.preparation is not None:
-        add(f"Standardize({network.n_inputs})", mean=model.preparation.mean, scale=model.preparation.scale)
+        modules.add(f"Standardize({network.n_inputs})", mean=model.preparation.mean, scale=model.preparation.scale)
     for layer in network.layers:
-        _add_layer(layer, add)
+        if not describes_forward(layer, "to_torch"):
+            raise ConfigError(f"export: the layer {layer!r} is of your own; give it `to_torch`")
+        layer.to_torch(modules)
     if model.target_scale is not None:
         mean, scale = model.target_scale
-        add(f"PutBack({network.n_outputs})", mean=mean, scale=scale)
-    write_bytes(path, save(state, about))
-    return _definition(model, modules, path)
+        modules.add(f"PutBack({network.n_outputs})", mean=mean, scale=scale)
+    write_bytes(path, save(modules.state, about))
+    return _definition(model, modules.modules, path)
 
 
-def _add_layer(layer: Any, add: Any) -> None:
-    if type(layer) is Linear:
-        add(f"nn.Linear({layer.n_inputs}, {layer.n_outputs})", weight=layer.W[0].T, bias=layer.b[0, 0])
-        if layer.activation is not None:
-            add(_activation(layer.activation))
-    elif type(layer) is Residual:
-        inner, begin, end = (_activation(a) for a in (layer.activation, layer.begin, layer.end))
-        add(
-            f"Residual({layer.n_inputs}, {layer.H}, {inner}, {begin}, {end})",
-            first__weight=layer.W1[0].T,
-            first__bias=layer.b[0, 0],
-            second__weight=layer.W2[0].T,
-        )
-    elif type(layer) is Dropout:
-        add(f"nn.Dropout({float(np.ravel(layer.rate)[0])})")
-    elif type(layer) is BatchNorm:
-        add(
-            f"nn.BatchNorm1d({layer.n_inputs}, eps={layer.eps}, momentum={layer.momentum})",
-            weight=layer.gain[0, 0],
-            bias=layer.offset[0, 0],
-            running_mean=layer.running_mean[0, 0],
-            running_var=layer.running_var[0, 0],
-            num_batches_tracked=0,
-        )
-    elif type(layer) is LayerNorm:
-        add(f"nn.LayerNorm({layer.n_inputs}, eps={layer.eps})", weight=layer.gain[0, 0], bias=layer.offset[0, 0])
-    else:
-        raise ConfigError(f"export: the layer {layer!r} is of your own, and has no PyTorch module")
+class _Modules:
+    """A module while it grows: texts of its parts, and its `state_dict`."""
 
+    def __init__(self, network: Network):
+        self.to_host = network.backend.to_host
+        self.modules: list[str] = []
+        self.state: dict[str, np.ndarray] = {}
 
-def _activation(activation: Any) -> str:
-    name = "identity" if activation is None else activation.name
-    if name not in ACTIVATIONS:
-        raise ConfigError(f"export: the activation {name!r} is of your own, and has no PyTorch module")
-    return ACTIVATIONS[name]
+    def add(self, module: str, **arrays: Any) -> None:
+        for name, array in arrays.items():
+            host = self.to_host(array) if not np.isscalar(array) else np.array(array)
+            self.state[f"{len(self.modules)}.{name.replace('__', '.')}"] = np.ascontiguousarray(host)
+        self.modules.append(module)
+
+    def activation(self, activation: Activation | None) -> str:
+        name = "identity" if activation is None else activation.name
+        if name not in ACTIVATIONS:
+            raise ConfigError(f"export: the activation {name!r} is of your own, and has no PyTorch module")
+        return ACTIVATIONS[name]
 
 
 def _definition(model: Model, modules: list[str], path: str | Path) -> str:

@@ -1,6 +1,6 @@
 """Layers: each one's forward and backward in a file of its own."""
 
-from .base import BATCH, Layer, buffer_shapes, copy_layers
+from .base import BATCH, Layer, buffer_shapes, copy_layers, describes_forward
 from .dropout import Dropout
 from .linear import Linear
 from .normalization import BatchNorm, LayerNorm
@@ -19,4 +19,5 @@ __all__ = [
     "Residual",
     "buffer_shapes",
     "copy_layers",
+    "describes_forward",
 ]

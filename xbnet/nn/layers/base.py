@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,12 +12,39 @@ from ...backends.backend import Backend
 from ...backends.parts import StepPart
 from ...errors import ConfigError
 from ...parsing import is_whole
+from ..activations import Activation
 from ..parameters import ParameterSpec
 
 BATCH = "B"
 """Stands for the number of rows in a buffer's shape."""
 
 Shape = tuple[int | str, ...]
+
+
+class OnnxGraph(Protocol):
+    """What a layer adds to when it is exported to ONNX."""
+
+    def add(self, operator: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
+        """A node; the name of its output."""
+
+    def constant(self, value: Any, dtype: Any = None) -> str:
+        """An array; its name."""
+
+    def affine(self, x: str, W: Any, b: Any) -> str:
+        """``x W + b``."""
+
+    def activation(self, activation: Activation | None, z: str) -> str:
+        """An activation; None is the identity."""
+
+
+class TorchModules(Protocol):
+    """What a layer adds to when it is exported to PyTorch."""
+
+    def add(self, module: str, **arrays: Any) -> None:
+        """A module as text, and its `state_dict`; a ``__`` in a name stands for a dot."""
+
+    def activation(self, activation: Activation | None) -> str:
+        """The text of an activation's module; None is the identity."""
 
 
 class Layer(StepPart):
@@ -95,6 +122,19 @@ class Layer(StepPart):
         """The arguments that make this layer anew."""
         return {}
 
+    @classmethod
+    def examples(cls) -> dict[str, Layer]:
+        """Small ones that show all that it can do, by what is special about them; ``xbnet verify --all`` tests each."""
+        return {"": cls()}
+
+    def to_onnx(self, graph: OnnxGraph, x: str) -> str:
+        """Add what predicts, for one replica, to an ONNX graph; `x` names its input, the answer its output."""
+        raise NotImplementedError(f"{type(self).__name__}.to_onnx")
+
+    def to_torch(self, modules: TorchModules) -> None:
+        """Add the PyTorch modules that predict the same, for one replica."""
+        raise NotImplementedError(f"{type(self).__name__}.to_torch")
+
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items() if v is not None)
         return f"{type(self).__name__}({arguments})"
@@ -103,6 +143,13 @@ class Layer(StepPart):
 def name_of(thing: Any) -> Any:
     """What stands for an activation in `config`: its name."""
     return getattr(thing, "name", thing)
+
+
+def describes_forward(layer: Layer, method: str) -> bool:
+    """Whether a method belongs to the `forward` that the layer has: a class that overrides only one has another."""
+    kind = type(layer)
+    owners = [next(c for c in kind.__mro__ if name in vars(c)) for name in ("forward", method)]
+    return owners[0] is owners[1]
 
 
 def copy_layers(layers: Any) -> list[Layer]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import ConfigError
 from ...replicas import numbers, select_values
-from .base import BATCH, Layer, Shape
+from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules
 
 
 class Dropout(Layer):
@@ -76,3 +76,13 @@ class Dropout(Layer):
 
     def config(self) -> dict[str, Any]:
         return {"rate": np.asarray(self.rate).tolist()}
+
+    @classmethod
+    def examples(cls) -> dict[str, Layer]:
+        return {"": cls(0.4)}
+
+    def to_onnx(self, graph: OnnxGraph, x: str) -> str:
+        return x
+
+    def to_torch(self, modules: TorchModules) -> None:
+        modules.add(f"nn.Dropout({float(np.ravel(self.rate)[0])})")

@@ -7,7 +7,7 @@ from typing import Any
 from ..activations import Activation, get_activation
 from ..initializers import Initializer, get_initializer
 from ..parameters import ParameterSpec
-from .base import BATCH, Layer, Shape, check_width, name_of
+from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width, name_of
 
 
 class Linear(Layer):
@@ -82,3 +82,15 @@ class Linear(Layer):
             "activation": name_of(self.activation),
             "initializer": self.initializer,
         }
+
+    @classmethod
+    def examples(cls) -> dict[str, Layer]:
+        return {"": cls(3, "tanh")}
+
+    def to_onnx(self, graph: OnnxGraph, x: str) -> str:
+        return graph.activation(self.activation, graph.affine(x, self.W[0], self.b[0, 0]))
+
+    def to_torch(self, modules: TorchModules) -> None:
+        modules.add(f"nn.Linear({self.n_inputs}, {self.n_outputs})", weight=self.W[0].T, bias=self.b[0, 0])
+        if self.activation is not None:
+            modules.add(modules.activation(self.activation))

@@ -7,7 +7,7 @@ from typing import Any
 from ...parsing import number
 from ..initializers import ones, zeros
 from ..parameters import ParameterSpec
-from .base import BATCH, Layer, Shape
+from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules
 
 
 class BatchNorm(Layer):
@@ -114,6 +114,20 @@ class BatchNorm(Layer):
     def config(self) -> dict[str, Any]:
         return {"momentum": self.momentum, "eps": self.eps}
 
+    def to_onnx(self, graph: OnnxGraph, x: str) -> str:
+        blocks = (self.gain, self.offset, self.running_mean, self.running_var)
+        return graph.add("BatchNormalization", x, *(graph.constant(b[0, 0]) for b in blocks), epsilon=self.eps)
+
+    def to_torch(self, modules: TorchModules) -> None:
+        modules.add(
+            f"nn.BatchNorm1d({self.n_inputs}, eps={self.eps}, momentum={self.momentum})",
+            weight=self.gain[0, 0],
+            bias=self.offset[0, 0],
+            running_mean=self.running_mean[0, 0],
+            running_var=self.running_var[0, 0],
+            num_batches_tracked=0,
+        )
+
 
 class LayerNorm(Layer):
     """y = gain * (x - mean) / sqrt(var + eps) + offset, with mean and variance over each row.
@@ -183,3 +197,10 @@ class LayerNorm(Layer):
 
     def config(self) -> dict[str, Any]:
         return {"eps": self.eps}
+
+    def to_onnx(self, graph: OnnxGraph, x: str) -> str:
+        gain, offset = graph.constant(self.gain[0, 0]), graph.constant(self.offset[0, 0])
+        return graph.add("LayerNormalization", x, gain, offset, axis=-1, epsilon=self.eps)
+
+    def to_torch(self, modules: TorchModules) -> None:
+        modules.add(f"nn.LayerNorm({self.n_inputs}, eps={self.eps})", weight=self.gain[0, 0], bias=self.offset[0, 0])

@@ -7,7 +7,7 @@ from typing import Any
 from ..activations import Activation, get_activation
 from ..initializers import Initializer, get_initializer
 from ..parameters import ParameterSpec
-from .base import BATCH, Layer, Shape, check_width, name_of
+from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width, name_of
 
 
 class Residual(Layer):
@@ -121,3 +121,27 @@ class Residual(Layer):
             "end": name_of(self.end),
             "initializer": self.initializer,
         }
+
+    @classmethod
+    def examples(cls) -> dict[str, Layer]:
+        return {
+            "": cls("tanh"),
+            "narrow": cls("tanh", n_hidden=2),
+            "begin": cls("tanh", begin="gelu"),
+            "end": cls("tanh", end="elu"),
+        }
+
+    def to_onnx(self, graph: OnnxGraph, x: str) -> str:
+        u = graph.activation(self.begin, x)
+        h = graph.activation(self.activation, graph.affine(u, self.W1[0], self.b[0, 0]))
+        v = graph.add("Add", x, graph.add("MatMul", h, graph.constant(self.W2[0])))
+        return graph.activation(self.end, v)
+
+    def to_torch(self, modules: TorchModules) -> None:
+        inner, begin, end = (modules.activation(a) for a in (self.activation, self.begin, self.end))
+        modules.add(
+            f"Residual({self.n_inputs}, {self.H}, {inner}, {begin}, {end})",
+            first__weight=self.W1[0].T,
+            first__bias=self.b[0, 0],
+            second__weight=self.W2[0].T,
+        )

@@ -53,6 +53,7 @@ class Loss(StepPart):
     _eye: Any
     class_weights: Any
     tiny: float
+    _lowest: float
 
     if TYPE_CHECKING:  # arrays are set by `_use`
 
@@ -91,7 +92,7 @@ class Loss(StepPart):
         bound._integers = Workspace(bound.xp, np.dtype(np.intp), bound.replicas)
         bound._flags = Workspace(bound.xp, np.dtype(bool), bound.replicas)
         bound._eye = network.backend.asarray(np.eye(bound.n_outputs), network.dtype)
-        bound.tiny = float(np.finfo(network.dtype).tiny)
+        bound.tiny, bound._lowest = (float(getattr(np.finfo(network.dtype), name)) for name in ("tiny", "min"))
         bound.class_weights = None
         if self.class_weight is not None:
             expect_shape(self.name, "class_weight", self.class_weight, C=bound.n_outputs)

@@ -51,6 +51,7 @@ class SoftmaxCrossEntropy(Loss):
         xp, ops = self.xp, self.ops
         ops.row_max(logits, self.m, self.predicted, self._index)
         z = xp.subtract(logits, self.m, out=self.work0)
+        xp.maximum(z, self._lowest, out=z)  # 0 times -infinity would not be 0
         xp.exp(z, out=self.e)
         ops.row_sum(self.e, self.s)
         targets = self._target_rows(labels)

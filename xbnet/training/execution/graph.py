@@ -57,7 +57,7 @@ class Graph:
                 return f"{type(part).__name__} does more in a step than array operations"
             if getattr(part, "draws", False):
                 return f"{type(part).__name__} draws random numbers on the host"
-        if trainer.train.streamed:
+        if trainer.train.streamed or trainer.train.sparse:
             return "the samples don't all lie on the device"
         if trainer.flips is not None:
             return "images are mirrored by masks from the host"

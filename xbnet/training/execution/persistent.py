@@ -57,7 +57,7 @@ class Persistent:
             return f"the kernel has no optimizer {type(optimizer).__name__}"
         if getattr(trainer.penalty, "kernel", None) is None:
             return f"the kernel has no penalty {type(trainer.penalty).__name__}"
-        if trainer.train.streamed:
+        if trainer.train.streamed or trainer.train.sparse:
             return "the samples don't all lie on the device"
         if trainer.flips is not None:
             return "the kernel mirrors no images"

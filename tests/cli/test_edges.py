@@ -1,0 +1,114 @@
+"""The command where the system, a folder or a file of flags is not what it should be: one line, and nothing lost."""
+
+import json
+import os
+import sys
+
+import pytest
+
+from tests.support.errors import refuses
+from xbnet import ConfigError
+from xbnet.cli import main
+from xbnet.files import make_folder, only_one
+
+SHORT = ["--data", "swissroll", "--epochs", "1", "--quiet", "--hidden", "2"]
+
+
+def last_line(capsys):
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1, err
+    assert len(err) <= 310
+    return err.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("epochs = " + "9" * 5000, "is no TOML file (Exceeds the limit"),
+        ("hidden = " + "[" * 20_000, "is no TOML file ("),
+        ("a\x1b[2J = 1", "is no TOML file ("),
+        ('"a\\u001b[2J' + "x" * 3000 + '" = 1', "unknown key "),
+        ("#" * 2_000_000, "is no file of flags, for it has more than 1,000,000 bytes"),
+    ],
+)
+def test_files_of_flags_that_mean_harm(tmp_path, capsys, text, said):
+    (tmp_path / "f.toml").write_text(text)
+    assert main(["train", "--config", str(tmp_path / "f.toml")]) == 2
+    line = last_line(capsys)
+    assert said in line
+    assert line.isprintable()
+
+
+def test_a_run_that_has_moved_is_resumed_where_it_is_now(tmp_path):
+    before, now = tmp_path / "before", tmp_path / "now"
+    assert main(["train", *SHORT, "--checkpoint-every", "1", "--out", str(before)]) == 0
+    before.rename(now)
+    with open(now / "config.toml", "a") as config:
+        config.write(f"out = {json.dumps(str(before))}\n")
+    assert main(["train", "--resume", str(now), "--epochs", "2", "--quiet"]) == 0
+    assert not before.exists()
+    assert json.loads((now / "result.json").read_text())["epochs"] == 2
+
+
+def test_two_runs_into_one_folder_at_once_are_refused(tmp_path, capsys):
+    assert main(["train", *SHORT, "--checkpoint-every", "1", "--out", str(tmp_path)]) == 0
+    with only_one(tmp_path):
+        assert main(["train", "--resume", str(tmp_path), "--epochs", "2", "--quiet"]) == 2
+    assert last_line(capsys).endswith("another run is writing there; wait for its end, or take another")
+
+
+def test_what_stands_in_the_way_is_one_line(tmp_path, capsys):
+    for name in ("tensorboard", "checkpoints"):
+        (tmp_path / name).write_text("in the way")
+        with pytest.raises(ConfigError, match=r"can't be written \(File exists\)"):
+            make_folder(tmp_path / name, "checkpoint")
+    assert main(["train", *SHORT, "--checkpoint-every", "1", "--out", str(tmp_path)]) == 2
+    assert "holds a run already" in last_line(capsys)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")
+def test_a_full_disk_under_tensorboard_is_one_line(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboardX")
+    import numpy as np
+    from tensorboardX.event_file_writer import EventsWriter
+
+    from xbnet.history import PER_REPLICA
+    from xbnet.training.tensorboard import event_writer
+
+    def full(self):
+        monkeypatch.undo()
+        with open("/dev/full", "wb", buffering=0) as disk:
+            disk.write(b"events")
+
+    monkeypatch.setattr(EventsWriter, "flush", full)
+    record = {"epoch": 1} | dict.fromkeys(PER_REPLICA, np.ones(1))
+    line = f"--tensorboard {tmp_path}: can't be written (No space left on device); leave it away"
+    with refuses(ConfigError, line), event_writer(tmp_path) as write:
+        write(record)
+
+
+def test_a_working_directory_that_is_gone_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["train", *SHORT, "--out", "run"]) == 2
+    assert "can't be written" in last_line(capsys)
+    assert main(["train", "--data", "no.csv"]) == 2
+    assert "(looked from a folder that is gone)" in last_line(capsys)
+
+
+@pytest.mark.parametrize("place", ["~nosuchuser/x.csv", "x" * 300 + ".csv", "x" * 300, "a\x1bb.csv", "\udcff.csv"])
+def test_places_that_can_not_be(place, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words in (["train", "--data", place], ["predict", "m.safetensors", "--data", place], ["info", place]):
+        assert main(words) == 2
+        assert last_line(capsys).isprintable()
+    assert main(["train", *SHORT, "--out", place + "/x" if len(place) > 200 else str(tmp_path) + "/\0"]) in (1, 2)
+    assert last_line(capsys).isprintable()
+
+
+def test_stdin_that_is_closed(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["train", *SHORT, "--out", str(tmp_path / "run")]) == 0
+    assert main(["predict", str(tmp_path / "run" / "model.safetensors"), "--data", "-"]) == 2
+    assert "-" in last_line(capsys)

@@ -1,0 +1,140 @@
+"""Flags for tables, and the settings of `xbnet train` that a table has of its own where nobody says otherwise."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
+    from ..datasets import Dataset
+    from ..nn.network import Network
+
+DEFAULTS: dict[str, Any] = {
+    **{"standardize": False, "epochs": 100, "hidden": (10, 7), "activation": "tanh", "dropout": 0.0},
+    **{"optimizer": "sgd", "l2": 0.0},
+}
+"""What is taken where a flag is not given."""
+OF_TABLES: dict[str, Any] = {
+    **{"standardize": True, "val": 0.2, "patience": 20, "epochs": 300},
+    **{"hidden": (64, 32), "activation": "relu", "dropout": 0.1, "optimizer": "adam", "lr": 0.002, "l2": 0.006},
+}
+"""The same for tables: who brings one wants a network that is good, and no settings. Chosen on tables of 250 to 5,000
+rows by scores on held-back rows: weight decay and dropout keep small tables from being learned by heart."""
+COLUMNS = ("drop", "columns", "categorical", "numeric", "id")
+
+
+def add_table_arguments(group: Any) -> None:
+    """Which columns, and how text is written."""
+    for flag, text in (
+        ("--drop", "columns to leave out"),
+        ("--columns", "the inputs; by default all columns but the target"),
+        ("--categorical", "columns whose numbers are names: codes, zips, years"),
+        ("--numeric", "columns that are numbers, whatever they look like"),
+        ("--id", "columns that name the rows: no inputs, but kept beside the predictions"),
+    ):
+        group.add_argument(flag, action="append", metavar="COLUMN,..", help=f"of a table: {text}")
+    group.add_argument("--no-header", dest="header", action="store_false", default=None, help="the first line is a row")
+    group.add_argument("--header", action="store_true", default=None, help=argparse.SUPPRESS)
+    group.add_argument("--delimiter", metavar="CHAR", help="between the columns of a text table; by default found")
+    group.add_argument("--decimal", metavar="CHAR", help="the decimal point of a text table: . or ,; by default found")
+    group.add_argument("--missing", metavar="WHAT", help="fill (the default) or refuse missing values of a table")
+
+
+def is_table_of(args: argparse.Namespace) -> bool:
+    """Whether `--data` is a table: a text file, Parquet, or Arrow."""
+    from ..datasets.load import NAMES
+    from ..datasets.tables import is_table_file
+
+    return args.data not in NAMES and is_table_file(args.data)
+
+
+def settle(args: argparse.Namespace) -> list[str]:
+    """Put defaults where a flag was not given; the flags that a table changed, for people."""
+    table = is_table_of(args)
+    own = dict(OF_TABLES) if table else {}
+    if getattr(args, "optimizer", None) is not None:
+        own.pop("lr", None)  # it is that of the other optimizer
+    if getattr(args, "hidden", None) == ():
+        own.pop("dropout", None)  # it comes after hidden layers
+    taken = [key for key in own if getattr(args, key, None) is None]
+    for key, value in (DEFAULTS | own).items():
+        if getattr(args, key, None) is None:
+            setattr(args, key, value)
+    return taken
+
+
+def told(args: argparse.Namespace, taken: Sequence[str]) -> str:
+    """What a table's defaults do, in words, and how each is switched off."""
+    words = {
+        "standardize": "inputs standardized (--no-standardize)",
+        "val": f"{OF_TABLES['val']:.0%} of the rows kept for validation (--val none)",
+        "patience": "stops early (--patience none)",
+    }
+    found = [text for key, text in words.items() if key in taken and getattr(args, key)]
+    return f"defaults of tables: {', '.join(found)}" if found else ""
+
+
+def table_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of `load_dataset` for a table; none for what is no table."""
+    given: dict[str, Any] = {
+        key: getattr(args, key, None) for key in (*COLUMNS, "header", "delimiter", "decimal", "missing")
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    if not is_table_of(args):
+        if given:
+            flag = next(iter(given))
+            flag = "no-header" if flag == "header" else flag
+            raise ConfigError(f"{args.data}: expected no --{flag}, for only tables have named columns")
+        return {}
+    known = columns_of(args)
+    for key in COLUMNS:
+        if key in given:
+            given[key] = split_names(given[key], known)
+    ids = given.pop("id", [])
+    if ids:
+        given["drop"] = [*given.get("drop", []), *ids]
+    return given
+
+
+def target_of(args: argparse.Namespace) -> str | list[str] | None:
+    """What is learned: a column, or several."""
+    if not args.target:
+        return None
+    names = split_names(args.target, columns_of(args)) if is_table_of(args) else list(args.target)
+    return names if len(names) > 1 else names[0]
+
+
+def columns_of(args: argparse.Namespace) -> Sequence[str]:
+    """The names in a table's header."""
+    from ..datasets.tables import open_table
+
+    return open_table(args.data, delimiter=args.delimiter, header=args.header is not False).columns
+
+
+def split_names(texts: Sequence[str], known: Sequence[str]) -> list[str]:
+    """``a,b`` -> a and b; a text that is a name as a whole is one, and names with commas may stand in quotes.
+
+    Examples
+    --------
+    >>> split_names(["age,zip", "income, yearly"], ["age", "zip", "income, yearly"])
+    ['age', 'zip', 'income, yearly']
+    """
+    found: list[str] = []
+    for text in texts:
+        found += [text] if text in known else [name.strip() for name in next(csv.reader([text], skipinitialspace=True))]
+    return found
+
+
+def put_targets_back(network: Network, data: Dataset) -> None:
+    """Let the last layer answer in the units of targets that were scaled; where a schema is kept, that does it."""
+    if data.target_scale is None or (data.schema is not None and data.schema.target is not None):
+        return
+    last, asarray = network.layers[-1], network.backend.asarray
+    mean, scale = (asarray(values, network.dtype) for values in (data.target_scale.mean, data.target_scale.scale))
+    last.W[...] *= scale
+    last.b[...] *= scale
+    last.b[...] += mean

@@ -1,0 +1,163 @@
+"""`compare`: the settings in which runs differ, their figures, and their curves over each other."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, DataError
+from ..files import write_text
+from ..plots import curves
+from .page import Page
+
+FIGURES = (
+    "epochs", "best_epoch", "status", "seconds", "train_loss", "val_loss", "test_loss", "train_accuracy",
+    "val_accuracy", "test_accuracy", "val_r2", "test_r2", "val_rmse", "test_rmse", "parameters",
+)  # fmt: skip
+"""Figures of a run's result.json that are compared, those that are there."""
+
+
+@dataclass
+class Comparison:
+    """Runs beside each other.
+
+    Attributes
+    ----------
+    runs
+        Names of their folders.
+    settings
+        Name -> the value in each run, for the settings in which they differ; None where a run has none.
+    figures
+        Name -> the figure of each run.
+    picture
+        A matplotlib figure with their curves.
+    """
+
+    runs: list[str]
+    settings: dict[str, list[Any]]
+    figures: dict[str, list[Any]]
+    picture: Any
+    page: Page = field(repr=False)
+
+    @property
+    def html(self) -> str:
+        """The whole page as a text."""
+        return self.page.html()
+
+    def save(self, path: str | Path) -> None:
+        """Write the page to a file, in one piece."""
+        write_text(path, self.html)
+
+    def _repr_html_(self) -> str:
+        return "".join(self.page.parts)
+
+    def __str__(self) -> str:
+        width = max(12, *map(len, self.runs)) + 2
+        lines = [" " * 22 + "".join(f"{run:>{width}}" for run in self.runs)]
+        for title, rows in (("settings", self.settings), ("figures", self.figures)):
+            lines.append(title)
+            lines += [
+                f"  {name:<20}" + "".join(f"{_short(v):>{width}}" for v in values) for name, values in rows.items()
+            ]
+        return "\n".join(lines)
+
+
+def compare(runs: Sequence[str | Path]) -> Comparison:
+    """Set runs of ``xbnet train --out`` beside each other.
+
+    Parameters
+    ----------
+    runs
+        Two folders or more.
+
+    Returns
+    -------
+    Comparison
+        Print it, or `save` it as a page.
+
+    Raises
+    ------
+    ConfigError
+        Fewer than two runs.
+    DataError
+        A folder that holds no run.
+    """
+    folders = [Path(run) for run in runs]
+    if len(folders) < 2:
+        raise ConfigError(f"compare: expected two runs or more, got {len(folders)}")
+    settings = [_read(folder, "config.toml", tomllib.loads) for folder in folders]
+    results = [_read(folder, "result.json", json.loads) for folder in folders]
+    histories = [_read(folder, "history.jsonl", _epochs) for folder in folders]
+    names = _names(folders)
+    keys = dict.fromkeys(key for one in settings for key in one if key not in ("out", "quiet", "json"))
+    differing = {key: [one.get(key) for one in settings] for key in keys}
+    differing = {key: values for key, values in differing.items() if any(v != values[0] for v in values)}
+    figures = {key: [one.get(key) for one in results] for key in FIGURES}
+    figures = {key: values for key, values in figures.items() if any(v is not None for v in values)}
+    picture = _curves(names, histories)
+    page = Page("Runs compared: " + ", ".join(names))
+    page.section(
+        "Settings in which they differ", page.table(("setting", *names), _rows(differing)) if differing else ""
+    )
+    page.section("Figures", page.table(("figure", *names), _rows(figures)))
+    page.section("Curves", page.picture(picture, "loss and accuracy of the runs by epoch"))
+    return Comparison(names, differing, figures, picture, page)
+
+
+def _read(folder: Path, name: str, parse: Any) -> Any:
+    try:
+        return parse((folder / name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(
+            f"{folder}: expected the folder of a run, with {name} in it ({error.strerror}); see `xbnet train --out`"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{folder / name}: is damaged ({str(error)[:80]})") from None
+
+
+def _epochs(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines() if line]
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The shortest names that tell the folders apart."""
+    short = [folder.name or str(folder) for folder in folders]
+    return short if len(set(short)) == len(short) else [str(folder) for folder in folders]
+
+
+def _rows(found: dict[str, list[Any]]) -> list[list[Any]]:
+    return [[name, *map(_short, values)] for name, values in found.items()]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    if isinstance(value, list):
+        return " ".join(map(_short, value[:6])) + (" ..." if len(value) > 6 else "")
+    return "(default)" if value is None else str(value)
+
+
+def _curves(names: Sequence[str], histories: Sequence[list[dict[str, Any]]]) -> Any:
+    """Training dashed, validation solid; the mean of a stack."""
+    groups = []
+    for kind in ("loss", "accuracy"):
+        lines = {}
+        for name, records in zip(names, histories, strict=True):
+            for part in ("train", "val"):
+                values = np.array([_mean(record.get(f"{part}_{kind}")) for record in records])
+                if np.isfinite(values).any():
+                    lines[f"{part} {name}"] = values
+        if lines:
+            groups.append((kind, lines))
+    return curves(groups)
+
+
+def _mean(value: Any) -> float:
+    numbers = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, (int, float))]
+    return float(np.mean(numbers)) if numbers else float("nan")

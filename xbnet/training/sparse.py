@@ -1,0 +1,50 @@
+"""Samples whose inputs are mostly zeros: they stay sparse, and become dense batch by batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class SparseRows:
+    """The rows of a SciPy matrix or array in CSR form, in the place of a dense array (N, I).
+
+    Parameters
+    ----------
+    csr
+        (N, I).
+    backend
+        Where dense rows go; None: to NumPy arrays.
+    """
+
+    ndim = 2
+
+    def __init__(self, csr: Any, backend: Any = None):
+        self.csr, self.backend = csr, backend
+        self.shape, self.dtype = csr.shape, csr.dtype
+        self.nbytes = csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def on(self, backend: Any, dtype: Any) -> SparseRows:
+        """The same rows for a backend's network of that dtype."""
+        return SparseRows(self.csr.astype(dtype, copy=False), backend)
+
+    def __getitem__(self, place: tuple[None, slice]) -> Any:
+        """Consecutive rows as a dense (1, n, I) on the device: ``rows[None, start:stop]``."""
+        return self._put(self.csr[place[1]].toarray()[None])
+
+    def gather(self, index: Any, which: Any, out: Any) -> None:
+        """The rows `index` (U, B) to out (U, B, I), or to out (R, B, I) by the order `which` (1, R) of each replica."""
+        dense = [self._put(self.csr[order].toarray()) for order in self._host(index)]
+        orders = range(len(dense)) if which is None else self._host(which)[0]
+        for r, u in enumerate(orders):
+            out[r] = dense[u]
+
+    def _put(self, dense: np.ndarray) -> Any:
+        return dense if self.backend is None else self.backend.asarray(dense)
+
+    def _host(self, array: Any) -> np.ndarray:
+        return array if self.backend is None else self.backend.to_host(array)
