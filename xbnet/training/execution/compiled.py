@@ -54,6 +54,8 @@ class Compiled:
             return f"the machine works on arrays of NumPy, not on those of backend {backend.name!r}"
         if trainer.train.streamed:
             return "the samples don't all lie in memory"
+        if trainer.train.sparse:
+            return "sparse samples become dense batch by batch"
         if trainer.flips is not None:
             return "images are mirrored by masks that are drawn step by step"
         return why_not()
@@ -73,9 +75,14 @@ class Compiled:
         batches, optimizer = trainer.batches, trainer.optimizer
         S, order = batches.steps, batches.order()
         columns = np.ascontiguousarray(optimizer.ahead(S).swapaxes(0, 1))  # (S, K, R, 1)
-        if S > 1:
-            self.program(trainer, False).run(self.play, trainer, order, columns, 0, S - 1)
-        self.program(trainer, True).run(self.play, trainer, order, columns, S - 1, S)
+        last = (S - 1) * batches.batch_size
+        for step, samples, steps in (
+            (False, order[:, :last], slice(0, S - 1)),
+            (True, order[:, last:], slice(S - 1, S)),
+        ):
+            if samples.size:
+                program = self.program(trainer, step)
+                program.run(self.play, samples, batches.which, columns[steps], trainer.sums[steps])
         optimizer.skip(S)
 
 
@@ -132,21 +139,32 @@ class StepProgram:
         self.program.name(**optimizer.state)
         self.parallel = not self.program.uses_blas or blas_threads() == 1
 
-    def run(
-        self, play: Callable[..., Any], trainer: Any, order: np.ndarray, columns: Any, start: int, stop: int
-    ) -> None:
-        """Take the steps [start, stop) of an epoch, of which all samples are in order (U, n)."""
-        R, program, B = self.replicas, self.program, trainer.batch_size
-        which = np.zeros(R, np.intp) if trainer.batches.which is None else trainer.batches.which[0]
+    def run(self, play: Any, order: np.ndarray, which: Any, columns: np.ndarray, sums: np.ndarray) -> None:
+        """Take S steps.
+
+        Parameters
+        ----------
+        play
+            The machine.
+        order, which
+            Samples (U, n) of all steps, one step behind the other, and the row of them that each replica follows
+            (1, R); None: the first.
+        columns
+            What the optimizer goes by, (S, K, R, 1).
+        sums
+            (S, R, 3, 1), overwritten.
+        """
+        R, program, B, S = self.replicas, self.program, self.rows, len(columns)
+        rows = np.zeros(R, np.intp) if which is None else which[0]
         most = max(1, AT_ONCE // (R * program.work))
         if program.drawn:
             most = min(most, max(1, DRAWN // (R * program.drawn)))
-        for first in range(start, stop, most):
-            steps = min(most, stop - first)
+        for first in range(0, S, most):
+            steps = min(most, S - first)
             slots = {
-                "order": (order[:, first * B :], which * order.strides[0], B * order.itemsize),
+                "order": (order[:, first * B :], rows * order.strides[0], B * order.itemsize),
                 "columns": (columns[first:], columns.strides[2], columns.strides[0]),
-                "sums": (trainer.sums[first:], trainer.sums.strides[1], trainer.sums.strides[0]),
+                "sums": (sums[first:], sums.strides[1], sums.strides[0]),
             }
             slots |= program.draw(steps, R)
             self._share(partial(program.play, play, program.addresses(R, slots), steps), steps)
