@@ -10,9 +10,25 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from . import backends as backends
+    from . import datasets as datasets
+    from . import errors as errors
+    from . import estimators as estimators
+    from . import history as history
+    from . import io as io
+    from . import nn as nn
+    from . import optim as optim
+    from . import plots as plots
+    from . import replicas as replicas
+    from . import sweeps as sweeps
+    from . import training as training
+    from . import verify as verify
     from .backends.backend import Backend, get_backend
     from .datasets import Dataset, Part, load_dataset
     from .errors import BackendError, ConfigError, DataError, DivergenceError, GradientError, ShapeError, XbnetError
+    from .estimators import XBClassifier as XBClassifier
+    from .estimators import XBRegressor as XBRegressor
+    from .estimators.search import StackedSearchCV as StackedSearchCV
     from .history import History
     from .io.models import Model, load, load_model, save
     from .nn.activations import Activation
@@ -39,6 +55,7 @@ if TYPE_CHECKING:
         jacobian_test,
         numerical_gradient,
     )
+    from .version import __version__ as __version__
 
 __all__ = [
     "BATCH",
@@ -137,20 +154,22 @@ whoever needs little of the package, need not wait for all of it."""
 LATE = {name: part for part, names in PARTS.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> object:
-    """Import the part that a name lives in, or the part of that name."""
-    if name not in LATE:
-        if not name.startswith("_") and find_spec(f".{name}", __name__):
-            return import_module(f".{name}", __name__)
-        raise AttributeError(f"module 'xbnet' has no attribute {name!r}")
-    try:
-        value = getattr(import_module(f".{LATE[name]}", __name__), name)
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "sklearn":
-            raise
-        raise ImportError(f"xbnet.{name} needs scikit-learn: pip install scikit-learn") from error
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # so that a type checker sees a name that is none
+
+    def __getattr__(name: str) -> object:
+        """Import the part that a name lives in, or the part of that name."""
+        if name not in LATE:
+            if not name.startswith("_") and find_spec(f".{name}", __name__):
+                return import_module(f".{name}", __name__)
+            raise AttributeError(f"module 'xbnet' has no attribute {name!r}")
+        try:
+            value = getattr(import_module(f".{LATE[name]}", __name__), name)
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] != "sklearn":
+                raise
+            raise ImportError(f"xbnet.{name} needs scikit-learn: pip install scikit-learn") from error
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,6 @@
 """
 
 import gzip
-import importlib.util
 import io
 import os
 import pickle
@@ -13,6 +12,9 @@ import re
 import tracemalloc
 
 import numpy as np
+import pyarrow
+import pyarrow.feather
+import pyarrow.parquet
 import pytest
 import scipy.io
 
@@ -36,14 +38,17 @@ HOSTILE = [
 ]
 
 
-def parquet():
-    import pyarrow
-    import pyarrow.parquet
-
+def arrow(write):
     x, y = samples.table()
+    words = np.array(["u", "v", None], object)[np.arange(len(x)) % 3]
     out = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table({"a": x[:, 0], "b": x[:, 1], "kind": y.astype(str)}), out)
+    write(pyarrow.table({"a": x[:, 0], "b": x[:, 1], "word": words, "kind": y.astype(str)}), out)
     return out.getvalue()
+
+
+def stream(table, out):
+    with pyarrow.ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table)
 
 
 def seeds():
@@ -69,9 +74,16 @@ def seeds():
         ("a.csv", samples.csv_text().encode(), 0, {}, target),
         ("b.csv", samples.csv_text(y=y / 2, delimiter=";").encode(), 0, {}, {**target, "task": "regression"}),
     ]
-    if importlib.util.find_spec("pyarrow"):
-        cases.append(("a.parquet", parquet(), 0, {}, target))
-    return cases
+    mixed = "a,s,t,kind\n" + "".join(f"{i / 8},w{i % 3},{'true' if i % 2 else ''},{i % 3}\n" for i in range(24))
+    return [
+        *cases,
+        ("c.csv", mixed.encode(), 0, {}, target),
+        ("d.csv.gz", gzip.compress(mixed.encode(), mtime=0), len(mixed), {}, target),
+        ("a.parquet", arrow(pyarrow.parquet.write_table), 0, {}, target),
+        ("a.feather", arrow(lambda t, out: pyarrow.feather.write_feather(t, out, "uncompressed")), 0, {}, target),
+        ("b.feather", arrow(lambda t, out: pyarrow.feather.write_feather(t, out, "lz4")), 0, {}, target),
+        ("a.arrows", arrow(stream), 0, {}, target),
+    ]
 
 
 def mutate(content, rng, others):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 from ..errors import DataError
@@ -24,6 +25,8 @@ _MAGIC = (
     (b"SQLite format 3\x00", "an SQLite database"),
     (b"\x7fELF", "a program"),
     (b"MATLAB 5.0", "a MATLAB 5 file"),
+    (b"# Created by Octave", "Octave's text"),
+    (b"Octave-1-", "Octave's binary file"),
     (b"MATLAB 7.3", "a MATLAB 7.3 file"),
     (b"\x00\x00\x08", "an idx file of bytes"),
     (b"\x80\x02", "a Python pickle"),
@@ -31,6 +34,10 @@ _MAGIC = (
     (b"\x80\x04", "a Python pickle"),
     (b"\x80\x05", "a Python pickle"),
 )
+
+
+_MATLAB4 = {1000 * order + 10 * number + kind for order in (0, 1) for number in range(6) for kind in range(3)}
+"""Types of MATLAB 4: byte order, format of the numbers, and full, text or sparse."""
 
 
 def looks_like(head: bytes) -> str:
@@ -43,6 +50,8 @@ def looks_like(head: bytes) -> str:
         return "a web page (HTML)"
     if head[257:262] == b"ustar":
         return "a tar archive"
+    if _is_matlab4(head):
+        return "a MATLAB 4 file"
     if not any(head):
         return f"{len(head)} zero bytes"
     try:
@@ -50,9 +59,22 @@ def looks_like(head: bytes) -> str:
     except UnicodeDecodeError as error:
         # A head may end in the middle of a character; anything earlier is not text.
         text = head[: error.start].decode("utf-8") if error.start > len(head) - 4 else "\x00"
-    if all(c.isprintable() or c in "\r\n\t\f" for c in text):
+    if all(c.isprintable() or c.isspace() for c in text):
         return "a text file"
     return f"unknown bytes ({head[:4].hex(' ')} ...)"
+
+
+def _is_matlab4(head: bytes) -> bool:
+    """Whether a file begins with a header of MATLAB 4: type, rows, columns, complex or not, length of the name."""
+    if len(head) < 24:
+        return False
+    for order in "<>":
+        kind, rows, columns, is_complex, length = struct.unpack(order + "5i", head[:20])
+        name = head[20 : 20 + length]
+        right = kind in _MATLAB4 and min(rows, columns) >= 0 and is_complex in (0, 1) and 1 < length <= 64
+        if right and name.endswith(b"\0") and name[:-1].replace(b"_", b"a").isalnum():
+            return True
+    return False
 
 
 def printable(text: object, most: int = 100) -> str:

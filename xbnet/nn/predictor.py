@@ -47,13 +47,13 @@ class Predictor:
             hold.
         """
         network = self.network
+        encode = "; of a table: data.schema.encode(table)" if hasattr(x, "columns") else ""
         sparse = hasattr(x, "tocsr")  # SciPy's, of any form
         x = x.tocsr() if sparse else np.asarray(x)
         expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
         if x.dtype.kind not in "fiub":
             raise DataError(
-                f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float "
-                "array, a table by the schema of its data set: data.schema.encode(table)"
+                f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array{encode}"
             )
         backend, R, N, step = network.backend, network.replicas, x.shape[0], network.chunk_rows
         out: Any = None

@@ -140,7 +140,7 @@ class Batches:
     def gather(self, index: Any, data: Any = None) -> Batch:
         """The samples of index (U, B), on the device; overwritten by the next batch of B rows."""
         (spread, batch), data, ops = self._buffer(index.shape[1]), data or self.data, self.backend.ops
-        if not data.sparse:
+        if not self.data.sparse:
             return ops.gather_batch(data, index, self.which, spread, batch)
         data.x.gather(index, self.which, batch.x)
         if self.which is not None:

@@ -119,7 +119,10 @@ def test_npy_is_a_table(save):
 
 def test_objects_and_records_are_refused(save):
     records = np.zeros(3, [("a", "f8"), ("b", "i4")])
-    wanted = "expected an array of numbers or text, got (3,) of [('a', '<f8'), ('b', '<i4')]"
+    wanted = (
+        "expected an array of numbers or text, got records with named fields; write them as a table: "
+        "pandas.DataFrame(array).to_csv(FILE, index=False)"
+    )
     refused(save(samples.npy(records), "r.npy"), wanted, target=0)
     wanted = "expected an array of numbers or text, got (2,) of object"
     refused(save(samples.npy(np.array([{}, None])), "o.npy"), wanted, target=0)
@@ -168,8 +171,8 @@ def test_damaged(save):
     with pytest.raises(DataError, match=r"expected an array in NumPy's format, got a damaged header \(.*\)\Z"):
         load_dataset(path, target=0)
     refused(
-        save(good[:6] + b"\x03\x00" + good[8:], "a.npy"),
-        "expected an array in NumPy's format, got a damaged header (version (3, 0))",
+        save(good[:6] + b"\x04\x00" + good[8:], "a.npy"),
+        "expected an array in NumPy's format, got a damaged header (version (4, 0))",
         target=0,
     )
     refused(save(b"a,b\n", "a.npy"), "expected a NumPy .npy file, got what looks like a text file", target=0)
@@ -202,3 +205,13 @@ def test_characters_that_do_not_exist(save):
         save(samples.npz(x=X, y=names)),
         "y.npy: expected text, got characters that do not exist; write it again with numpy.save or numpy.savez",
     )
+
+
+@pytest.mark.filterwarnings("ignore:Stored array in format 3.0")
+def test_records_are_named(tmp_path):
+    for name, version in (("a", 1), ("größe", 1), ("\u540d", 3)):
+        path = tmp_path / "set.npy"
+        np.save(path, np.zeros(3, [(name, float), ("b", int)]))
+        assert path.read_bytes()[6] == version
+        with pytest.raises(DataError, match="got records with named fields; write them as a table: pandas.DataFrame"):
+            load_dataset(path, target=0)

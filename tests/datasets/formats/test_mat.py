@@ -1,9 +1,11 @@
 import re
 import struct
+import zlib
 
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,6 +67,74 @@ def test_reads_doubles_that_matlab_stored_in_a_smaller_type(save):
     content[flags] = 6  # class double, numbers as bytes
     path.write_bytes(content)
     assert read_mat(path).train.y.tolist() == [0, 1, 2, 3] * 3
+
+
+def _element(code, content):
+    return struct.pack("<II", code, len(content)) + content + bytes(-len(content) % 8)
+
+
+def _packed(content):
+    packed = zlib.compress(content)
+    return struct.pack("<II", 15, len(packed)) + packed  # not padded
+
+
+def _opaque(name):
+    """A string of MATLAB: an object without dimensions. (A name of at most 4 letters is stored within its tag.)"""
+    tag = struct.pack("<HH", 1, len(name)) + name.ljust(4, b"\0")
+    words = b"".join(struct.pack("<HH", 1, 4) + word for word in (b"MCOS", b"stri"))
+    return _element(14, _element(6, struct.pack("<II", 17, 0)) + tag + words + _element(6, bytes(24)))
+
+
+def _matrix_header(code, name, kind=1):
+    flags, shape = _element(6, struct.pack("<II", code, 2)), _element(5, struct.pack("<ii", 1, 2))
+    return flags + shape + _element(kind, name)
+
+
+SPARSE = _matrix_header(0x205, b"mask") + _element(5, struct.pack("<ii", 0, 1)) + _element(9, bytes(8))
+STRANGERS = {
+    "a string of MATLAB": _opaque(b"s"),
+    "Octave's sparse logical": _packed(struct.pack("<II", 14, len(SPARSE) - 6) + SPARSE),
+    "a name in UTF-8": _element(14, _matrix_header(6, "größe".encode(), 16) + _element(9, bytes(16))),
+    "a function": _element(14, _matrix_header(16, b"f") + b"whatever"),
+    "damaged": _element(14, b"nonsense" * 5),
+}
+
+
+@pytest.mark.parametrize("what", STRANGERS)
+def test_what_nobody_asks_for_is_skipped_by_its_length(save, what):
+    path = save()
+    content = path.read_bytes()
+    element = STRANGERS[what]
+    for changed in (content[:128] + element + content[128:], content + element):
+        path.write_bytes(changed)
+        data = read_mat(path)
+        assert (len(data.train), len(data.val)) == (12, 5)
+    path = save(Ct=None)
+    path.write_bytes(path.read_bytes() + element)
+    with pytest.raises(DataError, match="the variable at byte" if what == "damaged" else "expected a variable 'Ct'"):
+        read_mat(path)
+
+
+def test_sparse_classes_are_named(save):
+    line = "Ct: expected a dense matrix of real numbers, got a sparse matrix; "
+    with pytest.raises(DataError, match=line):
+        read_mat(save(Ct=scipy.sparse.csc_array(arrays()["Ct"])))
+    path = save(Ct=None)
+    sparse = SPARSE.replace(_element(1, b"mask"), _element(1, b"Ct"))
+    path.write_bytes(path.read_bytes() + _element(14, sparse))
+    with pytest.raises(DataError, match=line):
+        read_mat(path)
+
+
+def test_other_formats_are_named(tmp_path):
+    path = tmp_path / "set.mat"
+    scipy.io.savemat(path, arrays(dtype=np.float64), format="4")
+    refused(path, f"expected {EXPECTED}, got a MATLAB 4 file; save it again with save(..., '-v7')")
+    way = "save it again with save -v7 FILE Yt Ct Yv Cv"
+    path.write_text("# Created by Octave 8.4.0, Sat Nov 28 2026 <a@b>\n# name: Yt\n# type: matrix\n# rows: 1\n")
+    refused(path, f"expected {EXPECTED}, got Octave's text; {way}")
+    path.write_bytes(b"Octave-1-L\0\2\0\0\0Yt")
+    refused(path, f"expected {EXPECTED}, got Octave's binary file; {way}")
 
 
 def test_validation_may_be_absent(save):

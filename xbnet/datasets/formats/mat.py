@@ -145,6 +145,8 @@ def _as_others_do(variables: dict[str, Variable]) -> tuple[str, str] | None:
 def _matrix(path: Path, variables: dict[str, Variable], name: str) -> Array:
     """The variable's numbers, a row per column of the file, or the error that names what is there instead."""
     if name not in variables:
+        if "" in variables:
+            raise DataError(f"{path}: {variables[''].kind}")
         held = ", ".join(sorted(variables)) or "none"
         if not {*_INPUTS, *_CLASSES} & set(variables) and (pair := _as_others_do(variables)):
             x, y = pair

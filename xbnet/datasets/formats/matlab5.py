@@ -1,8 +1,9 @@
 """The container of MATLAB 5 files: variables of a file, each as it is or compressed.
 
 Read here and not with `scipy.io`, because a loader must survive any file: every length is checked against the bytes
-that are really there before memory is asked for, and numbers go into their array a block at a time. Format: "MAT-File
-Format", The MathWorks, chapter 1 (level 5).
+that are really there before memory is asked for, numbers go into their array a block at a time, and what nobody asks
+for is skipped by its length. (`scipy.io` 1.17, tried on the damaged copies of `tests/datasets/test_fuzz.py`, took the
+process down with a segmentation fault at the 675th.) Format: "MAT-File Format", The MathWorks, chapter 1 (level 5).
 """
 
 from __future__ import annotations
@@ -30,7 +31,15 @@ _PIECE = 1 << 16
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 #: Class codes of numeric arrays (which may be stored in a smaller type), and of the others.
 _CLASSES, _DOUBLE = range(6, 16), 6
-_OTHER_CLASSES = {1: "a cell array", 2: "a struct", 3: "an object", 4: "text", 5: "a sparse matrix"}
+_OTHER_CLASSES = {
+    1: "a cell array", 2: "a struct", 3: "an object", 4: "text", 5: "a sparse matrix",
+    16: "a function", 17: "an object (a string, a table or the like)", 18: "an object",
+}  # fmt: skip
+_OPAQUE = 17
+_TEXT = (1, 16)
+"""Types of names: ASCII, and UTF-8 in newer files."""
+_HEADER_BYTES = 1 << 12
+"""Flags, dimensions and name of a variable take no more."""
 #: The most that zlib can make of one byte; a header that claims more lies.
 _MOST_INFLATION = 1032
 
@@ -39,7 +48,7 @@ class Variable(NamedTuple):
     """One of a file's variables; `array` is None unless it was asked for and is a matrix of numbers."""
 
     name: str
-    kind: str | None  # what it is if no dense real numeric matrix
+    kind: str | None  # what it is if no dense real numeric matrix; of one without a name, how it is damaged
     shape: tuple[int, ...]
     array: Array | None  # (N, rows): columns of the file are rows here; None for what nobody asks for
 
@@ -68,6 +77,11 @@ def read_variables(path: Path, inputs: tuple[str, ...], classes: tuple[str, ...]
         raise DataError(
             f"{path}: expected {EXPECTED}, got a MATLAB 7.3 file (HDF5); save it again in MATLAB with save(..., '-v7')"
         )
+    if what in ("Octave's text", "Octave's binary file", "a MATLAB 4 file"):
+        raise DataError(
+            f"{path}: expected {EXPECTED}, got {what}; save it again with "
+            + ("save(..., '-v7')" if "MATLAB" in what else "save -v7 FILE Yt Ct Yv Cv")
+        )
     if what != "a MATLAB 5 file":
         raise DataError(f"{path}: expected {EXPECTED}, got what looks like {what}")
     if len(head) < _HEADER:
@@ -80,14 +94,55 @@ def read_variables(path: Path, inputs: tuple[str, ...], classes: tuple[str, ...]
         position = _HEADER
         while position < end:
             try:
-                body, following = _open_variable(path, file, position, end, order)
-                unpacked += body.left
-                check_unpacked(path, unpacked)
-                variables.append(_read_matrix(body, order, inputs, classes))
+                element = _open_element_at(file, position, end, order)
+                found = _look(file, element, order)
+                if found.kind is None and found.name in (*inputs, *classes) and len(found.shape) == 2:
+                    body = _open_body(path, file, element, order)
+                    unpacked += body.left
+                    check_unpacked(path, unpacked)
+                    found = _read_matrix(body, order, inputs)
             except _Damaged as error:
                 raise DataError(f"{path}: the variable at byte {position} {error}; {AGAIN}") from None
-            position = following
+            if not found.name:
+                found = found._replace(kind=f"the variable at byte {position} {found.kind}; {AGAIN}")
+            variables.append(found)
+            position = element.start + element.size
     return variables
+
+
+class _Element(NamedTuple):
+    """An element of the file: its type, and where its bytes are."""
+
+    code: int
+    start: int
+    size: int
+
+
+def _open_element_at(file: IO[bytes], position: int, end: int, order: str) -> _Element:
+    if position + 8 > end:
+        raise _Damaged(f"is cut off: expected 8 bytes, got {end - position}")
+    file.seek(position)
+    code, size = struct.unpack(order + "II", file.read(8))
+    start = position + 8
+    if start + size > end:
+        raise _Damaged(f"is cut off: expected {size} bytes, got {end - start}")
+    if code not in (_COMPRESSED, _MATRIX):
+        raise _Damaged(f"is damaged: expected a matrix (type 14 or 15), got type {code}")
+    return _Element(code, start, size)
+
+
+def _look(file: IO[bytes], element: _Element, order: str) -> Variable:
+    """Name, kind and shape of a variable, by its first bytes."""
+    pieces, size = _stored(file, element.start, element.size), element.size
+    if element.code == _COMPRESSED:
+        pieces, size = _unpacked(zlib.decompressobj(), pieces), _HEADER_BYTES
+    body = _Body(pieces, size)
+    try:
+        if element.code == _COMPRESSED:
+            body.take(8)
+        return _read_header(body, order)[0]
+    except _Damaged as error:
+        return Variable("", str(error), (), None)
 
 
 class _Body:
@@ -110,23 +165,16 @@ class _Body:
         return whole[:size]
 
 
-def _open_variable(path: Path, file: IO[bytes], position: int, end: int, order: str) -> tuple[_Body, int]:
-    """The variable at `position`, and where the next one starts."""
-    if position + 8 > end:
-        raise _Damaged(f"is cut off: expected 8 bytes, got {end - position}")
-    file.seek(position)
-    code, size = struct.unpack(order + "II", file.read(8))
-    start, following = position + 8, position + 8 + size
-    if following > end:
-        raise _Damaged(f"is cut off: expected {size} bytes, got {end - start}")
-    body = _Body(_stored(file, start, size), size)
-    if code == _COMPRESSED:
-        code, inner = _check_packed(path, file, start, size, order)
-        body = _Body(_unpacked(zlib.decompressobj(), _stored(file, start, size)), 8 + inner)
-        body.take(8)
+def _open_body(path: Path, file: IO[bytes], element: _Element, order: str) -> _Body:
+    """The bytes of a variable, unpacked once before memory is asked for where they are compressed."""
+    if element.code == _MATRIX:
+        return _Body(_stored(file, element.start, element.size), element.size)
+    code, inner = _check_packed(path, file, element.start, element.size, order)
     if code != _MATRIX:
         raise _Damaged(f"is damaged: expected a matrix (type 14 or 15), got type {code}")
-    return body, following
+    body = _Body(_unpacked(zlib.decompressobj(), _stored(file, element.start, element.size)), 8 + inner)
+    body.take(8)
+    return body
 
 
 def _stored(file: IO[bytes], start: int, size: int) -> Iterator[bytes]:
@@ -169,33 +217,40 @@ def _check_packed(path: Path, file: IO[bytes], start: int, packed: int, order: s
     return code, size
 
 
-def _read_matrix(body: _Body, order: str, inputs: tuple[str, ...], classes: tuple[str, ...]) -> Variable:
-    """An array element: flags, dimensions, name, and the numbers."""
-    flags, raw_shape, name = (_element(body, order, what) for what in ("flags", "dimensions", "name"))
+def _read_header(body: _Body, order: str) -> tuple[Variable, int]:
+    """Name, kind and shape from flags, dimensions and name; and the class code."""
+    flags = _element(body, order, "flags")
     if flags.nbytes != 8:
         raise _Damaged("is damaged: expected flags of 8 bytes")
-    shape = tuple(raw_shape.tolist())
-    if raw_shape.dtype.kind == "f" or len(shape) < 2 or min(shape) < 0:
-        raise _Damaged(f"is damaged: expected dimensions (rows, columns), got {shape}")
-    text = printable(name.tobytes()[:100].decode("ascii", "replace"))
     word = int(flags.view(order + "u4")[0])
     code, is_complex = word & 0xFF, bool(word & 0x800)
+    shape: tuple[int, ...] = ()
+    if code != _OPAQUE:  # these have no dimensions
+        raw_shape = _element(body, order, "dimensions")
+        shape = tuple(raw_shape.tolist())
+        if raw_shape.dtype.kind == "f" or len(shape) < 2 or min(shape) < 0:
+            raise _Damaged(f"is damaged: expected dimensions (rows, columns), got {shape}")
+    name = printable(_element(body, order, "name").tobytes()[:100].decode("utf-8", "replace"))
+    kind = None
     if is_complex or code not in _CLASSES:
         kind = "complex numbers" if is_complex else _OTHER_CLASSES.get(code, f"a variable of class {code}")
-        return Variable(text, kind, shape, None)
+    return Variable(name, kind, shape, None), code
+
+
+def _read_matrix(body: _Body, order: str, inputs: tuple[str, ...]) -> Variable:
+    """A matrix of numbers."""
+    found, code = _read_header(body, order)
     dtype, size, _ = _open_element(body, order, "numbers")
-    if size // dtype.itemsize != math.prod(shape):
-        raise _Damaged(f"is damaged: expected {shape} numbers, got {size // dtype.itemsize}")
-    if text not in (*inputs, *classes) or len(shape) != 2:
-        return Variable(text, None, shape, None)
+    if size // dtype.itemsize != math.prod(found.shape):
+        raise _Damaged(f"is damaged: expected {found.shape} numbers, got {size // dtype.itemsize}")
     kept = dtype.newbyteorder("=")
-    if text in inputs:
+    if found.name in inputs:
         small = dtype.kind in "iu" and dtype.itemsize <= 2
         kept = np.dtype(np.float64 if code == _DOUBLE and not small else np.float32)
     # Stored column by column: a row each, here.
-    array = np.empty(shape[::-1], kept)
+    array = np.empty(found.shape[::-1], kept)
     fill(array, body.take, dtype)
-    return Variable(text, None, shape, array)
+    return found._replace(array=array)
 
 
 def _element(body: _Body, order: str, what: str) -> Array:
@@ -220,6 +275,8 @@ def _open_element(body: _Body, order: str, what: str) -> tuple[np.dtype, int, in
         room = size + -size % 8
     if size > body.left:
         raise _Damaged(f"is damaged: expected {size} bytes for its {what}, got {body.left}")
+    if what == "name" and code in _TEXT:
+        code = _TEXT[0]
     if code not in _NUMBERS:
         raise _Damaged(f"is damaged: its {what} have the unknown type {code}")
     dtype = np.dtype(order + _NUMBERS[code])

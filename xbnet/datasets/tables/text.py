@@ -7,6 +7,7 @@ import gzip
 import io
 import itertools
 import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -108,7 +109,7 @@ class TextTable(Table):
                 self._check_end(last)
         except pa.ArrowException as error:
             raise self._explained(error, wrong) from None
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{self.name}: can't be read ({printable(error)}); copy or download it again") from None
 
     def place(self, row: int) -> str:
@@ -191,7 +192,7 @@ class TextTable(Table):
                     size += len(piece)
                     if size > allowed:
                         break
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             raise DataError(f"{self.name}: can't be unpacked ({printable(error)}); copy or download it again") from None
         check_unpacked(self._path, size)
 

@@ -127,7 +127,10 @@ def _plain(column: Any) -> Any:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if getattr(pa.types, "is_string_view", lambda kind: False)(column.type):
-        column = column.cast(pa.large_string())
+        try:
+            column = column.cast(pa.large_string())
+        except pa.ArrowNotImplementedError:  # before pyarrow 20
+            column = pa.array(column.to_pylist(), pa.large_string())
     return column
 
 
