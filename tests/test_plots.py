@@ -7,7 +7,8 @@ import xbnet
 from tests.support import cases
 from tests.support.runs import TARGETS, X, Y
 from xbnet.datasets import Standardizer
-from xbnet.plots import decision_regions, learning_curves, save_figure, weight_images
+from xbnet.experiments.pictures import weight_images
+from xbnet.plots import decision_regions, learning_curves, save_figure
 
 
 def fitted(data, loss, n_outputs):

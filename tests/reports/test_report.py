@@ -30,6 +30,10 @@ def run(capsys, *arguments):
     return code, printed.out, printed.err
 
 
+def test_a_run_that_kept_no_checkpoints_leaves_no_folder_for_them(runs):
+    assert not (runs / "a" / "checkpoints").exists()
+
+
 def test_the_page_is_self_contained_and_says_it_all(capsys, runs):
     code, out, _ = run(capsys, "report", runs / "a")
     assert code == 0

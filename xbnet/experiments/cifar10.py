@@ -14,11 +14,12 @@ from ..nn.layers import Linear
 from ..nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
 from ..nn.network import Network
 from ..optim.optimizers import SGD
-from ..plots import curves, true_class_histograms, weight_images
+from ..plots import curves
 from ..training.evaluation import evaluate
 from ..training.fit import fit
 from ..verify import compare_gradients
 from .common import Setup, last, same_seeds
+from .pictures import true_class_histograms, weight_images
 from .report import Report, Row
 
 TITLE = "CIFAR-10: a linear classifier with an L2 penalty"

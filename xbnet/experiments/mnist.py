@@ -11,10 +11,11 @@ from ..datasets import Dataset, Part
 from ..nn.mlp import mlp
 from ..nn.network import Network
 from ..optim.optimizers import SGD, Adam
-from ..plots import curves, new_figure, true_class_histograms
+from ..plots import curves, new_figure
 from ..training.evaluation import evaluate
 from ..training.fit import fit
 from .common import Setup, last, same_seeds
+from .pictures import true_class_histograms
 from .report import Report, Row
 
 TITLE = "MNIST: fully connected networks on digits"

@@ -58,13 +58,13 @@ class Comparison:
         return "".join(self.page.parts)
 
     def __str__(self) -> str:
-        width = max(12, *map(len, self.runs)) + 2
+        settings, figures = _rows(self.settings, "(default)"), _rows(self.figures, "-")
+        texts = [self.runs, *(row[1:] for row in settings + figures)]
+        width = max(12, *(len(text) for row in texts for text in row)) + 2
         lines = [" " * 22 + "".join(f"{run:>{width}}" for run in self.runs)]
-        for title, rows in (("settings", self.settings), ("figures", self.figures)):
+        for title, rows in (("settings that differ", settings), ("figures", figures)):
             lines.append(title)
-            lines += [
-                f"  {name:<20}" + "".join(f"{_short(v):>{width}}" for v in values) for name, values in rows.items()
-            ]
+            lines += [f"  {name:<20}" + "".join(f"{text:>{width}}" for text in row) for name, *row in rows]
         return "\n".join(lines)
 
 
@@ -103,9 +103,10 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
     picture = _curves(names, histories)
     page = Page("Runs compared: " + ", ".join(names))
     page.section(
-        "Settings in which they differ", page.table(("setting", *names), _rows(differing)) if differing else ""
+        "Settings in which they differ",
+        page.table(("setting", *names), _rows(differing, "(default)")) if differing else "",
     )
-    page.section("Figures", page.table(("figure", *names), _rows(figures)))
+    page.section("Figures", page.table(("figure", *names), _rows(figures, "-")))
     page.section("Curves", page.picture(picture, "loss and accuracy of the runs by epoch"))
     return Comparison(names, differing, figures, picture, page)
 
@@ -131,8 +132,9 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(folder) for folder in folders]
 
 
-def _rows(found: dict[str, list[Any]]) -> list[list[Any]]:
-    return [[name, *map(_short, values)] for name, values in found.items()]
+def _rows(found: dict[str, list[Any]], absent: str) -> list[list[str]]:
+    """A name and a text per run, `absent` where a run has no such value."""
+    return [[name, *(absent if v is None else _short(v) for v in values)] for name, values in found.items()]
 
 
 def _short(value: Any) -> str:
@@ -140,7 +142,7 @@ def _short(value: Any) -> str:
         return f"{value:.5g}"
     if isinstance(value, list):
         return " ".join(map(_short, value[:6])) + (" ..." if len(value) > 6 else "")
-    return "(default)" if value is None else str(value)
+    return str(value)
 
 
 def _curves(names: Sequence[str], histories: Sequence[list[dict[str, Any]]]) -> Any:

@@ -14,7 +14,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,8 @@ def keep_checkpoints(
                 raise Interrupted(f"interrupted after epoch {epoch}{of}; the run can be resumed from {folder}")
 
         yield after_epoch
+    with suppress(OSError):  # a run that kept nothing leaves no empty folder
+        Path(folder).rmdir()
 
 
 @contextmanager
