@@ -94,7 +94,7 @@ sphinx_gallery_conf = {
 
 # -- the API reference: all that `xbnet` names, by the module it comes from --------------------------------------------
 
-LATE = ("XBClassifier", "XBRegressor", "StackedSearchCV")
+LATE = ("XBClassifier", "XBRegressor", "StackedSearchCV", "StackedHalvingSearchCV")
 """Names that are imported when they are asked for, and can't be without scikit-learn."""
 
 GROUPS = {

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .errors import BackendError, ConfigError, DataError, DivergenceError, GradientError, ShapeError, XbnetError
     from .estimators import XBClassifier as XBClassifier
     from .estimators import XBRegressor as XBRegressor
+    from .estimators.halving import StackedHalvingSearchCV as StackedHalvingSearchCV
     from .estimators.search import StackedSearchCV as StackedSearchCV
     from .history import History
     from .io.models import Model, load, load_model, save
@@ -138,6 +139,7 @@ PARTS = {
     "nn.parameters": "ParameterSpec",
     "replicas": "replica_seeds",
     "reports": "Report compare report",
+    "estimators.halving": "StackedHalvingSearchCV",
     "estimators.search": "StackedSearchCV",
     "optim.strategies": "Alternating Layerwise Strategy Weighted",
     "sweeps": "SweepResult assert_replica_equal sweep",

@@ -106,7 +106,7 @@ def test_not_finite_is_found_behind_the_first_block():
         ),
         (
             X,
-            Y.astype(object),
+            [{}, *Y[1:]],
             "training y expected labels or numbers, got dtype object; make it an array of integers, strings or floats",
         ),
         (X, Y * 0, "expected at least two classes, got '0' alone; there is nothing to tell apart"),

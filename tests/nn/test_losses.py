@@ -208,7 +208,7 @@ WEIGHTS = "cross_entropy: expected class_weight (C,) with values >= 0 and one > 
         ),
         (
             lambda: bound(SoftmaxCrossEntropy(), "regression"),
-            "cross_entropy: can't be used for regression; it serves classification",
+            "cross_entropy: can't be used for regression; it serves classification; targets of floats are a regression: take mse, or y.astype(int) where they are labels",
         ),
         (
             lambda: bound(MeanSquaredError(class_weight=[1, 2, 3]), "regression"),

@@ -47,7 +47,10 @@ WEIGHTS = "fit: expected sample_weight >= 0 with at least one > 0"
             "fit: expected a network with 3 outputs for arrays (classification), got 5; "
             "set the last layer to Linear(3)",
         ),
-        ({"data": TARGETS}, "cross_entropy: can't be used for regression; it serves classification"),
+        (
+            {"data": TARGETS},
+            "cross_entropy: can't be used for regression; it serves classification; targets of floats are a regression: take mse, or y.astype(int) where they are labels",
+        ),
         (
             {"loss": "mse", "data": TARGETS, "monitor": "train_accuracy"},
             "fit: expected monitor to be one of train_loss, train_cost, train_r2, got 'train_accuracy'",
@@ -91,3 +94,13 @@ def test_bad_shapes():
         train(data=(X[:, :2], Y))
     with refuses(ShapeError, "fit: expected sample_weight (N=20), got (5,)"):
         train(sample_weight=np.ones(5))
+
+
+def test_samples_that_stand_in_columns_or_are_complex():
+    x, y = np.ones((3, 20)), np.arange(20) % 2
+    line = "arrays: training x expected (N=20, I) to match y, got (3, 20); samples are rows: transpose x (x.T)"
+    with refuses(DataError, line):
+        xbnet.fit(Network([Linear(2)], 3), "cross_entropy", SGD(0.1), (x, y))
+    line = "make real and imaginary parts inputs of their own: numpy.hstack([x.real, x.imag])"
+    with refuses(DataError, f"arrays: training x expected numbers, got dtype complex128; {line}"):
+        xbnet.fit(Network([Linear(2)], 3), "cross_entropy", SGD(0.1), (x.T * 1j, y))

@@ -94,12 +94,22 @@ def test_r2_of_targets_that_are_all_the_same():
         (DataError, (X * np.nan, Y), "evaluate: expected x to hold finite numbers"),
         (DataError, (X, ["a"] * 20), "evaluate: expected y to hold finite numbers"),
         (DataError, (X, Y, "a"), "evaluate: expected sample_weight to hold numbers, got 'a'"),
-        (ConfigError, TARGETS, "cross_entropy: can't be used for regression; it serves classification"),
+        (
+            ConfigError,
+            TARGETS,
+            "cross_entropy: can't be used for regression; it serves classification; targets of floats are a regression: take mse, or y.astype(int) where they are labels",
+        ),
     ],
 )
 def test_bad_input_of_evaluate(kind, arguments, line):
     with refuses(kind, line):
         evaluate(cases.network(), "cross_entropy", *arguments)
+
+
+def test_sparse_samples_are_named():
+    sparse = pytest.importorskip("scipy.sparse").csr_array(X)
+    with refuses(DataError, "evaluate: expected x as a dense array, got a sparse one; hand in x.toarray()"):
+        evaluate(cases.network(), "cross_entropy", sparse, Y)
 
 
 def test_only_a_network_is_evaluated():

@@ -63,7 +63,8 @@ def replacing_run(folder: Path | None, overwrite: bool) -> Iterator[None]:
 
 def kept_in(folder: Path) -> list[str]:
     """Names of what a run has kept in a folder."""
-    return sorted(name for name in KEPT if (folder / name).exists())
+    paths = (folder / name for name in KEPT)
+    return sorted(path.name for path in paths if (any(path.iterdir()) if path.is_dir() else path.exists()))
 
 
 def _move(source: Path, target: Path) -> None:

@@ -19,6 +19,9 @@ FIGURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE"}
 """What may stand beside the loss, and how the table calls it."""
 SOME = 0.999
 """Who learns something ends with a loss of less than this share of the loss of guessing."""
+FAR, ABOVE, FALLS = 3.0, 1.01, 0.99
+"""A loss of more than `FAR` times that of guessing jumps about, and so does one `ABOVE` it that does not fall, which
+is one of less than `FALLS` times the first."""
 
 
 def summarize(
@@ -156,7 +159,7 @@ def stopping(args: argparse.Namespace, history: History) -> str:
     return "; ".join([*words, *([f"{diverged} of {len(epochs)} networks diverged"] if diverged else [])])
 
 
-def not_learned(network: Network, data: Dataset, result: dict[str, Any], lr: Any) -> str | None:
+def not_learned(network: Network, data: Dataset, history: History, result: dict[str, Any], lr: Any) -> str | None:
     """One line where a network is no better than guessing, with what to try."""
     bad = np.flatnonzero(~np.atleast_1d(result["learned"]).astype(bool))
     if not len(bad):
@@ -166,9 +169,14 @@ def not_learned(network: Network, data: Dataset, result: dict[str, Any], lr: Any
     who = "the network" if network.replicas == 1 else f"{len(bad)} of {network.replicas} networks"
     guess = "the targets' mean" if data.task == "regression" else "the classes' shares"
     rate = f"{float(np.max(lr)):g}"
-    advice = f"a smaller --lr (it was {rate})" if loss is None or loss > 1.01 * chance else (
-        f"another --lr (it was {rate}), more --epochs" + (", --standardize" if not _is_standardized(data) else "")
-    )  # fmt: skip
+    losses = np.array([record["train_loss"][r] for record in history.records])
+    falls = len(losses) > 1 and losses[-1] < FALLS * losses[0] and losses[-1] <= np.nanmin(losses)
+    if loss is None or loss > FAR * chance or (loss > ABOVE * chance and not falls):
+        advice = f"a smaller --lr (it was {rate})"
+    elif falls:
+        advice = f"more --epochs (the loss still fell after {len(losses)})"
+    else:
+        advice = f"another --lr (it was {rate}), more --epochs" + ("" if _is_standardized(data) else ", --standardize")
     told = "a loss that is no number" if loss is None else f"a training loss of {loss:,.4g}"
     told += f", where guessing by {guess} has {chance:,.4g}"
     return f"{result['dataset']}: {who} did not learn: {told}; try {advice}"

@@ -25,7 +25,11 @@ BLOCK = 1 << 17
 
 
 def check_parts(
-    where: str, inputs: dict[str, Array], targets: dict[str, Array], classes: tuple[str, ...] | None
+    where: str,
+    inputs: dict[str, Array],
+    targets: dict[str, Array],
+    classes: tuple[str, ...] | None,
+    partial: bool = False,
 ) -> tuple[dict[str, Array], dict[str, Array], tuple[str, ...] | None]:
     """Check and return x and y of each part in their final types, and the names of the classes.
 
@@ -37,6 +41,8 @@ def check_parts(
         ``x`` and ``y`` by part, with the keys of `PART_NAMES`; ``"train"`` must be there.
     classes
         Names of the classes, if they are known; None is returned for a regression only.
+    partial
+        Whether classes may be without a training sample.
     """
     inputs = {field: check_inputs(f"{where}: {PART_NAMES[field]}", x) for field, x in inputs.items()}
     n_inputs = inputs["train"].shape[1]
@@ -48,11 +54,16 @@ def check_parts(
                 "was a feature column dropped or added?"
             )
         if y.ndim not in (1, 2) or len(y) != len(x):
+            if y.ndim in (1, 2) and len(y) == x.shape[1]:
+                raise DataError(
+                    f"{where}: {PART_NAMES[field]} x expected (N={len(y)}, I) to match y, got {x.shape}; samples are "
+                    "rows: transpose x (x.T)"
+                )
             raise DataError(
                 f"{where}: {PART_NAMES[field]} y expected (N={len(x)},) or (N={len(x)}, O) to match x, "
                 f"got {y.shape}; x and y must hold the same samples"
             )
-    targets, classes = _check_targets(where, targets, classes)
+    targets, classes = _check_targets(where, targets, classes, partial)
     return inputs, targets, classes
 
 
@@ -65,7 +76,10 @@ def check_inputs(where: str, x: Array) -> Array:
     if x.shape[1] == 0:
         raise DataError(f"{where} x expected at least one input, got {x.shape}")
     if x.dtype.kind not in "biuf":
-        raise DataError(f"{where} x expected numbers, got dtype {x.dtype}; encode text as numbers first")
+        hint = "encode text as numbers first"
+        if x.dtype.kind == "c":
+            hint = "make real and imaginary parts inputs of their own: numpy.hstack([x.real, x.imag])"
+        raise DataError(f"{where} x expected numbers, got dtype {x.dtype}; {hint}")
     x = x.astype(floating(x.dtype), copy=False)
     check_finite(f"{where} x", x)
     return x
@@ -84,7 +98,7 @@ def check_finite(what: str, array: Array) -> None:
 
 
 def _check_targets(
-    where: str, targets: dict[str, Array], classes: tuple[str, ...] | None
+    where: str, targets: dict[str, Array], classes: tuple[str, ...] | None, partial: bool
 ) -> tuple[dict[str, Array], tuple[str, ...] | None]:
     """Targets of all parts in their final type, and the names of the classes (None for a regression)."""
     # A column of labels is a list of labels.
@@ -104,13 +118,13 @@ def _check_targets(
     if classes is not None:
         classes = tuple(str(name) for name in classes)
     if first.ndim == 1 and (first.dtype.kind != "f" or classes is not None):
-        return _labels(where, targets, classes)
+        return _labels(where, targets, classes, partial)
     if first.dtype.kind == "U":
         raise DataError(f"{where}: y expected one string label per sample, got shape {first.shape}")
     if first.shape[1:] == (0,):
         raise DataError(f"{where}: y expected at least one column, got {first.shape}")
     if first.dtype.kind != "f" or classes is not None:
-        return _multilabel(where, targets, classes)
+        return _multilabel(where, targets, classes, partial)
     floats = {}
     for field, y in targets.items():
         floats[field] = (y if y.ndim == 2 else y[:, None]).astype(floating(y.dtype), copy=False)
@@ -119,11 +133,11 @@ def _check_targets(
 
 
 def _labels(
-    where: str, targets: dict[str, Array], classes: tuple[str, ...] | None
+    where: str, targets: dict[str, Array], classes: tuple[str, ...] | None, partial: bool
 ) -> tuple[dict[str, Array], tuple[str, ...]]:
     """Labels as int64 in 0..C-1, every class of which occurs in training."""
     if classes is None or targets["train"].dtype.kind == "U":
-        found = _different(where, targets["train"])
+        found = _different(where, [*targets.values()] if partial else [targets["train"]])
         if (
             classes is None
             and targets["train"].dtype.kind in "iu"
@@ -153,20 +167,20 @@ def _labels(
     train, seen = labels["train"], np.zeros(len(classes), bool)
     for rows in row_slices(train):
         seen[train[rows]] = True
-    if not seen.all():
+    if not seen.all() and not partial:
         _refuse_missing(where, int(np.argmin(seen)), classes, labels)
-    if len(classes) < 2:
+    if len(classes) < 2 and not partial:
         raise DataError(
             f"{where}: expected at least two classes, got {classes[0]!r} alone; there is nothing to tell apart"
         )
     return labels, classes
 
 
-def _different(where: str, y: Array) -> list[Any]:
+def _different(where: str, parts: list[Array]) -> list[Any]:
     """The labels that occur, in order."""
     found: set[Any] = set()
-    for rows in row_slices(y):
-        found.update(np.unique(y[rows]).tolist())
+    for values in (y[rows] for y in parts for rows in row_slices(y)):
+        found.update(np.unique(values).tolist())
         if len(found) > MOST_CLASSES:
             raise DataError(
                 f"{where}: training y expected at most {MOST_CLASSES} classes, got more; is it a regression? Then make "
@@ -200,7 +214,7 @@ def _numbered(where: str, y: Array, classes: tuple[str, ...], numbered: bool) ->
 
 
 def _multilabel(
-    where: str, targets: dict[str, Array], classes: tuple[str, ...] | None
+    where: str, targets: dict[str, Array], classes: tuple[str, ...] | None, partial: bool
 ) -> tuple[dict[str, Array], tuple[str, ...]]:
     """Targets (N, C) of 0 and 1 as floats, every class of which occurs in training."""
     floats = {}
@@ -219,7 +233,7 @@ def _multilabel(
                 )
         floats[field] = y.astype(floating(y.dtype), copy=False)
     missing = np.flatnonzero(~targets["train"].any(axis=0))
-    if len(missing):
+    if len(missing) and not partial:
         _refuse_missing(where, int(missing[0]), classes or tuple(map(str, range(n_classes))), targets)
     return floats, classes if classes is not None else tuple(map(str, range(n_classes)))
 

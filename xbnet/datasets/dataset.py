@@ -74,6 +74,8 @@ class Dataset:
         Names of the inputs (I,), where the source has them.
     schema : Schema, optional
         How the columns of a table became x and y, and those of any other become inputs: ``schema.encode(table)``.
+    partial : bool, default=False
+        Whether some of the classes, or all but one, may be without a training sample: what is only predicted.
 
     target_scale : Standardizer, optional
         What was done to every y of a regression, and must be undone in predictions.
@@ -94,6 +96,7 @@ class Dataset:
     preparation: Standardizer | None = None
     features: tuple[str, ...] | None = None
     schema: Schema | None = None
+    partial: bool = False
     target_scale: Standardizer | None = None
 
     def __post_init__(self) -> None:
@@ -110,6 +113,7 @@ class Dataset:
             {field: x for field, (x, _) in parts.items()},
             {field: y for field, (_, y) in parts.items()},
             self.classes,
+            self.partial,
         )
         for field in inputs:
             object.__setattr__(self, field, Part(inputs[field], targets[field]))

@@ -154,8 +154,9 @@ def find_column(table: Table, name: str, what: str) -> int:
     some += f" and {len(table.columns) - 10} more" if len(table.columns) > 10 else ""
     match = difflib.get_close_matches(name, table.columns, n=1, cutoff=0.5)
     hint = f"; did you mean {printable(match[0])!r}?" if match else ""
-    numbers = not table.typed and all(NUMBER.fullmatch(column) for column in table.columns)
-    header = "; is there a header (--no-header if not)?" if numbers and table.header else ""
+    numbers = 0 if table.typed else sum(bool(NUMBER.fullmatch(column)) for column in table.columns)
+    rows = table.header and 2 * numbers > len(table.columns)
+    header = "; is there a header (if not, --no-header, and columns are numbered from 0)?" if rows else ""
     raise DataError(f"{table.name}: expected as {what} one of {some}, got {printable(name)!r}{hint}{header}")
 
 

@@ -73,3 +73,15 @@ def in_order(words: Iterable[str]) -> tuple[str | int, ...]:
 def is_plain_integer(word: str) -> bool:
     """Whether a word is a whole number as Python writes it."""
     return bool(re.fullmatch(r"0|-?[1-9]\d{0,17}", word, re.ASCII))
+
+
+def have_decimal_commas(words: Iterable[str]) -> bool:
+    """Whether all words are numbers with a comma for their decimal point, or whole.
+
+    Examples
+    --------
+    >>> have_decimal_commas({"1,5", "-2"}), have_decimal_commas({"1", "2"}), have_decimal_commas({"a,5", "1,5"})
+    (True, False, False)
+    """
+    words = list(words)
+    return any("," in word for word in words) and all(re.fullmatch(r"[+-]?\d+(,\d+)?", word) for word in words)

@@ -11,6 +11,7 @@ from ..errors import say
 from .checks import Array
 from .columns import Column
 from .frame import Frame, FrameColumn
+from .labels import have_decimal_commas
 from .sniff import printable
 
 MOST_VALUES = 255
@@ -84,7 +85,8 @@ def _is_index(name: str, values: Array) -> bool:
 
 
 def _counts_rows(values: Array) -> bool:
-    return len(values) >= FEWEST_ROWS and bool((np.diff(values) == 1).all())
+    with np.errstate(all="ignore"):  # of numbers as large as there are
+        return len(values) >= FEWEST_ROWS and bool((np.diff(values) == 1).all())
 
 
 def _category(frame: Frame, found: FrameColumn, raw: Array, kept: bool) -> Column | None:
@@ -96,6 +98,8 @@ def _category(frame: Frame, found: FrameColumn, raw: Array, kept: bool) -> Colum
     if not n:
         _say(frame, found.name, "has no value in the training part, left out")
         return None
+    if not kept and have_decimal_commas(found.words):
+        _say(frame, found.name, "holds numbers with decimal commas, taken as text; --decimal , reads them")
     enough = min(ENOUGH, 1 + n // 100)
     often = [i for i in np.argsort(-counts, kind="stable") if counts[i] >= enough and i < len(found.words)][
         :MOST_VALUES

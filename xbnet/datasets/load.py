@@ -93,6 +93,11 @@ def load_dataset(
     return data.standardized(in_place=True) if standardize else data  # nobody else has these arrays
 
 
+def load_rows(name: Any) -> Dataset:
+    """A data set that is no table, whose samples are to be predicted: it may lack some of the classes."""
+    return _find(name, None, None, {}, partial=True)
+
+
 def _is_path(name: Any) -> bool:
     return isinstance(name, (str, os.PathLike)) and name not in NAMES
 
@@ -170,7 +175,7 @@ def _some(table: Table) -> str:
     return ", ".join(map(printable, table.columns[:10])) + more
 
 
-def _find(name: Any, target: Any, task: str | None, table: dict[str, Any]) -> Dataset:
+def _find(name: Any, target: Any, task: str | None, table: dict[str, Any], partial: bool = False) -> Dataset:
     """The data set as it is stored, where it is no table."""
     if not isinstance(name, (str, os.PathLike)):
         raise ConfigError(f"load_dataset: expected a name, a path or a table, got {type(name).__name__}")
@@ -182,7 +187,7 @@ def _find(name: Any, target: Any, task: str | None, table: dict[str, Any]) -> Da
         return replace(_shipped(str(name)) if name in SHIPPED else _fetched(str(name)), name=str(name))
     path = place(name)
     if path.exists():
-        return read_file(path, target, task)
+        return read_file(path, target, task, partial)
     if path.suffix or path.name != str(name):
         raise _no_file(name)
     error = unknown_name("load_dataset", "data set", name, NAMES)

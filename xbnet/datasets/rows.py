@@ -15,7 +15,7 @@ from .columns import Column
 from .formats.arrays import read_npz_rows
 from .frame import find_column, names_of
 from .labels import NUMBER
-from .load import load_dataset
+from .load import load_rows
 from .schema import Schema
 from .sniff import printable
 from .tables import Table, is_table, is_table_file, open_table
@@ -234,7 +234,7 @@ def _parts(source: Any, n_inputs: int, part: str | None, schema: Schema | None) 
     if path.suffix.lower() == ".npz" and path.is_file():
         parts, names = read_npz_rows(path), None
     else:
-        data = load_dataset(source)
+        data = load_rows(source)
         parts = {field: (found.x, found.y) for field, found in data.parts()}
         names = np.asarray(data.classes) if data.task == "classification" else None
     name = part or list(parts)[-1]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, say
 from .checks import FEW, MOST_CLASSES, Array
-from .labels import INTEGER, Labels, in_order
+from .labels import INTEGER, Labels, have_decimal_commas, in_order
 from .sniff import printable
 from .tables import Table
 from .tables.values import MISSING_LABELS, Words, first_bad, kind_of, parse, words_of
@@ -140,6 +140,8 @@ class _Look:
                 return "regression"
             if self.task == "regression":
                 raise DataError(f"{name}: expected numbers for a regression, got text like {min(self.words)[:40]!r}")
+            if have_decimal_commas(self.words):
+                say(f"{name}: holds numbers with decimal commas, taken as classes; --decimal , reads them as numbers")
             return "classification"
         many = f"more than {MOST_CLASSES:,}" if count > MOST_CLASSES else f"{count:,}"
         coded = any(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import joblib
@@ -112,15 +112,18 @@ class StackedSearchCV(GridSearchCV):
         kind._run_search(self, evaluate_candidates, **context)
 
 
-def stacking(X: Any, n_jobs: int | None) -> Stacking:
-    """A backend for joblib under which the fits on parts of X wait for one another, as many as memory allows."""
+def stacking(X: Any, n_jobs: int | None, by: Callable[[Sequence[Task]], None] | None = None) -> Stacking:
+    """A backend for joblib under which the fits on parts of X wait for one another, as many as memory allows.
+
+    They are trained `by` a function of their tasks; None: `fit_stacked`.
+    """
 
     def train(tasks: Sequence[Task]) -> None:
         fit_stacked(tasks, n_jobs)
 
     # Each of them holds its rows, and as many as floats that go into the network.
     each = max(1, 2 * _bytes_of(X))
-    return Stacking(train, max(2 * cores(), free_bytes(get_backend("numpy")) // 2 // each))
+    return Stacking(by or train, max(2 * cores(), free_bytes(get_backend("numpy")) // 2 // each))
 
 
 def _bytes_of(X: Any) -> int:

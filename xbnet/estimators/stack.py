@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import FunctionType
 from typing import Any
@@ -35,11 +35,13 @@ PER_REPLICA = ("learning_rate_init", "alpha", "momentum", "beta_1", "beta_2", "e
 ELSEWHERE = ("random_state", "class_weight", "verbose")
 """Parameters that have done their work before training, or do it after."""
 
+Keep = Callable[[Trainer, Sequence[Task]], None]
 
-def bucket(task: Task) -> Any:
-    """Tasks with equal buckets can train in one stack."""
+
+def bucket(task: Task, *but: str) -> Any:
+    """Tasks with equal buckets can train in one stack; the parameters `but` are left out."""
     e = task.estimator
-    settings = {k: v for k, v in e.get_params(deep=False).items() if k not in (*PER_REPLICA, *ELSEWHERE)}
+    settings = {k: v for k, v in e.get_params(deep=False).items() if k not in (*PER_REPLICA, *ELSEWHERE, *but)}
     sizes = e.hidden_layer_sizes if isinstance(e.hidden_layer_sizes, (list, tuple)) else [e.hidden_layer_sizes]
     own_layers = any(isinstance(size, Layer) for size in sizes)
     return (
@@ -75,7 +77,7 @@ def by_value(value: Any) -> Any:
         return id(value)
 
 
-def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None) -> None:
+def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None, keep: Keep | None = None) -> None:
     """Train the estimators of all tasks, and set the tasks' statuses.
 
     A task keeps the status "" where its stack could not be made: then it is its own `fit` that has to say why.
@@ -85,14 +87,15 @@ def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None) -> None:
     tasks
         Each gets the figures and the weights of its training.
     n_jobs
-        Threads; None: one per core on NumPy, one on a device; negative: as in scikit-learn, -1 for all cores.
+        See `threads_for`.
+    keep
+        Called with each stack's trainer and tasks, of which task i is replica i, when it is trained.
     """
     data = _same_data(tasks)
     buckets: dict[Any, list[int]] = {}
     for i, task in enumerate(tasks):
         buckets.setdefault(bucket(task), []).append(i)
-    on_cpu = get_backend(tasks[0].estimator.backend).on_host
-    threads = (cores() if on_cpu else 1) if n_jobs is None else max(1, n_jobs if n_jobs > 0 else cores() + 1 + n_jobs)
+    threads = threads_for(tasks, n_jobs)
     share = max(1, -(-len(tasks) // threads))
     chunks: list[list[int]] = []
     for members in buckets.values():
@@ -106,7 +109,14 @@ def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None) -> None:
         count = -(-len(members) // size)
         chunks += [members[k * len(members) // count : (k + 1) * len(members) // count] for k in range(count)]
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda chunk: _fit([tasks[i] for i in chunk], [data[i] for i in chunk]), chunks))
+        list(pool.map(lambda chunk: _fit([tasks[i] for i in chunk], [data[i] for i in chunk], keep), chunks))
+
+
+def threads_for(tasks: Sequence[Task], n_jobs: int | None) -> int:
+    """Threads; None: one per core on NumPy, one on a device; negative: as in scikit-learn, -1 for all cores."""
+    if n_jobs is None:
+        return cores() if get_backend(tasks[0].estimator.backend).on_host else 1
+    return max(1, n_jobs if n_jobs > 0 else cores() + 1 + n_jobs)
 
 
 def _same_data(tasks: Sequence[Task]) -> list[int]:
@@ -134,44 +144,70 @@ def _same(a: Any, b: Any) -> bool:
     return np.array_equal(a, b)
 
 
-def _fit(tasks: list[Task], data: list[int]) -> None:
+def _fit(tasks: list[Task], data: list[int], keep: Keep | None) -> None:
     """Train one stack and hand its networks back."""
     try:
         trainer = _trainer(tasks, data)
     except Exception:  # whatever it is, each of them will meet it again by itself, and say it in its own words
         return
-    scores: list[np.ndarray] = []
+    run_stack(trainer, dict(enumerate(tasks)))
+    if keep is not None:
+        keep(trainer, tasks)
+
+
+def run_stack(trainer: Trainer, members: dict[int, Task]) -> None:
+    """Train to the end of the recipe, and give the tasks' estimators what they would have after that.
+
+    The trainer can go on afterwards, with a recipe of more epochs.
+
+    Parameters
+    ----------
+    trainer
+        Of a stack.
+    members
+        Replica -> its task, of those whose results are wanted.
+    """
+    history = trainer.history
     with one_blas_thread():
         try:
             while not trainer.done:
                 trainer.run_epoch()
-                if isinstance(trainer.scorer, Validation):
-                    scores.append(trainer.scorer.latest)
-            history = trainer.finish()
-        except DivergenceError as error:
-            history = error.history
-    for r, task in enumerate(tasks):
+        except DivergenceError:
+            pass  # all of them; each hears of it from its status
+    for r, task in members.items():
         e = task.estimator
-        e.network_ = trainer.network.select([r])
-        e.history_ = _own_history(history, r)
+        task.status = "finished" if r in trainer.rows else history.status[r]
+        e.network_ = _network_of(trainer, r)
+        e.history_ = _own_history(history, r, task.status)
         e.n_iter_ = len(e.history_)
         e.t_ = e.n_iter_ * task.X.shape[0]
         e.loss_curve_ = [float(record["train_cost"][0]) for record in e.history_.records]
-        if task.val is not None:
+        if isinstance(trainer.scorer, Validation):
             e.validation_loss_curve_ = [float(record["val_loss"][0]) for record in e.history_.records]
-            e.validation_scores_ = [float(row[r]) for row in scores[: e.n_iter_]]
+            e.validation_scores_ = [float(row[r]) for row in trainer.scorer.curve[: e.n_iter_]]
         e._run_state = IN_A_STACK
-        task.status = history.status[r]
 
 
-def _own_history(history: History, r: int) -> History:
+def _network_of(trainer: Trainer, r: int) -> Network:
+    """A copy of what replica r would end with now."""
+    if r not in trainer.rows:  # others left, so the stack's network holds what is kept of them
+        return trainer.network.select([r])
+    place = np.flatnonzero(trainer.rows == r)
+    network = trainer.live.select(place)
+    if trainer.recipe.keep_best:
+        index = network.backend.asarray(place)
+        network.theta[...], network.state[...] = (kept[index] for kept in trainer.kept.of(trainer.rows))
+    return network
+
+
+def _own_history(history: History, r: int, status: str) -> History:
     """That of replica r alone."""
     own = History(1)
     for record in history.records:
         if not np.isfinite(record["lr"][r]):
             break
         own.records.append({k: v[r : r + 1] if k in FIGURES else v for k, v in record.items()})
-    own.status, own.best_epoch, own.execution = [history.status[r]], history.best_epoch[r : r + 1], history.execution
+    own.status, own.best_epoch, own.execution = [status], history.best_epoch[r : r + 1].copy(), history.execution
     return own
 
 

@@ -24,8 +24,8 @@ class Validation:
 
     Attributes
     ----------
-    latest
-        Each member's last score (R,); NaN for those that have left.
+    curve
+        After each epoch every member's score (R,); NaN for those that have left.
     together
         The score of the members as one: those that still train as they are, those that have left with the weights that
         they keep.
@@ -35,7 +35,7 @@ class Validation:
         self.estimators, self.y, self.w, self.X = estimators, y, w, X
         self.link, _, self.decide = LINKS[estimators[0]._loss().links[estimators[0]._task]]
         self.together = np.nan
-        self.latest = np.full(len(y), np.nan)
+        self.curve: list[np.ndarray] = []
         self._values: Any = None
         self._training = np.arange(len(y))
 
@@ -46,8 +46,8 @@ class Validation:
             if np.isfinite(outputs[i]).all():
                 e = self.estimators[r]
                 scores[i] = e._score_of(self.y[r], e._predictions(self.decide(outputs[i])), self.w[r])
-        self.latest = np.full(len(self.y), np.nan)
-        self.latest[rows] = scores
+        self.curve.append(np.full(len(self.y), np.nan))
+        self.curve[-1][rows] = scores
         if self.X is not None:
             self.together = float(scores[0]) if len(self.y) == 1 else self._score_together(outputs, rows)
         return scores

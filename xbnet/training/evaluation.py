@@ -209,6 +209,9 @@ def check_samples(network: Network, loss: Loss, x: Any, y: Any, sample_weight: A
     """
     if not isinstance(network, Network):
         raise ConfigError(f"evaluate: expected a Network, got {type(network).__name__}")
+    for name, array in (("x", x), ("y", y)):
+        if hasattr(array, "toarray"):
+            raise DataError(f"evaluate: expected {name} as a dense array, got a sparse one; hand in {name}.toarray()")
     x, y = np.asarray(x), np.asarray(y)
     expect_shape("evaluate", "x", x, N=None, I=network.n_inputs)
     for name, array in (("x", x), ("y", y)):

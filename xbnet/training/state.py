@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ..history import History
 from ..io.histories import pack_history, unpack_history
 from ..io.networks import generator_state, set_generator_state
 from ..io.tensorfile import Tensors
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
 
 Weights = tuple[np.ndarray, np.ndarray]
 """theta and the running statistics of some replicas, on the host."""
@@ -58,6 +61,30 @@ class State:
     waited: np.ndarray
     orders: list[dict[str, Any]]
     streams: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, trainer: Trainer, history: bool) -> State:
+        """That of a trainer now; without its `history` where somebody else keeps that."""
+        n, network, to_host = len(trainer.rows), trainer.network, trainer.network.backend.to_host
+
+        def weights(theta: Any, state: Any) -> Weights:
+            return np.array(to_host(theta)), np.array(to_host(state))
+
+        none = np.zeros((0, network.theta.shape[1])), np.zeros((0, network.state.shape[1]))
+        return cls(
+            history=trainer.history if history else None,
+            rows=trainer.rows,
+            network=weights(network.theta, network.state),
+            live=weights(trainer.live.theta, trainer.live.state) if n else none,
+            kept=weights(*trainer.kept.of(trainer.rows)) if n else none,
+            slots={slot: np.array(to_host(trainer.optimizer.state[slot])) for slot in trainer.optimizer.slots},
+            steps=trainer.optimizer.steps,
+            schedule={k: np.broadcast_to(np.asarray(v, float), n).copy() for k, v in trainer.schedule.state().items()},
+            best=trainer.stopping.best.copy(),
+            waited=trainer.stopping.waited.copy(),
+            orders=states_of(trainer.shuffles),
+            streams=states_of(network.streams),
+        )
 
     def pack(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """As tensors, and a description that JSON can hold."""

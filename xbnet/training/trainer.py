@@ -24,7 +24,7 @@ from .evaluation import Evaluation, means, not_finite, spreads
 from .execution import get_execution
 from .recipe import SCORE, Recipe
 from .samples import Samples
-from .state import State, Weights, check_generators, restore_generators, states_of
+from .state import State, check_generators, restore_generators
 from .step import BoundStep
 from .stopping import Stopping
 from .streaming import place_samples
@@ -153,7 +153,7 @@ class Trainer:
         if leaving.any():
             if leaving.all() and on_leave is not None:
                 on_leave()
-            self._narrow(np.flatnonzero(~leaving))
+            self.narrow(np.flatnonzero(~leaving))
             if all(status == "diverged" for status in self.history.status):
                 raise divergence(self.history, sums, lr)
         return record
@@ -227,7 +227,7 @@ class Trainer:
             self.history.status[self.rows[i]] = "stopped" if good[i] else "diverged"
         return leaving
 
-    def _narrow(self, stay: np.ndarray) -> None:
+    def narrow(self, stay: np.ndarray) -> None:
         """Go on with the live replicas `stay` only; the others' kept weights are in the user's network."""
         self.rows = self.rows[stay]
         if len(stay) == 0:
@@ -273,26 +273,7 @@ class Trainer:
 
     def state(self, history: bool = True) -> State:
         """What the rest of the run depends on, on the host; without its `history` where somebody else keeps that."""
-        n, network, to_host = len(self.rows), self.network, self.network.backend.to_host
-
-        def weights(theta: Any, state: Any) -> Weights:
-            return np.array(to_host(theta)), np.array(to_host(state))
-
-        none = np.zeros((0, network.theta.shape[1])), np.zeros((0, network.state.shape[1]))
-        return State(
-            history=self.history if history else None,
-            rows=self.rows,
-            network=weights(network.theta, network.state),
-            live=weights(self.live.theta, self.live.state) if n else none,
-            kept=weights(*self.kept.of(self.rows)) if n else none,
-            slots={slot: np.array(to_host(self.optimizer.state[slot])) for slot in self.optimizer.slots},
-            steps=self.optimizer.steps,
-            schedule={k: np.broadcast_to(np.asarray(v, float), n).copy() for k, v in self.schedule.state().items()},
-            best=self.stopping.best.copy(),
-            waited=self.stopping.waited.copy(),
-            orders=states_of(self.shuffles),
-            streams=states_of(network.streams),
-        )
+        return State.of(self, history)
 
     def restore(self, state: State) -> None:
         """Go on from a state of the same run; this trainer has not trained yet."""
@@ -303,7 +284,7 @@ class Trainer:
             self.history = state.history
         restore_generators(network.streams, state.streams)
         if len(state.rows) < network.replicas:
-            self._narrow(state.rows)
+            self.narrow(state.rows)
         network.theta[...], network.state[...] = map(asarray, state.network)
         if not len(state.rows):
             return

@@ -79,7 +79,7 @@ def test_spaces_quotes_blank_lines_and_a_byte_order_mark(save):
         ("a,b,kind\n1,2,x\n1,2\n", "line 3: expected 3 values as in the header, got 2"),
         ("a,b,kind\n1,2,x,\n", "line 2: expected 3 values as in the header, got 4"),
         ("a,b,kind\n", "expected rows below the header, got none"),
-        ("1,2,3\n4,5,6\n", "expected as target one of 1, 2, 3, got 'kind'; is there a header (--no-header if not)?"),
+        ("1,2,3\n4,5,6\n", "expected as target one of 1, 2, 3, got 'kind'; is there a header (if not, --no-header, and columns are numbered from 0)?"),
         ("a,,,kind\n4,5,6,7\n", "expected a header with a name for each column, got '' twice"),
         ("\n\n", "expected a header with the names of the columns in the first line, got none"),
         ("a,a,kind\n4,5,6\n", "expected a different name for each column, got 'a' twice"),

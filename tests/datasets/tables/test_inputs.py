@@ -264,3 +264,14 @@ def test_predict_finds_the_columns_of_a_table(tmp_path, capsys, caplog):
     assert main(["train", "--data", str(tmp_path / "a.csv"), "--target", "y", *flags]) == 0
     model = str(tmp_path / "run" / "model.safetensors")
     assert main(["predict", model, "--data", str(tmp_path / "a.csv"), "--out", str(tmp_path / "p.csv")]) == 0
+
+
+def test_decimal_commas_in_quotes_are_named(tmp_path, caplog):
+    rows = "".join(f'"{i},5","{i * i},25"\n' for i in range(1, 40))
+    path = tmp_path / "a.csv"
+    path.write_text("a,price\n" + rows)
+    with pytest.raises(DataError):
+        load_dataset(path, target="price")
+    assert "column 'price': holds numbers with decimal commas, taken as classes; --decimal , reads them" in caplog.text
+    data = load_dataset(path, target="price", decimal=",")
+    assert (data.task, data.train.x[0, 0], data.train.y[1, 0]) == ("regression", 1.5, 4.25)

@@ -144,3 +144,10 @@ def test_a_class_that_is_only_in_another_part_is_named():
     x = np.zeros((4, 1))
     with pytest.raises(DataError, match=r"^mine: test y holds the class '30', which never occurs in training; move"):
         Dataset("mine", Part(x, [10, 20, 10, 20]), test=Part(x[:1], [30]))
+
+
+def test_points_and_commas_are_not_mixed(read):
+    line = r"column 'y': expected a number, got '2,5' at line 3\Z"
+    with pytest.raises(DataError, match=line):
+        read(["1.5", "2,5"] * 12, delimiter=";", task="regression")
+    assert read(["1.5", "2,5"] * 12, delimiter=";")[0].classes == ("1.5", "2,5")

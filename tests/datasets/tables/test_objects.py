@@ -6,10 +6,13 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 import scipy.sparse
 
 import xbnet
+from tests.support import files as samples
 from xbnet.datasets import Column, Dataset, Part, Schema, Target, load_dataset
+from xbnet.datasets.rows import open_rows
 from xbnet.errors import ConfigError, DataError
 
 pa = pytest.importorskip("pyarrow")
@@ -134,3 +137,19 @@ def test_many_whole_numbers_as_labels_are_named(caplog):
     caplog.clear()
     Dataset("mine", Part(np.zeros((90, 1)), np.arange(90) % 3))
     assert not caplog.messages
+
+
+@pytest.mark.parametrize("kind", ["mat", "idx"])
+def test_what_is_predicted_may_lack_classes(tmp_path, kind):
+    x, labels = RNG.normal(size=(2, 6)), np.array([2, 2, 2, 2, 2, 2], np.uint8)
+    if kind == "mat":
+        path = tmp_path / "set.mat"
+        scipy.io.savemat(path, {"Yt": x, "Ct": np.eye(3)[:, labels]})
+    else:
+        path = tmp_path / "train-images-idx3-ubyte"
+        path.write_bytes(samples.idx(np.zeros((6, 1, 2), np.uint8)))
+        (tmp_path / "train-labels-idx1-ubyte").write_bytes(samples.idx(labels))
+    with pytest.raises(DataError, match="never occurs in training|two classes"):
+        load_dataset(path)
+    (chunk,) = open_rows(path, 2)
+    assert (chunk.x.shape, chunk.y.tolist()) == ((6, 2), ["2"] * 6)

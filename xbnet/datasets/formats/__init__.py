@@ -11,7 +11,7 @@ from ..sniff import looks_like, open_head
 KNOWN = ".csv, .tsv, .txt, .parquet, .arrow, .mat, .npz, .npy, idx (MNIST), CIFAR-10's batches"
 
 
-def read_file(path: Path, target: str | int | None = None, task: str | None = None) -> Dataset:
+def read_file(path: Path, target: str | int | None = None, task: str | None = None, partial: bool = False) -> Dataset:
     """Read `path`, a file or a folder, with the reader for its format.
 
     Parameters
@@ -22,6 +22,9 @@ def read_file(path: Path, target: str | int | None = None, task: str | None = No
         The column to learn, of a `.npy` file.
     task
         ``"classification"`` or ``"regression"``, for NumPy's files.
+
+    partial
+        Whether the samples are to be predicted, and may lack some classes: see `Dataset`.
 
     Raises
     ------
@@ -45,20 +48,20 @@ def read_file(path: Path, target: str | int | None = None, task: str | None = No
         raise ConfigError(f"{path}: expected no task, for only tables and NumPy's files have one, got {task!r}")
     if path.is_dir():
         if cifar.is_cifar_folder(path):
-            return cifar.read_cifar_folder(path)
+            return cifar.read_cifar_folder(path, partial)
         if idx.is_idx_folder(path):
-            return idx.read_idx_folder(path)
+            return idx.read_idx_folder(path, partial)
         raise DataError(
             f"{path}: expected a folder with MNIST's four idx files or CIFAR-10's batches, got neither; "
             "name a file in it"
         )
     if suffix == ".mat":
-        return mat.read_mat(path)
+        return mat.read_mat(path, partial)
     if "ubyte" in name or "idx" in suffix:
-        return idx.read_idx(path)
+        return idx.read_idx(path, partial)
     if name in (*cifar.TRAIN, cifar.TEST):
-        return cifar.read_cifar_batch(path)
+        return cifar.read_cifar_batch(path, partial)
     what = looks_like(open_head(path, "a data set"))
     if what in ("a MATLAB 5 file", "a MATLAB 7.3 file"):
-        return mat.read_mat(path)
+        return mat.read_mat(path, partial)
     raise DataError(f"{path}: expected one of {KNOWN}, got what looks like {what}; give it the usual name")

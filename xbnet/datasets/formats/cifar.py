@@ -31,7 +31,7 @@ def is_cifar_folder(folder: Path) -> bool:
     return any((inner / name).exists() for inner in (folder, folder / FOLDER) for name in (*TRAIN, TEST))
 
 
-def read_cifar_folder(folder: Path) -> Dataset:
+def read_cifar_folder(folder: Path, partial: bool = False) -> Dataset:
     """Read CIFAR-10: 50,000 images to train on and 10,000 to test on.
 
     Returns
@@ -53,14 +53,14 @@ def read_cifar_folder(folder: Path) -> Dataset:
     train = _read_batches([inner / name for name in TRAIN])
     test = _read_batches([inner / TEST])
     classes = _read_classes(inner / META) if (inner / META).exists() else None
-    return Dataset(str(folder), train, test=test, classes=classes, image_shape=_SHAPE)
+    return Dataset(str(folder), train, test=test, classes=classes, image_shape=_SHAPE, partial=partial)
 
 
-def read_cifar_batch(path: Path) -> Dataset:
+def read_cifar_batch(path: Path, partial: bool = False) -> Dataset:
     """Read one batch, as a training part."""
     meta = path.parent / META
     classes = _read_classes(meta) if meta.exists() else None
-    return Dataset(str(path), _read_batches([path]), classes=classes, image_shape=_SHAPE)
+    return Dataset(str(path), _read_batches([path]), classes=classes, image_shape=_SHAPE, partial=partial)
 
 
 def _read_batches(paths: list[Path]) -> Part:

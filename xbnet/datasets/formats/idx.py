@@ -31,7 +31,7 @@ def is_idx_folder(folder: Path) -> bool:
     return _find(folder, "train", "images") is not None
 
 
-def read_idx_folder(folder: Path) -> Dataset:
+def read_idx_folder(folder: Path, partial: bool = False) -> Dataset:
     """Read the four files of MNIST or a look-alike: ``train-*`` is for training, ``t10k-*`` for testing.
 
     Returns
@@ -60,10 +60,10 @@ def read_idx_folder(folder: Path) -> Dataset:
         shapes.append(shape)
     if shapes[0] != shapes[1]:
         raise DataError(f"{folder}: expected test images of shape {shapes[0]} as in training, got {shapes[1]}")
-    return Dataset(str(folder), parts[0], test=parts[1], image_shape=shapes[0])
+    return Dataset(str(folder), parts[0], test=parts[1], image_shape=shapes[0], partial=partial)
 
 
-def read_idx(path: Path) -> Dataset:
+def read_idx(path: Path, partial: bool = False) -> Dataset:
     """Read a file of images or labels together with its partner beside it, as a training part."""
     what, other = ("images", "labels") if "images" in path.name else ("labels", "images")
     open_head(path, "an idx file")
@@ -75,7 +75,7 @@ def read_idx(path: Path) -> Dataset:
             "PREFIX-labels-idx1-ubyte (or with .gz), got no partner to this one"
         )
     part, shape = _read_pair(*((path, partner) if what == "images" else (partner, path)))
-    return Dataset(str(path), part, image_shape=shape)
+    return Dataset(str(path), part, image_shape=shape, partial=partial)
 
 
 def _find(folder: Path, prefix: str, what: str) -> Path | None:

@@ -28,13 +28,15 @@ _WAYS_OUT = {
 }
 
 
-def read_mat(path: str | os.PathLike[str]) -> Dataset:
+def read_mat(path: str | os.PathLike[str], partial: bool = False) -> Dataset:
     """Read a data set in the layout ``Yt (I, N), Ct (C, N) one-hot`` and, if there, ``Yv, Cv``.
 
     Parameters
     ----------
     path
         A MATLAB file of version 5 to 7 (compressed or not).
+    partial
+        Of `Dataset`.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def read_mat(path: str | os.PathLike[str]) -> Dataset:
             f"{path}: Cv: expected (C={n_classes}, N) as in Ct, got {variables['Cv'].shape[0]} rows; "
             "both must have a row per class"
         )
-    return Dataset(str(path), train, val, classes=tuple(map(str, range(n_classes))))
+    return Dataset(str(path), train, val, classes=tuple(map(str, range(n_classes))), partial=partial)
 
 
 def write_mat(path: str | os.PathLike[str], data: Dataset) -> None:

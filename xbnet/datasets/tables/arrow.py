@@ -65,6 +65,7 @@ class ParquetTable(ArrowTable):
         names = [self.columns[i] for i in wanted]
         with reading(self.name, "a Parquet table"), self._open() as file:
             for batch in file.iter_batches(batch_size=self.batch_rows(), columns=names, use_threads=False):
+                batch.validate(full=True)  # of a damaged file texts may be none
                 found = dict(zip(batch.schema.names, batch.columns, strict=True))
                 yield [found[name] for name in names]
 

@@ -283,16 +283,17 @@ def _delimiter(text: str, decimal: str | None) -> str:
     The latter tells ``1,5;2,5`` from ``1,5``, where a table has no header.
     """
 
-    def columns(mark: str) -> tuple[bool, int]:
+    def columns(mark: str) -> tuple[bool, bool, int]:
         rows = filter(None, csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True))
         try:
             widths = [len(row) for row in itertools.islice(rows, LOOKED_AT)]
         except csv.Error:
-            return False, 0
+            return False, False, 0
         widths = widths[:-1] if len(widths) > 1 and len(widths) < LOOKED_AT else widths  # the last may be cut off
-        return len(widths) > 1 and len(set(widths)) == 1 and widths[0] > 1, widths[0] if widths else 0
+        width = widths[0] if widths else 0
+        return len(widths) > 1 and set(widths) == {width} and width > 1, mark != decimal, width
 
-    return max((mark for mark in DELIMITERS if mark != decimal), key=columns)
+    return max(DELIMITERS, key=columns)
 
 
 def _first_row(name: str, text: str, delimiter: str) -> list[str]:

@@ -112,9 +112,10 @@ def is_code(column: Any) -> tuple[bool, bool, int]:
 
 def first_bad(kind: str, column: Any, decimals: str) -> tuple[int, str]:
     """Row and text of the first value that is no `kind`."""
-    for i in range(len(column)):
-        if parse(kind, column.slice(i, 1), decimals) is None:
-            return i, str(column[i].as_py())
+    for marks in (decimals, *decimals):  # where points and commas are mixed, each value is a number by itself
+        for i in range(len(column)):
+            if parse(kind, column.slice(i, 1), marks) is None:
+                return i, str(column[i].as_py())
     raise AssertionError("every value is fine")
 
 

@@ -105,7 +105,11 @@ class Loss(StepPart):
     def link_for(self, task: str) -> str:
         """What turns outputs into predictions for a task, see `links.LINKS`; `ConfigError` for one it can't serve."""
         if task not in self.links:
-            raise ConfigError(f"{self.name}: can't be used for {task}; it serves {', '.join(self.links)}")
+            hint = "; targets of floats are a regression: take mse, or y.astype(int) where they are labels"
+            raise ConfigError(
+                f"{self.name}: can't be used for {task}; it serves {', '.join(self.links)}"
+                + (hint if task == "regression" else "")
+            )
         return self.links[task]
 
     def select(self, index: np.ndarray) -> Loss:

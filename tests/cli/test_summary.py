@@ -1,13 +1,15 @@
 """What `xbnet train` tells of a run: figures of a regression, when it stopped, and that it did not learn."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tests.support import cases
-from xbnet import Adam, BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy, evaluate, fit
+from xbnet import Adam, BinaryCrossEntropy, History, MeanSquaredError, SoftmaxCrossEntropy, evaluate, fit
 from xbnet.cli import main
+from xbnet.cli.summary import not_learned
 from xbnet.training.chance import chance_loss
 
 
@@ -66,3 +68,22 @@ def test_chance_is_the_best_that_a_network_without_inputs_can_learn(loss, task):
     blind = np.zeros((20, net.n_inputs))
     fit(net, loss, Adam(0.05), (blind, y), epochs=400, batch_size=20)
     np.testing.assert_allclose(found, evaluate(net, loss, blind, y)["loss"], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("losses", "advice"),
+    [
+        ([3.0, 2.0], "more --epochs (the loss still fell after 2)"),
+        ([2.0, 2.5, 2.0], "a smaller --lr (it was 0.1)"),
+        ([90.0, 20.0], "a smaller --lr (it was 0.1)"),
+        ([1.0, 1.0], "another --lr (it was 0.1), more --epochs, --standardize"),
+    ],
+)
+def test_what_to_try_depends_on_how_the_loss_went(losses, advice):
+    history = History(1)
+    history.records = [{"train_loss": np.array([loss])} for loss in losses]
+    data = SimpleNamespace(task="classification", standardizer=None)
+    result = {"dataset": "d", "learned": False, "train_loss": losses[-1], "chance_loss": 1.0}
+    found = not_learned(cases.network(), data, history, result, 0.1)
+    told = f"a training loss of {losses[-1]:g}, where guessing by the classes' shares has 1"
+    assert found == f"d: the network did not learn: {told}; try {advice}"

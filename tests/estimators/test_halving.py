@@ -1,0 +1,81 @@
+"""Successive halving in stacks: scikit-learn's own halving by epochs, with nothing trained twice."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.datasets import load_iris
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import HalvingGridSearchCV, HalvingRandomSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from xbnet import StackedHalvingSearchCV, XBClassifier
+from xbnet.backends.blas import one_blas_thread
+from xbnet.training.trainer import Trainer
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+X, Y = load_iris(return_X_y=True)
+GRID = {"learning_rate_init": [0.001, 0.01, 0.1], "alpha": [0, 0.1, 1e3]}
+
+
+def net(**more):
+    return XBClassifier(**{"hidden_layer_sizes": (4,), "batch_size": 32, "random_state": 3, "tol": 0} | more)
+
+
+def assert_same(estimator, grid=GRID, prefix="", **more):
+    settings = {"max_resources": 9, "cv": 3, "resource": f"{prefix}max_iter"} | more
+    grid = {prefix + key: values for key, values in grid.items()}
+    with one_blas_thread():
+        stacked = StackedHalvingSearchCV(estimator, grid, **settings).fit(X, Y)
+        n = settings.pop("n_candidates", None)
+        kind = HalvingGridSearchCV if n is None else HalvingRandomSearchCV
+        looped = kind(estimator, grid, **settings, **({} if n is None else {"n_candidates": n})).fit(X, Y)
+    for key, values in looped.cv_results_.items():
+        if key == "params" or key.startswith("param_"):
+            assert repr(values) == repr(stacked.cv_results_[key])
+        elif not key.endswith("_time"):
+            np.testing.assert_array_equal(stacked.cv_results_[key], values, err_msg=key)
+    assert stacked.n_resources_ == looped.n_resources_
+    assert stacked.best_params_ == looped.best_params_
+    return stacked
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"early_stopping": True, "n_iter_no_change": 2},
+        {"tol": 0.05, "n_iter_no_change": 1},
+        {"dropout": 0.2, "batch_norm": True, "class_weight": "balanced"},
+        {"schedule": "cosine"},
+        {"solver": "sgd", "clip_norm": 0.5},
+    ],
+    ids=lambda settings: ",".join(settings),
+)
+def test_it_is_scikit_learns_halving(settings):
+    assert_same(net(**settings))
+
+
+def test_in_a_pipeline_with_drawn_configurations():
+    space = {"learning_rate_init": stats.loguniform(1e-3, 1), "alpha": [0, 0.1]}
+    assert_same(make_pipeline(StandardScaler(), net()), space, "xbclassifier__", n_candidates=9, random_state=1)
+
+
+def test_configurations_that_diverge_leave():
+    grid = {"learning_rate_init": [0.01, 1e38, 0.1]}
+    search = assert_same(net(solver="sgd", momentum=0, loss="mse"), grid, factor=2, max_resources=4)
+    assert np.isnan(search.cv_results_["mean_test_score"]).any()
+
+
+def test_no_epoch_is_trained_twice(monkeypatch):
+    trained = []
+    run = Trainer._run_epoch
+
+    def counted(self, *arguments):
+        trained.append(len(self.rows))
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "_run_epoch", counted)
+    search = StackedHalvingSearchCV(net(), GRID, max_resources=9, cv=3, refit=False).fit(X, Y)
+    assert search.n_candidates_ == [9, 3, 1]
+    assert sum(trained) == 3 * (9 * 1 + 3 * 2 + 1 * 6)  # folds x (all for 1 epoch, 3 for 2 more, 1 for 6 more)

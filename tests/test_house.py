@@ -1,0 +1,45 @@
+"""The house stays small: what a reader has to hold in the head has limits. ``python -m tests.support.house`` counts."""
+
+from tests.support import house
+
+LONGEST = 300
+STILL_LONGER = {
+    "backends/replay.py",
+    "datasets/tables/text.py",
+    "io/models.py",
+    "nn/network.py",
+    "optim/optimizers.py",
+    "verify/objective.py",
+}
+"""Files that are to be split; nothing may be added to them, or here."""
+CODE_OF_THE_CORE = 3_300
+
+
+def test_no_file_is_longer_than_300_lines():
+    """Files of CUDA's included."""
+    long = {name: n for name, n in house.lengths().items() if n > (350 if name in STILL_LONGER else LONGEST)}
+    assert not long
+
+
+def test_the_core_can_be_read_in_an_evening():
+    assert sum(house.evening_core().values()) <= CODE_OF_THE_CORE
+
+
+def test_a_step_runs_through_few_files():
+    assert len(house.one_step()) <= 12
+    assert len(house.one_forward()) <= 11
+
+
+def test_a_built_in_layer_touches_few_files():
+    assert house.places_of("LayerNorm") == ["__init__.py", "nn/layers/__init__.py", "nn/layers/normalization.py"]
+
+
+def test_code_is_counted_without_what_explains_it(tmp_path):
+    path = tmp_path / "text.py"
+    path.write_text('"""Text.\n\nMore."""\n\n# remark\nx = """a\nb"""\n\n\ndef f():\n    """Says."""\n    return x\n')
+    assert house.code_lines(path) == 4
+
+
+def test_there_are_few_names_beside_each_other():
+    assert len(house.top_level()) <= 24
+    assert len(house.imports_between()) <= 140

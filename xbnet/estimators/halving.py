@@ -1,0 +1,127 @@
+"""`StackedHalvingSearchCV`: scikit-learn's successive halving by epochs, in stacks that shrink at the rungs."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import joblib
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import HalvingGridSearchCV, ParameterSampler
+
+from .rungs import Rungs
+from .search import stacking
+
+
+class StackedHalvingSearchCV(HalvingGridSearchCV):
+    """HalvingGridSearchCV or HalvingRandomSearchCV over epochs, for xbnet's estimators.
+
+    All configurations and folds train as a few stacks to the first rung; the best 1 / `factor` of the configurations
+    train on, as stacks that are that much smaller, from where they stood: no epoch is trained twice. Scores, ranks and
+    winner are those of `HalvingGridSearchCV` with ``resource="max_iter"``, bit for bit on NumPy with one BLAS thread.
+    (With a learning-rate schedule, whose rates depend on the number of epochs, each rung begins anew, as there.)
+
+    Parameters
+    ----------
+    estimator
+        As in `StackedSearchCV`.
+    param_grid : dict or list of dicts
+        Parameter name -> values; with `n_candidates` also distributions with ``rvs``.
+    n_candidates : int, default=None
+        How many configurations to draw; None tries all.
+    factor : int or float, default=3
+        One in so many configurations goes on at each rung, for so many times the epochs.
+    resource : str, default="max_iter"
+        The parameter that says how many epochs: for the last step of a pipeline ``"STEP__max_iter"``.
+    max_resources : int, default=200
+        Epochs of the last rung, at most.
+    min_resources : int, "smallest" or "exhaust", default="exhaust"
+        Epochs of the first rung; "exhaust": so many that the last rung comes near `max_resources`.
+    aggressive_elimination, cv, scoring, refit, error_score, return_train_score, verbose
+        As in `HalvingGridSearchCV`.
+    n_jobs : int, default=None
+        As in `StackedSearchCV`.
+    random_state : int, RandomState or None
+        Of the draws.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_params_, best_score_, best_index_, n_resources_, n_candidates_, n_iterations_
+        As in `HalvingGridSearchCV`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from xbnet import StackedHalvingSearchCV, XBClassifier
+    >>> X, y = make_classification(random_state=0)
+    >>> grid = {"learning_rate_init": [0.001, 0.01, 0.1], "alpha": [0, 0.01, 1]}
+    >>> net = XBClassifier((5,), n_iter_no_change=50, random_state=0)
+    >>> search = StackedHalvingSearchCV(net, grid, max_resources=9, refit=False).fit(X, y)
+    >>> search.n_resources_, search.n_candidates_
+    ([1, 3, 9], [9, 3, 1])
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Any,
+        *,
+        n_candidates: int | None = None,
+        factor: float = 3,
+        resource: str = "max_iter",
+        max_resources: int = 200,
+        min_resources: Any = "exhaust",
+        aggressive_elimination: bool = False,
+        cv: Any = 5,
+        scoring: Any = None,
+        refit: Any = True,
+        error_score: Any = np.nan,
+        return_train_score: bool = True,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ):
+        super().__init__(
+            estimator,
+            param_grid,
+            factor=factor,
+            resource=resource,
+            max_resources=max_resources,
+            min_resources=min_resources,
+            aggressive_elimination=aggressive_elimination,
+            cv=cv,
+            scoring=scoring,
+            refit=refit,
+            error_score=error_score,
+            return_train_score=return_train_score,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        self.n_candidates = n_candidates
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Search, and refit the best configuration on all of X.
+
+        Parameters
+        ----------
+        X, y
+            As the estimator takes them.
+        **params
+            As `HalvingGridSearchCV.fit` takes them.
+
+        Returns
+        -------
+        self
+        """
+        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs).train)
+        with joblib.parallel_config(backend=backend), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # it is the search that ends the fits
+            return super().fit(X, y, **params)
+
+    def _generate_candidate_params(self) -> Any:
+        if self.n_candidates is None:
+            return super()._generate_candidate_params()
+        return ParameterSampler(self.param_grid, self.n_candidates, random_state=self.random_state)

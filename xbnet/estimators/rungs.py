@@ -1,0 +1,83 @@
+"""Stacks that go on where they stood: the fits of a halving's next rung, of which nothing is trained twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from ..training.trainer import Trainer
+from .meeting import Task
+from .stack import PER_REPLICA, bucket, by_value, fit_stacked, run_stack, threads_for
+
+
+class Rungs:
+    """Trains tasks as `fit_stacked` does, but goes on with those that it has trained before for fewer epochs.
+
+    Parameters
+    ----------
+    n_jobs
+        See `threads_for`.
+    """
+
+    def __init__(self, n_jobs: int | None = None):
+        self.n_jobs = n_jobs
+        self._stood: dict[Any, tuple[Trainer, int]] = {}  # who it is -> its stack, and its place there
+
+    def train(self, tasks: Sequence[Task]) -> None:
+        """Train all; see `fit_stacked`."""
+        known = [identity(task) for task in tasks]
+        fresh: list[int] = []
+        stacks: dict[tuple[int, int], tuple[Trainer, dict[int, Task]]] = {}
+        for i, (task, who) in enumerate(zip(tasks, known, strict=True)):
+            trainer, r = self._stood.get(who, (None, 0)) if who is not None else (None, 0)
+            epochs = task.estimator.max_iter
+            if trainer is None or len(trainer.history) > epochs:
+                fresh.append(i)
+            else:
+                stacks.setdefault((id(trainer), epochs), (trainer, {}))[1][r] = task
+        names = {id(task): who for task, who in zip(tasks, known, strict=True)}
+
+        def keep(trainer: Trainer, stacked: Sequence[Task]) -> None:
+            for r, task in enumerate(stacked):
+                if names[id(task)] is not None:
+                    self._stood[names[id(task)]] = trainer, r
+
+        if stacks:
+            with ThreadPoolExecutor(threads_for(tasks, self.n_jobs)) as pool:
+                list(pool.map(lambda group: _go_on(*group), stacks.values()))
+        if fresh:
+            fit_stacked([tasks[i] for i in fresh], self.n_jobs, keep)
+
+
+def _go_on(trainer: Trainer, members: dict[int, Task]) -> None:
+    """Train on with these members only."""
+    stay = np.flatnonzero(np.isin(trainer.rows, list(members)))
+    if len(stay) < len(trainer.rows):
+        trainer.narrow(stay)
+    trainer.recipe = replace(trainer.recipe, epochs=next(iter(members.values())).estimator.max_iter)
+    run_stack(trainer, members)
+
+
+def identity(task: Task) -> Any:
+    """What two tasks have in common that are one run for different numbers of epochs; None: nothing can be.
+
+    With a schedule the rates of all epochs depend on how many there are.
+    """
+    e = task.estimator
+    if e.schedule is not None:
+        return None
+    digest = hashlib.blake2b()
+    state = e._orders[0].random_state.get_state(legacy=False)["state"]
+    arrays = [e.network_.backend.to_host(e.network_.theta), state["key"], np.array(state["pos"])]
+    for array in (*arrays, task.X, task.y, task.w, *(task.val or ())):
+        for part in (array.data, array.indices, array.indptr) if issparse(array) else (array,):
+            digest.update(b"-" if part is None else np.ascontiguousarray(part).data)
+    own = tuple(by_value(getattr(e, name)) for name in PER_REPLICA)
+    seeds = tuple((seed.entropy, seed.spawn_key) for seed in e.network_.seeds)
+    return bucket(task, "max_iter"), own, seeds, digest.digest()
