@@ -4,7 +4,8 @@
 log loss, or R2 and RMSE, means of the folds, and the processor time of fitting. ``train`` is `xbnet train --data FILE
 --target COLUMN` and `xbnet predict`, without any other flag; ``estimator`` is `XBClassifier` or `XBRegressor` with a
 schema and early stopping, as scikit-learn's network has it. With ``--check`` it is shown instead that `predict` on raw
-rows, and onnxruntime on the exported model, end in the same numbers.
+rows, and onnxruntime on the exported model, end in the same numbers. Other flags are handed to `xbnet train`, to see
+what they change; ``--models train`` leaves the others out.
 
 FOLDER holds NAME.csv or NAME.csv.gz for names in `TARGETS`. Folds and rivals' settings: StratifiedKFold or KFold (5,
 shuffled by seed 0), numbers scaled, missing ones filled by the median with an indicator, categories one-hot.
@@ -43,6 +44,8 @@ TARGETS = {
     "attrition": "Attrition", "hitters": "Salary", "wage": "wage", "concrete": "compressive_strength",
     "titanic": "survived",
 }  # fmt: skip
+FLAGS: list[str] = []
+"""More for `xbnet train`."""
 LESS = 0.01
 """So much less than the better rival is as good."""
 
@@ -120,7 +123,7 @@ class Run:
         self.folder, self.model, self.target = folder, str(folder / "run"), target
         train.to_csv(folder / "train.csv", index=False)
         held_back.drop(columns=target).to_csv(folder / "new.csv", index=False)
-        self.train = ["train", "--data", str(folder / "train.csv"), "--target", target, "--quiet"]
+        self.train = ["train", "--data", str(folder / "train.csv"), "--target", target, "--quiet", *FLAGS]
         self.classes: list[str] | None = None
 
     def predicted(self) -> np.ndarray:
@@ -211,7 +214,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--check", action="store_true", help="compare predict with onnxruntime instead")
-    args = parser.parse_args()
+    parser.add_argument("--models", type=lambda text: text.split(","), default=list(MODELS), metavar="NAME,..")
+    args, more = parser.parse_known_args()
+    FLAGS[:] = more
     warnings.simplefilter("ignore")
     logging.getLogger("xbnet").setLevel(logging.ERROR)
     if args.check:
@@ -221,11 +226,12 @@ def main() -> None:
     print("| table | model | accuracy or R2 | log loss or RMSE | seconds | |\n|---|---|---|---|---|---|")
     for name, frame in tables(args.folder, args.names):
         found = {}
-        for model in MODELS:
+        for model in args.models:
             found[model] = figures(model, frame, TARGETS[name])
             score, loss, seconds = found[model]
             classify = frame[TARGETS[name]].dtype.kind not in "if"
-            word = verdict(found, model, classify) if model in ("train", "estimator") else ""
+            own = model in ("train", "estimator") and {"linear", "mlp"} <= set(found)
+            word = verdict(found, model, classify) if own else ""
             print(f"| {name} | {model} | {score:.4f} | {loss:.4g} | {seconds:.1f} | {word} |", flush=True)
 
 

@@ -15,6 +15,12 @@ def backend(request):
         pytest.skip(str(error))
 
 
+def pytest_report_header(config):
+    from tests.support.chance import REPORT
+
+    return REPORT
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of the real data sets, as XBNET_DATA_DIR or beside the checkout."""

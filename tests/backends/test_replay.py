@@ -407,7 +407,7 @@ def test_recording_gives_back_what_it_borrowed():
 def test_replays_of_a_backend_that_has_none_are_runs():
     replays, seen = Replays([], {}), []
     for _ in range(OFTEN):
-        replays.run(0, lambda: seen.append(1))
+        replays.run(0, 0, seen.append, 1)
     assert len(seen) == OFTEN
     assert not replays.records
 

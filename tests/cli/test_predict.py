@@ -234,7 +234,7 @@ def test_regression_multilabel_and_stacks(tmp_path, capsys):
             "{}: expected a class of the model (ant, bee, cat), got 'dog'",
         ),
         ("x.csv", "a,b,c,d\n", ["--part", "val"], "{}: expected no part, for it is one table"),
-        ("x.npy", "junk", [], "{}: can't be read as a NumPy file ("),
+        ("x.npy", "junk", [], "{}: expected a NumPy .npy file, got what looks like a text file"),
         ("x.parquet", "junk", [], "{}: expected a Parquet table, got what looks like a text file"),
         ("none.csv", None, [], "{}: no such file; expected a CSV table; check the path"),
         ("x.csv", "a,b,c,d\n", ["--json"], "--json prints to stdout, as the predictions do; give --out FILE"),

@@ -1,8 +1,15 @@
-"""A few hundred mutants in the suite; `python -m tests.support.fuzz` runs any number."""
+import pytest
 
 from tests.support import fuzz
+from tests.support.chance import COUNT, REPORT, SEED
 
 
-def test_mutants_end_in_one_line_and_touch_nothing():
-    ends = fuzz.run(400, seed=1)
-    assert ends["DataError"] > 200
+@pytest.mark.fuzz
+def test_mutants_of_files_end_as_they_should():
+    try:
+        ends = fuzz.run(COUNT, seed=SEED)
+    except AssertionError as error:
+        error.add_note(REPORT)
+        raise
+    assert set(ends) <= {"loaded", "DataError", "ConfigError"}
+    assert ends["DataError"] > COUNT // 3

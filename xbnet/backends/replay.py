@@ -76,17 +76,13 @@ class Record:
         In order.
     result
         The same array in each replay.
+    calls
+        Of all operations: to make them is a replay.
     """
 
     def __init__(self, operations: Sequence[Operation], result: Any):
         self.operations, self.result = tuple(operations), result
-        self._calls = [call for operation in operations for call in operation.calls]
-
-    def replay(self) -> Any:
-        """Do it again; the result."""
-        for call in self._calls:
-            call()
-        return self.result
+        self.calls = [call for operation in operations for call in operation.calls]
 
 
 class Scratch:
@@ -122,42 +118,44 @@ class Replays:
         self._runs: dict[Hashable, int] = {}
         self._generation, self._scratch = 0, Scratch()
 
-    def run(self, key: Hashable, function: Callable[[], Any], generation: int = 0) -> Any:
-        """What the function returns.
+    def run(self, key: Hashable, generation: int, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What ``function(*arguments)`` returns.
 
         Parameters
         ----------
         key
             Whatever decides which operations the function comes to, and on which arrays.
-        function
-            Gives an array that it overwrites each time, or nothing.
         generation
             Changes when parts get other memory: all records are void then.
+        function, *arguments
+            Gives an array that it overwrites each time, or nothing.
         """
         if generation != self._generation:
             self.clear()
             self._generation = generation
         record = self.records.get(key)
         if record is not None:
-            return record.replay()
+            for call in record.calls:
+                call()
+            return record.result
         if not self.active:
-            return function()
+            return function(*arguments)
         runs = self._runs.get(key, 0)
         if runs == RUNS:
-            record = self.records[key] = self.record(function)
+            record = self.records[key] = self.record(function, *arguments)
             return record.result
-        result = function()
+        result = function(*arguments)
         if not runs and len(self._runs) >= MOST:
             self.clear()
         self._runs[key] = runs + 1
         return result
 
-    def record(self, function: Callable[[], Any]) -> Record:
+    def record(self, function: Callable[..., Any], *arguments: Any) -> Record:
         """Run the function once, and note what it does."""
         recording = Recording(self.places, self.specialized, self._scratch)
         try:
             recording.start()
-            result = function()
+            result = function(*arguments)
         finally:
             try:
                 recording.stop()

@@ -39,7 +39,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         "--val",
         type=share,
         metavar="SHARE",
-        help="validation part to split off: fraction, count, none; tables: 0.2",
+        help="validation part to split off: fraction, count, none; tables: 0.15",
     )
     group.add_argument("--test", type=share, metavar="SHARE", help="test part to split off: fraction or count")
 
@@ -47,11 +47,11 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """Which network, on which device."""
     group = parser.add_argument_group("network")
-    group.add_argument("--hidden", type=widths, metavar="N,N,..", help="hidden widths, or none; 10,7, tables: 64,32")
+    group.add_argument("--hidden", type=widths, metavar="N,N,..", help="hidden widths, or none; 10,7, tables: 128")
     group.add_argument("--residual", type=count, default=0, metavar="N", help="residual blocks after the hidden layers")
-    group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; tanh, tables: relu")
+    group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; by default tanh")
     switch(group, "--batch-norm", "batch normalization after each hidden layer")
-    group.add_argument("--dropout", type=number, metavar="RATE", help="after each hidden layer; 0, tables: 0.1")
+    group.add_argument("--dropout", type=number, metavar="RATE", help="after each hidden layer; by default 0")
     group.add_argument("--init", metavar="NAME", help="glorot, he, zeros, normal:STD, uniform:A; by the activation")
     group.add_argument("--replicas", type=positive, default=1, metavar="R", help="networks with seeds of their own")
     group.add_argument(
@@ -67,7 +67,7 @@ def add_loss_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--loss", metavar="NAME", help=f"{', '.join(LOSSES)}; by default what suits the targets")
     group.add_argument("--class-weight", metavar="W,W,..", help="one weight per class, or balanced")
     group.add_argument("--label-smoothing", type=number, default=0.0, metavar="E", help="in [0, 1)")
-    group.add_argument("--l2", type=number, metavar="X", help="times the sum of squared weights; 0, tables: 0.006")
+    group.add_argument("--l2", type=number, metavar="X", help="times the sum of squared weights; 0, tables: 0.001")
     group.add_argument("--l1", type=number, default=0.0, metavar="X", help="times the sum of absolute weights")
 
 
@@ -78,7 +78,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--optimizer", metavar="NAME",
         help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99; sgd, tables: adam",
     )  # fmt: skip
-    group.add_argument("--lr", type=number, metavar="X", help="learning rate; of sgd 0.1, of adam 0.001, tables: 0.002")
+    group.add_argument("--lr", type=number, metavar="X", help="learning rate; of sgd 0.1, of adam 0.001, tables: 0.005")
     group.add_argument(
         "--schedule", default="constant", metavar="NAME", help=f"{', '.join(SCHEDULES)}; settings as step:every=20"
     )
@@ -89,7 +89,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--flip", type=number, default=0.0, metavar="P", help="mirror images with this probability")
     group.add_argument("--clip-norm", type=number, metavar="X", help="largest norm of the gradient")
     group.add_argument(
-        "--batch-size", type=batch_size, default="auto", metavar="N|full", help="rows per step; auto is 64"
+        "--batch-size", type=batch_size, default="auto", metavar="N|full", help="rows per step; auto is 64, tables: 32"
     )
     group.add_argument("--epochs", type=positive, metavar="N", help="passes over the training part; 100, tables: 300")
     group.add_argument(

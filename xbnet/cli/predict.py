@@ -17,6 +17,7 @@ from ..files import keep_input
 from ..io.models import Model, file_of, load_model
 from ..io.predictions import FORMATS, Score, open_writer
 from .arguments import count
+from .tables import split_names
 
 FIGURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE"}
 """Of the result, as they are called for people."""
@@ -26,10 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     parser.add_argument("model", metavar="MODEL", help="a file of xbnet.save, or the folder of `xbnet train --out`")
     parser.add_argument("--data", required=True, metavar="FILE", help=".csv, .parquet, .npy, .npz, a data set, or - ")
-    parser.add_argument("--target", metavar="COLUMN,..", help="column with what is right, to measure by; no input")
-    parser.add_argument("--id", metavar="COLUMN,..", help="columns of the table to write beside the predictions")
-    parser.add_argument("--no-header", action="store_true", help="the table's first line holds values already")
-    parser.add_argument("--decimal", metavar="MARK", help="of the table's numbers; by default a point, or as it looks")
+    parser.add_argument("--target", action="append", metavar="COLUMN,..", help="what is right, to measure by; no input")
+    parser.add_argument("--id", action="append", metavar="COLUMN,..", help="columns to write beside the predictions")
+    parser.add_argument("--no-header", action="store_true", help="the table's first line is a row")
+    parser.add_argument("--delimiter", metavar="CHAR", help="between the columns of a text table; by default found")
+    parser.add_argument("--decimal", metavar="CHAR", help="the decimal point of a text table: . or ,; by default found")
     parser.add_argument("--part", choices=["train", "val", "test"], help="of a data set")
     parser.add_argument("--out", default="-", metavar="FILE", help="where predictions go")
     parser.add_argument("--format", choices=list(FORMATS), help="by default what the name of --out says")
@@ -66,18 +68,19 @@ def chunks_of(args: argparse.Namespace, model: Model) -> Iterator[Chunk]:
     return open_rows(
         args.data,
         model.network.n_inputs,
-        args.target.split(",") if args.target and len(outputs_of(model)) > 1 else args.target,
+        split_names(args.target, outputs_of(model)) if args.target else None,
         args.part,
         model.features,
         model.schema,
-        args.id.split(",") if args.id else (),
+        split_names(args.id or (), ()),
         header=not args.no_header,
+        delimiter=args.delimiter,
         decimal=args.decimal,
     )
 
 
 def outputs_of(model: Model) -> list[str]:
-    """A name per output of a regression: the target's."""
+    """A name per target of the model."""
     target = None if model.schema is None else model.schema.target
     return [f"y{i}" for i in range(model.network.n_outputs)] if target is None else list(target.names)
 

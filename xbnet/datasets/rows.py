@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ConfigError, DataError, say
 from ..files import place
 from .columns import Column
-from .formats.arrays import read_npz_rows
+from .formats.arrays import open_npy, read_npz_rows
 from .frame import find_column, names_of
 from .labels import NUMBER
 from .load import load_rows
@@ -195,10 +195,7 @@ def _rows(row_bytes: int) -> int:
 
 
 def _npy(source: Any, n_inputs: int, target: list[str], schema: Schema | None) -> Iterator[Chunk]:
-    try:
-        table = np.load(source, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError) as error:
-        raise DataError(f"{source}: can't be read as a NumPy file ({str(error).splitlines()[0][:200]})") from None
+    table, pages = open_npy(place(source))
     if table.ndim != 2 or table.dtype.kind not in "fiub":
         raise DataError(f"{source}: expected a table (N, I={n_inputs}) of numbers, got {table.dtype} {table.shape}")
     try:
@@ -216,8 +213,7 @@ def _npy(source: Any, n_inputs: int, target: list[str], schema: Schema | None) -
         right = None if not columns else rows[:, columns[0]].copy() if len(columns) == 1 else rows[:, columns]
         yield Chunk(x, right)
         # Pages that were read would otherwise stay, and count as this process's memory.
-        pages: Any = getattr(table, "_mmap", None)
-        if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+        if hasattr(mmap, "MADV_DONTNEED"):
             pages.madvise(mmap.MADV_DONTNEED)
 
 

@@ -11,11 +11,11 @@ is an `Activation` made of two such functions, and goes wherever a name goes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..backends.constants import GELU_A, GELU_C, GELU_FAR, LEAK
 from ..errors import unknown_name
 
 
@@ -73,9 +73,6 @@ def _relu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
     xp.multiply(dy, work[0], out=dy)
 
 
-LEAK = 0.01
-
-
 def _leaky_relu(xp: Any, z: Any, out: Any, work: Any) -> None:
     xp.multiply(z, LEAK, out=work[0])
     xp.maximum(z, work[0], out=out)
@@ -102,11 +99,6 @@ def _elu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
 
 
 # GELU in its tanh form (Hendrycks & Gimpel 2016, section 2): it needs no erf, which not every backend has.
-GELU_C, GELU_A = math.sqrt(2 / math.pi), 0.044715
-GELU_FAR = 32.0
-"""From here on tanh(c (z + a z^3)) is 1 in any precision."""
-
-
 def _gelu_tanh(xp: Any, z: Any, out: Any) -> None:
     """out = tanh(c (z + a z^3))."""
     xp.multiply(z, z, out=out)

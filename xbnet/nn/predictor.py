@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ class Predictor:
                     part = np.ascontiguousarray(part, network.dtype)
                     _check_finite(part, start)
                     rows[0] = backend.asarray(part)
-                logits = self._replays.run(len(part), partial(network.forward, rows), network.use(len(part)))
+                logits = self._replays.run(len(part), network.use(len(part)), network.forward, rows)
                 done = finish(backend.to_host(logits))
                 if out is None:
                     out = np.empty((R, N, *done.shape[2:]), done.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from functools import partial, reduce
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ class Evaluation:
             for s, batch in enumerate(self.batches):
                 n = batch.x.shape[1]
                 place = self._sums if replays.active else sums[s]  # records write to one place
-                logits = replays.run(n, partial(self._forward, batch, place), network.use(n))
+                logits = replays.run(n, network.use(n), self._forward, batch, place)
                 if place is self._sums:
                     network.backend.xp.copyto(sums[s], place)
                 if keep is not None:

@@ -191,10 +191,8 @@ class Step(BoundStep):
             An array has another shape.
         """
         given = x, y, sample_weight
-        shapes = tuple(None if a is None else a.shape if rows is None else rows.shape + a.shape[1:] for a in given)
-        batch = self._batches.get(shapes)
-        if batch is None:
-            batch = self._allocate(shapes, given)
+        key = tuple([None if array is None else array.shape for array in (x, y, sample_weight, rows)])
+        batch = self._batches.get(key) or self._allocate(key, given, rows)
         for place, array in zip(batch, given, strict=True):
             if array is None:
                 continue
@@ -202,8 +200,8 @@ class Step(BoundStep):
                 self.xp.copyto(place, array)
             else:
                 self.ops.gather(array, rows, place)
-        with self.network.exclusive(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return self._replayed(shapes, batch)
+        with self.network.exclusive():
+            return self._replayed(key, batch)
 
     def program(self, rows: int) -> Program:
         """The program of the step on batches of this many rows, which the compiled machine plays; `print` shows it.
@@ -230,15 +228,18 @@ class Step(BoundStep):
         except NotRecordable as reason:
             raise ConfigError(f"Step.program: the step has no program: {reason}") from None
 
-    def _allocate(self, shapes: tuple, given: tuple) -> Batch:
-        """Arrays for batches of these shapes, which stay."""
+    def _allocate(self, key: tuple, given: tuple, rows: Any) -> Batch:
+        """Arrays for batches like this one, which stay."""
         if len(self._batches) >= MOST:
             self._batches.clear()
             self._replayed.clear()
-        places = []
-        for shape, array in zip(shapes, given, strict=True):
-            whole = array is given[1] and array.dtype.kind in "iub"
-            dtype = np.dtype(np.intp) if whole else self.network.dtype
-            places.append(None if array is None else self.xp.empty(shape, dtype=dtype))
-        batch = self._batches[shapes] = Batch(*places)
+        places: list[Any] = []
+        for array in given:
+            if array is None:
+                places.append(None)
+                continue
+            shape = array.shape if rows is None else rows.shape + array.shape[1:]
+            labels = array is given[1] and array.dtype.kind in "iub"
+            places.append(self.xp.empty(shape, dtype=np.dtype(np.intp) if labels else self.network.dtype))
+        batch = self._batches[key] = Batch(*places)
         return batch

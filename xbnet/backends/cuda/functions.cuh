@@ -1,10 +1,7 @@
-// The functions of `activations.py`, which gives their sources; `kind` is the place in `fused.ACTIVATIONS`.
+// The functions of `activations.py`, which gives their sources; `kind` is a `Function`. That and the constants are
+// printed from `constants.py`.
 // Comparisons are written such that NaN stays NaN: a network that diverges is found by it.
-enum Function { IDENTITY, RELU, LEAKY_RELU, ELU, GELU, SILU, SIGMOID, TANH, SOFTPLUS };
-
 template <typename T> DEVICE T sigmoid(T z) { return T(0.5) * tanh(T(0.5) * z) + T(0.5); }
-
-constexpr double LEAK = 0.01, GELU_C = 0.7978845608028654, GELU_A = 0.044715, GELU_FAR = 32;
 
 template <typename T> DEVICE T gelu_tanh(T z) { return tanh(z * (T(GELU_C) + T(GELU_C * GELU_A) * z * z)); }
 

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..constants import cuda_text
+
 OPTIONS = ("--std=c++17",)
 """For the compiler of a device."""
 
@@ -62,7 +64,7 @@ class Launcher(Protocol):
 @cache
 def source_text(source: str) -> str:
     """All that a compiler gets for a kernel's file."""
-    return _with_headers("phases.cuh") + _with_headers(source)
+    return _with_headers("phases.cuh") + cuda_text() + _with_headers(source)
 
 
 def _with_headers(source: str) -> str:

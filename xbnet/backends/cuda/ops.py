@@ -1,8 +1,7 @@
 """CUDA's operations: one kernel does what the reference implementation does by many, with the same results.
 
-A training step of L fully connected layers is then 5 L + 1 launches: one to gather the batch, 3 L - 1 products, L - 1
-times bias and activation, one for the last bias and the loss, L bias gradients (with the activation's derivative), one
-update of theta.
+A training step of L fully connected layers is then 5 L + 2 launches: one to gather the batch, 3 L - 1 products, L times
+bias and activation, one for the loss, L bias gradients (with the activation's derivative), one update of theta.
 """
 
 from __future__ import annotations
@@ -12,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..constants import ACTIVATIONS
 from ..ops import Ops
 from .launch import Launcher
 
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh", "softplus")
-"""In the order of `Function` in ``layer.cuh``."""
 RULES = {
     "sgd": "SGD",
     "momentum": "Momentum",

@@ -85,10 +85,7 @@ def read_npy(path: Path, target: str | int | None = None, task: str | None = Non
     task
         ``"classification"`` or ``"regression"``; by default integers are labels and floats are not.
     """
-    head = open_head(path, "a NumPy .npy file")
-    if not head.startswith(b"\x93NUMPY"):
-        raise DataError(f"{path}: expected a NumPy .npy file, got what looks like {looks_like(head)}")
-    table = _map_array(path)
+    table, _ = open_npy(path)
     if table.ndim != 2 or table.shape[1] < 2 or table.dtype.kind not in "biuf":
         raise DataError(
             f"{path}: expected a table (N, columns) of numbers, one of them the target, got {table.shape} of "
@@ -259,9 +256,18 @@ def _read_inputs(where: str, stream: IO[bytes], header: _Header) -> tuple[Array,
     return rows, (image[0], image[1], image[2])
 
 
-def _map_array(path: Path) -> Array:
-    """The array of a `.npy` file, in the file: it takes no memory."""
+def open_npy(path: Path) -> tuple[Array, mmap.mmap]:
+    """The array of a `.npy` file, in the file, and the file in memory: it takes none.
+
+    Raises
+    ------
+    DataError
+        The file is missing, damaged, or holds objects.
+    """
+    head = open_head(path, "a NumPy .npy file")
+    if not head.startswith(b"\x93NUMPY"):
+        raise DataError(f"{path}: expected a NumPy .npy file, got what looks like {looks_like(head)}")
     with open(path, "rb") as file:
         dtype, shape, fortran = _read_header(str(path), file, path.stat().st_size)
         content, start = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), file.tell()
-    return np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
+    return np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if fortran else "C"), content

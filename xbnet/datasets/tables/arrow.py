@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataError
-from ..sniff import looks_like, open_head
+from ..sniff import looks_like, open_head, printable
+from ..stream import check_unpacked
 from .source import CAST, Table, check_columns, need_pyarrow, reading
+from .values import kind_of
 
 #: Values of 8 bytes that a file of one byte may hold.
 MOST_INFLATION = 1000
 BATCH_BYTES = 1 << 23
+#: Bytes of one text, and of all texts of a column that are there in full at a time: a dictionary holds each text once,
+#: and a file of 5 KB one of a megabyte in thousands of rows.
+MOST_TEXT = 1 << 16
+MOST_BYTES = 1 << 26
 
 
 class ArrowTable(Table):
@@ -31,6 +37,25 @@ class ArrowTable(Table):
     def batch_rows(self) -> int:
         """Rows of a batch of about `BATCH_BYTES`."""
         return max(256, BATCH_BYTES // (8 * max(1, len(self.columns))))
+
+    def parts(self, arrays: Sequence[Any], wanted: Sequence[int]) -> Iterator[list[Any]]:
+        """Some consecutive rows of the columns `wanted`, in parts whose texts take little memory, each in full."""
+        longest = 1
+        for array, i in zip(arrays, wanted, strict=True):
+            if kind_of(array.type) != "text":
+                continue
+            array.validate(full=True)  # numbers of a damaged dictionary would lead out of it
+            size = _longest(array)
+            if size > MOST_TEXT:
+                raise DataError(
+                    f"{self.name}: expected texts of at most {MOST_TEXT:,} bytes in {printable(self.columns[i])}, got "
+                    f"one of {size:,}; leave that column out"
+                )
+            longest = max(longest, size)
+        rows = len(arrays[0]) if arrays else 0
+        step = max(1, MOST_BYTES // longest)
+        for start in range(0, max(1, rows), step):
+            yield [array.slice(start, step) for array in arrays]
 
 
 class ParquetTable(ArrowTable):
@@ -53,21 +78,25 @@ class ParquetTable(ArrowTable):
                 raise DataError(
                     f"{path}: expected a Parquet table, got one that claims {rows} rows in {size} bytes; write it again"
                 )
+            groups = range(file.metadata.num_row_groups)
+            check_unpacked(path, sum(file.metadata.row_group(i).total_byte_size for i in groups))
             super().__init__(str(path), file.schema_arrow)
 
-    def _open(self) -> Any:
+    def _open(self, texts: Sequence[str] = ()) -> Any:
+        """The file; columns of `texts` come by a dictionary, so that one text in many rows is there once."""
         import pyarrow.parquet as parquet
 
-        return parquet.ParquetFile(self._path)
+        return parquet.ParquetFile(self._path, read_dictionary=list(texts))
 
     def batches(self, wanted: Sequence[int]) -> Iterator[list[Any]]:
         """See `Table`."""
         names = [self.columns[i] for i in wanted]
-        with reading(self.name, "a Parquet table"), self._open() as file:
+        texts = [self.columns[i] for i in wanted if kind_of(self.kind(i)) == "text"]
+        with reading(self.name, "a Parquet table"), self._open(texts) as file:
             for batch in file.iter_batches(batch_size=self.batch_rows(), columns=names, use_threads=False):
                 batch.validate(full=True)  # of a damaged file texts may be none
                 found = dict(zip(batch.schema.names, batch.columns, strict=True))
-                yield [found[name] for name in names]
+                yield from self.parts([found[name] for name in names], wanted)
 
 
 class ArrowFile(ArrowTable):
@@ -96,7 +125,7 @@ class ArrowFile(ArrowTable):
                 batch.validate(full=True)  # offsets of a damaged file would lead out of its memory
                 for start in range(0, batch.num_rows, step):
                     rows = batch.slice(start, step)
-                    yield [rows.column(i) for i in wanted]
+                    yield from self.parts([rows.column(i) for i in wanted], wanted)
 
 
 class ArrowObject(ArrowTable):
@@ -114,7 +143,18 @@ class ArrowObject(ArrowTable):
     def batches(self, wanted: Sequence[int]) -> Iterator[list[Any]]:
         """See `Table`."""
         for batch in self._table.select(list(wanted)).to_batches(max_chunksize=self.batch_rows()):
-            yield batch.columns
+            yield from self.parts(batch.columns, wanted)
+
+
+def _longest(array: Any) -> int:
+    """Bytes of the longest text, in an array or its dictionary."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = array.dictionary if pa.types.is_dictionary(array.type) else array
+    if getattr(pa.types, "is_string_view", lambda kind: False)(texts.type):
+        texts = texts.cast(pa.large_string())
+    return pc.max(pc.binary_length(texts)).as_py() or 0
 
 
 def _pandas_index(schema: Any) -> frozenset[str]:

@@ -284,7 +284,7 @@ def _delimiter(text: str, decimal: str | None) -> str:
     """
 
     def columns(mark: str) -> tuple[bool, bool, int]:
-        rows = filter(None, csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True))
+        rows = filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True))
         try:
             widths = [len(row) for row in itertools.islice(rows, LOOKED_AT)]
         except csv.Error:
@@ -298,7 +298,7 @@ def _delimiter(text: str, decimal: str | None) -> str:
 
 def _first_row(name: str, text: str, delimiter: str) -> list[str]:
     try:
-        reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
         return next(filter(None, reader), [])
     except csv.Error as error:
         raise DataError(f"{name}: expected a CSV table, got one that can't be parsed ({printable(error)})") from None

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ...backends.constants import GELU_A, GELU_C, LEAK
 from ...errors import ConfigError
 from ...files import write_bytes
-from ...nn.activations import GELU_A, GELU_C, LEAK
 from ...nn.layers import describes_forward
 from ..models import Model
 from .onnx_table import ML_OPSET, encode_columns, input_names

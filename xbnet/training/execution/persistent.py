@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...backends.cuda.ops import ACTIVATIONS, RULES
+from ...backends.constants import ACTIVATIONS
+from ...backends.cuda.ops import RULES
 from ...nn.losses import SoftmaxCrossEntropy
 from ...nn.network import Network
 

@@ -8,7 +8,6 @@ layer of a user's own, is called as a whole in each replay.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...backends.replay import Replays
@@ -38,16 +37,17 @@ class ReplayedStep:
 
     def __call__(self, key: Hashable, batch: Batch, wants_norm: bool = False) -> Any:
         """Train on a batch, see `BoundStep.run`; batches of the same `key` come in the same arrays."""
-        step, optimizer = self.step, self.step.optimizer
-        coming = optimizer.columns()
-        if self.columns is None:
-            self.columns = coming.copy()
-        step.xp.copyto(self.columns, coming)
-        values = self.replays.run(
-            (key, wants_norm, step.mask is not None and (step.mask.holds,)),
-            partial(step.run, batch, self.columns, self.sums, wants_norm),
-            step.network.use(batch.x.shape[1]),
-        )
+        step, optimizer, mask = self.step, self.step.optimizer, self.step.mask
+        columns = optimizer.columns()
+        if self.replays.active:
+            if self.columns is None:
+                self.columns = columns.copy()
+            self.columns[...] = columns
+            columns = self.columns
+        if wants_norm or mask is not None:
+            key = key, wants_norm, mask is not None and (mask.holds,)
+        generation = step.network.use(batch.x.shape[1])
+        values = self.replays.run(key, generation, step.run, batch, columns, self.sums, wants_norm)
         optimizer.skip(1)
         return values
 
@@ -72,8 +72,8 @@ class Replay:
 
     def run_steps(self, trainer: Any) -> None:
         """See `Eager.run_steps`."""
-        step, sums, copyto = self.step, trainer.sums, trainer.live.backend.xp.copyto
+        step, sums = self.step, trainer.sums
         last = len(sums) - 1
         for s, batch in enumerate(trainer.epoch_batches()):
             step(batch.x.shape[1], batch, s == last)
-            copyto(sums[s], step.sums)
+            sums[s] = step.sums

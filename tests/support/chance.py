@@ -1,0 +1,18 @@
+"""How many mutants a fuzzer tries, and from which seed: another one in every run, which the report's head prints.
+
+``XBNET_FUZZ=10000 python -m pytest -m fuzz`` is the whole of it, before a release; ``XBNET_FUZZ_SEED=N`` runs those of a
+report again.
+"""
+
+import os
+import random
+
+COUNT = int(os.environ.get("XBNET_FUZZ", "500"))
+SEED = int(os.environ.get("XBNET_FUZZ_SEED") or random.SystemRandom().randrange(10**6))
+REPORT = f"fuzz: XBNET_FUZZ={COUNT} XBNET_FUZZ_SEED={SEED}"
+
+
+def check_line(line):
+    """What every complaint must be, whatever a file holds."""
+    assert line.isprintable(), f"{REPORT}: {line!r}"
+    assert len(line) <= 300, f"{REPORT}: {len(line)} characters: {line}"

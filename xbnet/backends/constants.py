@@ -1,0 +1,22 @@
+"""Numbers and names that the activations' text and CUDA's kernels share; the launcher prints them into the source."""
+
+from __future__ import annotations
+
+import math
+
+ACTIVATIONS = ("identity", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh", "softplus")
+"""Activations that kernels have: a kernel is told a place in this tuple."""
+LEAK = 0.01
+"""Slope of the leaky ReLU below 0."""
+GELU_C, GELU_A = math.sqrt(2 / math.pi), 0.044715
+"""Of GELU in its tanh form."""
+GELU_FAR = 32.0
+"""Farther out GELU's tanh is 1 or -1 in every type."""
+
+
+def cuda_text() -> str:
+    """The same in C++."""
+    names = ", ".join(name.upper() for name in ACTIVATIONS)
+    numbers = {"LEAK": LEAK, "GELU_C": GELU_C, "GELU_A": GELU_A, "GELU_FAR": GELU_FAR}
+    values = ", ".join(f"{name} = {value!r}" for name, value in numbers.items())
+    return f'#line 1 "constants.py"\nenum Function {{ {names} }};\nconstexpr double {values};\n'
