@@ -71,14 +71,12 @@ def one_step(width: int, batch: int, R: int) -> tuple[Run, int]:
     rng = np.random.default_rng(0)
     layers = [xbnet.Linear(width, "tanh"), xbnet.Linear(width, "tanh"), xbnet.Linear(10)]
     network = xbnet.Network(layers, width, replicas=R, rng=0)
-    loss, optimizer = xbnet.SoftmaxCrossEntropy().bind(network), xbnet.SGD(0.01).bind(network)
+    step = xbnet.Step(network, "cross_entropy", xbnet.SGD(0.01))
     x = rng.normal(size=(1, batch, width)).astype(np.float32)
     y = rng.integers(0, 10, (1, batch))
 
     def run() -> None:
-        loss(network.forward(x, training=True), y, network.output_gradient)
-        network.backward()
-        optimizer.step()
+        step(x, y)
 
     return run, network.buffer_bytes(batch) // R + 3 * network.n_parameters * 4
 

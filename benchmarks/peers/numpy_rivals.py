@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 import xbnet
@@ -31,28 +29,23 @@ class Xbnet(Rival):
             for name, value in layer.items():
                 self.network.parameters[f"{k}.{name}"][...] = value
         loss, penalty = xbnet.SoftmaxCrossEntropy().bind(self.network), Penalty().bind(self.network)
-        self.sums = np.empty((case.steps, case.replicas, 3, 1), np.float32)
         self.optimizer = xbnet.SGD(case.learning_rates.astype(float)).bind(self.network)
         norm = np.empty((case.replicas, 1, 1), np.float32)
-        self.step = BoundStep(self.network, loss, self.optimizer, penalty, None, norm)
-        self.replayed = ReplayedStep(self.step)
+        self.bound = BoundStep(self.network, loss, self.optimizer, penalty, None, norm)
+        self.step = ReplayedStep(self.bound)
+        self.sums = np.empty((case.steps, case.replicas, 3, 1), np.float32)
         self.x, self.y, self.rows = case.data()
         xb, yb = np.empty((1, case.batch, case.widths[0]), np.float32), np.empty((1, case.batch), np.intp)
         self.batch = Batch(xb, yb, None)
 
     def run(self, epochs: int) -> None:
+        gather, batch, step, last = self.network.backend.ops.gather, self.batch, self.step, len(self.rows) - 1
         for _ in range(epochs):
-            for s, batch in enumerate(self.batches()):
-                self.replayed(self.case.batch, batch)
-                np.copyto(self.sums[s], self.replayed.sums)
-
-    def batches(self) -> Iterator[Batch]:
-        """The rows of one step after the other, gathered into the same arrays."""
-        gather, batch = self.network.backend.ops.gather, self.batch
-        for index in self.rows[:, None]:
-            gather(self.x, index, batch.x)
-            gather(self.y, index, batch.y)
-            yield batch
+            for s, index in enumerate(self.rows[:, None]):
+                gather(self.x, index, batch.x)
+                gather(self.y, index, batch.y)
+                step(0, batch, s == last)
+                self.sums[s] = step.sums
 
     def weights(self) -> list[dict[str, np.ndarray]]:
         parameters = self.network.parameters
@@ -70,7 +63,7 @@ class XbnetCompiled(Xbnet):
         super().__init__(case)
         self.play = machine(self.network.dtype)
         data = Batch(self.x, self.y, None)
-        self.program = StepProgram(self.step, data, case.batch, shared=True, wants_norm=False)
+        self.program = StepProgram(self.bound, data, case.batch, shared=True, wants_norm=False)
         self.rates = np.broadcast_to(case.learning_rates.astype(float), (case.steps, case.replicas))
         self.order = self.rows.reshape(1, -1)
 

@@ -12,7 +12,6 @@ Each one says by `why_not` what it can't do. A `Trainer` asks for a level whenev
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 from ...errors import ConfigError, unknown_name
 from .compiled import Compiled
@@ -20,11 +19,12 @@ from .eager import Eager
 from .graph import Graph
 from .persistent import Persistent
 from .replay import Replay
+from .run import Run
 
 LEVELS = ("auto", "eager", "replay", "compiled", "graph", "persistent")
 
 
-def get_execution(level: str, trainer: Any) -> Eager | Replay | Compiled | Graph | Persistent:
+def get_execution(level: str, trainer: Run) -> Eager | Replay | Compiled | Graph | Persistent:
     """What runs the trainer's steps.
 
     Parameters

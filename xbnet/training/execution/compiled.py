@@ -24,6 +24,7 @@ from ...backends.machine.program import Program
 from ...backends.machine.record import record
 from ...optim.tiles import Block
 from ..batches import Batch
+from .run import Run
 
 DRAWN = 1 << 22
 """Numbers for masks, of all replicas, that are drawn at a time."""
@@ -40,14 +41,14 @@ class Compiled:
 
     name = "compiled"
 
-    def __init__(self, trainer: Any):
+    def __init__(self, trainer: Run):
         self.play = machine(trainer.live.dtype)
         self.programs: dict[tuple, StepProgram] = {}
         for wants_norm in {trainer.batches.steps == 1, True}:
             self.program(trainer, wants_norm)
 
     @staticmethod
-    def why_not(trainer: Any) -> str | None:
+    def why_not(trainer: Run) -> str | None:
         """The reason why this trainer can't be served, or None."""
         backend = trainer.live.backend
         if not backend.on_host:
@@ -60,7 +61,7 @@ class Compiled:
             return "images are mirrored by masks that are drawn step by step"
         return why_not()
 
-    def program(self, trainer: Any, is_last: bool) -> StepProgram:
+    def program(self, trainer: Run, is_last: bool) -> StepProgram:
         """The program of the epoch's last step, whose batch may be shorter, or of those before it."""
         batches, mask = trainer.batches, trainer.step.mask
         rows = batches.data.n - (batches.steps - 1) * batches.batch_size if is_last else batches.batch_size
@@ -70,7 +71,7 @@ class Compiled:
             self.programs[key] = StepProgram(trainer.step, data, rows, batches.which is None, wants_norm=is_last)
         return self.programs[key]
 
-    def run_steps(self, trainer: Any) -> None:
+    def run_steps(self, trainer: Run) -> None:
         """See `Eager.run_steps`."""
         batches, optimizer = trainer.batches, trainer.optimizer
         S, order = batches.steps, batches.order()

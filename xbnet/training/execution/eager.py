@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from .run import Run
 
 
 class Eager:
@@ -11,13 +11,13 @@ class Eager:
     name = "eager"
 
     @staticmethod
-    def why_not(trainer: Any) -> str | None:
+    def why_not(trainer: Run) -> str | None:
         """The reason why this trainer can't be served, or None."""
         return None
 
-    def __init__(self, trainer: Any):
+    def __init__(self, trainer: Run):
         pass
 
-    def run_steps(self, trainer: Any) -> None:
+    def run_steps(self, trainer: Run) -> None:
         """Train all steps of the next epoch by `trainer.step`; their sums go to `trainer.sums`."""
         trainer.step.run_all(trainer.epoch_batches(), trainer.sums)

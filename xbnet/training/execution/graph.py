@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import XbnetError
+from .run import Run
 
 LONGEST = 32
 """Steps of a chunk, at most."""
@@ -28,7 +29,7 @@ class Graph:
 
     name = "graph"
 
-    def __init__(self, trainer: Any):
+    def __init__(self, trainer: Run):
         batches, live, optimizer = trainer.batches, trainer.live, trainer.optimizer
         xp = live.backend.xp
         chunks = -(-(batches.steps - 1) // LONGEST)
@@ -45,7 +46,7 @@ class Graph:
         self.kept: Any = None
 
     @staticmethod
-    def why_not(trainer: Any) -> str | None:
+    def why_not(trainer: Run) -> str | None:
         """The reason why this trainer can't be served, or None."""
         live = trainer.live
         if not live.backend.cuda:
@@ -67,7 +68,7 @@ class Graph:
             return f"an epoch has only {trainer.batches.steps} step{'s' * (trainer.batches.steps > 1)}"
         return None
 
-    def run_steps(self, trainer: Any) -> None:
+    def run_steps(self, trainer: Run) -> None:
         """See `Eager.run_steps`."""
         xp, optimizer, batches = trainer.live.backend.xp, trainer.optimizer, trainer.batches
         around = xp.cuda.get_current_stream()
@@ -88,7 +89,7 @@ class Graph:
         finally:
             around.wait_event(self.stream.record())
 
-    def _run_chunk(self, trainer: Any) -> None:
+    def _run_chunk(self, trainer: Run) -> None:
         """Once step by step, which makes all buffers and compiles all kernels; then as a graph."""
         if self.graph is not None:
             trainer.optimizer.skip(self.steps)
@@ -100,11 +101,11 @@ class Graph:
             self._run_steps(trainer)
             self.warm = True
 
-    def _run_steps(self, trainer: Any) -> None:
+    def _run_steps(self, trainer: Run) -> None:
         trainer.optimizer.take(self.table)
         trainer.step.run_all(map(trainer.batches.gather, self.index), self.sums)
 
-    def _capture(self, trainer: Any) -> Any:
+    def _capture(self, trainer: Run) -> Any:
         """Write the steps down without running them. Where that fails: None, if the user takes any level."""
         taken, live = trainer.optimizer.steps, trainer.live
         live.backend.ops.bmm_nt(live.grad[:, None], live.grad[:, None], trainer.norm)  # tells cuBLAS the stream

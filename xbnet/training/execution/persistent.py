@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from ...backends.constants import ACTIVATIONS
 from ...backends.cuda.ops import RULES
 from ...nn.losses import SoftmaxCrossEntropy
 from ...nn.network import Network
+from .run import Run
 
 SERVED = tuple(name for name in ACTIVATIONS if name not in ("gelu", "silu"))
 """Activations whose derivative their output tells; the kernel keeps nothing else."""
@@ -27,7 +27,7 @@ class Persistent:
 
     name = "persistent"
 
-    def __init__(self, trainer: Any):
+    def __init__(self, trainer: Run):
         live = trainer.live
         self.numbers = describe(live, trainer.batch_size)
         self.threads = count_threads(self.numbers)
@@ -37,12 +37,14 @@ class Persistent:
         if len(live.layers) > UNROLLED:
             shape = "Read"
             self.device_numbers = live.backend.asarray(np.array([len(self.numbers), *self.numbers], np.int32))
-        types = TYPES[live.dtype.name], TYPES[trainer.train.y.dtype.name], RULES[trainer.optimizer.kernel]
+        types = TYPES[live.dtype.name], TYPES[trainer.train.y.dtype.name], RULES[str(trainer.optimizer.kernel)]
         self.kernel = f"train<{', '.join((*types, shape))}>"
-        live.backend.launcher.prepare("train.cuh", self.kernel, self.shared_bytes)
+        assert live.backend.launcher is not None, "`why_not` has asked"
+        self.launcher = live.backend.launcher
+        self.launcher.prepare("train.cuh", self.kernel, self.shared_bytes)
 
     @staticmethod
-    def why_not(trainer: Any) -> str | None:
+    def why_not(trainer: Run) -> str | None:
         """The reason why this trainer can't be served, or None."""
         live, loss, optimizer = trainer.live, trainer.loss, trainer.optimizer
         if live.backend.launcher is None:
@@ -72,7 +74,7 @@ class Persistent:
             )
         return None
 
-    def run_steps(self, trainer: Any) -> None:
+    def run_steps(self, trainer: Run) -> None:
         """See `Eager.run_steps`; `network.grad` stays what it was."""
         live, loss, optimizer, penalty, data = (
             trainer.live, trainer.loss, trainer.optimizer, trainer.penalty, trainer.train,
@@ -91,9 +93,7 @@ class Persistent:
             trainer.clip, loss.keep, loss.floor,
             trainer.sums, trainer.norm, self.device_numbers,
         )  # fmt: skip
-        live.backend.launcher.launch(
-            "train.cuh", self.kernel, (live.replicas,), self.threads, self.shared_bytes, arguments
-        )
+        self.launcher.launch("train.cuh", self.kernel, (live.replicas,), self.threads, self.shared_bytes, arguments)
         optimizer.skip(batches.steps)
 
 

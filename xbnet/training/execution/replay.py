@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from ...backends.replay import Replays
+from .run import Run
 
 if TYPE_CHECKING:
     from ..batches import Batch
@@ -61,16 +62,16 @@ class Replay:
 
     name = "replay"
 
-    def __init__(self, trainer: Any):
+    def __init__(self, trainer: Run):
         self.step = ReplayedStep(trainer.step)
 
     @staticmethod
-    def why_not(trainer: Any) -> str | None:
+    def why_not(trainer: Run) -> str | None:
         """The reason why this trainer can't be served, or None."""
         backend = trainer.live.backend
         return None if backend.specialized else f"backend {backend.name!r} replays no calls"
 
-    def run_steps(self, trainer: Any) -> None:
+    def run_steps(self, trainer: Run) -> None:
         """See `Eager.run_steps`."""
         step, sums = self.step, trainer.sums
         last = len(sums) - 1

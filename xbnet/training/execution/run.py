@@ -1,0 +1,56 @@
+"""`Run`: what a level of execution sees of a trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from ...nn.losses import Loss
+    from ...nn.network import Network
+    from ...optim.optimizers import Optimizer
+    from ...optim.strategies import Strategy
+    from ..augmentation import Flips
+    from ..batches import Batch, Resident, Shuffled
+    from ..recipe import Recipe
+    from ..step import BoundStep
+
+
+class Run(Protocol):
+    """The replicas that still train, and what belongs to them.
+
+    Attributes
+    ----------
+    live, loss, optimizer, penalty
+        The network, and what is bound to it.
+    step
+        A step of theirs.
+    train, batches, batch_size, flips
+        The samples, and how they are cut into batches and mirrored.
+    recipe, strategy
+        The settings, and which parameters move.
+    sums
+        (S, R, 3, 1), to be overwritten by the loss's sums of the epoch's S steps.
+    norm
+        (R, 1, 1), to be overwritten by the gradient's norm in the last one.
+    clip
+        (R, 1), the largest norms, or None.
+    """
+
+    live: Network
+    loss: Loss
+    optimizer: Optimizer
+    penalty: Any
+    step: BoundStep
+    train: Resident
+    batches: Shuffled
+    batch_size: int
+    flips: Flips | None
+    recipe: Recipe
+    strategy: Strategy
+    sums: Any
+    norm: Any
+    clip: Any
+
+    def epoch_batches(self) -> Iterable[Batch]:
+        """The batches of the next epoch."""
