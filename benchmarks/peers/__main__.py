@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 RIVALS = {
     "xbnet": ("numpy_rivals", "Xbnet"),
+    "xbnet compiled": ("numpy_rivals", "XbnetCompiled"),
     "bare products": ("numpy_rivals", "BareProducts"),
     "PyTorch eager": ("torch_rivals", "Eager"),
     "PyTorch compiled": ("torch_rivals", "Compiled"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 import xbnet
+from xbnet.backends.machine.load import machine
 from xbnet.optim.penalties import Penalty
 from xbnet.training.batches import Batch
+from xbnet.training.execution.compiled import StepProgram
 from xbnet.training.execution.replay import ReplayedStep
 from xbnet.training.step import BoundStep
 
@@ -27,9 +29,10 @@ class Xbnet(Rival):
             for name, value in layer.items():
                 self.network.parameters[f"{k}.{name}"][...] = value
         loss, penalty = xbnet.SoftmaxCrossEntropy().bind(self.network), Penalty().bind(self.network)
-        optimizer = xbnet.SGD(case.learning_rates.astype(float)).bind(self.network)
+        self.optimizer = xbnet.SGD(case.learning_rates.astype(float)).bind(self.network)
         norm = np.empty((case.replicas, 1, 1), np.float32)
-        self.step = ReplayedStep(BoundStep(self.network, loss, optimizer, penalty, None, norm))
+        self.bound = BoundStep(self.network, loss, self.optimizer, penalty, None, norm)
+        self.step = ReplayedStep(self.bound)
         self.sums = np.empty((case.steps, case.replicas, 3, 1), np.float32)
         self.x, self.y, self.rows = case.data()
         xb, yb = np.empty((1, case.batch, case.widths[0]), np.float32), np.empty((1, case.batch), np.intp)
@@ -51,6 +54,25 @@ class Xbnet(Rival):
     @staticmethod
     def version() -> str:
         return f"xbnet {xbnet.__version__} on NumPy {np.__version__}"
+
+
+class XbnetCompiled(Xbnet):
+    """The same, played by the compiled machine."""
+
+    def __init__(self, case: Case):
+        super().__init__(case)
+        self.play = machine(self.network.dtype)
+        data = Batch(self.x, self.y, None)
+        self.program = StepProgram(self.bound, data, case.batch, shared=True, wants_norm=False)
+        self.rates = np.broadcast_to(case.learning_rates.astype(float), (case.steps, case.replicas))
+        self.order = self.rows.reshape(1, -1)
+
+    def run(self, epochs: int) -> None:
+        for _ in range(epochs):
+            self.optimizer.plan(self.rates)
+            columns = np.ascontiguousarray(self.optimizer.ahead(self.case.steps).swapaxes(0, 1))
+            self.program.run(self.play, self.order, None, columns, self.sums)
+            self.optimizer.skip(self.case.steps)
 
 
 class BareProducts(Rival):

@@ -82,6 +82,16 @@ def one_blas_thread() -> Iterator[None]:
                         _ask(library, threads)
 
 
+def is_held() -> bool:
+    """Whether somebody holds BLAS to one thread: then stacks run side by side, and each shall take one core."""
+    return _holders.count > 0
+
+
+def blas_threads() -> int:
+    """The largest number of threads that a BLAS of this process uses."""
+    return max((library.num_threads or 1 for library in _libraries()), default=1)
+
+
 def describe_blas() -> list[dict[str, Any]]:
     """Name, version, kernels, threading layer and number of threads of NumPy's BLAS.
 

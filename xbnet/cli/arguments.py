@@ -102,7 +102,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--execution",
         default="auto",
         metavar="LEVEL",
-        help="on CUDA: eager, graph, persistent, or auto: the quickest",
+        help="eager; replay or compiled on CPUs; graph or persistent on CUDA; or auto",
     )
     group.add_argument(
         "--patience",

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..backends.backend import describe_backends
+from ..backends.machine.load import describe_machine
 from ..datasets import Schema
 from ..errors import DataError, listed, printable
 from ..history import History, plain
 from ..io.models import Model, load_model
 
-PACKAGES = ("numpy", "scipy", "matplotlib", "safetensors", "tqdm", "scikit-learn", "torch", "jax")
+PACKAGES = ("numpy", "scipy", "matplotlib", "safetensors", "tqdm", "numba", "scikit-learn", "torch", "jax")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
     from .. import __version__
 
     packages = {name: _version(name) for name in PACKAGES}
-    backends = describe_backends()
+    backends, compiled = describe_backends(), describe_machine()
     if args.json:
         about = {"xbnet": __version__, "python": platform.python_version(), "packages": packages}
-        print(json.dumps(about | {"backends": backends}))
+        print(json.dumps(about | {"backends": backends, "compiled": compiled}))
         return 0
     print(f"xbnet {__version__}, Python {platform.python_version()}, {platform.machine()} {platform.system()}")
     print(", ".join(f"{name} {found}" for name, found in packages.items() if found))
@@ -46,7 +47,14 @@ def run(args: argparse.Namespace) -> int:
     print(f"{'backend':<9}{'version':<15}device")
     for row in backends:
         print(_line(row))
+    print(f"\nexecution 'compiled': {compiled['why_not'] or _kept(compiled)}")
     return 0
+
+
+def _kept(compiled: dict[str, Any]) -> str:
+    if compiled["cache"] is None:
+        return "compiled anew in each process: no folder can be written (set NUMBA_CACHE_DIR)"
+    return f"{compiled['bytes'] / 1e6:.1f} MB of machine code are kept in {compiled['cache']}"
 
 
 def show_model(args: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ def conditions(trainer: Any) -> dict[str, str]:
     found = {"numpy": np.__version__, "execution": trainer.execution.name}
     if not backend.on_host:
         return found | {backend.name: str(backend.xp.__version__), "device": str(backend.device)}
+    if trainer.execution.name == "compiled":
+        found["numba"] = version("numba")
     for library in describe_blas():
         name = library["name"]
         found |= {f"{name} {key}": str(value) for key, value in library.items() if key != "name"}

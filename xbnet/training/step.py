@@ -7,14 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.machine.program import Program
+from ..backends.machine.record import NotRecordable
 from ..backends.parts import StepPart
 from ..backends.replay import MOST
+from ..errors import ConfigError
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
 from ..optim.optimizers import Optimizer, get_optimizer
 from ..optim.penalties import Penalty
 from ..optim.strategies import GradientMask
+from ..parsing import whole
 from .batches import Batch
+from .execution.compiled import program_of
 from .execution.replay import ReplayedStep
 
 
@@ -197,6 +202,31 @@ class Step(BoundStep):
                 self.ops.gather(array, rows, place)
         with self.network.exclusive():
             return self._replayed(key, batch)
+
+    def program(self, rows: int) -> Program:
+        """The program of the step on batches of this many rows, which the compiled machine plays; `print` shows it.
+
+        Parameters
+        ----------
+        rows
+            B >= 1; all replicas see the same batch.
+
+        Raises
+        ------
+        ConfigError
+            The machine has no instructions for this step, and why.
+
+        Examples
+        --------
+        >>> import xbnet
+        >>> network = xbnet.Network([xbnet.Linear(2)], 3, rng=0)
+        >>> print(str(xbnet.Step(network, "mse", "sgd").program(64)).splitlines()[2])
+          2  product_rows    2 x 64 x 3    own[256]      <- theta[0], own[0], theta[6]
+        """
+        try:
+            return program_of(self, whole("Step.program", "rows", rows))
+        except NotRecordable as reason:
+            raise ConfigError(f"Step.program: the step has no program: {reason}") from None
 
     def _allocate(self, key: tuple, given: tuple, rows: Any) -> Batch:
         """Arrays for batches like this one, which stay."""

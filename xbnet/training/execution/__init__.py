@@ -1,7 +1,8 @@
-"""How the steps of an epoch are run. There are four levels, with the same results up to rounding:
+"""How the steps of an epoch are run. There are five levels, with the same results up to rounding:
 
 - eager: one call after the other, on any backend; it is the reference for the others;
 - replay: the calls of a step are recorded once per size of batch, and made again from then on, on NumPy;
+- compiled: a step is a program, which a machine plays a whole epoch, compiled by numba, on NumPy;
 - graph: chunks of steps that were captured once and are started by one call each, on CUDA;
 - persistent: a kernel that trains a whole epoch, a block of threads per replica, for small networks on CUDA.
 
@@ -13,16 +14,17 @@ from __future__ import annotations
 import warnings
 
 from ...errors import ConfigError, unknown_name
+from .compiled import Compiled
 from .eager import Eager
 from .graph import Graph
 from .persistent import Persistent
 from .replay import Replay
 from .run import Run
 
-LEVELS = ("auto", "eager", "replay", "graph", "persistent")
+LEVELS = ("auto", "eager", "replay", "compiled", "graph", "persistent")
 
 
-def get_execution(level: str, trainer: Run) -> Eager | Replay | Graph | Persistent:
+def get_execution(level: str, trainer: Run) -> Eager | Replay | Compiled | Graph | Persistent:
     """What runs the trainer's steps.
 
     Parameters
@@ -39,8 +41,8 @@ def get_execution(level: str, trainer: Run) -> Eager | Replay | Graph | Persiste
     """
     if level not in LEVELS:
         raise unknown_name("fit", "execution", level, LEVELS)
-    for kind in (Persistent, Graph, Replay):
-        if level not in ("auto", kind.name):
+    for kind in (Persistent, Graph, Compiled, Replay):
+        if level not in ("auto", kind.name) or (level == "auto" and kind is Compiled):
             continue
         reason = kind.why_not(trainer)
         if reason is None:

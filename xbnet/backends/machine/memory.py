@@ -1,0 +1,215 @@
+"""What is done with recorded operations before instructions are made of them, and where the results of a step lie.
+
+Arrays that outlive a step (weights, gradient, statistics, sums) stay where they are. All others get a place in a small
+memory of the machine, which every replica uses in turn: so it stays in the cache. There a batch of few units lies as
+(unit, sample), so that inner loops run over samples. An array may be moved if all that is read from it was written, as
+a whole, earlier in the same step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .fusion import fuse
+from .program import LINE
+from .record import NotRecordable, Operation
+from .views import Key, View, overlap, owner
+
+NARROW = 64
+"""Up to this many units a batch lies as (unit, sample)."""
+
+UPDATES = ("where", "tanh_gradient", "subtract_scaled")
+"""Operations that read what they write to."""
+
+
+@dataclass
+class Moved:
+    """An array of the machine's own: where it lies, and between which operations it holds something."""
+
+    axes: tuple[tuple[int, int], ...]
+    strides: tuple[int, ...]
+    nbytes: int
+    first: int
+    last: int
+    offset: int = 0
+
+
+def arrays(op: Operation) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """What it reads and what it writes."""
+    reads = [x for x in op.operands if isinstance(x, np.ndarray)]
+    return reads + list(op.out) * (op.name in UPDATES), list(op.out)
+
+
+def view(array: np.ndarray, op: Operation) -> View:
+    """Of an operand or result; those that have fewer axes than the result have none for replicas."""
+    return View.of(array, array.ndim >= op.out[0].ndim or (op.name in ("gather", "row_max") and array.ndim > 1))
+
+
+class Prepared:
+    """Operations that the machine can do, on arrays that have their places.
+
+    Parameters
+    ----------
+    operations
+        What was recorded.
+    dtype
+        float32 or float64.
+    batch
+        B.
+    private
+        Arrays whose memory nobody reads after a step.
+    slots
+        Name -> array that stands for one that is somewhere else at every step, see `Program.addresses`.
+
+    Attributes
+    ----------
+    operations
+        In order; the results of the first ones, whose ids are in `once`, stay the same in all steps.
+    moved
+        Arrays that lie in the machine's own memory, of which a replica needs `own` bytes.
+    random
+        See `Program`.
+    """
+
+    def __init__(
+        self,
+        operations: list[Operation],
+        dtype: np.dtype,
+        batch: int,
+        private: Iterable[np.ndarray],
+        slots: Mapping[str, np.ndarray],
+    ):
+        self.dtype, self.item, self.batch = dtype, dtype.itemsize, batch
+        self.private = {id(owner(a)): owner(a) for a in private}
+        self.slots = {id(owner(a)): name for name, a in slots.items()}
+        self.keep: list[np.ndarray] = []
+        self.written = {id(owner(a)) for op in operations for a in op.out}
+        operations = self.convert(self.drawn(operations))
+        self.moved = self.find_movable(operations)
+        self.operations = self.without_dead(fuse(operations, self.moved))
+        self.own = self.settle()
+
+    def drawn(self, operations: list[Operation]) -> list[Operation]:
+        """Let drawn numbers be copied from a slot, which is filled for many steps at a time."""
+        self.random: list[tuple[str, Any, int]] = []
+        rest = []
+        for op in operations:
+            if op.name == "random":
+                name, place = f"random{len(self.random)}", np.empty_like(op.out[0])
+                self.slots[id(place)] = name
+                self.keep.append(place)
+                self.random.append((name, op.operands[0], place[0].size))
+                op = Operation("copy", (place,), op.out)
+            rest.append(op)
+        return rest
+
+    def convert(self, operations: list[Operation]) -> list[Operation]:
+        """Let whole numbers, flags and batches that lie outside be copied first, to numbers of the machine's type."""
+        first: list[Operation] = []
+        made: dict[Key, np.ndarray] = {}
+
+        def ready(op: Operation, j: int, x: Any) -> Any:
+            if not isinstance(x, np.ndarray) or id(owner(x)) in self.private or id(owner(x)) in self.slots:
+                return x
+            if op.name == "gather" and (j == 0 or (j == 1 and id(owner(x)) in self.slots)):
+                return x
+            key = View.of(x, x.ndim > 1).key
+            if x.dtype == self.dtype:
+                rows = x.ndim == 3 and x.shape[1] == self.batch > 1 and 1 < x.shape[2] <= NARROW
+                if not rows or id(owner(x)) in self.written:
+                    return x
+                name = "copy"
+            elif x.dtype.kind in "iu" and x.dtype.itemsize == 8:
+                name = "labels"
+            elif x.dtype == bool:
+                name = "flags"
+            else:
+                raise NotRecordable(f"{op.name} on numbers of type {x.dtype}")
+            if key not in made:
+                made[key] = np.empty(x.shape, self.dtype)
+                self.private[id(made[key])] = made[key]
+                self.keep.append(made[key])
+                first.append(Operation(name, (x,), (made[key],)))
+            return made[key]
+
+        rest = [
+            Operation(op.name, tuple(ready(op, j, x) for j, x in enumerate(op.operands)), op.out) for op in operations
+        ]
+        self.n_first, self.once = len(first), {id(a) for a in made.values()}
+        return first + rest
+
+    def find_movable(self, operations: list[Operation]) -> dict[Key, Moved]:
+        """See the module's text."""
+        last: dict[Key, int] = {}
+        fixed: set[Key] = set()
+        seen: dict[Key, list[int]] = {}
+        for t, op in enumerate(operations):
+            reads, writes = arrays(op)
+            for array in reads:
+                if id(owner(array)) not in self.private:
+                    continue
+                key = view(array, op).key
+                seen.setdefault(key, [t, t])[1] = t
+                if key not in last:
+                    fixed.add(key)
+                    continue
+                fixed |= {key for other, s in last.items() if s > last[key] and overlap(other, key, 1) and other != key}
+            for array in writes:
+                if id(owner(array)) in self.private:
+                    key = view(array, op).key
+                    seen.setdefault(key, [t, t])[1] = t
+                    last[key] = t
+        while True:
+            more = {key for key in seen if key not in fixed and any(overlap(key, other, 1) for other in fixed)}
+            if not more:
+                break
+            fixed |= more
+        end, moved = len(operations), {}
+        for key, (start, stop) in seen.items():
+            if key in fixed:
+                continue
+            axes = key[2]
+            across = len(axes) == 2 and axes[0][0] == self.batch and axes[1][0] <= NARROW
+            order = [*axes[::-1]] if across else [*axes]
+            strides, size = {}, self.item
+            for n, s in order[::-1]:
+                strides[s] = size
+                size *= n
+            once = start < self.n_first
+            moved[key] = Moved(
+                axes, tuple(strides[s] for _, s in axes), size, 0 if once else start, end if once else stop
+            )
+        return moved
+
+    def without_dead(self, operations: list[Operation]) -> list[Operation]:
+        """Without what nobody reads."""
+        wanted: set[Key] = set()
+        kept = []
+        for op in reversed(operations):
+            reads, writes = arrays(op)
+            keys = {view(a, op).key for a in writes}
+            if all(key in self.moved and key not in wanted for key in keys):
+                continue
+            wanted -= {key for key in keys if op.name not in UPDATES}
+            wanted |= {view(a, op).key for a in reads}
+            kept.append(op)
+        return kept[::-1]
+
+    def settle(self) -> int:
+        """Give each array of the machine its place, where nobody else needs it at the time; bytes in all."""
+        placed: list[Moved] = []
+        for one in sorted(self.moved.values(), key=lambda m: (m.first, -m.nbytes)):
+            size = -(-one.nbytes // LINE) * LINE
+            busy = sorted((m.offset, m.offset + -(-m.nbytes // LINE) * LINE) for m in placed if m.last >= one.first)
+            at = 0
+            for start, stop in busy:
+                if at + size <= start:
+                    break
+                at = max(at, stop)
+            one.offset = at
+            placed.append(one)
+        return max((m.offset + -(-m.nbytes // LINE) * LINE for m in placed), default=0)

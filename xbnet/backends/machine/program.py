@@ -1,0 +1,107 @@
+"""A program of the machine: lines, where their operands lie, and how it is played."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .table import ADDRESSES, N0, N1, NAMES, NUMBER, OP, K
+from .views import address, owner
+
+Slot = tuple[np.ndarray, Any, int]
+"""An array whose beginning the first step takes; bytes from replica to replica, or to each; bytes from step to step."""
+
+LINE = 64
+"""Bytes of a cache line: where arrays begin."""
+
+
+class Program:
+    """The program of one step.
+
+    Attributes
+    ----------
+    lines, base
+        (n, COLUMNS) and (n, 4): see `table`; `base` says for each address from which base it counts.
+    bases
+        For each base the array, or the name of a slot, and the bytes from one replica to the next.
+    once
+        Lines that are played in the first step only.
+    own
+        Bytes of the memory that a replica uses while it is at work.
+    random
+        Of each array of drawn numbers its slot, the streams, and how many numbers one replica draws in a step.
+    work
+        Multiplications and other operations of a step of one replica, about.
+    """
+
+    def __init__(self, lines: Any, base: Any, bases: list[tuple[Any, int]], once: int, prepared: Any):
+        self.lines, self.base, self.bases, self.once = lines, base, bases, once
+        self.own, self.dtype, self.random, self.keep = prepared.own, prepared.dtype, prepared.random, prepared.keep
+        self.names: dict[int, str] = {}
+        sizes = np.maximum(lines[:, [N0, N1, K]], 1)
+        self.work = int(sizes.prod(axis=1).sum())
+        self.uses_blas = NUMBER["product_blas"] in lines[:, OP]
+
+    @property
+    def drawn(self) -> int:
+        """Numbers that a replica draws in a step."""
+        return sum(size for *_, size in self.random)
+
+    def draw(self, steps: int, replicas: int) -> dict[str, Slot]:
+        """Draw all numbers of some steps, in the order in which the steps ask for them."""
+        if not self.random:
+            return {}
+        drawn = np.empty((replicas, steps, self.drawn), self.dtype)
+        for stream, row in zip(self.random[0][1], drawn, strict=True):
+            stream.random(out=row.reshape(-1), dtype=row.dtype)
+        slots, start = {}, 0
+        for name, _, size in self.random:
+            slots[name] = drawn[:, :, start:], drawn.strides[0], drawn.strides[1]
+            start += size
+        return slots
+
+    def addresses(self, replicas: int, slots: Mapping[str, Slot]) -> tuple[Any, ...]:
+        """Where all bases are for each replica (R, n), by how much addresses move, which move; and what must stay."""
+        table = np.zeros((replicas, len(self.bases) + 1), np.int64)
+        moves = np.zeros(len(self.bases) + 1, np.int64)
+        for k, (array, stride) in enumerate(self.bases[1:], 1):
+            if isinstance(array, str):
+                array, stride, moves[k] = slots[array]
+            each = stride if isinstance(stride, np.ndarray) else stride * np.arange(replicas)
+            table[:, k] = address(array) + each
+        step = moves[self.base]
+        return table, step, np.ascontiguousarray(np.argwhere(step)), slots
+
+    def play(self, machine: Any, addresses: tuple, steps: int, first: int, last: int) -> None:
+        """Play so many steps of the replicas [first, last), at these addresses."""
+        bases, step, moving, _ = addresses
+        own = np.empty(self.own + LINE, np.uint8)
+        at = address(own) + -address(own) % LINE
+        t = self.dtype.type(0)
+        machine(self.lines, self.base, step, moving, self.once, bases, at, first, last, steps, t)
+
+    def name(self, **arrays: Any) -> None:
+        """Names of arrays, for who reads the program."""
+        self.names |= {id(owner(array)): name for name, array in arrays.items() if array is not None}
+
+    def __str__(self) -> str:
+        """A line per instruction: its sizes, then where result and operands lie, in numbers from the beginning."""
+        shown = []
+        for number, (line, base) in enumerate(zip(self.lines, self.base, strict=True)):
+            sizes = " x ".join(str(line[size]) for size in (N0, N1, K) if line[size])
+            places = [self._place(line[column], of) for column, of in zip(ADDRESSES, base, strict=True)]
+            result, *operands = places
+            text = f"{number:>3}  {NAMES[line[OP]]:<16}{sizes:<14}{result:<14}<- {', '.join(filter(None, operands))}"
+            shown.append(text.rstrip())
+        return "\n".join(shown)
+
+    def _place(self, offset: int, base: int) -> str:
+        if base >= len(self.bases):
+            return ""
+        array, _ = self.bases[base]
+        if base == len(self.bases) - 1:
+            return f"{array[offset // self.dtype.itemsize]:.6g}"
+        name = array if isinstance(array, str) else self.names.get(id(array), "kept")
+        return f"{name}[{offset // self.dtype.itemsize}]"

@@ -1,0 +1,87 @@
+"""Arrays as a machine sees them: what of an array belongs to one replica, and where that lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+def owner(array: np.ndarray) -> np.ndarray:
+    """The array whose memory this is a view of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def address(array: np.ndarray) -> int:
+    """Of its first number."""
+    return array.__array_interface__["data"][0]
+
+
+Key = tuple[int, int, tuple[tuple[int, int], ...]]
+"""Which memory, where in it, sizes and distances of the axes that have some: two arrays with the same key are one."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The part of an array that belongs to one replica.
+
+    Attributes
+    ----------
+    array
+        The whole.
+    shape, strides
+        Without the axis of the replicas; distances in bytes, 0 along axes of size 1 and those that are only repeated.
+    replica
+        Bytes from one replica to the next, 0 where they share the array.
+    """
+
+    array: np.ndarray
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    replica: int
+
+    @classmethod
+    def of(cls, array: np.ndarray, stacked: bool = True) -> View:
+        """Of an array whose first axis is that of the replicas, or has none (not `stacked`)."""
+        shape, strides = array.shape[stacked:], array.strides[stacked:]
+        strides = tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
+        return cls(array, shape, strides, array.strides[0] if stacked and array.shape[0] > 1 else 0)
+
+    @property
+    def axes(self) -> tuple[tuple[int, int], ...]:
+        """(size, distance) of the axes along which something else is at each place, the longest distance first."""
+        return tuple(sorted(((n, s) for n, s in zip(self.shape, self.strides, strict=True) if s), key=lambda a: -a[1]))
+
+    @property
+    def key(self) -> Key:
+        """See `Key`."""
+        return id(owner(self.array)), self.offset, self.axes
+
+    @property
+    def offset(self) -> int:
+        """Bytes from the beginning of the owner's memory."""
+        return address(self.array) - address(owner(self.array))
+
+    @property
+    def size(self) -> int:
+        """Numbers."""
+        total = 1
+        for n, _ in self.axes:
+            total *= n
+        return total
+
+
+def overlap(a: Key, b: Key, itemsize: int) -> bool:
+    """Whether two keys of one memory reach into each other."""
+    if a[0] != b[0]:
+        return False
+    ends = [key[1] + sum((n - 1) * s for n, s in key[2]) + itemsize for key in (a, b)]
+    return a[1] < ends[1] and b[1] < ends[0]
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """Of an array or a number."""
+    return getattr(value, "shape", ())
