@@ -59,16 +59,15 @@ def test_another_thread_can_hold_what_the_main_thread_has_limited(two):
     assert threads() == {2}
 
 
-def test_a_limit_that_ends_meanwhile_is_what_is_given_back():
-    before = threads()
-    limit = threadpool_limits(2, user_api="blas")
+def test_a_limit_that_ends_meanwhile_is_what_is_given_back(two):
+    limit = threadpool_limits(3, user_api="blas")
     holder = one_blas_thread()
     holder.__enter__()
     limit.restore_original_limits()  # of the main thread's
     with one_blas_thread():
         assert threads() == {1}
     holder.__exit__(None, None, None)
-    assert threads() == before
+    assert threads() == {2}
 
 
 def test_each_thread_holds_for_itself_where_blas_runs_on_openmp(monkeypatch):

@@ -36,7 +36,8 @@ def one_blas_thread() -> Iterator[None]:
     """Let every BLAS of this process compute on one thread, at least in this thread of Python.
 
     May be nested, and held by several threads at once: the last to leave gives the threads back. Whatever another
-    thread asks of `threadpoolctl` meanwhile holds until the next one enters, and counts as what to give back.
+    thread asks of `threadpoolctl` meanwhile holds until the next one enters, and counts as what to give back; only a
+    number of one can't be told from what is held, and doesn't.
 
     Warns
     -----

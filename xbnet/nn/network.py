@@ -57,7 +57,7 @@ class Network:
     parameters, gradients
         Block name -> view (R, ...) into theta or grad.
     link
-        What turns the last layer's output into predictions, a name in `links.LINKS`; `fit` sets it from the loss.
+        What turns the last layer's output into predictions, a name in `outputs.LINKS`; `fit` sets it from the loss.
 
     Raises
     ------

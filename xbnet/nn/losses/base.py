@@ -33,7 +33,7 @@ class Loss(StepPart):
 
     name = ""
     links: dict[str, str]
-    """Task -> the network's link, see `links.LINKS`."""
+    """Task -> the network's link, see `outputs.LINKS`."""
     _shape: Any = None
     _arrays: dict[tuple, dict[str, Any]]  # shape of logits -> attributes
 
@@ -103,7 +103,7 @@ class Loss(StepPart):
         return bound
 
     def link_for(self, task: str) -> str:
-        """What turns outputs into predictions for a task, see `links.LINKS`; `ConfigError` for one it can't serve."""
+        """What turns outputs into predictions for a task, see `outputs.LINKS`; `ConfigError` for one it can't serve."""
         if task not in self.links:
             hint = "; targets of floats are a regression: take mse, or y.astype(int) where they are labels"
             raise ConfigError(
