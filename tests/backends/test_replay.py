@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -402,6 +403,21 @@ def test_recording_gives_back_what_it_borrowed():
     recording.stop()
     assert (first.xp, first.ops) == before
     assert net.layers == [first, second]
+
+
+def test_a_recording_is_in_no_cycle():
+    """What it holds, arrays among it, goes with it."""
+    net = xbnet.Network([xbnet.Linear(2, "tanh")], 2, rng=0)
+    x = np.ones((1, 3, 2), np.float32)
+    net.forward(x)
+    recording = Recording([(net.layers, 0)], {})
+    recording.start()
+    net.forward(x)
+    recording.stop()
+    assert recording.operations
+    gone = weakref.ref(recording)
+    del recording
+    assert gone() is None
 
 
 def test_replays_of_a_backend_that_has_none_are_runs():
