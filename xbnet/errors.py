@@ -54,6 +54,7 @@ class GradientError(XbnetError, ArithmeticError):
     """A gradient or Jacobian test failed; `result` holds what it found."""
 
     exit_code = 1
+    longest = 600  # the network stands in front of what is wrong with it
 
     def __init__(self, message: str, result: Any = None):
         super().__init__(message)

@@ -70,7 +70,7 @@ def test_a_sweep_that_is_refused_leaves_the_folder_free(tmp_path):
 
 
 def test_a_run_that_can_be_resumed_says_so(tmp_path):
-    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "epoch-000001").mkdir(parents=True)
     line = f"--out {tmp_path}: holds a run already (checkpoints); go on with it by --resume {tmp_path}, choose another "
     with refuses(ConfigError, f"{line}folder, or add --overwrite to replace it"):
         open_folder(str(tmp_path))

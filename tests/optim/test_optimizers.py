@@ -195,8 +195,10 @@ def test_bad_input(make, line):
 def test_blocks_of_theta_give_the_bits_of_the_whole(row, block, monkeypatch):
     """Of several rows, of one, or of a part of one."""
     whole = bound(cases.OPTIMIZERS[row](), replicas=3)
+    move(whole, 0.5)  # blocks are cut at the first step
     monkeypatch.setattr("xbnet.optim.tiles.BLOCK", block)
     rule = bound(cases.OPTIMIZERS[row](), replicas=3)
+    move(rule, 0.5)
     assert len(whole.blocks) == 1 < len(rule.blocks)
     assert sum(part.theta.size for part in rule.blocks) == rule.network.theta.size
     assert max(part.work.size for part in rule.blocks) <= block
@@ -210,7 +212,7 @@ def test_blocks_of_theta_give_the_bits_of_the_whole(row, block, monkeypatch):
 
 def test_one_network_without_state_takes_larger_blocks(monkeypatch):
     monkeypatch.setattr("xbnet.optim.tiles.BLOCK", 10)
-    sizes = [
-        max(b.work.size for b in bound(rule, replicas=R).blocks) for rule, R in ((SGD(), 1), (SGD(), 2), (Adam(), 1))
-    ]
-    assert sizes == [40, 10, 10]
+    rules = [bound(rule, replicas=R) for rule, R in ((SGD(), 1), (SGD(), 2), (Adam(), 1))]
+    for rule in rules:
+        move(rule, 0.5)
+    assert [max(block.work.size for block in rule.blocks) for rule in rules] == [40, 10, 10]

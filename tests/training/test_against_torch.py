@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-import torch
 
-import xbnet
-from tests.support import cases, oracle
-from xbnet.nn import activations, layers
+torch = pytest.importorskip("torch")
+
+import xbnet  # noqa: E402
+from tests.support import cases, oracle  # noqa: E402
+from xbnet.nn import activations, layers  # noqa: E402
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}
 R = 2

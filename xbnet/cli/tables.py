@@ -65,9 +65,13 @@ def settle(args: argparse.Namespace) -> list[str]:
     for key, value in (DEFAULTS | own).items():
         if getattr(args, key, None) is None:
             setattr(args, key, value)
-    if table and getattr(args, "batch_size", None) == "auto":
-        args.batch_size = BATCH_SIZE
     return taken
+
+
+def settle_batch_size(args: argparse.Namespace, data: Dataset) -> None:
+    """Put a number where --batch-size is auto for a table; a small one is one batch."""
+    if getattr(args, "batch_size", None) == "auto" and is_table_of(args):
+        args.batch_size = min(BATCH_SIZE, len(data.train))
 
 
 def told(args: argparse.Namespace, taken: Sequence[str]) -> str:

@@ -60,6 +60,7 @@ def train_and_report(args: argparse.Namespace) -> int:
             raise ConfigError(f"--{flag.replace('_', '-')} needs --out DIR, the folder to write to")
     taken = tables.settle(args)
     data = flags.data_from(args, taken)
+    tables.settle_batch_size(args, data)
     loss, optimizer = flags.loss_from(args, data), flags.optimizer_from(args)
     network = Network(
         flags.layers_from(args, data.n_outputs),

@@ -116,10 +116,11 @@ class XBEstimator(Predicting):
 
     def _validate(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Any]:
         """Host arrays X (N, I), which may be sparse, y, weights or None."""
+        namespace = library(X)
         X, y = to_numpy(X), y.toarray() if issparse(y) else to_numpy(y)
         rules = {"dtype": np.dtype(self.dtype), "multi_output": True, "y_numeric": is_regressor(self)}
         if reset:
-            self._namespace = library(X)
+            self._namespace = namespace
             counted = None if sample_weight is None else np.flatnonzero(np.asarray(to_numpy(sample_weight)) > 0)
             self.schema_ = learn_schema(self, X, counted)
             self._target_name = str(getattr(y, "name", None) or "y")

@@ -121,7 +121,8 @@ class Optimizer(StepPart):
 
     def step(self) -> None:
         """Update theta by grad. Without a plan, with the learning rate given at the start."""
-        self.ops.apply(self, self.columns())  # a kernel, or the method below
+        columns = self.columns()
+        self.ops.apply(self, columns)  # a kernel, or the method below
         self.skip(1)
 
     def columns(self) -> Any:

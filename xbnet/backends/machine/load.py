@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-PARTS = ("functions.py", "kernels.py", "products.py", "play.py", "table.py")
+PARTS = ("functions.py", "kernels.py", "gathers.py", "products.py", "play.py", "table.py")
 """Files that compiled code is made of."""
 
 _lock = threading.Lock()

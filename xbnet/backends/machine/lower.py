@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,7 @@ from .table import (
     C,
     K,
 )  # fmt: skip
-from .views import View, owner
+from .views import Place, View, owner
 
 BY_BLAS = 1 << 15
 """Products of so many multiplications and more go to BLAS."""
@@ -51,20 +50,6 @@ OTHERS = ("where", "labels", "flags", "tanh_gradient", "subtract_scaled")
 """More operations that go number by number."""
 
 ALIASES = {"absolute": "abs", "copyto": "copy", "true_divide": "divide"}
-
-
-@dataclass
-class Place:
-    """Where a replica's part of an array lies: a column of the table of bases, an offset, bytes along each axis."""
-
-    base: int
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def aligned(self, ndim: int) -> tuple[int, ...]:
-        """The distances along the last `ndim` axes, 0 where there are fewer."""
-        return (0,) * (ndim - len(self.strides)) + self.strides
 
 
 def lower(

@@ -9,8 +9,8 @@ from typing import Any
 
 from numba import njit, types
 
+from . import gathers, products
 from . import kernels as do
-from . import products
 from .kernels import FAST
 from .table import ADDRESSES, NAMES, OP
 
@@ -101,17 +101,17 @@ def make(digest: str, kept: bool) -> Any:
                     elif op == LARGEST_OUTER:
                         do.largest_outer(q, t)
                     elif op == ONE_HOT:
-                        do.one_hot(q, t)
+                        gathers.one_hot(q, t)
                     elif op == TAKE:
-                        do.take(q, t)
+                        gathers.take(q, t)
                     elif op == GATHER:
-                        do.gather(q, t)
+                        gathers.gather(q, t)
                     elif op == GATHER_LABELS:
-                        do.gather_labels(q, t)
+                        gathers.gather_labels(q, t)
                     elif op == LABELS:
-                        do.labels(q, t)
+                        gathers.labels(q, t)
                     elif op == FLAGS:
-                        do.flags(q, t)
+                        gathers.flags(q, t)
                     elif op == PRODUCT_ROWS:
                         products.product_rows(q, t)
                     elif op == PRODUCT_DOTS:

@@ -85,3 +85,17 @@ def overlap(a: Key, b: Key, itemsize: int) -> bool:
 def shape_of(value: Any) -> tuple[int, ...]:
     """Of an array or a number."""
     return getattr(value, "shape", ())
+
+
+@dataclass
+class Place:
+    """Where a replica's part of an array lies: a column of the table of bases, an offset, bytes along each axis."""
+
+    base: int
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def aligned(self, ndim: int) -> tuple[int, ...]:
+        """The distances along the last `ndim` axes, 0 where there are fewer."""
+        return (0,) * (ndim - len(self.strides)) + self.strides
