@@ -179,17 +179,17 @@ class Recording:
         self.within = False  # a call that is recorded as a whole
         self._before: list[tuple[Any, Any, Any]] = []
         self._plain: list[tuple[Any, Any, Any]] = []
+        self._proxies: dict[tuple[int, int], tuple[XpProxy, OpsProxy]] = {}  # nearly always one pair serves all parts
 
     def start(self) -> None:
         """Put proxies in the places of `xp` and `ops`, and of parts that are not replayable."""
         self._before = [(holder, key, holder[key]) for holder, key in self.places if holder[key] is not None]
         self._plain = [(part, part.xp, part.ops) for *_, part in self._before if replayable(part)]
-        proxies: dict[tuple[int, int], tuple[XpProxy, OpsProxy]] = {}  # nearly always one pair serves all parts
         for part, xp, ops in self._plain:
             pair = id(xp), id(ops)
-            if pair not in proxies:
-                proxies[pair] = XpProxy(self, xp), OpsProxy(self, ops, XpProxy(self, xp))
-            part.xp, part.ops = proxies[pair]
+            if pair not in self._proxies:
+                self._proxies[pair] = XpProxy(self, xp), OpsProxy(self, ops, XpProxy(self, xp))
+            part.xp, part.ops = self._proxies[pair]
         for holder, key, part in self._before:
             if not replayable(part):
                 holder[key] = Opaque(self, part)
@@ -200,6 +200,9 @@ class Recording:
             part.xp, part.ops = xp, ops
         for holder, key, part in self._before:
             holder[key] = part
+        for _, ops in self._proxies.values():
+            vars(ops).clear()  # what it has found holds it: the cycle would keep all arrays that were recorded
+        self._proxies.clear()
 
     def add(self, name: str, operands: tuple, out: Any, call: Callable[[], Any], **more: Any) -> None:
         """Record one operation that is one call."""

@@ -25,7 +25,8 @@ SMALL = 3000
 
 @dataclass(frozen=True)
 class Footprint:
-    """What networks of one bucket cost.
+    """What networks of one bucket cost. What each stack has once, however large, is not counted: it is less than 1 MB
+    of recorded calls, constants and the optimizer's block.
 
     Attributes
     ----------

@@ -80,8 +80,10 @@ class Evaluation:
     """
 
     def __init__(self, network: Network, loss: Loss, batches: InOrder):
-        self.network, self.loss, self.batches = network, loss, batches
-        places = [*((network.layers, k) for k in range(len(network.layers))), (vars(self), "loss")]
+        # The loss lies in a dict of its own: `vars(self)` as its place would be a cycle, and a narrowed stack's buffers
+        # would stay until Python looks for cycles.
+        self.network, self._parts, self.batches = network, {"loss": loss}, batches
+        places = [*((network.layers, k) for k in range(len(network.layers))), (self._parts, "loss")]
         self._replays = Replays(places, network.backend.specialized if batches.stay else {})
         self._sums = network.backend.xp.zeros((network.replicas, 3, 1), dtype=network.dtype)
 
@@ -106,7 +108,7 @@ class Evaluation:
     def _forward(self, batch: Batch, sums: Any) -> Any:
         x, y, w = batch
         logits = self.network.forward(x)
-        self.loss(logits, y, None, w, sums=sums)
+        self._parts["loss"](logits, y, None, w, sums=sums)
         return logits
 
 
