@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xbnet
-from xbnet import BatchNorm, DataError, Dropout, Layer, LayerNorm, Linear, Network, Residual
+from tests.support.errors import refuses
+from xbnet import BatchNorm, ConfigError, DataError, Dropout, Layer, LayerNorm, Linear, Network, Residual
 from xbnet.datasets import Standardizer
 from xbnet.history import PER_REPLICA
 from xbnet.io.tensorfile import checksum, read_tensors
@@ -92,9 +93,6 @@ class Double(Layer):
     def forward(self, x, training):
         return x * self.factor
 
-    def config(self):
-        return {"factor": self.factor}
-
 
 def test_own_layers_and_activations_are_handed_in(tmp_path):
     own = xbnet.Activation("mine", ACTIVATIONS["tanh"].forward, ACTIVATIONS["tanh"].backward)
@@ -107,6 +105,25 @@ def test_own_layers_and_activations_are_handed_in(tmp_path):
     with pytest.raises(DataError) as caught:
         xbnet.load(path, custom={"mine": own})
     assert str(caught.value) == f"{path}: has a layer 'Double' that xbnet has not; hand its class to load(custom=...)"
+
+
+class Hidden(Layer):
+    def __init__(self, factor=2.0):
+        self._by = factor
+
+
+class Wider(Linear):
+    def __init__(self, n_outputs, by=2):
+        super().__init__(n_outputs * by)
+
+
+@pytest.mark.parametrize(("layer", "lost"), [(Hidden(3.0), "factor"), (Wider(2, 3), "by")])
+def test_an_argument_that_would_be_lost_is_refused(layer, lost, tmp_path):
+    name = type(layer).__name__
+    line = f"save: {name}: its argument {lost!r} would be lost; keep it as `self.{lost}`, or return it from `config`"
+    with refuses(ConfigError, line):
+        xbnet.save(Network([layer], 2, rng=0), tmp_path / "m.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 def test_initializer_function_is_no_obstacle(tmp_path):

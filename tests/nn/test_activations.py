@@ -1,4 +1,7 @@
+import copy
+import dataclasses
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -105,6 +108,23 @@ def test_a_function_of_your_own():
     x, _ = cases.device_samples(net, B=2)
     hidden = (x[0] @ net.parameters["0.W"][0] + net.parameters["0.b"][0]) ** 3
     np.testing.assert_allclose(net.forward(x)[0], hidden @ net.parameters["1.W"][0] + net.parameters["1.b"][0])
+
+
+@pytest.mark.parametrize("other", ["forward", "backward"])
+def test_what_is_said_of_functions_is_not_said_of_others_in_their_place(other):
+    tanh, sigmoid = ACTIVATIONS["tanh"], ACTIVATIONS["sigmoid"]
+    for same in (copy.deepcopy(tanh), pickle.loads(pickle.dumps(tanh))):
+        assert (same, same.replayable, same.kernel) == (tanh, True, "tanh")
+    mine = dataclasses.replace(tanh, **{other: getattr(sigmoid, other)})
+    assert (mine.name, mine.replayable, mine.kernel) == ("tanh", False, None)
+
+
+def test_a_class_of_activations_may_say_that_they_are_replayable():
+    class Mine(Activation):
+        replayable = True
+
+    mine = Mine("mine", ACTIVATIONS["tanh"].forward, ACTIVATIONS["tanh"].backward)
+    assert (mine.replayable, mine.kernel) == (True, None)
 
 
 def test_get_activation():

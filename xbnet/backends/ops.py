@@ -124,7 +124,7 @@ class Ops:
         return out
 
     def activation_gradient(self, activation: Any, dy: Any, z: Any, y: Any, db: Any, work: Any) -> None:
-        """dy (R, B, O) *= the activation's derivative at z, where y = activation(z); db (R, 1, O) = its sum.
+        """Multiply dy (R, B, O) by the activation's derivative at z, where y = activation(z); db (R, 1, O) is its sum.
 
         `activation` and `db` may be None: there is none, or it is not wanted.
         """

@@ -133,7 +133,7 @@ def scikit_learn_of(estimator: Any, kind: Any) -> Any:
     check_is_fitted(estimator, "network_")
     layers = estimator.network_.layers
     where = f"{type(estimator).__name__}.to_sklearn"
-    names = {getattr(layer.activation, "name", "identity") for layer in layers[:-1] if isinstance(layer, Linear)}
+    names = {getattr(layer.activation, "kernel", "identity") for layer in layers[:-1] if isinstance(layer, Linear)}
     if not all(isinstance(layer, Linear) for layer in layers):
         raise ConfigError(f"{where}: scikit-learn has fully connected layers only, not {layers!r}")
     if estimator.n_members > 1 or estimator.loss not in ("auto", "squared_error", "poisson"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backends.backend import Backend
 from ..errors import ConfigError, DataError
-from ..nn.layers import LAYERS, Layer
+from ..nn.layers import LAYERS, Layer, forgotten_arguments
 from ..nn.network import Network
 from ..nn.outputs import LINKS
 from .tensorfile import Tensors
@@ -34,6 +34,11 @@ def describe_network(network: Network) -> dict[str, Any]:
 
 def _settings(layer: Layer) -> dict[str, Any]:
     """A layer's `config`; initial values are in the past, so a function that drew them is left out."""
+    for name in forgotten_arguments(layer):
+        raise ConfigError(
+            f"save: {type(layer).__name__}: its argument {name!r} would be lost; keep it as `self.{name}`, "
+            "or return it from `config`"
+        )
     config = {k: None if k == "initializer" and callable(v) else v for k, v in layer.config().items()}
     return {k: plain(f"save: {type(layer).__name__}.{k}", v) for k, v in config.items()}
 

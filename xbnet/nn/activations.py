@@ -12,7 +12,7 @@ is an `Activation` made of two such functions, and goes wherever a name goes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..backends.constants import GELU_A, GELU_C, GELU_FAR, LEAK
@@ -35,7 +35,8 @@ class Activation:
         Points at which the derivative jumps; gradient tests keep away from them.
     replayable, kernel
         See `StepPart`: whether both functions do nothing but by operations of `xp` with ``out=``, and the name by which
-        kernels know them.
+        kernels know them. No arguments, so that `dataclasses.replace` doesn't hand on what was true of other functions;
+        a class derived from this one may say ``replayable = True`` in its body.
     """
 
     name: str
@@ -43,8 +44,8 @@ class Activation:
     backward: Callable[..., None]
     initializer: str = "glorot"
     kinks: tuple[float, ...] = ()
-    replayable: bool = False
-    kernel: str | None = None
+    replayable: bool = field(default=False, init=False)
+    kernel: str | None = field(default=None, init=False)
 
 
 def _identity(xp: Any, z: Any, out: Any, work: Any) -> None:
@@ -193,8 +194,14 @@ def _softplus_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
     xp.multiply(dy, work[0], out=dy)
 
 
+def _known(activation: Activation) -> Activation:
+    """An activation of xbnet's own, said to be replayable and known to kernels."""
+    vars(activation).update(replayable=True, kernel=activation.name)  # around "frozen", while nobody else has it
+    return activation
+
+
 ACTIVATIONS = {
-    a.name: replace(a, replayable=True, kernel=a.name)
+    a.name: _known(a)
     for a in (
         Activation("identity", _identity, _identity_backward),
         Activation("relu", _relu, _relu_backward, "he", kinks=(0.0,)),

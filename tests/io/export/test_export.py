@@ -167,18 +167,19 @@ def test_npz_holds_all_blocks(tmp_path):
     assert a["classes"].tolist() == CLASSES
 
 
-def test_what_has_no_operator_is_refused(tmp_path):
-    own = Activation("cube", ACTIVATIONS["relu"].forward, ACTIVATIONS["relu"].backward)
+@pytest.mark.parametrize("name", ["cube", "relu"])
+def test_what_has_no_operator_is_refused(name, tmp_path):
+    own = Activation(name, ACTIVATIONS["tanh"].forward, ACTIVATIONS["tanh"].backward)
     network = Network([Linear(3, own)], 4, rng=0)
     save(network, tmp_path / "m.safetensors")
-    model = load_model(tmp_path / "m.safetensors", custom={"cube": own})
+    model = load_model(tmp_path / "m.safetensors", custom={name: own})
     with pytest.raises(ConfigError) as caught:
         to_torch(model, tmp_path / "t.safetensors")
-    assert str(caught.value) == "export: the activation 'cube' is of your own, and has no PyTorch module"
+    assert str(caught.value) == f"export: the activation {name!r} is of your own, and has no PyTorch module"
     pytest.importorskip("onnx")
     with pytest.raises(ConfigError) as caught:
         to_onnx(model, tmp_path / "m.onnx")
-    assert str(caught.value) == "export: the activation 'cube' is of your own, and has no ONNX operator"
+    assert str(caught.value) == f"export: the activation {name!r} is of your own, and has no ONNX operator"
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 

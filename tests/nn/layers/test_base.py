@@ -4,6 +4,7 @@ import pytest
 import xbnet
 from tests.support import cases
 from xbnet import BATCH, Layer, ParameterSpec
+from xbnet.nn.activations import ACTIVATIONS
 from xbnet.nn.initializers import ones
 
 
@@ -36,9 +37,6 @@ class Scale(Layer):
             self.xp.multiply(dy, self.factor, out=dx)
             self.xp.multiply(dx, self.by, out=dx)
 
-    def config(self):
-        return {"times": self.times}
-
 
 def test_a_layer_of_your_own():
     net = cases.network([Scale([1.0, 2.0])], replicas=2)
@@ -58,6 +56,15 @@ def test_a_layer_of_your_own():
         down = (net.forward(xb) * cotangent).sum()
         factor[r, 0, i] += h
         assert gradient[r, 0, i] == pytest.approx((up - down) / (2 * h), rel=1e-6)
+
+
+def test_config_is_the_attributes_with_the_names_of_arguments():
+    class Mine(Layer):
+        def __init__(self, activation, n=3, *, rate=None, other=1):
+            self.activation, self.n, self.rate, self.more = activation, n, rate, other
+
+    assert Mine(ACTIVATIONS["tanh"], 4).config() == {"activation": "tanh", "n": 4, "rate": None}
+    assert Layer().config() == {}
 
 
 def test_an_unfinished_layer_says_what_is_missing():

@@ -183,7 +183,7 @@ class _Graph:
         return self.add("Add", self.add("Max", z, self.constant(0.0)), low)
 
     def activation(self, activation: Any, z: str) -> str:
-        name = "identity" if activation is None else activation.name
+        name = "identity" if activation is None else activation.kernel  # `name` may be that of another's functions
         if name == "identity":
             return z
         if name in SIMPLE:
@@ -202,4 +202,4 @@ class _Graph:
             t = self.add("Tanh", self.add("Mul", inner, self.constant(GELU_C)))
             half = self.add("Mul", z, self.constant(0.5))
             return self.add("Mul", half, self.add("Add", t, self.constant(1.0)))
-        raise ConfigError(f"export: the activation {name!r} is of your own, and has no ONNX operator")
+        raise ConfigError(f"export: the activation {activation.name!r} is of your own, and has no ONNX operator")

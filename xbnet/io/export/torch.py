@@ -90,10 +90,10 @@ class _Modules:
         self.modules.append(module)
 
     def activation(self, activation: Activation | None) -> str:
-        name = "identity" if activation is None else activation.name
-        if name not in ACTIVATIONS:
-            raise ConfigError(f"export: the activation {name!r} is of your own, and has no PyTorch module")
-        return ACTIVATIONS[name]
+        name = "identity" if activation is None else activation.kernel  # `name` may be that of another's functions
+        if activation is not None and name is None:
+            raise ConfigError(f"export: the activation {activation.name!r} is of your own, and has no PyTorch module")
+        return ACTIVATIONS[str(name)]
 
 
 def _definition(model: Model, modules: list[str], path: str | Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -56,9 +57,9 @@ class Layer(StepPart):
     ``self.y (R, B, O)``. `self.xp` is the array namespace, `self.ops` the backend's operations. A layer
     allocates nothing while it runs, and knows neither the loss nor the optimizer.
 
-    To write your own, derive from `Layer`, give `forward` and `backward`, and state what they use. Attributes
-    set in `__init__` under the names of its arguments are what `config` saves. Say ``replayable = True`` in the class's
-    body where `StepPart` allows it: then NumPy's steps are played without the Python in between.
+    To write your own, derive from `Layer`, give `forward` and `backward`, and state what they use. What
+    `__init__` sets under the names of its arguments goes into files, see `config`. Say ``replayable = True`` in the
+    class's body where `StepPart` allows it: then NumPy's steps are played without the Python in between.
     """
 
     n_inputs: int
@@ -119,8 +120,13 @@ class Layer(StepPart):
         raise NotImplementedError(f"{type(self).__name__}.backward")
 
     def config(self) -> dict[str, Any]:
-        """The arguments that make this layer anew."""
-        return {}
+        """The arguments that make this layer anew: here, the attributes that have their names.
+
+        They go into files as numbers, texts, None and lists of these, and an activation by its name. A layer that keeps
+        its arguments otherwise overrides this.
+        """
+        kept = {name: getattr(self, name) for name in arguments_of(type(self)) if hasattr(self, name)}
+        return {name: value.name if isinstance(value, Activation) else value for name, value in kept.items()}
 
     @classmethod
     def examples(cls) -> dict[str, Layer]:
@@ -143,6 +149,18 @@ class Layer(StepPart):
 def name_of(thing: Any) -> Any:
     """What stands for an activation in `config`: its name."""
     return getattr(thing, "name", thing)
+
+
+def arguments_of(kind: type[Layer]) -> list[str]:
+    """The names of the constructor's arguments."""
+    return list(inspect.signature(kind).parameters)
+
+
+def forgotten_arguments(layer: Layer) -> list[str]:
+    """Arguments of a layer's class that `config` leaves out, for it belongs to a class that knows nothing of them."""
+    kind = type(layer)
+    made, told = (next(k for k, c in enumerate(kind.__mro__) if name in vars(c)) for name in ("__init__", "config"))
+    return [name for name in arguments_of(kind) if name not in layer.config()] if made < told else []
 
 
 def describes_forward(layer: Layer, method: str) -> bool:

@@ -101,7 +101,7 @@ def describe(network: Network, batch_size: int) -> tuple[int, ...]:
     """The numbers by which the kernel knows a network: B, I, then width and activation of each layer."""
     numbers = [batch_size, network.n_inputs]
     for layer in network.layers:
-        numbers += [layer.n_outputs, ACTIVATIONS.index(layer.activation.name) if layer.activation else 0]
+        numbers += [layer.n_outputs, ACTIVATIONS.index(layer.activation.kernel) if layer.activation else 0]
     return tuple(numbers)
 
 
