@@ -117,7 +117,7 @@ def test_the_estimate_is_what_a_stack_takes(hidden, optimizer, R, leaving, no_co
     each = (beyond[1] - beyond[0]) / (2 * R)
     once = beyond[0] - each * R
     assert 0.85 < each / cost.per_network < 1.08
-    assert once < 800_000  # recorded calls, and constants
+    assert once < 1_000_000  # recorded calls, and constants
 
 
 @pytest.mark.parametrize(("optimizer", "schedule"), [("adam", "constant"), ("adamw", "cosine"), ("sgd", "cosine")])
