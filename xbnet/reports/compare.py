@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError
-from ..files import write_text
 from ..plots import curves
-from .page import Page
+from .page import OnPage, Page
 
 FIGURES = (
     "epochs", "best_epoch", "status", "seconds", "train_loss", "val_loss", "test_loss", "train_accuracy",
@@ -24,7 +23,7 @@ FIGURES = (
 
 
 @dataclass
-class Comparison:
+class Comparison(OnPage):
     """Runs beside each other.
 
     Attributes
@@ -44,18 +43,6 @@ class Comparison:
     figures: dict[str, list[Any]]
     picture: Any
     page: Page = field(repr=False)
-
-    @property
-    def html(self) -> str:
-        """The whole page as a text."""
-        return self.page.html()
-
-    def save(self, path: str | Path) -> None:
-        """Write the page to a file, in one piece."""
-        write_text(path, self.html)
-
-    def _repr_html_(self) -> str:
-        return "".join(self.page.parts)
 
     def __str__(self) -> str:
         settings, figures = _rows(self.settings, "(default)"), _rows(self.figures, "-")

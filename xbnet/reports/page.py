@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from ..files import write_text
 from ..notebook import picture, table
 
 STYLE = """
@@ -65,6 +67,24 @@ class Page:
             f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
             f"<body><h1>{title}</h1>{''.join(self.parts)}</body></html>\n"
         )
+
+
+class OnPage:
+    """What was found, and a page that shows it: `html` is the page, `save` writes it, a notebook shows it."""
+
+    page: Page
+
+    @property
+    def html(self) -> str:
+        """The whole page as a text."""
+        return self.page.html()
+
+    def save(self, path: str | Path) -> None:
+        """Write the page to a file, in one piece."""
+        write_text(path, self.html)
+
+    def _repr_html_(self) -> str:
+        return "".join(self.page.parts)
 
 
 def number(value: Any) -> str:

@@ -12,12 +12,11 @@ import numpy as np
 from ..datasets import Dataset
 from ..datasets.schema import Schema
 from ..errors import ConfigError, DataError
-from ..files import write_text
 from ..history import History
 from ..io.models import Model, load_model
 from .figures import Findings, classification, multilabel, regression
 from .importance import MOST_COLUMNS, MOST_ROWS, importance_figure, importance_table, permutation_importance
-from .page import Page
+from .page import OnPage, Page
 
 WORST = 10
 """Rows that the page shows of those that the model is most wrong about."""
@@ -25,7 +24,7 @@ MOST_SHOWN_COLUMNS = 12
 
 
 @dataclass
-class Report:
+class Report(OnPage):
     """What was found about a model; `html` is the page, `save` writes it.
 
     Attributes
@@ -51,18 +50,6 @@ class Report:
     importance: dict[str, tuple[float, float]]
     worst: np.ndarray
     page: Page = field(repr=False)
-
-    @property
-    def html(self) -> str:
-        """The whole page as a text."""
-        return self.page.html()
-
-    def save(self, path: str | Path) -> None:
-        """Write the page to a file, in one piece."""
-        write_text(path, self.html)
-
-    def _repr_html_(self) -> str:
-        return "".join(self.page.parts)
 
 
 def report(
