@@ -31,7 +31,7 @@ class Graph:
 
     def __init__(self, trainer: Run):
         batches, live, optimizer = trainer.batches, trainer.live, trainer.optimizer
-        xp = live.backend.xp
+        xp = live.backend.library
         chunks = -(-(batches.steps - 1) // LONGEST)
         self.steps = (batches.steps - 1) // chunks
         self.stop = chunks * self.steps
@@ -110,7 +110,7 @@ class Graph:
         taken, live = trainer.optimizer.steps, trainer.live
         live.backend.ops.bmm_nt(live.grad[:, None], live.grad[:, None], trainer.norm)  # tells cuBLAS the stream
         try:
-            with live.backend.xp.cuda.using_allocator(refuse):
+            with live.backend.library.cuda.using_allocator(refuse):
                 self.stream.begin_capture()
                 try:
                     self._run_steps(trainer)
