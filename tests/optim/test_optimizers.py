@@ -182,7 +182,7 @@ KNOWN = "known are adam, adamw, momentum, nesterov, rmsprop, sgd"
         (lambda: get_optimizer("adam:beta1"), "optimizer 'adam': expected key=value, got 'beta1'"),
         (
             lambda: SGD().step(),
-            "sgd: expected an optimizer that is bound to a network; call bind(network) first",
+            "sgd: expected an optimizer bound to a network; call bind(network) first",
         ),
     ],
 )

@@ -30,8 +30,8 @@ class Optimizer(StepPart):
     lr
         Learning rate, >= 0: a number, or one per replica (R,).
     **hyper
-        The rule's other hyper-parameters, each a number >= 0 or one per replica (R,). Those called momentum, beta1, beta2
-        and decay are shares, in [0, 1).
+        The rule's other hyper-parameters, each a number >= 0 or one per replica (R,). The shares momentum, beta1, beta2
+        and decay are in [0, 1).
 
     Raises
     ------
