@@ -34,6 +34,7 @@ CORE = [
     "nn/activations",
     "nn/buffers",
     "nn/network",
+    "optim/optimizer",
     "optim/optimizers",
     "optim/penalties",
     "optim/strategies",
