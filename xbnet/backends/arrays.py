@@ -91,13 +91,15 @@ class Array(Protocol):
 class Unary(Protocol):
     """An elementwise function of one array."""
 
-    def __call__(self, x: Any, /, out: Array | None = None) -> Array: ...
+    def __call__(self, x: Any, /, out: Array | None = None) -> Array:
+        """``out = f(x)``."""
 
 
 class Binary(Protocol):
     """An elementwise function of two arrays, or of an array and a number."""
 
-    def __call__(self, a: Array | float, b: Array | float, /, out: Array | None = None) -> Array: ...
+    def __call__(self, a: Array | float, b: Array | float, /, out: Array | None = None) -> Array:
+        """``out = f(a, b)``."""
 
 
 class Namespace(Protocol):

@@ -39,7 +39,7 @@ class Predictor:
         self._replays = Replays([(network.layers, k) for k in range(len(network.layers))], network.backend.specialized)
 
     def run(self, given: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """``finish(logits (R, n, C))`` of chunks of the rows `given` (N, I), joined: (N, ...) for one replica, else (R, N, ...).
+        """``finish(logits (R, n, C))`` of chunks of the rows (N, I), joined: (N, ...) for one replica, else (R, N, ...).
 
         The last bit of a row may depend on how many rows come with it, for BLAS chooses its routine by their number; it
         doesn't depend on how many networks are stacked.
@@ -47,8 +47,7 @@ class Predictor:
         Raises
         ------
         ShapeError, DataError
-            They have another shape, or there is something in them that is no number, or none that the network's dtype can
-            hold.
+            They have another shape, or hold something that is no number, or none that the network's dtype can hold.
         """
         network = self.network
         encode = "; of a table: data.schema.encode(table)" if hasattr(given, "columns") else ""

@@ -70,7 +70,7 @@ class Graph:
 
     def run_steps(self, trainer: Run) -> None:
         """See `Eager.run_steps`."""
-        xp, optimizer, batches = trainer.live.backend.xp, trainer.optimizer, trainer.batches
+        xp, optimizer, batches = trainer.live.backend.library, trainer.optimizer, trainer.batches
         around = xp.cuda.get_current_stream()
         self.stream.wait_event(around.record())
         try:
