@@ -39,7 +39,7 @@ class Predictor:
         self._replays = Replays([(network.layers, k) for k in range(len(network.layers))], network.backend.specialized)
 
     def run(self, given: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """``finish(logits (R, n, C))`` of chunks of the rows (N, I), joined: (N, ...) for one replica, else (R, N, ...).
+        """``finish(logits (R, n, C))`` of chunks of rows (N, I), joined: (N, ...) for one replica, or (R, N, ...).
 
         The last bit of a row may depend on how many rows come with it, for BLAS chooses its routine by their number; it
         doesn't depend on how many networks are stacked.
