@@ -155,7 +155,7 @@ class Reference:
         self.clip = None if clip is None else replica_values("clip_norm", clip, R)[:, None]
         self.rounding = Rounding(network.backend, network.dtype)
         for layer in network.layers:
-            layer.ops = Draws(layer.ops, seen.dtype)
+            vars(layer)["ops"] = Draws(layer.ops, seen.dtype)
             self.rounding.attach(layer)
         self.x = self._data(samples.train.x)
         self.y = samples.train.y if samples.task == "classification" else self._data(samples.train.y)
