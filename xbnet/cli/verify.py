@@ -18,6 +18,7 @@ from ..nn.layers import LAYERS, Layer
 from ..nn.network import Network
 from ..verify import GradientComparison, Verification, compare_gradients, gradient_test, jacobian_test
 from ..verify.catalogue import catalogue
+from ..verify.results import in_words
 from . import arguments as flags
 from . import verify_steps
 from .folders import open_folder, replacing_run
@@ -165,13 +166,13 @@ def run_all(args: argparse.Namespace, folder: Path | None) -> int:
         orders = np.concatenate(list(result.orders.values()))
         lines.append(
             f"{case.name:<44}{len(result.curves):>7}{spread(orders[:, 0]):>16}{spread(orders[:, 1]):>16}"
-            f"{time.perf_counter() - began:>9.2f}  {'ok' if result.passed else 'FAILED'}"
+            f"{time.perf_counter() - began:>9.2f}  {in_words(result.passed)}"
         )
         if not args.quiet:
             print(lines[-1], flush=True)
         if folder is not None:
             keep_case(folder, case.name, result)
-    failed = {name: result for name, result in results.items() if not result.passed}
+    failed = {name: result for name, result in results.items() if result.passed is False}
     seconds = time.perf_counter() - start
     lines.append(f"{len(results) - len(failed)} of {len(results)} passed in {seconds:.1f} s")
     if not args.quiet:
