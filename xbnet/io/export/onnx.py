@@ -21,7 +21,7 @@ OPSET = 18
 IR_VERSION = 8
 """What goes with it: older runtimes refuse newer files."""
 OUTPUTS = ("probabilities", "label", "values")
-SIMPLE = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+SIMPLE = {"relu": "Relu", "tanh": "Tanh"}
 """Activations that are one operator."""
 WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 """A whole number as it is written: 7 and -1, but not 007 or +1, which are names."""
@@ -188,6 +188,8 @@ class _Graph:
             return z
         if name in SIMPLE:
             return self.add(SIMPLE[name], z)
+        if name == "sigmoid":
+            return self._probability(z)
         if name == "softplus":
             return self._softplus(z)
         if name == "leaky_relu":
@@ -195,7 +197,7 @@ class _Graph:
         if name == "elu":
             return self._elu(z)
         if name == "silu":
-            return self.add("Mul", z, self.add("Sigmoid", z))
+            return self.add("Mul", z, self._probability(z))
         if name == "gelu":  # z (1 + tanh(c (z + a z^3))) / 2
             cube = self.add("Mul", self.add("Mul", z, z), z)
             inner = self.add("Add", z, self.add("Mul", cube, self.constant(GELU_A)))
