@@ -15,6 +15,10 @@ AGREEMENT = 1e-4
 excused beyond this share of it."""
 LINEAR_SHARE = 0.1
 """What may be linear of the smallest remainder, where rounding leaves no room for e^2 to rule over what follows it."""
+JUMPS = 0.5
+"""The first curve's order where f jumps, or is another one each time; where f bends, it may lie between this and 1."""
+FAINT = 2e-10
+"""A share of the slope that no float64 gradient is expected to be good to, whatever order shows."""
 SHOWN = 1.5
 """A wrong gradient brings the order of the remainder down to 1; where f bends, it may lie between this and 2."""
 TINY = 1e6
@@ -119,14 +123,16 @@ def judge(
         return verdict(True, "flat")
     tiny = size <= TINY * rounding[largest]
     if not (np.isnan(order1) or order1 >= 1 - tolerance):
+        if order1 > JUMPS:
+            return verdict(None, "f bends, and no order shows")
         return verdict(None, "hardly more than rounding") if tiny else verdict(False)
     if np.isnan(order2):
         linear = "linear" if second[largest] <= CLEAR * total[largest] else "by agreement"
         if error <= AGREEMENT:
             return verdict(True, "flat" if flat else linear)
         return verdict(None, f"rounding may hide {min(error, 1):.0e} of the slope")
-    if order2 >= 2 - tolerance:
-        return verdict(True)
+    if order2 >= 2 - tolerance or error <= FAINT:
+        return verdict(True, "" if order2 >= 2 - tolerance else "by agreement")
     nearer = _order(e, second, clean & (second > CLEAR / 10 * total))[1]  # rounding may be less than it seems
     if min(_linear_share(e, remainder, judged) for judged in (judged2, nearer)) <= LINEAR_SHARE:
         return verdict(True, "no linear part")
