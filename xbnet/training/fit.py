@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from ..backends.arrays import ArrayLike
 from ..history import History
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
@@ -16,10 +17,10 @@ from ..optim.optimizers import get_optimizer
 from ..optim.strategies import Strategy, get_strategy
 from ..parsing import check_keys
 from ..progress import progress_bar
-from ..replicas import replica_seeds
+from ..replicas import Seeds, replica_seeds
 from .checkpoints import has_begun, keep_checkpoints
 from .recipe import Recipe, Settings, check_network
-from .samples import Samples, check_data
+from .samples import Data, Samples, check_data
 from .trainer import Trainer
 
 
@@ -27,10 +28,10 @@ def fit(
     network: Network,
     loss: str | Loss,
     optimizer: str | Optimizer,
-    data: Any,
+    data: Data,
     *,
-    rng: Any = None,
-    sample_weight: Any = None,
+    rng: Seeds | None = None,
+    sample_weight: ArrayLike | None = None,
     progress: bool | None = None,
     on_epoch: Callable[[dict[str, Any]], Any] | None = None,
     checkpoint: str | Path | None = None,

@@ -16,7 +16,7 @@ from ..nn.network import Network
 from ..optim.optimizer import Optimizer
 from ..optim.schedules import Schedule, get_schedule
 from ..optim.strategies import GradientMask, get_strategy
-from ..replicas import replica_seeds, replica_values, shared_streams
+from ..replicas import Seeds, replica_seeds, replica_values, shared_streams
 from .augmentation import get_flips
 from .batches import Batch, InOrder, Shuffled
 from .best import Kept
@@ -66,7 +66,7 @@ class Trainer:
         samples: Samples,
         recipe: Recipe,
         *,
-        rng: Any = None,
+        rng: Seeds | None = None,
         shuffles: Sequence[Any] | None = None,
         scorer: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         history: History | None = None,
