@@ -15,7 +15,12 @@ from .files import write_bytes
 from .notebook import png
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .datasets.standardizer import Standardizer
     from .history import History
+    from .nn.network import Network
 
 TRAIN, VALIDATION = "#1f77b4", "#d62728"
 LEAST_R2 = -1.0
@@ -29,7 +34,7 @@ def new_figure(columns: int = 1, rows: int = 1, *, width: float = 5.0, height: f
 
 
 @functools.cache
-def _figure_class() -> Any:
+def _figure_class() -> type[Figure]:
     """matplotlib's figure, which a notebook shows without ``%matplotlib inline``."""
     from matplotlib.figure import Figure
 
@@ -40,7 +45,7 @@ def _figure_class() -> Any:
     return ShownFigure
 
 
-def save_figure(figure: Any, path: str | Path, dpi: int = 120) -> None:
+def save_figure(figure: Figure, path: str | Path, dpi: int = 120) -> None:
     """Write a figure in the format of the path's ending, in one piece."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -54,7 +59,7 @@ def verbatim(name: object) -> str:
     return str(name).replace("$", r"\$")
 
 
-def learning_curves(history: History, log: bool = False) -> Any:
+def learning_curves(history: History, log: bool = False) -> Figure:
     """Loss (with the cost, where there is a penalty) and accuracy, or R2, by epoch, training and validation.
 
     A run that has neither accuracy nor R2 has a picture of its loss alone.
@@ -89,7 +94,7 @@ def learning_curves(history: History, log: bool = False) -> Any:
     return figure
 
 
-def _lines(axis: Any, epochs: np.ndarray, values: np.ndarray, color: str, style: str, label: str) -> None:
+def _lines(axis: Axes, epochs: np.ndarray, values: np.ndarray, color: str, style: str, label: str) -> None:
     if np.isnan(values).all():
         return
     if values.ndim == 2:
@@ -99,15 +104,15 @@ def _lines(axis: Any, epochs: np.ndarray, values: np.ndarray, color: str, style:
 
 
 def decision_regions(
-    network: Any,
+    network: Network,
     x: np.ndarray,
     y: np.ndarray,
     *,
     classes: Sequence[str] | None = None,
     features: Sequence[str] | None = None,
-    standardizer: Any = None,
+    standardizer: Standardizer | None = None,
     resolution: int = 300,
-) -> Any:
+) -> Figure:
     """What a network with two inputs decides over the plane, and samples on top; the replica 0 of a stack.
 
     Parameters
@@ -164,7 +169,7 @@ def curves(
     log: Sequence[bool] | None = None,
     width: float = 5.0,
     window: int = 1,
-) -> Any:
+) -> Figure:
     """Several lines side by side.
 
     Parameters
@@ -211,7 +216,7 @@ def _means(values: np.ndarray, window: int) -> np.ndarray:
     return np.add.reduceat(values, starts) / np.diff(np.append(starts, len(values)))
 
 
-def whole_numbers(axis: Any) -> None:
+def whole_numbers(axis: Axes) -> None:
     """Let the ticks of x be whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
@@ -229,7 +234,7 @@ def heat_map(
     title: str = "",
     row: str = "",
     column: str = "",
-) -> Any:
+) -> Figure:
     """Values (len(rows), len(columns)) as colours, with the numbers in the fields.
 
     Parameters
@@ -257,7 +262,7 @@ def heat_map(
     return figure
 
 
-def spread(x: Sequence[float], lines: dict[str, np.ndarray], *, xlabel: str, ylabel: str) -> Any:
+def spread(x: Sequence[float], lines: dict[str, np.ndarray], *, xlabel: str, ylabel: str) -> Figure:
     """A quantity by depth, length and the like: the median of several seeds as a line, each seed as a point.
 
     Parameters

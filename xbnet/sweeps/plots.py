@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +12,16 @@ from ..plots import new_figure
 from .chunk import sign
 from .space import shown
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .result import SweepResult
+
 BEST, OTHERS = "#d62728", "#7f7f7f"
 
 
-def curves(result: Any, figure: str) -> Any:
+def curves(result: SweepResult, figure: str) -> Figure:
     """A figure of `History` by epoch: every member thin and grey, the best in front."""
     if figure not in PER_REPLICA:
         raise ConfigError(f"plot_curves: expected a figure of {', '.join(PER_REPLICA)}, got {figure!r}")
@@ -46,11 +52,11 @@ def _is_wide(values: np.ndarray) -> bool:
     return len(values) > 0 and values.min() > 0 and values.max() > 30 * values.min()
 
 
-def _settings(result: Any) -> str:
+def _settings(result: SweepResult) -> str:
     return ", ".join(f"{key}={shown(value, 3)}" for key, value in result.best["settings"].items()) or "the only one"
 
 
-def heat_map(result: Any, x: str, y: str) -> Any:
+def heat_map(result: SweepResult, x: str, y: str) -> Figure:
     """The mean score over each pair of values of the keys `x` and `y`; a cell without any is left white."""
     for key in (x, y):
         if key not in result.keys:
@@ -76,7 +82,7 @@ def heat_map(result: Any, x: str, y: str) -> Any:
     return picture
 
 
-def _write_cells(axis: Any, image: Any, mean: np.ndarray) -> None:
+def _write_cells(axis: Axes, image: Any, mean: np.ndarray) -> None:
     """Each cell's value, in white on dark cells."""
     for (row, column), value in np.ndenumerate(mean):
         if np.isfinite(value):
@@ -84,7 +90,7 @@ def _write_cells(axis: Any, image: Any, mean: np.ndarray) -> None:
             axis.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=8, color="w" if dark else "k")
 
 
-def against_keys(result: Any) -> Any:
+def against_keys(result: SweepResult) -> Figure:
     """The score of every member against each key that varies; with medians where values repeat, and a line through
     those of numbers.
     """
@@ -126,7 +132,7 @@ def _median(values: np.ndarray) -> float:
     return float(np.median(values)) if len(values) else float("nan")
 
 
-def _distinct(result: Any, key: str) -> list[Any]:
+def _distinct(result: SweepResult, key: str) -> list[Any]:
     """The values of a key, sorted where they are numbers."""
     values = list(dict.fromkeys(member.settings.get(key) for member in result.members))
     return sorted(values) if all(isinstance(v, (int, float)) for v in values) else values

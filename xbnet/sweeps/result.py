@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backends.arrays import Rows
 from ..datasets import Standardizer
 from ..errors import ConfigError, XbnetError
 from ..history import History
@@ -19,6 +20,10 @@ from .chunk import Outcome, sign
 from .plan import Member
 from .space import Configuration, shown
 from .store import table_row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +48,14 @@ class Ensemble:
         rows = [(i, *summary(network)) for i, network in enumerate(self.networks)]
         return heading(repr(self)) + table(("member", "layers", "inputs", "outputs", "parameters"), rows)
 
-    def predict_proba(self, x: Any) -> np.ndarray:
+    def predict_proba(self, x: Rows) -> np.ndarray:
         """Inputs (N, I) as they come -> the mean over the networks, (N, C)."""
         x, total = np.asarray(x), np.zeros(())
         for network, preparation in zip(self.networks, self.preparations, strict=True):
             total = total + network.predict_proba(x if preparation is None else preparation(x)).astype(float)
         return total / len(self.networks)
 
-    def predict(self, x: Any) -> np.ndarray:
+    def predict(self, x: Rows) -> np.ndarray:
         """Labels (N,), or values (N, O) for a regression."""
         return LINKS[self.networks[0].link][1](self.predict_proba(x))
 
@@ -103,7 +108,7 @@ class SweepResult:
             outcome, r = self._where[member.index]
             yield table_row(member, outcome.rows[r])
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> DataFrame:
         """The table as a `pandas.DataFrame`."""
         try:
             import pandas
@@ -207,19 +212,19 @@ class SweepResult:
 
     # -- pictures --------------------------------------------------------------------------------------------------
 
-    def plot_curves(self, figure: str | None = None) -> Any:
+    def plot_curves(self, figure: str | None = None) -> Figure:
         """Every member's curve of a figure of `History` (by default the monitored one), the best in front."""
         from .plots import curves
 
         return curves(self, figure or self.monitor)
 
-    def plot_heat_map(self, x: str, y: str) -> Any:
+    def plot_heat_map(self, x: str, y: str) -> Figure:
         """The score over two keys: mean over everything else."""
         from .plots import heat_map
 
         return heat_map(self, x, y)
 
-    def plot_keys(self) -> Any:
+    def plot_keys(self) -> Figure:
         """The score against each key that varies."""
         from .plots import against_keys
 

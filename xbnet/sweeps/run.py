@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import ArrayLike
 from ..backends.backend import get_backend
 from ..backends.blas import one_blas_thread
 from ..datasets import load_dataset
 from ..errors import ConfigError
 from ..files import make_folder, only_one
 from ..parsing import is_whole, parse_bytes, whole
-from ..training.samples import check_data
+from ..training.samples import Data, check_data
 from .board import show_progress
 from .build import Program, layer_keys, make_trainer, settings_for
 from .chunk import Outcome
@@ -32,8 +33,8 @@ from .wire import listen
 
 
 def sweep(
-    space: Any,
-    data: Any,
+    space: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]],
+    data: Data,
     *,
     draws: int | None = None,
     seeds: int | Sequence[int] = 1,
@@ -41,14 +42,14 @@ def sweep(
     standardize: bool = False,
     layers: Callable[..., Any] | None = None,
     monitor: str | None = None,
-    class_weight: Any = None,
-    sample_weight: Any = None,
+    class_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     backend: str = "numpy",
     dtype: str = "float32",
     rng: int = 0,
-    executor: Any = None,
+    executor: Any | None = None,
     workers: int | None = None,
-    memory: Any = None,
+    memory: int | str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool | None = None,
@@ -160,9 +161,9 @@ def run_members(
     program: Program,
     members: Sequence[Member],
     *,
-    executor: Any = None,
+    executor: Any | None = None,
     workers: int | None = None,
-    memory: Any = None,
+    memory: int | str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool | None = None,

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class _Terminal:
 class _Text:
     """Text lines to a binary stream that stays open."""
 
-    def __init__(self, stream: Any):
+    def __init__(self, stream: IO[Any]):
         self.stream = stream
 
     def write(self, text: str) -> None:
@@ -68,7 +68,7 @@ class _Text:
 
 
 @contextmanager
-def _csv(stream: Any, columns: list[str]) -> Iterator[Write]:
+def _csv(stream: IO[Any], columns: list[str]) -> Iterator[Write]:
     writer = csv.writer(_Text(stream), lineterminator="\n")
     header: list[list[str]] = []
 
@@ -87,7 +87,7 @@ def _csv(stream: Any, columns: list[str]) -> Iterator[Write]:
 
 
 @contextmanager
-def _jsonl(stream: Any, columns: list[str]) -> Iterator[Write]:
+def _jsonl(stream: IO[Any], columns: list[str]) -> Iterator[Write]:
     def write(labels: np.ndarray | None, values: np.ndarray, ids: Ids) -> None:
         lines = []
         for i, row in enumerate(values.astype(str).astype(float).tolist()):  # no more digits than float32 has
@@ -100,7 +100,7 @@ def _jsonl(stream: Any, columns: list[str]) -> Iterator[Write]:
 
 
 @contextmanager
-def _parquet(stream: Any, columns: list[str]) -> Iterator[Write]:
+def _parquet(stream: IO[Any], columns: list[str]) -> Iterator[Write]:
     try:
         import pyarrow
         import pyarrow.parquet as parquet
@@ -122,7 +122,7 @@ def _parquet(stream: Any, columns: list[str]) -> Iterator[Write]:
 
 
 @contextmanager
-def _npz(stream: Any, columns: list[str]) -> Iterator[Write]:
+def _npz(stream: IO[Any], columns: list[str]) -> Iterator[Write]:
     """Arrays "labels" and "values", gathered in files of their own: their headers come first, and hold their length."""
     with tempfile.TemporaryFile() as labels_file, tempfile.TemporaryFile() as values_file:
         kinds: dict[str, Any] = {}

@@ -30,8 +30,8 @@ class OnnxGraph(Protocol):
     def add(self, operator: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
         """A node; the name of its output."""
 
-    def constant(self, value: Array, dtype: DTypeLike | None = None) -> str:
-        """An array; its name."""
+    def constant(self, value: Array | float, dtype: DTypeLike | None = None) -> str:
+        """An array or number; its name."""
 
     def affine(self, x: str, W: Array, b: Array) -> str:
         """``x W + b``."""
