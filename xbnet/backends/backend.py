@@ -159,7 +159,7 @@ def get_backend(name: str | Backend = "numpy") -> Backend:
     return _open(bare, **settings)
 
 
-_opened: dict[tuple, Backend] = {}
+_opened: dict[tuple[Any, ...], Backend] = {}
 
 
 def _open(name: str, **settings: str) -> Backend:

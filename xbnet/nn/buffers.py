@@ -27,7 +27,7 @@ class Workspace:
     def __init__(self, xp: Namespace, dtype: np.dtype, replicas: int):
         self.xp, self.dtype, self.replicas = xp, dtype, replicas
         self._flat: dict[str, Any] = {}
-        self._carved: dict[tuple, dict] = {}
+        self._carved: dict[tuple[Any, ...], dict[Any, Any]] = {}
 
     def carve(self, shapes: Mapping[Key, tuple[str, tuple[int, ...]]]) -> dict[Key, Any]:
         """Key -> (slot, shape) to key -> contiguous array (R, *shape) in that slot's memory.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -56,7 +56,7 @@ def assert_replica_equal(
                 assert stacked == solo, f"member {index}: {name} is {stacked} in the stack, {solo} alone"
 
 
-def _pairs(outcome: Outcome, r: int, alone: Outcome):
+def _pairs(outcome: Outcome, r: int, alone: Outcome) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Name, array in the stack, array alone."""
     yield "weights", outcome.theta[r], alone.theta[0]
     yield "statistics", outcome.state[r], alone.state[0]

@@ -140,7 +140,7 @@ def make_plan(
     ConfigError
         The budget is too small for one network.
     """
-    buckets: dict[tuple, list[Member]] = {}
+    buckets: dict[tuple[Any, ...], list[Member]] = {}
     for member in members:
         buckets.setdefault(bucket_of(member, pool), []).append(member)
     share = max(1, -(-len(members) // workers))

@@ -212,13 +212,13 @@ def run_members(
 
 def _probe(
     program: Program, members: Sequence[Member]
-) -> tuple[dict[tuple, Footprint], Callable[[int], tuple[int, int]], str]:
+) -> tuple[dict[tuple[Any, ...], Footprint], Callable[[int], tuple[int, int]], str]:
     """What a network of each bucket costs, the sizes of a member's theta and state, and the monitored figure.
 
     Complains where settings don't fit together.
     """
-    costs: dict[tuple, Footprint] = {}
-    shapes: dict[tuple, tuple[int, int]] = {}
+    costs: dict[tuple[Any, ...], Footprint] = {}
+    shapes: dict[tuple[Any, ...], tuple[int, int]] = {}
     monitor = ""
     for member in members:
         bucket = bucket_of(member, program.pool)

@@ -178,7 +178,7 @@ class Step(BoundStep):
             network.backend.xp.zeros((network.replicas, 1, 1), dtype=network.dtype),
         )
         network.link = self.loss.link
-        self._batches: dict[tuple, Batch] = {}
+        self._batches: dict[tuple[Any, ...], Batch] = {}
         self._replayed = ReplayedStep(self)
 
     def __call__(self, x: Array, y: Array, sample_weight: Array | None = None, *, rows: Array | None = None) -> Array:
@@ -239,7 +239,7 @@ class Step(BoundStep):
         except NotRecordable as reason:
             raise ConfigError(f"Step.program: the step has no program: {reason}") from None
 
-    def _allocate(self, key: tuple, given: tuple, rows: Array | None) -> Batch:
+    def _allocate(self, key: tuple[Any, ...], given: tuple[Any, ...], rows: Array | None) -> Batch:
         """Arrays for batches like this one, which stay."""
         if len(self._batches) >= MOST:
             self._batches.clear()

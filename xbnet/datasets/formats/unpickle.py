@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -221,15 +222,15 @@ def _array(data: Any, dtype: np.dtype, shape: Any, order: str) -> Array:
     return np.frombuffer(data, dtype).reshape(shape, order="F" if order == "F" else "C")
 
 
-def _push(value: Any):
+def _push(value: Any) -> Callable[[Any], None]:
     return lambda m: m.stack.append(value)
 
 
-def _push_bytes(form: str):
+def _push_bytes(form: str) -> Callable[[Any], None]:
     return lambda m: m.stack.append(m.take(m.number(form)))
 
 
-def _push_text(form: str):
+def _push_text(form: str) -> Callable[[Any], None]:
     return lambda m: m.stack.append(str(m.take(m.number(form)), "utf-8", "replace"))
 
 
