@@ -98,7 +98,7 @@ def open_workers(executor: Any, workers: int | None, *, on_cpu: bool, devices: S
     in_threads = kind == "threads"
     at_once = cores() if on_cpu else 1 if in_threads else max(1, len(devices))  # a device runs one stack at a time
     count = workers or at_once
-    make = (lambda: Threads(count)) if in_threads else (lambda: _processes(count, devices))
+    make: Callable[[], Any] = (lambda: Threads(count)) if in_threads else (lambda: _processes(count, devices))
     opened = Workers(make(), count, in_threads, None if in_threads else make)
     try:
         yield opened
@@ -196,7 +196,7 @@ def outcomes(
     """
     deaths = 0
 
-    def submit(chunk: Chunk) -> Future:
+    def submit(chunk: Chunk) -> Future[Any]:
         if workers.local:
             return workers.executor.submit(run_local, program, chunk.members)
         return workers.executor.submit(run_chunk_elsewhere, program, chunk.members, wire)

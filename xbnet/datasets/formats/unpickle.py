@@ -234,7 +234,7 @@ def _push_text(form: str) -> Callable[[Any], None]:
     return lambda m: m.stack.append(str(m.take(m.number(form)), "utf-8", "replace"))
 
 
-_STEPS = {
+_STEPS: dict[int, Callable[[Any], None]] = {
     ord("\x80"): lambda m: m.take(1),  # PROTO
     ord("\x95"): lambda m: m.take(8),  # FRAME: what follows is read all the same
     ord("("): lambda m: m.marks.append(len(m.stack)),
