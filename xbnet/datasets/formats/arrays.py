@@ -15,10 +15,10 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from ...errors import ConfigError, DataError, XbnetError
+from ...errors import ConfigError, DataError, XbnetError, printable
 from ..checks import Array, floating, row_slices
 from ..dataset import Dataset, Part
-from ..sniff import looks_like, open_head, printable
+from ..sniff import looks_like, open_head
 from ..stream import check_unpacked, fill
 
 _PARTS = {"train": ("", "_train"), "val": ("_val", "_valid", "_validation"), "test": ("_test",)}

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from ...errors import DataError
-from ..sniff import looks_like, open_head, printable
+from ...errors import DataError, printable
+from ..sniff import looks_like, open_head
 from ..stream import ALWAYS_ALLOWED, check_unpacked
 from .source import Table, check_columns, need_pyarrow
 
@@ -22,7 +22,9 @@ LOOKED_AT = 10
 """So many rows say what the delimiter is."""
 HEAD_BYTES = 1 << 15
 BATCH_BYTES = 1 << 22
-"""About so much of a table becomes numbers at a time; of a small one less."""
+"""About so much of a table becomes numbers at a time; of a small one a quarter."""
+AT_LEAST = 1 << 20
+"""Less than that at a time saves no memory to speak of: what is done for each column of each batch takes longer."""
 BLOCK_BYTES = 1 << 18
 """pyarrow reads 32 blocks of so many bytes ahead; of a small file smaller ones."""
 
@@ -58,7 +60,7 @@ class TextTable(Table):
         size = BATCH_BYTES if self._path is None else self._path.stat().st_size // 4
         longest = max(map(len, head.splitlines()), default=0)
         self._block = max(min(size // 64, BLOCK_BYTES), 1 << 14, 64 * longest)
-        self._batch = min(size, BATCH_BYTES)
+        self._batch = min(max(size, AT_LEAST), BATCH_BYTES)
         names = [name.strip() for name in first] if header else [str(i) for i in range(len(first))]
         if not any(names):
             raise DataError(f"{self.name}: expected a header with the names of the columns in the first line, got none")
