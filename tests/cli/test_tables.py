@@ -68,7 +68,7 @@ def test_a_target_is_enough(capsys, table, tmp_path):
     assert (config["hidden"], config["members"], config["schedule"], config["batch-size"]) == ("32", 4, "cosine", 32)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["val_r2"] > 0.8
-    assert (result["replicas"], result["status"]) == (1, "finished")
+    assert (result["replicas"], result["status"]) == (1, "stopped")
     assert 5e2 < result["val_mae"] < result["val_rmse"] < 3e4
     assert "val_accuracy" not in result
     model = load_model(tmp_path / "run")

@@ -18,6 +18,8 @@ SCHEDULE = "cosine"
 EPOCHS = 100
 PATIENCE = 8
 L2 = 0.0003
+ALPHA = 0.05
+"""The same for estimators, whose penalty is a half of it, divided by the size of the batch."""
 VALIDATION = 0.15
 LEAST_BATCH, LARGEST_BATCH, STEPS = 32, 256, 5
 

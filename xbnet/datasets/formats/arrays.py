@@ -18,6 +18,7 @@ import numpy as np
 from ...errors import ConfigError, DataError, XbnetError, printable
 from ..checks import Array, floating, row_slices
 from ..dataset import Dataset, Part
+from ..odd import say_if_labels
 from ..sniff import looks_like, open_head
 from ..stream import check_unpacked, fill
 
@@ -109,6 +110,8 @@ def read_npy(path: Path, target: str | int | None = None, task: str | None = Non
 
 def as_targets(where: str, y: Array, task: str | None) -> Array:
     """Numbers as the targets of `task`: labels or floats."""
+    if task is None:
+        say_if_labels(where, y, "--task classification (task=)")
     if task is None or y.ndim != 1 or y.dtype.kind not in "biuf":
         return y
     if task == "regression":
