@@ -36,9 +36,7 @@ def say_if_labels(where: str, y: Any, cure: str) -> None:
         return
     count = len(np.unique(y))
     if 1 < count <= FEW_LABELS:
-        say(
-            f"{where}: y holds {count} different numbers, all of them whole, taken as a regression; {cure} if it is not"
-        )
+        say(f"{where} holds {count} different numbers, all of them whole, taken as a regression; {cure}")
 
 
 def say_if_collapsed(where: str, x: Any, dtype: Any, cure: str) -> None:

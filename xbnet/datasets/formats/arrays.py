@@ -105,13 +105,13 @@ def read_npy(path: Path, target: str | int | None = None, task: str | None = Non
     with np.errstate(over="ignore"):  # what is not finite is found, and named, later
         x[:, :column], x[:, column:] = table[:, :column], table[:, column + 1 :]
     y = table[:, column].astype(table.dtype.newbyteorder("="))
-    return Dataset(str(path), Part(x, as_targets(str(path), y, task)))
+    return Dataset(str(path), Part(x, as_targets(f"{path}: column {column}", y, task)))
 
 
 def as_targets(where: str, y: Array, task: str | None) -> Array:
     """Numbers as the targets of `task`: labels or floats."""
     if task is None:
-        say_if_labels(where, y, "--task classification (task=)")
+        say_if_labels(where, y, "--task classification (or task=) if it is not")
     if task is None or y.ndim != 1 or y.dtype.kind not in "biuf":
         return y
     if task == "regression":

@@ -155,6 +155,8 @@ class TextTable(Table):
         if not head:
             raise DataError(f"{self.name}: the file is empty; expected {expected}; copy or download it again")
         what = looks_like(head[:512])
+        if 3 * head[:64].count(0) > len(head[:64]):  # half of the bytes of a text in UTF-16, which has no mark here
+            what = "text in UTF-16 (save it as UTF-8)"
         if what != "a text file" and not what.startswith("unknown bytes"):  # those may be text of another encoding
             raise DataError(f"{self.name}: expected a CSV table in UTF-8, got what looks like {what}")
         return head
