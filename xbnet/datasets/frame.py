@@ -25,7 +25,7 @@ MOST_WORDS = 10_000
 
 
 FIRST = 16
-"""So many values are looked at before all others are."""
+"""So many values are looked at before all others are: most that is no number is seen to be none at once."""
 
 
 @dataclass
@@ -217,7 +217,7 @@ class _Guess:
             self.possible = ["date", "boolean"] if table.typed else ["number", "boolean", "date"]
         else:
             self.kind = {"empty": "number"}.get(kind, kind)
-        self.seen = False
+        self.seen = self.looked = False
 
     @property
     def undecided(self) -> bool:
@@ -230,13 +230,15 @@ class _Guess:
             if numbers is not None and kind != "number" and _are_plain(numbers):
                 self.possible.remove(kind)  # without looking at each word: a number is no date, nor but 0 and 1 a truth
                 continue
-            found = parse(kind, values.slice(0, FIRST), self.table.decimals)  # most that is none is seen at once
-            found = None if found is None else parse(kind, values, self.table.decimals)
+            found = None
+            if self.looked or parse(kind, values.slice(0, FIRST), self.table.decimals) is not None:
+                found = parse(kind, values, self.table.decimals)
             if found is None:
                 self.possible.remove(kind)
             else:
                 self.seen = self.seen or not np.isnan(found).all()
                 numbers = found if kind == "number" else numbers
+        self.looked = True
         if numbers is not None and not (np.isnan(numbers) | (numbers == np.trunc(numbers))).all():
             self.digits = False
         if not self.table.typed and "number" in self.possible and self.digits and self.length:

@@ -115,7 +115,8 @@ PLACES = {
 def test_labels_are_what_is_written_in_every_place(case, place, tmp_path, capsys):
     words, classes = LABELS[case]
     frame = frame_of(words)
-    assert PLACES[place](frame, tmp_path) == classes
+    found = PLACES[place](frame, tmp_path)
+    assert found == (tuple(sorted(classes)) if place == "estimator" else classes)  # that one sorts as scikit-learn does
     capsys.readouterr()
 
 
