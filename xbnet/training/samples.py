@@ -10,6 +10,7 @@ import numpy as np
 
 from ..backends.arrays import ArrayLike, Rows
 from ..datasets import Dataset, Part
+from ..datasets.odd import say_if_labels
 from ..errors import ConfigError, DataError, expect_shape
 
 Data = Dataset | tuple[Rows, ArrayLike]
@@ -73,6 +74,7 @@ def check_data(data: Data, where: str = "fit") -> Dataset:
     if isinstance(data, Dataset):
         return data
     if isinstance(data, (tuple, list)) and len(data) == 2:
+        say_if_labels(f"{where}: y", data[1], "make them integers for classes")
         return Dataset("arrays", Part(data[0], data[1]))
     raise DataError(f"{where}: expected data to be a Dataset or (x, y), got {type(data).__name__}; see load_dataset")
 

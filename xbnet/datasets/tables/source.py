@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import Any, Protocol
 
-from ...errors import DataError, XbnetError
-from ..sniff import printable
+from ...errors import DataError, XbnetError, printable
 
 
 class ArrowStream(Protocol):
