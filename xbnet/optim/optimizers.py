@@ -47,7 +47,7 @@ class Optimizer(StepPart):
     xp: Any
     values: dict[str, np.ndarray]  # hyper-parameters (R,)
     state: dict[str, Any]  # slot -> (R, P)
-    steps: int
+    steps: Any  # that were taken: a number, or one per replica (R,)
     ops: Any
     table: Any  # (K, S, R, 1): the K columns of `coefficients` for each of the S steps that are planned
     blocks: list[Block]
@@ -93,7 +93,7 @@ class Optimizer(StepPart):
         twin.hyper = {k: select_values(v, index) for k, v in self.hyper.items()}
         take = self.state.pop if successor else self.state.__getitem__
         twin = twin.bind(network, {slot: take(slot)[where] for slot in self.slots})
-        twin.steps = self.steps
+        twin.steps = select_values(self.steps, index)
         return twin
 
     def plan(self, lr: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -198,7 +199,7 @@ def run_members(
         board = held.enter_context(show_progress(progress, plan, monitor, n_done=len(done)))
         wire = None if where.local or board.bar is None else held.enter_context(listen(where.host, board.pulse))
         try:
-            for chunk, outcome in outcomes(where, program, plan.chunks, board.run, wire):
+            for chunk, outcome in outcomes(where, program, deque(plan.chunks), board.run, wire):
                 found.append(outcome)
                 board.ended(chunk, outcome)
                 if store is not None:

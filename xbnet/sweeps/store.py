@@ -31,7 +31,7 @@ from .plan import Member
 SCHEMA = "xbnet.sweep/2"
 KIND = "chunk of a sweep"
 NAME = re.compile(r"chunks/\d{6,12}-[0-9a-f]{12}\.safetensors")
-STATUSES = ("finished", "stopped", "diverged")
+STATUSES = ("finished", "stopped", "diverged", "pruned")
 
 
 class Store:
