@@ -12,7 +12,7 @@ from typing import Any
 from ..progress import is_shown, new_bar
 from .build import Program
 from .chunk import Outcome, Pulse, run_chunk, sign
-from .plan import Chunk, Member, Plan
+from .plan import Chunk, Member
 
 
 class Board:
@@ -71,13 +71,12 @@ class Board:
 
 
 @contextmanager
-def show_progress(show: bool | None, plan: Plan, monitor: str, n_done: int) -> Iterator[Board]:
-    """A board for the plan; its bar counts epochs of networks. None shows it where stderr is a terminal."""
+def show_progress(show: bool | None, plan: Any, monitor: str, n_done: int, total: int) -> Iterator[Board]:
+    """A board for the plan; its bar counts `total` epochs of networks. None shows it where stderr is a terminal."""
     if not is_shown(show):
         yield Board(monitor)
         return
     before = f"{n_done} networks are done already; " if n_done else ""
     print(f"sweep: {before}{plan}", file=sys.stderr)
-    total = sum(member.settings["epochs"] for chunk in plan.chunks for member in chunk.members)
     with new_bar(total=total, unit="epoch") as bar:
         yield Board(monitor, bar)

@@ -2,7 +2,8 @@
 
 - ``sweep.json``: fingerprints of what was asked for, of the data, and the versions;
 - ``results.jsonl``: one line per member (schema `SCHEMA`), appended chunk by chunk;
-- ``chunks/NAME.safetensors``: weights, statistics and learning curves of the members of one chunk.
+- ``chunks/NAME.safetensors``: weights, statistics and learning curves of the members of one chunk;
+- ``paused/NAME.safetensors``: where members stand that have come to a rung of halving, until all have results.
 
 A chunk's arrays are written first, its lines after them: a line stands for a member whose arrays are there. Whoever
 reads them believes nothing: a line, a name or an array that the sweep would not have written ends it in one line.
@@ -14,7 +15,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +26,15 @@ from ..errors import ConfigError, DataError, reason
 from ..files import make_folder, write_text
 from ..history import PER_REPLICA, plain
 from ..io.tensorfile import Tensors, read_tensors, write_tensors
+from ..training.trainer import Trainer
 from .chunk import FIGURES, OUTCOME, Outcome
 from .fingerprint import Fingerprint, difference
+from .paused import Paused
 from .plan import Member
 
 SCHEMA = "xbnet.sweep/2"
 KIND = "chunk of a sweep"
+PAUSED = "paused networks of a sweep"
 NAME = re.compile(r"chunks/\d{6,12}-[0-9a-f]{12}\.safetensors")
 STATUSES = ("finished", "stopped", "diverged", "pruned")
 
@@ -86,6 +91,42 @@ class Store:
             raise ConfigError(
                 f"{self.lines}: can't be written ({reason(error)}); go on with resume once that is mended"
             ) from error
+
+    def pause(self, paused: Paused) -> None:
+        """Keep where members stand in the middle of their runs."""
+        make_folder(self.folder / "paused")
+        digest = hashlib.sha256(repr((paused.members, paused.ages.tolist())).encode()).hexdigest()[:12]
+        tensors, description = paused.pack()
+        write_tensors(self.folder / f"paused/{digest}.safetensors", PAUSED, tensors, description)
+
+    def read_paused(self, make: Callable[[Sequence[int]], Trainer], done: Container[int]) -> Iterator[Paused]:
+        """What `pause` has kept, of members that are not `done`.
+
+        Parameters
+        ----------
+        make
+            Indices of members -> a fresh trainer of theirs.
+        done
+            Indices of those that have results.
+
+        Raises
+        ------
+        DataError
+            Something there is not what this sweep wrote.
+        """
+        for path in sorted(self.folder.glob("paused/*.safetensors")):
+            file = read_tensors(path, PAUSED)
+            with file.reading():
+                indices = file.tensor("members", np.int64, file.shape("members")).tolist()
+                file.require(len(set(indices)) == len(indices) > 0, "its members are different ones")
+                paused = Paused.unpack(file, make(indices))
+            left = [index for index in indices if index not in done]
+            if left:
+                yield paused.take(left)
+
+    def forget_paused(self) -> None:
+        """All have results, and nobody goes on from where they stood."""
+        shutil.rmtree(self.folder / "paused", ignore_errors=True)
 
     def read(self, sizes: Callable[[int], tuple[int, int]], dtype: Any) -> Iterator[Outcome]:
         """The outcomes that are there; a half-written last line counts for nothing.

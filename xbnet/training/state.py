@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,37 +93,40 @@ class State:
 
     def take(self, which: np.ndarray) -> State:
         """That of a run of only those `which` of the n that still train, without a history."""
-        own = {name: {k: v[which] for k, v in getattr(self, name).items()} for name in ("slots", "schedule")}
-        pairs = {name: tuple(array[which] for array in getattr(self, name)) for name in ("live", "kept")}
-        counts = {name: getattr(self, name)[which] for name in ("best", *COUNTS)}
-        return State(
-            history=None,
-            rows=np.arange(len(which)),
-            network=pairs["live"],
-            orders=[self.orders[i] for i in which],
-            streams=[self.streams[self.rows[i]] for i in which],
-            **own, **pairs, **counts,
-        )  # fmt: skip
+        orders = [self.orders[i] for i in which]
+        return self._made(lambda of: of(self)[which], orders, [self.streams[self.rows[i]] for i in which])
 
     def append(self, others: Sequence[State]) -> State:
         """That of a run of these replicas and all of the others', all of which still train."""
         every = [self, *others]
-        pairs = {
-            name: tuple(np.concatenate(arrays) for arrays in zip(*(getattr(s, name) for s in every), strict=True))
-            for name in ("network", "live", "kept")
-        }
-        own = {
-            name: {key: np.concatenate([getattr(s, name)[key] for s in every]) for key in getattr(self, name)}
-            for name in ("slots", "schedule")
-        }
-        counts = {name: np.concatenate([getattr(s, name) for s in every]) for name in ("best", *COUNTS)}
+        orders, streams = ([one for s in every for one in getattr(s, name)] for name in ("orders", "streams"))
+        return self._made(lambda of: np.concatenate([of(s) for s in every]), orders, streams)
+
+    def _made(self, each: Callable[[Callable[[State], np.ndarray]], np.ndarray], orders: Any, streams: Any) -> State:
+        """One whose arrays are what `each` makes of a way to get them from a state."""
+
+        def pair(name: str) -> Weights:
+            return each(lambda s: getattr(s, name)[0]), each(lambda s: getattr(s, name)[1])
+
+        def mapping(name: str) -> dict[str, np.ndarray]:
+            return {key: each(lambda s, key=key: getattr(s, name)[key]) for key in getattr(self, name)}
+
+        ages, live = each(lambda s: s.ages), pair("live")
         return State(
             history=None,
-            rows=np.arange(len(counts["ages"])),
-            orders=[order for s in every for order in s.orders],
-            streams=[stream for s in every for stream in s.streams],
-            **own, **pairs, **counts,
-        )  # fmt: skip
+            rows=np.arange(len(ages)),
+            network=live,
+            live=live,
+            kept=pair("kept"),
+            slots=mapping("slots"),
+            ages=ages,
+            steps=each(lambda s: s.steps),
+            schedule=mapping("schedule"),
+            best=each(lambda s: s.best),
+            waited=each(lambda s: s.waited),
+            orders=orders,
+            streams=streams,
+        )
 
     def put(self, where: np.ndarray, other: State) -> None:
         """Let the replicas `where` of this run, all of which still train, stand where those of `other` do."""
