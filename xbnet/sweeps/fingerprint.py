@@ -41,7 +41,7 @@ def fingerprint(program: Program, members: Iterable[Member], halving: Any = None
     halving
         Who leaves when, as anything that has attributes, and None where nobody does.
     """
-    pool, xp = program.pool, get_backend(program.backend).xp
+    pool, xp = program.pool, get_backend(program.backend).library
     rows = [
         (m.index, m.fold, m.weight_seed, m.order_seed, sorted(m.settings.items(), key=lambda item: item[0]))
         for m in members

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,7 +111,8 @@ class State:
             return each(lambda s: getattr(s, name)[0]), each(lambda s: getattr(s, name)[1])
 
         def mapping(name: str) -> dict[str, np.ndarray]:
-            return {key: each(lambda s, key=key: getattr(s, name)[key]) for key in getattr(self, name)}
+            get = operator.attrgetter(name)
+            return {key: each(partial(_item, get, key)) for key in get(self)}
 
         ages, live = each(lambda s: s.ages), pair("live")
         return State(
@@ -214,3 +217,7 @@ def restore_generators(generators: Sequence[Any], states: Sequence[dict[str, Any
 def check_generators(generators: Sequence[Any], states: Sequence[dict[str, Any]]) -> None:
     """Raise what `restore_generators` would; the generators stay as they are."""
     restore_generators(copy.deepcopy(list(generators)), states)
+
+
+def _item(get: Callable[[State], dict[str, np.ndarray]], key: str, state: State) -> np.ndarray:
+    return get(state)[key]
