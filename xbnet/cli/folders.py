@@ -14,7 +14,7 @@ KEPT = (
     *("config.toml", "result.json", "history.jsonl", "model.safetensors", "curves.png", "regions.png"),  # train
     *("checkpoints", "tensorboard"),
     *("sweep.json", "results.jsonl", "chunks", "paused", "best.safetensors"),
-    *("keys.png", "heat_map.png", "rungs.png"),  # sweep
+    *("keys.png", "heat_map.png", "rungs.png", "trials.jsonl"),  # sweep
     *("report.txt", "orders.png", "entries.png"),  # verify
     "report.html",  # report
 )

@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="lr=0.01,0.1 or l2=loguniform:1e-6,1e-2 or hidden=[[10,7],[20]] or epochs=50; in a TOML file: [space]",
     )
     group.add_argument("--draws", type=flags.positive, metavar="N", help="draw so many configurations at random")
+    group.add_argument("--sampler", metavar="NAME", help="tpe, random: Optuna proposes configurations by what came out")
+    group.add_argument("--trials", type=flags.positive, metavar="N", help="how many configurations --sampler proposes")
+    group.add_argument("--width", type=flags.positive, metavar="R", help="networks at a time; by default of 32 trials")
     group.add_argument("--seeds", type=seeds, default=1, metavar="N|N,N,..", help="how many, or which")
     group.add_argument("--folds", type=flags.positive, metavar="K", help="cross-validation on the training part")
     group.add_argument(
@@ -102,6 +105,9 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
         space,
         flags.data_from(argparse.Namespace(**vars(args) | {"standardize": False}), taken),
         draws=args.draws,
+        sampler=args.sampler,
+        trials=args.trials,
+        width=args.width,
         seeds=args.seeds,
         folds=args.folds,
         halving=args.halving,

@@ -164,7 +164,7 @@ class Optimizer(StepPart):
             self.update(block.theta, block.grad, *columns[:, block.rows])
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What `update` gets at the steps t (S, 1) >= 1 with the learning rates lr (S, R): tables (S, R)."""
+        """What `update` gets at the steps t (S, 1 or R) >= 1 with the learning rates lr (S, R): tables (S, R)."""
         return (lr,)
 
     def update(self, theta: Array, grad: Array, *columns: Any) -> None:

@@ -26,7 +26,7 @@ class Board:
 
     def __init__(self, monitor: str, bar: Any = None):
         self.monitor, self.bar = monitor, bar
-        self.stopped = False
+        self.stopped, self._spared = False, 0
         self._pulses: dict[tuple[int, int], Pulse] = {}
         self._lock = threading.Lock()
         self._started = time.perf_counter()
@@ -55,6 +55,11 @@ class Board:
             if self.bar is not None:
                 self.bar.refresh()
 
+    def spare(self, epochs: int) -> None:
+        """So many epochs of networks need not be trained."""
+        with self._lock:
+            self._spared += epochs
+
     def _draw(self) -> None:
         if self.bar is None:
             return
@@ -67,7 +72,7 @@ class Board:
         if steps:
             words.append(f"{steps:,.0f} steps/s")
         self.bar.set_postfix_str(", ".join(words), refresh=False)
-        self.bar.update(sum(pulse.done for pulse in pulses) - self.bar.n)
+        self.bar.update(sum(pulse.done for pulse in pulses) + self._spared - self.bar.n)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -25,11 +25,20 @@ from .paused import Paused
 from .plan import Chunk, Member, Plan, bucket_of, make_plan
 from .result import SweepResult
 from .store import Store
+from .trials import Sampling, Trials
 from .wire import listen
 
 
 class Scheduler(Protocol):
-    """What decides, whenever a chunk has ended, which chunks begin and who leaves."""
+    """What decides, whenever a chunk has ended, which chunks begin and who leaves.
+
+    Attributes
+    ----------
+    spares
+        Whether the epochs of those that leave were planned, so that the progress bar has to count them.
+    """
+
+    spares: bool
 
     def next(self) -> tuple[list[Chunk], list[Outcome]]:
         """The chunks to start now, and what those give that have just left."""
@@ -40,6 +49,8 @@ class Scheduler(Protocol):
 
 class AllToTheEnd:
     """Every chunk once."""
+
+    spares = False
 
     def __init__(self, chunks: Iterable[Chunk]):
         self._left = list(chunks)
@@ -55,10 +66,11 @@ class AllToTheEnd:
 
 def run_members(
     program: Program,
-    members: Sequence[Member],
+    members: list[Member],
     *,
     halving: Halving | None = None,
     brackets: Sequence[Bracket] = (),
+    sampling: Sampling | None = None,
     executor: Any = None,
     workers: int | None = None,
     memory: Any = None,
@@ -66,54 +78,80 @@ def run_members(
     resume: bool = False,
     progress: bool | None = None,
 ) -> SweepResult:
-    """Train members; the arguments are those of `sweep`."""
+    """Train members; the arguments are those of `sweep`. With a sampler they are examples of what it will propose."""
     device = get_backend(program.backend)
     if workers is not None:
         workers = whole("sweep", "workers", workers)
     budget = free_bytes(device) // 2 if memory is None else parse_bytes("sweep: memory", memory)
-    costs, sizes, monitor = _probe(program, members)
-    program = replace(program, monitor=monitor)
+    probe = Probe(program)
+    for member in members:
+        probe.look(member)
+    program = replace(program, monitor=probe.monitor)
+    about = (halving, brackets) if sampling is None else (halving, brackets, sampling.describe())
+    signature = fingerprint(program, members, about)
+    everyone = [] if sampling is not None else members
+    by_index = {member.index: member for member in everyone}
     devices = visible_devices(device.count())
     found: list[Outcome] = []
     paused: list[Paused] = []
-    by_index = {member.index: member for member in members}
+    asked: list[dict[str, Any]] = []
+
+    def announce(new: Sequence[Member]) -> None:
+        everyone.extend(new)
+        by_index.update({member.index: member for member in new})
+
     with ExitStack() as held:
         store = None
         if out is not None:
             held.enter_context(only_one(make_folder(out)))
-            store = Store(out, fingerprint(program, members, (halving, brackets)), resume=resume)
-            found += store.read(sizes, program.dtype)
+            store = Store(out, signature, resume=resume)
+        if store is not None and resume:
+            if sampling is not None:
+                asked = store.read_trials()
+                for number, params in enumerate(asked):
+                    announce(sampling.networks(number, params))
+            found += store.read(lambda index: probe.sizes(by_index[index]), program.dtype)
             done = {index for outcome in found for index in outcome.members}
             paused += store.read_paused(lambda indices: make_trainer(program, [by_index[i] for i in indices]), done)
         done = {index for outcome in found for index in outcome.members}
-        left = [member for member in members if member.index not in done]
+        left = [member for member in everyone if member.index not in done]
         where = held.enter_context(open_workers(executor, workers, on_cpu=device.name == "numpy", devices=devices))
 
-        def plan(chosen: Sequence[Member]) -> Plan:
+        def plan(chosen: Sequence[Member], parts: int | None = None) -> Plan:
             return make_plan(
                 chosen,
                 program.pool,
                 workers=where.count,
                 budget=budget if where.local or memory is not None else budget * max(1, len(devices)),
-                footprint=lambda member: costs[bucket_of(member, program.pool)],
+                footprint=probe.cost,
+                parts=parts,
             )
 
-        whole_plan = plan(left)
-        scheduler: Scheduler = AllToTheEnd(whole_plan.chunks)
-        if halving is not None:
-            cut = lambda chosen: plan(chosen).chunks  # noqa: E731
-            scheduler = Climb(members, brackets, halving, monitor, cut, where.count, found, paused)
+        def cut(chosen: Sequence[Member], parts: int | None = None) -> Sequence[Chunk]:
+            return plan(chosen, parts).chunks
+
+        first = plan(left if sampling is None else members)
+        about_it: Any = first
+        scheduler: Scheduler = AllToTheEnd(first.chunks)
+        total = sum(member.settings["epochs"] for member in left)
+        if sampling is not None:
+            start = (found, paused, asked)
+            note = None if store is None else store.note_trial
+            scheduler = Trials(sampling, brackets, probe.monitor, cut, where.count, announce, note, *start)
+            total = sampling.count * sampling.each * members[0].settings["epochs"]
+            about_it = f"{sampling.count} trials, {sampling.width} networks at a time"
+        elif halving is not None:
+            scheduler = Climb(members, brackets, halving, probe.monitor, cut, where.count, found, paused)
+            configurations = sum(len(bracket.configurations) for bracket in brackets)
+            total = network_epochs(brackets, halving.factor, len(members) // configurations)
         if where.local:
             held.enter_context(one_blas_thread())  # each chunk does, but so threads don't come and go between them
-        total = sum(member.settings["epochs"] for member in left)
-        if halving is not None:
-            total = network_epochs(brackets, halving.factor, len(members) // max(1, len(_configurations(members))))
-        board = held.enter_context(show_progress(progress, whole_plan, monitor, len(done), total))
+        board = held.enter_context(show_progress(progress, about_it, probe.monitor, len(done), total))
         for outcome in train(program, scheduler, where, board, store, by_index):
             found.append(outcome)
         if store is not None:
             store.forget_paused()
-    return SweepResult(program, members, found, brackets)
+    return SweepResult(program, everyone, found, brackets, None if sampling is None else sampling.study)
 
 
 def train(
@@ -136,6 +174,9 @@ def train(
         chunks.extend(more)
         for outcome in left:
             keep(outcome)
+            if scheduler.spares:
+                epochs = (by_index[index].settings["epochs"] for index in outcome.members)
+                board.spare(sum(epochs) - sum(row["last_epoch"] for row in outcome.rows))
             yield outcome
 
     with ExitStack() as held:
@@ -157,25 +198,33 @@ def train(
             raise
 
 
-def _configurations(members: Sequence[Member]) -> set[int]:
-    return {member.configuration for member in members}
+class Probe:
+    """What networks of each bucket cost, found out by making one; complains where settings don't fit together.
 
-
-def _probe(
-    program: Program, members: Sequence[Member]
-) -> tuple[dict[tuple, Footprint], Callable[[int], tuple[int, int]], str]:
-    """What a network of each bucket costs, the sizes of a member's theta and state, and the monitored figure.
-
-    Complains where settings don't fit together.
+    Attributes
+    ----------
+    monitor
+        The monitored figure, once a member was looked at.
     """
-    costs: dict[tuple, Footprint] = {}
-    shapes: dict[tuple, tuple[int, int]] = {}
-    monitor = ""
-    for member in members:
-        bucket = bucket_of(member, program.pool)
-        if bucket not in costs:
-            trainer = make_trainer(program, [member])
-            costs[bucket], monitor = footprint(trainer), trainer.monitor
-            shapes[bucket] = trainer.network.theta.shape[1], trainer.network.state.shape[1]
-    by_index = {member.index: member for member in members}
-    return costs, lambda index: shapes[bucket_of(by_index[index], program.pool)], monitor
+
+    def __init__(self, program: Program):
+        self._program, self.monitor = program, ""
+        self._known: dict[tuple, tuple[Footprint, tuple[int, int]]] = {}
+
+    def look(self, member: Member) -> tuple[Footprint, tuple[int, int]]:
+        """Cost, and the sizes of theta and state."""
+        bucket = bucket_of(member, self._program.pool)
+        if bucket not in self._known:
+            trainer = make_trainer(self._program, [member])
+            self.monitor = trainer.monitor
+            sizes = trainer.network.theta.shape[1], trainer.network.state.shape[1]
+            self._known[bucket] = footprint(trainer), sizes
+        return self._known[bucket]
+
+    def cost(self, member: Member) -> Footprint:
+        """What each network like this one takes."""
+        return self.look(member)[0]
+
+    def sizes(self, member: Member) -> tuple[int, int]:
+        """Its numbers of parameters and of statistics."""
+        return self.look(member)[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,13 +45,18 @@ class Paused:
         """(n,) epochs that each has behind it."""
         return self.state.ages
 
+    @cached_property
+    def place(self) -> dict[int, int]:
+        """Member -> its place among them."""
+        return {index: i for i, index in enumerate(self.members)}
+
     def age(self, member: int) -> int:
         """Of one member; 0 for one that is not among them."""
-        return int(self.ages[self.members.index(member)]) if member in self.members else 0
+        return int(self.ages[self.place[member]]) if member in self.place else 0
 
     def take(self, members: Sequence[int]) -> Paused:
         """Those of them with these indices."""
-        where = np.array([self.members.index(index) for index in members], int)
+        where = np.array([self.place[index] for index in members], int)
         curves = {name: curve[: self.ages[where].max(initial=0), where] for name, curve in self.curves.items()}
         chosen = tuple(self.members[i] for i in where)
         return Paused(chosen, self.state.take(where), curves, self.best_epoch[where], self.seconds[where])

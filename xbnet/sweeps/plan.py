@@ -143,6 +143,7 @@ def make_plan(
     workers: int,
     budget: int,
     footprint: Callable[[Member], Footprint],
+    parts: int | None = None,
 ) -> Plan:
     """Cut the members into chunks.
 
@@ -158,6 +159,8 @@ def make_plan(
         Bytes for all of these together.
     footprint
         What networks like a bucket's first member cost.
+    parts
+        In how many chunks to cut at least, where there are enough members; None: as many as there are workers.
 
     Raises
     ------
@@ -167,7 +170,7 @@ def make_plan(
     buckets: dict[tuple, list[Member]] = {}
     for member in members:
         buckets.setdefault(bucket_of(member, pool), []).append(member)
-    share = max(1, -(-len(members) // workers))
+    share = max(1, -(-len(members) // (parts or workers)))
     chunks, largest = [], 0.0
     for bucket in buckets.values():
         # Neighbours share the order of their data where they can: one batch then serves a whole chunk.

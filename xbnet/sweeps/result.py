@@ -67,6 +67,8 @@ class SweepResult:
         Those of the settings in which configurations differ.
     brackets
         Of halving: which configurations were ranked among each other, and after how many epochs.
+    study
+        Optuna's, where a sampler proposed the configurations; else None.
     """
 
     def __init__(
@@ -75,8 +77,10 @@ class SweepResult:
         members: Sequence[Member],
         outcomes: Sequence[Outcome],
         brackets: Sequence[Bracket] = (),
+        study: Any = None,
     ):
         self.program, self.members, self.brackets = program, list(members), tuple(brackets)
+        self.study = study
         self.monitor = program.monitor or "val_loss"
         self._where = {index: (o, r) for o in outcomes for r, index in enumerate(o.members)}
         missing = [member.index for member in members if member.index not in self._where]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from ..parsing import is_whole, whole
 from ..training.samples import check_data
 from .build import Program, layer_keys, settings_for
 from .engine import run_members
-from .halving import make_brackets, parse_halving
-from .plan import make_members
+from .halving import Bracket, make_brackets, parse_halving
+from .plan import Member, make_members
 from .pool import make_pool
 from .result import SweepResult
 from .space import Configuration, complete, configurations, listed_values
+from .trials import Sampling, Space, make_study
 
 
 def sweep(
@@ -26,6 +28,9 @@ def sweep(
     data: Any,
     *,
     draws: int | None = None,
+    sampler: Any = None,
+    trials: int | None = None,
+    width: int | None = None,
     seeds: int | Sequence[int] = 1,
     folds: int | Sequence[tuple[Any, Any]] | None = None,
     halving: Any = None,
@@ -67,6 +72,15 @@ def sweep(
         A name, a path, a `Dataset`, or ``(x, y)``.
     draws
         How many configurations to draw at random; None: all combinations.
+    sampler
+        Proposes configurations by what came out of the earlier ones, see `trials`: "tpe" (tree-structured Parzen
+        estimators) or "random", or a sampler or a study of Optuna (extra `optuna`).
+    trials
+        How many configurations `sampler` proposes. They come in batches; with `halving` those that are pruned are told,
+        and new ones take their places in the running stacks.
+    width
+        With `sampler`: how many networks train at once, at least those of one trial; by default those of 32 trials. The
+        more, the faster, and the less each trial knows of the others.
     seeds
         How many seeds, 0, 1, ..., or the seeds: whole numbers >= 0, of initial weights, dropout and order.
     folds
@@ -134,8 +148,13 @@ def sweep(
     twice = sorted(set(space) & set(fixed)) if isinstance(space, Mapping) else []
     if twice:
         raise ConfigError(f"sweep: {twice[0]} is given twice, in the space and as {twice[0]}=; leave one of them away")
-    rows = configurations(space, draws, generator)
-    for row in listed_values(space, rows[0]) if draws is not None else ():
+    if sampler is None and (trials is not None or width is not None):
+        raise ConfigError("sweep: trials and width go with a sampler; give sampler='tpe', or draws=N for random ones")
+    if sampler is not None and (draws is not None or trials is None):
+        raise ConfigError("sweep: a sampler wants to know how many trials, in place of draws: trials=N")
+    some = draws if sampler is None else 1  # of a sampler: an example
+    rows = configurations(space, some, generator)
+    for row in listed_values(space, rows[0]) if some is not None else ():
         complete(row, fixed, custom)  # a value is wrong whether it was drawn or not
     rows = [complete(row, fixed, custom) for row in rows]
     if resume and out is None:
@@ -143,13 +162,40 @@ def sweep(
     pool = make_pool(dataset, folds, standardize=standardize, sample_weight=sample_weight, rng=rng)
     rows = [settings_for(row, pool) for row in rows]
     program = Program(pool, layers, monitor, backend, dtype, class_weight)
-    members = make_members(rows, _seeds(seeds), None if pool.folds is None else len(pool.folds))
+    count, seeds_ = None if pool.folds is None else len(pool.folds), _seeds(seeds)
+    members = make_members(rows, seeds_, count)
     how = parse_halving(halving, min_epochs)
+    sampling = None
+    if sampler is not None:
+
+        def make(number: int, row: Configuration) -> list[Member]:
+            own = make_members([settings_for(complete(row, fixed, custom), pool)], seeds_, count)
+            return [replace(m, index=number * len(own) + m.index, configuration=number) for m in own]
+
+        figure = monitor or ("train_loss" if pool.folds is None and pool.data.val is None else "val_loss")
+        if resume and not isinstance(sampler, str):
+            raise ConfigError(
+                "sweep: resume asks the sampler anew; name it, like sampler='tpe', or sweep without resume"
+            )
+        sampling = Sampling(
+            make_study(sampler, figure, rng),
+            Space(space),
+            whole("sweep", "trials", trials),
+            len(members),
+            whole("sweep", "width", 32 * len(members) if width is None else width, least=len(members)),
+            make,
+            None if how is None else how.factor,
+        )
+    brackets: Sequence[Bracket] = ()
+    if how is not None:
+        ranked = range(len(rows) if sampling is None else sampling.count)
+        brackets = make_brackets(ranked, _epochs(rows), how, generator)
     return run_members(
         program,
         members,
         halving=how,
-        brackets=() if how is None else make_brackets(range(len(rows)), _epochs(rows), how, generator),
+        brackets=brackets,
+        sampling=sampling,
         executor=executor,
         workers=workers,
         memory=memory,

@@ -3,6 +3,7 @@
 - ``sweep.json``: fingerprints of what was asked for, of the data, and the versions;
 - ``results.jsonl``: one line per member (schema `SCHEMA`), appended chunk by chunk;
 - ``chunks/NAME.safetensors``: weights, statistics and learning curves of the members of one chunk;
+- ``trials.jsonl``: what a sampler has proposed, a line per trial;
 - ``paused/NAME.safetensors``: where members stand that have come to a rung of halving, until all have results.
 
 A chunk's arrays are written first, its lines after them: a line stands for a member whose arrays are there. Whoever
@@ -82,15 +83,39 @@ class Store:
             json.dumps(plain_row(table_row(by_index[index], row)) | {"schema": SCHEMA, "arrays": name}, default=_name)
             for index, row in zip(outcome.members, outcome.rows, strict=True)
         ]
+        self._add(self.lines, lines)
+
+    def _add(self, path: Path, lines: Sequence[str]) -> None:
+        """Lines more, safely."""
         try:
-            with open(self.lines, "a", encoding="utf-8") as stream:
+            with open(path, "a", encoding="utf-8") as stream:
                 stream.write("".join(line + "\n" for line in lines))
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
             raise ConfigError(
-                f"{self.lines}: can't be written ({reason(error)}); go on with resume once that is mended"
+                f"{path}: can't be written ({reason(error)}); go on with resume once that is mended"
             ) from error
+
+    def note_trial(self, params: dict[str, Any]) -> None:
+        """Keep what a sampler has proposed next."""
+        self._add(self.folder / "trials.jsonl", [json.dumps(params)])
+
+    def read_trials(self) -> list[dict[str, Any]]:
+        """What a sampler has proposed so far."""
+        path = self.folder / "trials.jsonl"
+        if not path.exists():
+            return []
+        texts = _text(path).split("\n")
+        try:
+            found = [json.loads(text) for text in texts[:-1]]
+            if not all(isinstance(one, dict) for one in found):
+                raise ValueError
+        except (ValueError, RecursionError):
+            raise DataError(f"{path}: is damaged; sweep into another folder") from None
+        if texts[-1]:
+            write_text(path, "".join(text + "\n" for text in texts[:-1]))
+        return found
 
     def pause(self, paused: Paused) -> None:
         """Keep where members stand in the middle of their runs."""
