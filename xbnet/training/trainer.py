@@ -13,7 +13,7 @@ from ..history import PER_REPLICA, History, divergence
 from ..nn.buffers import cut
 from ..nn.losses import Loss
 from ..nn.network import Network
-from ..optim.optimizers import Optimizer
+from ..optim.optimizer import Optimizer
 from ..optim.schedules import Schedule, get_schedule
 from ..optim.strategies import GradientMask, get_strategy
 from ..replicas import replica_seeds, replica_values, shared_streams
