@@ -19,8 +19,9 @@ JUMPS = 0.5
 """The first curve's order where f jumps, or is another one each time; where f bends, it may lie between this and 1."""
 FAINT = 2e-10
 """A share of the slope that no float64 gradient is expected to be good to, whatever order shows."""
-SHOWN = 1.5
-"""A wrong gradient brings the order of the remainder down to 1; where f bends, it may lie between this and 2."""
+NOISY, SHOWN = 0.75, 1.5
+"""A wrong gradient brings the order of the remainder down to 1; where f bends, it may lie between `SHOWN` and 2, and
+rounding that was not seen leaves less than `NOISY`."""
 TINY = 1e6
 """A whole gradient that moves f by this many roundings per unit step at most can't be told from rounding."""
 SANE = 1e-9
@@ -140,7 +141,7 @@ def judge(
         return verdict(None, "hardly more than rounding")
     last = np.flatnonzero(judged2)[-FEWEST:]
     near = float(np.polyfit(np.log2(e[last]), np.log2(second[last]), 1)[0])
-    shown = near <= SHOWN and abs(np.sign(remainder[last]).sum()) == len(last)
+    shown = NOISY <= near <= SHOWN and abs(np.sign(remainder[last]).sum()) == len(last)
     return verdict(False) if shown else verdict(None, "f bends, and no order shows")
 
 

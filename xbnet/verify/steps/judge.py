@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .handover import offsets
 from .reference import FIGURES, Expected
-from .runs import Interval, Seen, offsets
+from .runs import Interval, Seen
 
 SAFETY = 30.0
 """Rounding may have gone so many times as far as in the few trainings that measure it."""

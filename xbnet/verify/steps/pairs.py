@@ -14,7 +14,8 @@ from ...nn.network import Network
 from ...replicas import select_values
 from ...training.trainer import Trainer
 from ..checks import Check
-from .runs import Plan, replicas_text, twin_of
+from .handover import replicas_text
+from .runs import Plan, twin_of
 
 ALONE, RESUMED = "each replica alone, as in the stack", "resumed, as not interrupted"
 MOST_ALONE = 8

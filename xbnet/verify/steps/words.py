@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..numerical import entry_name
+from .handover import replicas_text
 from .judge import Comparison, Fault
 from .reference import FIGURES
-from .runs import Interval, Seen, replicas_text
+from .runs import Interval, Seen
 
 MANY = 4
 ORDINALS = ("first", "second", "third", "fourth", "fifth")
