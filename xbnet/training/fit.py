@@ -81,6 +81,15 @@ def fit(
         The loss of every replica became NaN or infinite. The network holds the last good weights, and the error's
         `history` what happened until then. Where only some replicas diverge, they leave the stack, are marked in
         `History.status`, and the others go on.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> data = xbnet.load_dataset("gmm")
+    >>> network = xbnet.Network([xbnet.Linear(10, "tanh"), xbnet.Linear(5)], data.n_inputs, replicas=2, rng=0)
+    >>> history = fit(network, "cross_entropy", xbnet.SGD(lr=[0.1, 0.001]), data, epochs=3, rng=0)
+    >>> history["val_accuracy"][-1].round(1)  # of each network
+    array([0.6, 0.3])
     """
     check_network(network)
     check_keys("fit", settings, Settings.__annotations__)

@@ -13,7 +13,8 @@ from ..history import PER_REPLICA
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..optim.penalties import Penalty
-from ..optim.schedules import Schedule, get_schedule
+from ..optim.schedule import Schedule
+from ..optim.schedules import get_schedule
 from ..optim.strategies import Strategy, get_strategy
 from ..parsing import number, parse_bytes, whole
 from ..replicas import numbers, select_values
@@ -97,6 +98,11 @@ class Recipe:
     ------
     ConfigError
         A setting is out of range or has no such name.
+
+    Examples
+    --------
+    >>> Recipe(epochs=10, schedule="cosine").schedule
+    Cosine(final=0.0)
     """
 
     epochs: int = 100

@@ -17,7 +17,7 @@ from ..nn.network import Network
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import get_optimizer
 from ..optim.penalties import Penalty
-from ..optim.strategies import GradientMask
+from ..optim.stages import GradientMask
 from ..parsing import whole
 from .batches import Batch
 from .execution.compiled import program_of

@@ -14,8 +14,10 @@ from ..nn.buffers import cut
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
-from ..optim.schedules import Schedule, get_schedule
-from ..optim.strategies import GradientMask, get_strategy
+from ..optim.schedule import Schedule
+from ..optim.schedules import get_schedule
+from ..optim.stages import GradientMask
+from ..optim.strategies import get_strategy
 from ..replicas import replica_seeds, replica_values, shared_streams
 from .augmentation import get_flips
 from .batches import Batch, InOrder, Shuffled

@@ -36,6 +36,20 @@ def jacobian(
     -------
     dict
         Block -> ``(R, B, O, *shape)``: a block per parameter, and "x" with ``(R, B, O, B, I)``.
+
+    Raises
+    ------
+    ShapeError, ConfigError
+        Arguments that don't fit together.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> found = jacobian(xbnet.Linear(2), [[1.0, 2.0, 3.0]], replicas=1)
+    >>> found["0.W"].shape  # R, B, O, I, O
+    (1, 1, 2, 3, 2)
+    >>> found["0.W"][0, 0, 0].tolist()  # the first output: x, by the first column of W
+    [[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]
     """
     rows = rows_of("jacobian", x)
     if isinstance(layer, Network):

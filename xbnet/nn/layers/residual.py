@@ -31,6 +31,18 @@ class Residual(Layer):
         Activation on the branch's input, or on the block's output.
     initializer
         Of W1 (I, H) and W2 (H, I); by default W1's follows the activation and W2's is Glorot.
+
+    Raises
+    ------
+    ConfigError
+        `n_hidden` is no whole number >= 1, or there is no such activation.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> deep = xbnet.Network([xbnet.Linear(16), *(Residual("relu") for _ in range(20)), xbnet.Linear(2)], n_inputs=2)
+    >>> deep.n_parameters
+    10642
     """
 
     replayable = True
