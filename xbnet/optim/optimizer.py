@@ -9,13 +9,16 @@ step copies nothing from the host, and a stacked replica sees the same bits as o
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from ..backends.arrays import Array, Namespace
+from ..backends.ops import Ops
 from ..backends.parts import StepPart
 from ..errors import ConfigError
-from ..replicas import numbers, replica_values, select_values
+from ..nn.network import Network
+from ..replicas import PerReplica, numbers, replica_values, select_values
 from .tiles import Block, cut_blocks
 
 STEPS_AHEAD = 64
@@ -61,21 +64,21 @@ class Optimizer(StepPart):
     slots: tuple[str, ...] = ()
 
     # Set by `bind`:
-    network: Any
-    xp: Any
+    network: Network
+    xp: Namespace
     values: dict[str, np.ndarray]  # hyper-parameters (R,)
-    state: dict[str, Any]  # slot -> (R, P)
+    state: dict[str, Array]  # slot -> (R, P)
     steps: int
-    ops: Any
-    table: Any  # (K, S, R, 1): the K columns of `coefficients` for each of the S steps that are planned
+    ops: Ops
+    table: Array  # (K, S, R, 1): the K columns of `coefficients` for each of the S steps that are planned
     blocks: list[Block]
-    part: dict[str, Any]
-    work: Any
-    weights: Any
+    part: dict[str, Array]
+    work: Array
+    weights: Array
 
     _next = _planned = 0
 
-    def __init__(self, lr: Any = 0.1, **hyper: Any):
+    def __init__(self, lr: PerReplica = 0.1, **hyper: PerReplica):
         self.hyper = {"lr": lr, **hyper}
         for key, value in self.hyper.items():
             values = numbers(f"{self.name}.{key}", value)
@@ -83,7 +86,7 @@ class Optimizer(StepPart):
             if not np.all((values >= 0) & (values < upper)):
                 raise ConfigError(f"{self.name}: expected {key} in [0, {upper:g}), got {value!r}")
 
-    def bind(self, network: Any, state: dict[str, Any] | None = None) -> Any:
+    def bind(self, network: Network, state: dict[str, Array] | None = None) -> Self:
         """A copy that updates this network's theta by its grad, with this state: by default none yet."""
         bound = copy.copy(self)
         bound.network, bound.xp, bound.ops = network, network.backend.xp, network.backend.ops
@@ -91,7 +94,7 @@ class Optimizer(StepPart):
         zeros = lambda: bound.xp.zeros(network.theta.shape, dtype=network.dtype)  # noqa: E731
         bound.state = {slot: zeros() for slot in self.slots} if state is None else state
         bound.steps = bound._next = bound._planned = 0
-        bound.table, bound.blocks = None, []
+        bound.blocks = []
         return bound
 
     def reset(self) -> None:
@@ -100,13 +103,15 @@ class Optimizer(StepPart):
             array.fill(0)
         self.steps = self._next = self._planned = 0
 
-    def select(self, index: np.ndarray, network: Any, *, successor: bool = False) -> Any:
+    def select(self, index: np.ndarray, network: Network, *, successor: bool = False) -> Self:
         """The same bound optimizer for the replicas `index`, which `network` holds.
 
         A `successor` takes the state away from this one, slot by slot, so that there is little of it twice.
         """
         if successor:
-            self.blocks, self.part, self.work, self.weights = [], {}, None, None
+            self.blocks, self.part = [], {}
+            for name in ("work", "weights"):
+                vars(self).pop(name, None)
         twin, where = copy.copy(self), network.backend.asarray(index)
         twin.hyper = {k: select_values(v, index) for k, v in self.hyper.items()}
         take = self.state.pop if successor else self.state.__getitem__
@@ -120,7 +125,7 @@ class Optimizer(StepPart):
         table = np.stack([np.broadcast_to(values, lr.shape) for values in self.coefficients(lr, t)])[..., None]
         self.take(self.network.backend.asarray(table, self.network.dtype))
 
-    def take(self, table: Any) -> None:
+    def take(self, table: Array) -> None:
         """Use the columns of a table (K, S, R, 1) on the device, as `plan` makes them, in the next S steps."""
         self.table, self._next, self._planned = table, 0, table.shape[1]
 
@@ -129,7 +134,7 @@ class Optimizer(StepPart):
         """Steps whose learning rates are set."""
         return self._planned - self._next
 
-    def ahead(self, steps: int) -> Any:
+    def ahead(self, steps: int) -> Array:
         """The table (K, steps, R, 1) of the next steps, a view; as many must be planned."""
         return self.table[:, self._next : self._next + steps]
 
@@ -143,7 +148,7 @@ class Optimizer(StepPart):
         self.ops.apply(self, columns)  # a kernel, or the method below
         self.skip(1)
 
-    def columns(self) -> Any:
+    def columns(self) -> Array:
         """What `coefficients` gave for the next step, (K, R, 1); `skip` goes on to the step after it."""
         if self._next == self._planned:
             if not hasattr(self, "network"):
@@ -151,7 +156,7 @@ class Optimizer(StepPart):
             self.plan(np.broadcast_to(self.values["lr"], (STEPS_AHEAD, self.network.replicas)))
         return self.table[:, self._next]
 
-    def apply(self, columns: Any) -> None:
+    def apply(self, columns: Array) -> None:
         """Update theta by grad, block by block, with columns (K, R, 1)."""
         self.blocks = self.blocks or list(cut_blocks(self.network, self.state))  # not before: kernels need none
         for block in self.blocks:
@@ -162,7 +167,7 @@ class Optimizer(StepPart):
         """What `update` gets at the steps t (S, 1) >= 1 with the learning rates lr (S, R): tables (S, R)."""
         return (lr,)
 
-    def update(self, theta: Any, grad: Any, *columns: Any) -> None:
+    def update(self, theta: Array, grad: Array, *columns: Any) -> None:
         """The rule, in place on a block of theta; `grad` is only read, `columns` are from `coefficients`.
 
         theta and grad are (R', P'), rows and columns of the network's; columns are (R', 1).

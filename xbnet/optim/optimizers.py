@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from ..backends.arrays import Array
 from ..errors import unknown_name
 from ..parsing import check_keys, parse_number, parse_settings
-from ..replicas import powers
+from ..replicas import PerReplica, powers
 from .optimizer import Optimizer
 
 
@@ -35,10 +34,10 @@ class SGD(Optimizer):
     replayable = True
     kernel = "sgd"
 
-    def __init__(self, lr: Any = 0.1):
+    def __init__(self, lr: PerReplica = 0.1):
         super().__init__(lr)
 
-    def update(self, theta: Any, grad: Any, lr: Any) -> None:
+    def update(self, theta: Array, grad: Array, lr: Array) -> None:
         self.xp.multiply(grad, lr, out=self.work)
         self.xp.subtract(theta, self.work, out=theta)
 
@@ -64,13 +63,13 @@ class Momentum(Optimizer):
     kernel = "momentum"
     slots = ("velocity",)
 
-    def __init__(self, lr: Any = 0.1, momentum: Any = 0.9):
+    def __init__(self, lr: PerReplica = 0.1, momentum: PerReplica = 0.9):
         super().__init__(lr, momentum=momentum)
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         return lr, self.values["momentum"]
 
-    def update(self, theta: Any, grad: Any, lr: Any, momentum: Any) -> None:
+    def update(self, theta: Array, grad: Array, lr: Array, momentum: Array) -> None:
         xp, v = self.xp, self.part["velocity"]
         xp.multiply(v, momentum, out=v)
         xp.add(v, grad, out=v)
@@ -98,7 +97,7 @@ class Nesterov(Momentum):
     replayable = True
     kernel = "nesterov"
 
-    def update(self, theta: Any, grad: Any, lr: Any, momentum: Any) -> None:
+    def update(self, theta: Array, grad: Array, lr: Array, momentum: Array) -> None:
         xp, v = self.xp, self.part["velocity"]
         xp.multiply(v, momentum, out=v)
         xp.add(v, grad, out=v)
@@ -133,14 +132,14 @@ class RMSProp(Optimizer):
     kernel = "rmsprop"
     slots = ("squares",)
 
-    def __init__(self, lr: Any = 0.01, decay: Any = 0.99, eps: Any = 1e-8):
+    def __init__(self, lr: PerReplica = 0.01, decay: PerReplica = 0.99, eps: PerReplica = 1e-8):
         super().__init__(lr, decay=decay, eps=eps)
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         decay = self.values["decay"]
         return lr / np.sqrt(1 - decay), decay, self.values["eps"] / np.sqrt(1 - decay)
 
-    def update(self, theta: Any, grad: Any, length: Any, decay: Any, eps: Any) -> None:
+    def update(self, theta: Array, grad: Array, length: Array, decay: Array, eps: Array) -> None:
         xp, s, work = self.xp, self.part["squares"], self.work
         xp.multiply(s, decay, out=s)
         xp.multiply(grad, grad, out=work)
@@ -181,7 +180,9 @@ class Adam(Optimizer):
     kernel = "adam"
     slots = ("sum", "squares")
 
-    def __init__(self, lr: Any = 0.001, beta1: Any = 0.9, beta2: Any = 0.999, eps: Any = 1e-8):
+    def __init__(
+        self, lr: PerReplica = 0.001, beta1: PerReplica = 0.9, beta2: PerReplica = 0.999, eps: PerReplica = 1e-8
+    ):
         super().__init__(lr, beta1=beta1, beta2=beta2, eps=eps)
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -189,7 +190,7 @@ class Adam(Optimizer):
         root = np.sqrt((1 - powers(beta2, t)) / (1 - beta2))
         return lr * (1 - beta1) / (1 - powers(beta1, t)) * root, beta1, beta2, self.values["eps"] * root
 
-    def update(self, theta: Any, grad: Any, length: Any, beta1: Any, beta2: Any, eps: Any) -> None:
+    def update(self, theta: Array, grad: Array, length: Array, beta1: Array, beta2: Array, eps: Array) -> None:
         xp, m, s, work = self.xp, self.part["sum"], self.part["squares"], self.work
         xp.multiply(m, beta1, out=m)
         xp.add(m, grad, out=m)
@@ -228,14 +229,19 @@ class AdamW(Adam):
     kernel = "adamw"
 
     def __init__(
-        self, lr: Any = 0.001, beta1: Any = 0.9, beta2: Any = 0.999, eps: Any = 1e-8, weight_decay: Any = 0.01
+        self,
+        lr: PerReplica = 0.001,
+        beta1: PerReplica = 0.9,
+        beta2: PerReplica = 0.999,
+        eps: PerReplica = 1e-8,
+        weight_decay: PerReplica = 0.01,
     ):
         Optimizer.__init__(self, lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         return 1 - lr * self.values["weight_decay"], *super().coefficients(lr, t)
 
-    def update(self, theta: Any, grad: Any, shrink: Any, *adam: Any) -> None:
+    def update(self, theta: Array, grad: Array, shrink: Array, *adam: Array) -> None:
         self.xp.multiply(self.weights, shrink, out=self.weights)
         super().update(theta, grad, *adam)
 
@@ -244,7 +250,7 @@ RULES = (SGD, Momentum, Nesterov, RMSProp, Adam, AdamW)
 OPTIMIZERS: dict[str, type[Optimizer]] = {rule.name: rule for rule in RULES}
 
 
-def get_optimizer(optimizer: str | Optimizer, **hyper: Any) -> Optimizer:
+def get_optimizer(optimizer: str | Optimizer, **hyper: PerReplica) -> Optimizer:
     """The optimizer of ``NAME`` or ``NAME:key=value,key=value``; an `Optimizer` is returned as it is.
 
     Parameters
