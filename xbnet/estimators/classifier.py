@@ -114,7 +114,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     --------
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = XBClassifier((16,), learning_rate_init=0.03, n_iter_no_change=2, tol=0.05, random_state=0).fit(X, y)
+    >>> model = XBClassifier((16,), learning_rate_init=0.03, n_iter_no_change=3, tol=0.01, random_state=0).fit(X, y)
     >>> bool(model.score(X, y) > 0.9)
     True
     """

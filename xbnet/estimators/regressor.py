@@ -39,7 +39,7 @@ class XBRegressor(RegressorMixin, XBEstimator):
     --------
     >>> import numpy as np
     >>> X = np.linspace(-2, 2, 200)[:, None]
-    >>> model = XBRegressor((16,), "tanh", learning_rate_init=0.03, n_iter_no_change=2, tol=0.001, random_state=0)
+    >>> model = XBRegressor((16,), "tanh", learning_rate_init=0.03, n_iter_no_change=5, tol=0.001, random_state=0)
     >>> model = model.fit(X, np.sin(2 * X[:, 0]))
     >>> bool(model.score(X, np.sin(2 * X[:, 0])) > 0.9)
     True

@@ -12,7 +12,6 @@ import numpy as np
 
 from ..backends.backend import get_backend
 from ..backends.blas import one_blas_thread
-from ..datasets import load_dataset
 from ..errors import ConfigError
 from ..files import make_folder, only_one
 from ..parsing import is_whole, parse_bytes, whole
@@ -129,7 +128,7 @@ def sweep(
     """
     rng = whole("sweep", "rng", rng, least=0)
     generator = np.random.default_rng(rng)
-    dataset = load_dataset(data) if isinstance(data, (str, Path)) else check_data(data, "sweep")
+    dataset = check_data(data, "sweep")
     custom = layer_keys(layers)
     twice = sorted(set(space) & set(fixed)) if isinstance(space, Mapping) else []
     if twice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -17,6 +17,7 @@ from ..optim.strategies import Strategy, get_strategy
 from ..parsing import check_keys
 from ..progress import progress_bar
 from ..replicas import replica_seeds
+from .callbacks import call_all
 from .checkpoints import has_begun, keep_checkpoints
 from .recipe import Recipe, Settings, check_network
 from .samples import Samples, check_data
@@ -33,6 +34,7 @@ def fit(
     sample_weight: Any = None,
     progress: bool | None = None,
     on_epoch: Callable[[dict[str, Any]], Any] | None = None,
+    callbacks: Sequence[Any] | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
@@ -47,7 +49,8 @@ def fit(
     loss, optimizer
         Objects or names; what is handed in stays as it is.
     data
-        A `Dataset`, or ``(x, y)`` with x (N, I) and y (N,) labels or (N, C) targets.
+        A `Dataset`; a name or path, as `load_dataset` takes; or ``(x, y)`` with x (N, I) and y (N,) labels or (N, C)
+        targets.
     rng
         Seeds of the order of the data, see `replica_seeds`; None: the network's own seeds.
     sample_weight
@@ -57,6 +60,8 @@ def fit(
     on_epoch
         Called with each epoch's record; a truthy answer stops the run. Where the strategy trains stages first, the
         records of their epochs hold the number of the "stage" too, from 1.
+    callbacks
+        Objects with a method ``on_epoch(record)``, called likewise; see `training.callbacks` for those that are there.
     checkpoint
         A folder for the run's state, see `training.checkpoints`: written when the run is interrupted by Ctrl-C, which
         waits for the end of the epoch, and at the end of each stage that the strategy trains first.
@@ -111,7 +116,7 @@ def fit(
             while not trainer.done:
                 record = trainer.run_epoch()
                 bar(record)
-                if on_epoch is not None and on_epoch({**record, "stage": stage} if stage else record):
+                if wants_to_stop({**record, "stage": stage} if stage else record):
                     told_to_stop = True
                     trainer.stop()
                 after_epoch()
@@ -124,6 +129,7 @@ def fit(
         return train(net, first, History(net.replicas), stage=next(number))
 
     history = History(network.replicas)
-    if not has_begun(checkpoint, resume):
-        history.stages = get_strategy(recipe.strategy).prepare(network, train_stage)
-    return train(network, recipe, history)
+    with call_all(callbacks, on_epoch) as wants_to_stop:
+        if not has_begun(checkpoint, resume):
+            history.stages = get_strategy(recipe.strategy).prepare(network, train_stage)
+        return train(network, recipe, history)

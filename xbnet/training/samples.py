@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..datasets import Dataset, Part
+from ..datasets import Dataset, Part, load_dataset
 from ..errors import ConfigError, DataError, expect_shape
 
 
@@ -65,9 +66,11 @@ class Samples:
 
 
 def check_data(data: Any, where: str = "fit") -> Dataset:
-    """A `Dataset`; a pair (x, y) becomes one without a validation part."""
+    """A `Dataset`, which `load_dataset` makes of a name or path; of a pair (x, y) one without a validation part."""
     if isinstance(data, Dataset):
         return data
+    if isinstance(data, (str, Path)):
+        return load_dataset(data)
     if isinstance(data, (tuple, list)) and len(data) == 2:
         return Dataset("arrays", Part(data[0], data[1]))
     raise DataError(f"{where}: expected data to be a Dataset or (x, y), got {type(data).__name__}; see load_dataset")
