@@ -36,7 +36,8 @@ class Page(HTMLParser):
 
 def dead_links(folder: Path, *, external: bool = False) -> Iterator[str]:
     """A line per link of the pages in `folder` that leads nowhere."""
-    pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))}
+    written = [path for path in sorted(folder.rglob("*.html")) if "_static" not in path.relative_to(folder).parts]
+    pages = {path: Page(path.read_text(encoding="utf-8")) for path in written}
     asked: dict[str, str] = {}
     for path, page in pages.items():
         for line, link in page.links:
