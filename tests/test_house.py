@@ -6,7 +6,6 @@ LONGEST = 300
 STILL_LONGER = {
     "backends/replay.py",
     "datasets/tables/text.py",
-    "io/models.py",
     "nn/network.py",
     "verify/objective.py",
 }

@@ -149,11 +149,14 @@ def _gelu_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[
 
 
 def _sigmoid(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
-    """1 / (1 + exp(-z)) = (1 + tanh(z / 2)) / 2, which can't overflow."""
-    xp.multiply(z, 0.5, out=out)
-    xp.tanh(out, out=out)
-    xp.multiply(out, 0.5, out=out)
-    xp.add(out, 0.5, out=out)
+    """1 / (1 + exp(-z)) = max(sign z, e) / (1 + e) with e = exp(-|z|), which can't overflow and keeps small digits."""
+    xp.abs(z, out=out)
+    xp.negative(out, out=out)
+    xp.exp(out, out=out)
+    xp.sign(z, out=work[0])
+    xp.maximum(work[0], out, out=work[0])  # 1 for z > 0, else e: at 0 both are 1
+    xp.add(out, 1.0, out=out)
+    xp.divide(work[0], out, out=out)
 
 
 def _sigmoid_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
@@ -165,14 +168,14 @@ def _sigmoid_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequen
 
 def _silu(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
     """z sigmoid(z) (Elfwing et al. 2018)."""
-    _sigmoid(xp, z, work[0], ())
+    _sigmoid(xp, z, work[0], work[1:])
     xp.multiply(z, work[0], out=out)
 
 
 def _silu_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy * (s + y (1 - s)) with s = sigmoid(z)."""
     s, u = work
-    _sigmoid(xp, z, s, ())
+    _sigmoid(xp, z, s, (u,))
     xp.multiply(y, s, out=u)
     xp.subtract(y, u, out=u)
     xp.add(u, s, out=u)
@@ -202,7 +205,7 @@ def softplus(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None
 
 def _softplus_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy * sigmoid(z)."""
-    _sigmoid(xp, z, work[0], ())
+    _sigmoid(xp, z, work[0], work[1:])
     xp.multiply(dy, work[0], out=dy)
 
 
