@@ -31,7 +31,7 @@ extensions = [
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["_build", "examples"]
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 templates_path = ["_templates"]
 
@@ -55,7 +55,7 @@ html_css_files = ["xbnet.css"]
 html_show_sourcelink = False
 html_sidebars = {"architecture": [], "changelog": []}
 html_theme_options = {
-    "logo": {"text": "xbnet"},
+    "logo": {"text": f"xbnet {release}"},
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],

@@ -79,7 +79,7 @@ def learning_curves(history: History, log: bool = False) -> Any:
     Parameters
     ----------
     history
-        Of any number of replicas: each is a thin line, their mean a thick one.
+        A run of any number of replicas: each is a thin line, their mean a thick one.
     log
         Draw the loss on a logarithmic axis.
 
@@ -213,11 +213,11 @@ def curves(
         For each pair of axes: the label of y, and label -> values (E,). A label that begins with "train" is dashed,
         and has the colour of the "val" or "test" line of the same rest.
     xlabel, x
-        Of all axes; by default epochs from 1.
+        Values of x for all axes; by default epochs from 1.
     log
         Which of the axes are logarithmic in y.
     width
-        Of one pair of axes, in inches.
+        Size of one pair of axes, in inches.
     window
         Epochs whose mean is drawn as one point; for runs so long that their lines would cover each other.
     """
@@ -246,7 +246,7 @@ def curves(
 
 
 def _means(values: np.ndarray, window: int) -> np.ndarray:
-    """Of so many values at a time; of fewer at the end."""
+    """Means over `window` values at a time; over fewer at the end."""
     starts = np.arange(0, len(values), window)
     return np.add.reduceat(values, starts) / np.diff(np.append(starts, len(values)))
 

@@ -30,14 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model", metavar="MODEL", help="a file of xbnet.save, an ensemble, or the folder of `xbnet train --out`"
     )
     parser.add_argument("--data", required=True, metavar="FILE", help=".csv, .parquet, .npy, .npz, a data set, or - ")
-    parser.add_argument("--target", action="append", metavar="COLUMN,..", help="what is right, to measure by; no input")
+    parser.add_argument(
+        "--target", action="append", metavar="COLUMN,..", help="columns with the right answers, to measure by"
+    )
     parser.add_argument("--id", action="append", metavar="COLUMN,..", help="columns to write beside the predictions")
     parser.add_argument("--no-header", action="store_true", help="the table's first line is a row")
     parser.add_argument("--delimiter", metavar="CHAR", help="between the columns of a text table; by default found")
     parser.add_argument("--decimal", metavar="CHAR", help="the decimal point of a text table: . or ,; by default found")
     parser.add_argument("--part", choices=["train", "val", "test"], help="of a data set")
     parser.add_argument("--out", default="-", metavar="FILE", help="where predictions go")
-    parser.add_argument("--format", choices=list(FORMATS), help="by default what the name of --out says")
+    parser.add_argument("--format", choices=list(FORMATS), help="by default told by the name of --out")
     parser.add_argument("--replica", type=count, metavar="R", help="one member; by default they are averaged")
     parser.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")

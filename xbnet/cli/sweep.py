@@ -31,10 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUES",
         help="lr=0.01,0.1 or l2=loguniform:1e-6,1e-2 or hidden=[[10,7],[20]] or epochs=50; in a TOML file: [space]",
     )
-    group.add_argument("--draws", type=flags.positive, metavar="N", help="draw so many configurations at random")
+    group.add_argument("--draws", type=flags.positive, metavar="N", help="draw this many configurations at random")
     group.add_argument("--seeds", type=seeds, default=1, metavar="N|N,N,..", help="how many, or which")
     group.add_argument("--folds", type=flags.positive, metavar="K", help="cross-validation on the training part")
-    group.add_argument("--monitor", metavar="FIGURE", help="what stops and ranks; val_loss where there is validation")
+    group.add_argument(
+        "--monitor", metavar="FIGURE", help="the figure that stops and ranks; val_loss where there is validation"
+    )
     group = parser.add_argument_group("execution")
     group.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
     group.add_argument("--dtype", default="float32", metavar="TYPE", help="float32, float64")

@@ -188,7 +188,7 @@ class Dataset:
     def standardized(self, *, in_place: bool = False) -> Dataset:
         """A new data set, z-scored by the statistics of the training part, with `preparation` or its schema set.
 
-        Of a table the numbers are, and dates; not its categories and truth values, which are 0 and 1.
+        In a table, numbers and dates are; categories and truth values, which are 0 and 1, are not.
 
         Parameters
         ----------

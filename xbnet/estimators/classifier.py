@@ -44,7 +44,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     shuffle : bool, default=True
         A new order of the samples in each epoch.
     random_state : int, RandomState or None, default=None
-        Of weights, orders, dropout and the validation split.
+        The seed of weights, orders, dropout and the validation split.
     tol : float, default=1e-4
         What counts as an improvement.
     verbose : bool, default=False
@@ -52,15 +52,15 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     warm_start : bool, default=False
         `fit` goes on where the last one ended, with the optimizer's state.
     momentum, nesterovs_momentum : default=0.9, True
-        Of "sgd".
+        Settings of "sgd".
     early_stopping : bool, default=False
         Stop by the score on a validation part, and keep the best weights.
     validation_fraction : float, default=0.1
         Split off for early stopping, unless `fit` gets X_val.
     beta_1, beta_2, epsilon : default=0.9, 0.999, 1e-8
-        Of "adam".
+        Settings of "adam".
     n_iter_no_change : int or np.inf, default=10
-        Stop after more than so many epochs without an improvement by `tol`.
+        Stop after more than this many epochs without an improvement by `tol`.
     residual : int, default=0
         Residual blocks after the hidden layers.
     dropout : float, default=0.0
@@ -71,7 +71,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         "auto": the cross-entropy that suits the targets. "cross_entropy", "binary_cross_entropy", "mse", or an
         object.
     schedule : str or Schedule, default=None
-        Of the learning rate, e.g. "cosine"; see `xbnet.schedules.get_schedule`.
+        How the learning rate changes, e.g. "cosine"; see `xbnet.optim.schedules.get_schedule`.
     clip_norm : float, default=None
         The largest norm of the gradient.
     n_members : int, default=1
@@ -235,7 +235,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         mlp
             The network; its parameters are taken over.
         **parameters
-            Of this class, on top; dtype is by default that of the weights.
+            Other arguments of this class; dtype is by default that of the weights.
 
         Raises
         ------

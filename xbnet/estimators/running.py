@@ -22,7 +22,7 @@ def run_epochs(estimator: Any, trainer: Trainer, epochs: int) -> tuple[bool, boo
     trainer
         Of its network and history.
     epochs
-        At most so many.
+        The most that may train.
     """
     e = estimator
     if e._run_state is not None:

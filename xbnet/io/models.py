@@ -45,7 +45,7 @@ class Model:
     history
         How it was trained; None if it was not saved. Times are not kept: `seconds` are 0.
     version
-        Of the xbnet that wrote the file.
+        The version of xbnet that wrote the file.
     features
         Names of the inputs; None if they have none.
     schema

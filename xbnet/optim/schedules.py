@@ -135,7 +135,7 @@ class Warmup(Schedule):
     Attributes
     ----------
     epochs
-        Of the rise, > 0.
+        How many the rise takes, > 0.
     then
         The schedule behind it, counted from the first epoch; None: constant.
 
@@ -183,7 +183,7 @@ class Plateau(Schedule):
     Attributes
     ----------
     factor
-        Of each fall, >= 0.
+        Each fall multiplies the rate by it, >= 0.
     patience
         Epochs without a better loss before a fall, > 0.
 

@@ -145,7 +145,7 @@ class Weighted(Strategy):
 
 
 class NewStage(Weighted):
-    """Only a new stage behind `earlier` ones, and the classifier, move; for so many `epochs`, as checkpoints note."""
+    """Only a new stage behind `earlier` ones, and the classifier, move, for `epochs` epochs, which checkpoints note."""
 
     def __init__(self, earlier: int, epochs: int):
         super().__init__(factors=[0.0] * earlier + [1.0, 1.0])

@@ -32,7 +32,7 @@ class Report(OnPage):
     Attributes
     ----------
     title
-        Of the page.
+        The title of the page.
     rows
         N, how many were predicted.
     figures
@@ -96,7 +96,7 @@ def report(
     rng
         Seed of the permutations.
     title
-        Of the page.
+        The title of the page.
 
     Returns
     -------

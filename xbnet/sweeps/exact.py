@@ -23,7 +23,7 @@ def assert_replica_equal(
     Parameters
     ----------
     result
-        Of a sweep, however it was stacked, cut and executed.
+        What a sweep returned, however it was stacked, cut and executed.
     members
         Indices; None: all of them.
     tolerance

@@ -9,7 +9,7 @@ import numpy as np
 from ..nn.network import Network
 
 NUMBERS_AT_ONCE = 1 << 16
-"""Rows are copied in groups of about so many numbers, for a selection of rows is a copy in itself."""
+"""Rows are copied in groups of about this many numbers, for a selection of rows is a copy in itself."""
 
 
 class Kept:

@@ -136,7 +136,7 @@ def jacobian_test(
     x
         (N, I), or (R or 1, B, I).
     replicas, backend, dtype
-        Of the stack in which a fresh layer is tested; by default as many replicas as x has, or 2.
+        The stack in which a fresh layer is tested; by default as many replicas as x has, or 2.
     e0, steps, tolerance, float32_tolerance, jitter, rng
         See `gradient_test`.
 

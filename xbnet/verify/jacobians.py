@@ -30,7 +30,7 @@ def jacobian(
     x
         (N, I), or (R or 1, B, I).
     replicas, backend, rng
-        Of the stack in which a fresh layer is put; by default as many replicas as x has, or 2.
+        The stack in which a fresh layer is put; by default as many replicas as x has, or 2.
 
     Returns
     -------

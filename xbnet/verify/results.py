@@ -39,7 +39,7 @@ class Verification:
     tolerance
         How far an order may be below 1 or 2.
     seed
-        Of the directions; the same seed gives the same test.
+        Seed of the directions; the same seed gives the same test.
     layers
         Names of the layers' classes.
 
@@ -191,7 +191,7 @@ class GradientComparison:
     blocks
         In layer order, x last.
     tolerance
-        Of an entry, relative to its block's largest.
+        How far an entry may be off, relative to its block's largest.
 
     Examples
     --------

@@ -24,7 +24,7 @@ HEAD_BYTES = 1 << 15
 BATCH_BYTES = 1 << 22
 """About so much of a table becomes numbers at a time; of a small one less."""
 BLOCK_BYTES = 1 << 18
-"""pyarrow reads 32 blocks of so many bytes ahead; of a small file smaller ones."""
+"""pyarrow reads 32 blocks of this many bytes ahead, and smaller ones of a small file."""
 
 
 class TextTable(Table):

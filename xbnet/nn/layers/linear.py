@@ -26,7 +26,7 @@ class Linear(Layer):
     activation
         s: a name, an `Activation`, or None for the identity.
     initializer
-        Of W (I, O); by default what suits the activation (Glorot, or He for the relu family). b starts at 0.
+        How W (I, O) starts; by default what suits the activation (Glorot, or He for the relu family). b starts at 0.
 
     Raises
     ------

@@ -31,7 +31,7 @@ class Residual(Layer):
     begin, end
         Activation on the branch's input, or on the block's output.
     initializer
-        Of W1 (I, H) and W2 (H, I); by default W1's follows the activation and W2's is Glorot.
+        How W1 (I, H) and W2 (H, I) start; by default W1 as suits the activation, and W2 by Glorot.
 
     Raises
     ------
