@@ -85,7 +85,6 @@ def doors() -> None:
     stack = xbnet.Network([xbnet.Linear(10, "tanh"), xbnet.Linear(5)], 2, replicas=40, rng=0)
     history = xbnet.fit(stack, "cross_entropy", xbnet.SGD(rates), data, epochs=8, rng=0)
     figure, axis = new()
-    axis.set_prop_cycle(color=[f"C{i}" for i in range(10)])
     axis.plot(history["epoch"], history["val_loss"], lw=1, alpha=0.8)
     axis.set(xlabel="epoch", ylabel="loss of 40 networks in one stack", ylim=(0, 1.7), yticks=[])
     keep(figure, FOLDER.parent / "door-stack.png", 100)

@@ -84,8 +84,9 @@ def write_mat(path: str | os.PathLike[str], data: Dataset) -> None:
     Examples
     --------
     >>> import tempfile, xbnet
+    >>> from xbnet.datasets.synthetic import gmm
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_mat(f"{folder}/small.mat", xbnet.datasets.synthetic.gmm(n_train=50, n_val=10))
+    ...     write_mat(f"{folder}/small.mat", gmm(n_train=50, n_val=10))
     ...     len(xbnet.load_dataset(f"{folder}/small.mat").train)
     50
     """
