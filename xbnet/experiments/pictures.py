@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..plots import TRAIN, VALIDATION, new_figure, verbatim
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def weight_images(weights: np.ndarray, image_shape: tuple[int, int, int], classes: Sequence[str]) -> Any:
@@ -70,7 +73,7 @@ def heat_map(
     title: str = "",
     row: str = "",
     column: str = "",
-) -> Any:
+) -> Figure:
     """Values (len(rows), len(columns)) as colours, with the numbers in the fields.
 
     Parameters
@@ -98,7 +101,7 @@ def heat_map(
     return figure
 
 
-def spread(x: Sequence[float], lines: dict[str, np.ndarray], *, xlabel: str, ylabel: str) -> Any:
+def spread(x: Sequence[float], lines: dict[str, np.ndarray], *, xlabel: str, ylabel: str) -> Figure:
     """A quantity by depth, length and the like: the median of several seeds as a line, each seed as a point.
 
     Parameters
@@ -119,5 +122,5 @@ def spread(x: Sequence[float], lines: dict[str, np.ndarray], *, xlabel: str, yla
     axis.set_xlabel(xlabel)
     axis.set_ylabel(ylabel)
     axis.grid(alpha=0.3)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, loc="upper left")
     return figure

@@ -15,6 +15,7 @@ from ..errors import ConfigError, DataError
 from ..history import History
 from ..io.models import Model, load_model
 from ..nn.network import Network
+from ..replicas import Seed
 from ..version import __version__
 from .figures import Findings, classification, multilabel, regression
 from .importance import MOST_COLUMNS, MOST_ROWS, importance_figure, importance_table, permutation_importance
@@ -73,7 +74,7 @@ def report(
     settings: str | None = None,
     importance: bool = True,
     repeats: int = 5,
-    rng: Any = 0,
+    rng: Seed = 0,
     title: str | None = None,
 ) -> Report:
     """Predict a part of a data set, and find out how good the predictions are.
@@ -212,7 +213,7 @@ def _importance(
     y: np.ndarray,
     columns: Mapping[str, Sequence[int]],
     repeats: int,
-    rng: Any,
+    rng: Seed,
 ) -> dict[str, tuple[float, float]]:
     """What permuting each column costs of the first figure."""
     kind = next(iter(found.figures))

@@ -21,9 +21,12 @@ from ..history import MORE_IS_BETTER, PER_REPLICA
 from ..parsing import number, whole
 from .tensorboard import event_writer
 
+Wish = Callable[[dict[str, Any]], bool]
+"""From a record to whether the run is to stop."""
+
 
 @contextmanager
-def call_all(callbacks: Sequence[Any] | None, on_epoch: Callable[[dict[str, Any]], Any] | None) -> Iterator[Callable]:
+def call_all(callbacks: Sequence[Any] | None, on_epoch: Callable[[dict[str, Any]], Any] | None) -> Iterator[Wish]:
     """A function that hands a record to every callback and to `on_epoch`, and says whether one of them wants to stop.
 
     Raises

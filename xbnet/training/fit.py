@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from ..backends.arrays import ArrayLike
 from ..datasets.odd import say_if_collapsed
 from ..history import History
 from ..nn.losses import Loss, get_loss
@@ -17,11 +18,11 @@ from ..optim.optimizers import get_optimizer
 from ..optim.strategies import Strategy, get_strategy
 from ..parsing import check_keys
 from ..progress import progress_bar
-from ..replicas import replica_seeds
+from ..replicas import Seeds, replica_seeds
 from .callbacks import call_all
 from .checkpoints import has_begun, keep_checkpoints
 from .recipe import Recipe, Settings, check_network
-from .samples import Samples, check_data
+from .samples import Data, Samples, check_data
 from .trainer import Trainer
 
 
@@ -29,10 +30,10 @@ def fit(
     network: Network,
     loss: str | Loss,
     optimizer: str | Optimizer,
-    data: Any,
+    data: Data,
     *,
-    rng: Any = None,
-    sample_weight: Any = None,
+    rng: Seeds | None = None,
+    sample_weight: ArrayLike | None = None,
     progress: bool | None = None,
     on_epoch: Callable[[dict[str, Any]], Any] | None = None,
     callbacks: Sequence[Any] | None = None,

@@ -42,16 +42,15 @@ class Loss(StepPart):
 
     Examples
     --------
-    >>> import xbnet
-    >>> xbnet.SoftmaxCrossEntropy(class_weight=[1, 5])  # a mistake in class 1 counts five times
-    SoftmaxCrossEntropy(class_weight=[1.0, 5.0])
+    >>> Loss(class_weight=[1, 5])  # a mistake in class 1 counts five times; derived classes say what a mistake costs
+    Loss(class_weight=[1.0, 5.0])
     """
 
     name = ""
     links: dict[str, str]
     """Task -> the network's link, see `outputs.LINKS`."""
     _shape: tuple[int, ...] | None = None
-    _arrays: dict[tuple, dict[str, Any]]  # shape of logits -> attributes
+    _arrays: dict[tuple[Any, ...], dict[str, Any]]  # shape of logits -> attributes
 
     # Set by `bind`:
     task: str
