@@ -19,7 +19,7 @@ EVENING = {
     "optim": (),
     "training": (
         *("streaming", "sparse", "state", "checkpoints", "conditions", "tensorboard", "execution"),
-        *("chance", "tables"),
+        *("callbacks", "chance", "tables"),
     ),
 }
 """Rooms of the core that one can read in an evening; named is what lies beside the way of `fit` on NumPy: what makes it

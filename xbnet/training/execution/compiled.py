@@ -185,7 +185,7 @@ class StepProgram:
 
 
 def program_of(step: Any, rows: int) -> Program:
-    """The program of a step on batches of so many rows, which all replicas share."""
+    """The program of a step on batches of that many rows, which all replicas share."""
     network, targets = step.network, step.loss.task != "classification"
     x = np.empty((rows, network.n_inputs), network.dtype)
     y = np.empty((rows, network.n_outputs), network.dtype) if targets else np.empty(rows, np.intp)
