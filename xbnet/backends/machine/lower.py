@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .load import blas_address
 from .memory import Prepared, view
 from .program import Program
 from .record import NotRecordable, Operation
@@ -74,6 +75,7 @@ class Lowering:
 
     def __init__(self, prepared: Prepared):
         self.prepared, self.item = prepared, prepared.item
+        self.gemm = "sgemm" if self.item == 4 else "dgemm"
         self.bases: list[tuple[Any, int]] = [("own", 0)]  # (array or name of a slot, bytes between replicas)
         self.columns: dict[tuple[int, int], int] = {}
         self.numbers: list[float] = []
@@ -222,12 +224,14 @@ class Lowering:
         if bias and (M * N * K_ >= BY_BLAS or o0 != item or a0 != item):  # begin with it where rows are units
             self.plain_bias(op)
             return
-        if M * N * K_ >= BY_BLAS and min(M, N, K_) > 1:
+        if M * N * K_ >= BY_BLAS and min(M, N, K_) > 1 and blas_address(self.gemm):
             for x, y, m, n, (x0, x1), (y0, y1), (z0, z1) in (plain, swapped):
-                x_mode = 0 if (x1, x0) == (item, K_ * item) else 1 if (x0, x1) == (item, m * item) else None
-                y_mode = 0 if (y1, y0) == (item, n * item) else 2 if (y0, y1) == (item, K_ * item) else None
-                if (z1, z0) == (item, n * item) and x_mode is not None and y_mode is not None:
-                    self.emit("product_blas", {MODE: x_mode + y_mode, N0: m, N1: n, K: K_}, {OUT: out, A: x, B: y})
+                x_mode = 0 if x1 == item and x0 >= K_ * item else 1 if x0 == item and x1 >= m * item else None
+                y_mode = 0 if y1 == item and y0 >= n * item else 2 if y0 == item and y1 >= K_ * item else None
+                if z1 == item and z0 >= n * item and x_mode is not None and y_mode is not None:
+                    rows = {OUT1: z0 // item, A1: (x1 if x_mode else x0) // item, B1: (y1 if y_mode else y0) // item}
+                    columns = {MODE: x_mode + y_mode, N0: m, N1: n, K: K_, C: blas_address(self.gemm), **rows}
+                    self.emit("product_blas", columns, {OUT: out, A: x, B: y})
                     return
         ways: list[tuple[float, str, dict[int, int], dict[int, Place | None]]] = []
         for x, y, m, n, (x0, x1), (y0, y1), (z0, z1) in (plain, swapped):

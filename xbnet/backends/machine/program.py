@@ -42,7 +42,8 @@ class Program:
         self.names: dict[int, str] = {}
         sizes = np.maximum(lines[:, [N0, N1, K]], 1)
         self.work = int(sizes.prod(axis=1).sum())
-        self.uses_blas = NUMBER["product_blas"] in lines[:, OP]
+        self.instructions = {int(op) for op in lines[:, OP]}
+        self.uses_blas = NUMBER["product_blas"] in self.instructions
 
     @property
     def drawn(self) -> int:
@@ -74,13 +75,38 @@ class Program:
         step = moves[self.base]
         return table, step, np.ascontiguousarray(np.argwhere(step)), slots
 
-    def play(self, machine: Any, addresses: tuple, steps: int, first: int, last: int) -> None:
-        """Play so many steps of the replicas [first, last), at these addresses."""
+    def play(
+        self, machine: Any, addresses: tuple, steps: int, first: int, last: int, team: tuple[int, int, int] = (0, 1, 0),
+        own: Any = None, lines: slice = slice(None),
+    ) -> None:  # fmt: skip
+        """Play so many steps of the replicas [first, last), at these addresses.
+
+        Parameters
+        ----------
+        machine, addresses, steps, first, last
+            A `Machine`; what the method `addresses` gave.
+        team
+            Which one of how many threads that play the same replicas this is, and the address of the number by which
+            they meet, 0 at first.
+        own
+            Memory to work in, see `memory`; None: new one.
+        lines
+            Which lines.
+        """
+        machine.prepare(self.instructions)
         bases, step, moving, _ = addresses
-        own = np.empty(self.own + LINE, np.uint8)
-        at = address(own) + -address(own) % LINE
-        t = self.dtype.type(0)
-        machine(self.lines, self.base, step, moving, self.once, bases, at, first, last, steps, t)
+        at, each, _ = self.memory() if own is None else own
+        once = self.once if lines == slice(None) else 0
+        machine.play(
+            self.lines[lines], self.base[lines], step[lines], moving, once, bases, machine.entries, at, each,
+            first, last, steps, *team,
+        )  # fmt: skip
+
+    def memory(self, replicas: int = 0) -> tuple[int, int, Any]:
+        """Memory to work in: one piece that replicas use in turn, or one for each; where, bytes between, what to keep."""
+        size = -(-self.own // LINE) * LINE
+        own = np.empty(size * max(1, replicas) + LINE, np.uint8)
+        return address(own) + -address(own) % LINE, size if replicas else 0, own
 
     def name(self, **arrays: Any) -> None:
         """Names of arrays, for who reads the program."""

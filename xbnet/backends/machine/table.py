@@ -6,10 +6,12 @@ A line of a program is a row of whole numbers. Addresses are kept as a place in 
 
 from __future__ import annotations
 
-OP, MODE, N0, N1, K, OUT, OUT0, OUT1, A, A0, A1, B, B0, B1, C, C0 = range(16)
+OP, MODE, N0, N1, K, OUT, OUT0, OUT1, A, A0, A1, B, B0, B1, C, C0, SHARE, WAIT = range(18)
 """Which instruction; its variant; sizes of both loops and of the sum in a product; for each operand its address, the
-distance in bytes along the outer loop, and that in numbers along the inner one. In products all are in bytes."""
-COLUMNS = 16
+distance in bytes along the outer loop, and that in numbers along the inner one. In products all are in bytes, but in
+`product_blas`, where OUT1, A1 and B1 are numbers from row to row. Where several threads play one replica, they take lines
+by SHARE, and meet before a line where WAIT is 1."""
+COLUMNS = 18
 ADDRESSES = (OUT, A, B, C)
 
 APART, IN_PLACE, BY_NUMBER, OF_NUMBER, IN_PLACE_BY_NUMBER, IN_SECOND, IN_SECOND_OF_NUMBER, STRIDED = range(8)
