@@ -56,6 +56,8 @@ class Network:
         The blocks of a row of theta and of state, named "LAYER.NAME".
     parameters, gradients
         Block name -> view (R, ...) into theta or grad.
+    compiled
+        Whether the compiled machine predicts; `fit` sets it where that has trained the network.
     link
         What turns the last layer's output into predictions, a name in `outputs.LINKS`; `fit` sets it from the loss.
 
@@ -64,6 +66,8 @@ class Network:
     ConfigError, BackendError
         No layers, or impossible sizes, dtype or seeds; see `get_backend`.
     """
+
+    compiled = False
 
     def __init__(
         self,

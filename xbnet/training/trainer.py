@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,8 @@ class Trainer:
         self.step = BoundStep(live, self.loss, self.optimizer, self.penalty, self.clip, self.norm)
         self._mask = GradientMask(live)
         self.execution = get_execution(self.recipe.execution, self)
+        if live.backend.on_host:  # a stack that gets narrow stays with it
+            self.recipe = replace(self.recipe, execution=self.execution.name)
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
@@ -189,7 +192,7 @@ class Trainer:
             if self.scorer is not None:
                 outputs = np.empty((live.replicas, self.val.n, live.n_outputs), live.dtype)
             keep = None if outputs is None else lambda rows, values: np.copyto(outputs[:, rows], values)
-            self.validation.run(device["validated"], keep)
+            self.execution.validate(self.validation, device["validated"], keep)
         if self.penalty.active:
             xp.copyto(device["cost"], self.penalty.value(self.train.n))
         xp.copyto(device["not_finite"], not_finite(live.theta))
@@ -256,6 +259,7 @@ class Trainer:
         """Give the user's network the weights of those that ran to the end; the run's history."""
         self._end("finished")
         self.history.execution = self.execution.name
+        self.network.compiled = self.execution.name == "compiled"
         return self.history
 
     def _end(self, status: str) -> None:

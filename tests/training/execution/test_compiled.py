@@ -105,8 +105,8 @@ def test_each_replica_in_its_own_order():
 @pytest.fixture(params=[1, 2, 5])
 def threads(request, monkeypatch):
     """However little there is to do."""
-    monkeypatch.setattr("xbnet.training.execution.compiled.WORTH_A_THREAD", 1)
-    monkeypatch.setattr("xbnet.training.execution.compiled.count_cores", lambda: request.param)
+    monkeypatch.setattr("xbnet.backends.machine.threads.WORTH_A_THREAD", 1)
+    monkeypatch.setattr("xbnet.backends.machine.threads.count_cores", lambda: request.param)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -140,7 +140,7 @@ def test_stretches_change_nothing(monkeypatch):
     """Epochs that are played some steps at a time."""
     nets = [cases.network("deep", replicas=2) for _ in range(2)]
     train(nets[0], batch_size=3)
-    monkeypatch.setattr("xbnet.training.execution.compiled.AT_ONCE", 1)
+    monkeypatch.setattr("xbnet.training.execution.programs.AT_ONCE", 1)
     train(nets[1], batch_size=3)
     np.testing.assert_array_equal(nets[0].theta, nets[1].theta)
 
@@ -200,16 +200,58 @@ def test_a_layer_of_operations_runs_unchanged():
     compare([Linear(5, "tanh"), Scale()])
 
 
-@pytest.mark.parametrize(
-    ("layer", "reason"),
-    [
-        (Arctan, "the machine has no instruction for arctan"),
-        (Unsaid, "Unsaid does more in a step than array operations, or doesn't say that it is replayable"),
-    ],
-)
-def test_what_the_machine_does_not_know_is_refused_in_one_line(layer, reason):
+class NewArrays(Scale):
+    replayable = True
+
+    def forward(self, x, training):
+        return super().forward(self.xp.tanh(x), training)
+
+
+class Averaging(Scale):
+    """Does more than array operations, counts, and gives an array of its own each time."""
+
+    calls = 0
+
+    def forward(self, x, training):
+        self.calls += 1
+        self.x = x
+        return x * self.g + np.float64(self.streams[0].random()).astype(x.dtype)
+
+    def bind(self, streams):
+        self.streams = streams
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.parametrize("layer", [Arctan, Unsaid, Averaging])
+def test_what_the_machine_does_not_know_is_called_back(layer, replicas):
+    compare([Linear(5, "tanh"), Dropout(0.3), layer(), Dropout(0.2), BatchNorm(), Linear(4, "relu")], replicas=replicas)
+
+
+class OwnLoss(xbnet.SoftmaxCrossEntropy):
+    """Says nothing of itself."""
+
+
+class OwnRule(xbnet.Adam):
+    """Says nothing of itself."""
+
+
+
+def test_losses_and_optimizers_of_a_users_own_are_called_back():
+    x, y = cases.samples("classification", 40)
+    for loss, rule in ((OwnLoss(), xbnet.SGD(0.1)), ("cross_entropy", OwnRule(0.02)), (OwnLoss(label_smoothing=0.1), OwnRule(0.02))):
+        nets = [cases.network("deep", replicas=2) for _ in range(2)]
+        for net, level in zip(nets, ("compiled", "eager"), strict=True):
+            history = xbnet.fit(
+                net, loss, rule, (x, y), epochs=3, batch_size=16, rng=1, l2=1e-3, clip_norm=1, execution=level, progress=False
+            )
+            assert history.execution == level
+        np.testing.assert_allclose(nets[0].theta, nets[1].theta, rtol=1e-11, atol=1e-11)
+
+
+def test_a_layer_that_is_not_what_it_says_is_refused_in_one_line():
+    reason = "xp.tanh without out= gives a new array"
     with refuses(xbnet.ConfigError, f"fit: execution 'compiled' is not possible: {reason}; use 'auto'"):
-        train(cases.network([Linear(5, "tanh"), layer()]))
+        train(cases.network([Linear(5, "tanh"), NewArrays()]))
 
 
 def test_without_numba_it_says_what_to_install(monkeypatch):
@@ -220,18 +262,21 @@ def test_without_numba_it_says_what_to_install(monkeypatch):
 
 
 def test_a_cache_that_fails_is_said_and_fails_no_run(monkeypatch):
-    from xbnet.backends.machine import load
+    from xbnet.backends.machine import entries, load
 
-    load._machine.cache_clear()
-    made, whole = load._made, load._made(True)
-
-    class Broken:
-        def compile(self, arguments):
+    def broken(*arguments):
+        if arguments[-1]:
             raise OSError("no space left")
+        return whole(*arguments)
 
-    monkeypatch.setattr(load, "_made", lambda kept: Broken() if kept else whole)
+    whole = entries.make_play
+    monkeypatch.setattr(entries, "make_play", broken)
+    monkeypatch.setattr(load, "_keeps", True)
+    monkeypatch.setattr(load, "_loaded", {})
     net = cases.network()
     with pytest.warns(UserWarning, match=r"^the compiled machine is not kept on disk \(no space left\)"):
-        train(net)
-    load._machine.cache_clear()
-    assert made(True) is whole
+        machine = load.machine(net.dtype)
+    assert not load._keeps
+    monkeypatch.setattr(load, "_keeps", True)
+    machine.prepare({0})
+    assert machine.entries[0]

@@ -29,7 +29,8 @@ def fuse(operations: list[Operation], moved: Container[Any]) -> list[Operation]:
     while at < len(operations):
         for length, match in PATTERNS:
             found = match(*operations[at : at + length]) if at + length <= len(operations) else None
-            if found is not None and (found[1] is None or _gone(found[1], moved, operations[at + length :])):
+            gone = found is not None and (found[1] is None or _gone(found[1], moved, operations[at + length :]))
+            if found is not None and gone and _alike(found[0], moved):
                 done.append(found[0])
                 at += length
                 break
@@ -42,6 +43,11 @@ def fuse(operations: list[Operation], moved: Container[Any]) -> list[Operation]:
 def _gone(array: np.ndarray, moved: Container[Any], rest: list[Operation]) -> bool:
     """Whether nobody misses this intermediate result."""
     return View.of(array).key in moved and unread(array, rest)
+
+
+def _alike(op: Operation, moved: Container[Any]) -> bool:
+    """Whether what a fused operation goes through number by number lies in one layout."""
+    return op.name != "tanh_gradient" or len({View.of(a).key in moved for a in (*op.operands, *op.out)}) == 1
 
 
 def unread(array: np.ndarray, rest: list[Operation]) -> bool:

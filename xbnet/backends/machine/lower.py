@@ -9,12 +9,14 @@ import numpy as np
 
 from .load import blas_address
 from .memory import Prepared, view
-from .program import Program
+from .program import Program, amount_of_work
 from .record import NotRecordable, Operation
+from .shares import WIDE, cut
 from .table import (
     A0,
     A1,
     ADDRESSES,
+    ALIASES,
     APART,
     B0,
     B1,
@@ -37,6 +39,7 @@ from .table import (
     OUT1,
     STRIDED,
     UNARY,
+    WAIT,
     A,
     B,
     C,
@@ -49,8 +52,6 @@ BY_BLAS = 1 << 15
 
 OTHERS = ("where", "labels", "flags", "tanh_gradient", "subtract_scaled")
 """More operations that go number by number."""
-
-ALIASES = {"absolute": "abs", "copyto": "copy", "true_divide": "divide"}
 
 
 def lower(
@@ -81,6 +82,7 @@ class Lowering:
         self.numbers: list[float] = []
         self.lines: list[list[int]] = []
         self.base: list[list[int]] = []
+        self.calls: list[tuple[int, Any]] = []
 
     def column(self, array: np.ndarray, replica: int) -> int:
         """The number of the base of this array."""
@@ -98,6 +100,9 @@ class Lowering:
             return Place(-1, (len(self.numbers) - 1) * self.item, (), ())
         seen = view(x, op)
         own = self.prepared.moved.get(seen.key)
+        if own is not None and own.place is not None:
+            inside = View.of(own.place.reshape(x.shape))
+            return Place(self.column(own.place, inside.replica), 0, inside.shape, inside.strides)
         if own is not None:
             of = {s: stride for (_, s), stride in zip(own.axes, own.strides, strict=True)}
             return Place(0, own.offset, seen.shape, tuple(of[s] if s else 0 for s in seen.strides))
@@ -132,6 +137,9 @@ class Lowering:
                 or name in ("where", "labels", "flags", "tanh_gradient", "subtract_scaled")
             ):
                 self.elementwise(name, op)
+            elif name == "call":
+                assert op.call is not None
+                self.calls.append((len(self.lines), op.call.on(prepared.place_of)))
             elif op.name in names:
                 self.product(op, *names[op.name])
             elif name in ("row_sum", "batch_sum", "row_max"):
@@ -140,15 +148,22 @@ class Lowering:
                 self.gather(op)
             else:
                 raise NotRecordable(f"the machine has no instruction for {name}")
-            if id(op.out[0]) in prepared.once:
+            if op.out and id(op.out[0]) in prepared.once:
                 n_once = len(self.lines)
         numbers = np.array(self.numbers or [0.0], prepared.dtype)
         self.bases.append((numbers, 0))
-        base = np.array(self.base, np.int64)
+        base = np.array(self.base, np.int64).reshape(-1, len(ADDRESSES))
         base[base == -1] = len(self.bases) - 1
         nothing = len(self.bases)
         base[base == -2] = nothing
-        return Program(np.array(self.lines, np.int64), base, self.bases, n_once, prepared)
+        lines, calls = np.array(self.lines, np.int64).reshape(-1, COLUMNS), self.calls
+        shared = amount_of_work(lines) >= WIDE
+        if shared:
+            lines, base, old = cut(lines, base, self.item)
+            n_once, *places = np.searchsorted(old, [n_once, *(line for line, _ in calls)]).tolist()
+            lines[n_once, WAIT] = 1
+            calls = [(line, function) for line, (_, function) in zip(places, calls, strict=True)]
+        return Program(lines, base, self.bases, n_once, calls, shared, prepared)
 
     def loops(self, places: list[Place], op: Operation) -> tuple[int, int, list[tuple[int, int]]]:
         """Two loops over a result and its operands: their sizes, and for each place the distances along both."""

@@ -140,7 +140,9 @@ def gemm(typingctx: Any, address: Any, turns: Any, sizes: Any, places: Any, lead
         whole = lambda pack, k: keep(builder.trunc(take(pack, k), word))  # noqa: E731
         at = lambda k: builder.inttoptr(take(places, k), number.as_pointer())  # noqa: E731
         letter = lambda k: keep(  # noqa: E731
-            builder.select(builder.icmp_signed("!=", take(turns, k), ir.Constant(ir.IntType(64), 0)), byte(84), byte(78))
+            builder.select(
+                builder.icmp_signed("!=", take(turns, k), ir.Constant(ir.IntType(64), 0)), byte(84), byte(78)
+            )
         )
         one, none = keep(ir.Constant(number, 1.0)), keep(ir.Constant(number, 0.0))
         given = [letter(0), letter(1), whole(sizes, 0), whole(sizes, 1), whole(sizes, 2), one]
@@ -159,6 +161,4 @@ def product_blas(q: Any, t: Any) -> None:
     BLAS sees arrays with rows and columns exchanged, so it makes b^T a^T.
     """
     mode = q[MODE]
-    gemm(
-        q[C], (mode >> 1, mode & 1), (q[N1], q[N0], q[K]), (q[B], q[A], q[OUT]), (q[B1], q[A1], q[OUT1]), t
-    )
+    gemm(q[C], (mode >> 1, mode & 1), (q[N1], q[N0], q[K]), (q[B], q[A], q[OUT]), (q[B1], q[A1], q[OUT1]), t)

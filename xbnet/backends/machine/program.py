@@ -17,6 +17,11 @@ LINE = 64
 """Bytes of a cache line: where arrays begin."""
 
 
+def amount_of_work(lines: np.ndarray) -> int:
+    """Multiplications and other operations of a step of one replica, about."""
+    return int(np.maximum(lines[:, [N0, N1, K]], 1).prod(axis=1).sum())
+
+
 class Program:
     """The program of one step.
 
@@ -31,24 +36,31 @@ class Program:
     own
         Bytes of the memory that a replica uses while it is at work.
     random
-        Of each array of drawn numbers its slot, the streams, and how many numbers one replica draws in a step.
+        Of each array of drawn numbers its slot, the streams, how many numbers one replica draws in a step, and how many
+        calls are made before.
+    calls
+        What is called from outside, and before which line: the program is played in stretches between them.
+    shared
+        Whether its lines are cut into shares, so that several threads can play one replica, see `shares`.
     work
-        Multiplications and other operations of a step of one replica, about.
+        See `amount_of_work`.
     """
 
-    def __init__(self, lines: Any, base: Any, bases: list[tuple[Any, int]], once: int, prepared: Any):
-        self.lines, self.base, self.bases, self.once = lines, base, bases, once
+    def __init__(
+        self, lines: Any, base: Any, bases: list[tuple[Any, int]], once: int, calls: list[tuple[int, Any]], shared: bool,
+        prepared: Any,
+    ):  # fmt: skip
+        self.lines, self.base, self.bases, self.once, self.calls = lines, base, bases, once, calls
         self.own, self.dtype, self.random, self.keep = prepared.own, prepared.dtype, prepared.random, prepared.keep
         self.names: dict[int, str] = {}
-        sizes = np.maximum(lines[:, [N0, N1, K]], 1)
-        self.work = int(sizes.prod(axis=1).sum())
+        self.shared, self.work = shared, amount_of_work(lines)
         self.instructions = {int(op) for op in lines[:, OP]}
         self.uses_blas = NUMBER["product_blas"] in self.instructions
 
     @property
     def drawn(self) -> int:
         """Numbers that a replica draws in a step."""
-        return sum(size for *_, size in self.random)
+        return sum(size for _, _, size, _ in self.random)
 
     def draw(self, steps: int, replicas: int) -> dict[str, Slot]:
         """Draw all numbers of some steps, in the order in which the steps ask for them."""
@@ -58,20 +70,32 @@ class Program:
         for stream, row in zip(self.random[0][1], drawn, strict=True):
             stream.random(out=row.reshape(-1), dtype=row.dtype)
         slots, start = {}, 0
-        for name, _, size in self.random:
+        for name, _, size, _ in self.random:
             slots[name] = drawn[:, :, start:], drawn.strides[0], drawn.strides[1]
             start += size
         return slots
 
-    def addresses(self, replicas: int, slots: Mapping[str, Slot]) -> tuple[Any, ...]:
-        """Where all bases are for each replica (R, n), by how much addresses move, which move; and what must stay."""
+    def draw_between(self, calls: int, places: Mapping[str, np.ndarray]) -> None:
+        """Draw the numbers that one step asks for behind so many calls, to places (R, n)."""
+        for name, streams, _, before in self.random:
+            if before == calls:
+                for stream, row in zip(streams, places[name], strict=True):
+                    stream.random(out=row, dtype=row.dtype)
+
+    def addresses(self, replicas: int, slots: Mapping[str, Slot], first: int = 0) -> tuple[Any, ...]:
+        """Where all bases are for each replica (R, n), by how much addresses move, which move; and what must stay.
+
+        Slots begin with step `first`, but for drawn numbers, which are drawn anew for each stretch.
+        """
         table = np.zeros((replicas, len(self.bases) + 1), np.int64)
         moves = np.zeros(len(self.bases) + 1, np.int64)
         for k, (array, stride) in enumerate(self.bases[1:], 1):
-            if isinstance(array, str):
-                array, stride, moves[k] = slots[array]
+            name = array
+            if isinstance(name, str):
+                array, stride, moves[k] = slots[name]
+            skipped = 0 if isinstance(name, str) and name.startswith("random") else first * moves[k]
             each = stride if isinstance(stride, np.ndarray) else stride * np.arange(replicas)
-            table[:, k] = address(array) + each
+            table[:, k] = address(array) + each + skipped
         step = moves[self.base]
         return table, step, np.ascontiguousarray(np.argwhere(step)), slots
 

@@ -29,3 +29,7 @@ NAMES = (
 """Of the instructions, in the order of their numbers."""
 NUMBER = {name: number for number, name in enumerate(NAMES)}
 UNARY, BINARY = NAMES[:12], NAMES[12:20]
+ALIASES = {"absolute": "abs", "copyto": "copy", "true_divide": "divide"}
+"""Other names that NumPy has for them."""
+KNOWN = {*UNARY, *BINARY, *ALIASES}
+"""Functions of `xp` that the machine has an instruction for."""

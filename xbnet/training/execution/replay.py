@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from ...backends.replay import Replays
-from .run import Run
+from .run import Level, Run
 
 if TYPE_CHECKING:
     from ..batches import Batch
@@ -57,7 +57,7 @@ class ReplayedStep:
         self.replays.clear()
 
 
-class Replay:
+class Replay(Level):
     """Replayed steps."""
 
     name = "replay"
