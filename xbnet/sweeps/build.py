@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.machine.load import why_not
 from ..errors import ConfigError
 from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, Loss, SoftmaxCrossEntropy, get_loss
@@ -37,6 +38,8 @@ class Program:
         The user's function of layers, or None.
     monitor, backend, dtype, class_weight
         See `sweep`.
+    execution
+        See `Recipe`; chosen for the sweep as a whole, so that it doesn't matter how it is cut into stacks.
     """
 
     pool: Pool
@@ -45,6 +48,7 @@ class Program:
     backend: str = "numpy"
     dtype: str = "float32"
     class_weight: Any = None
+    execution: str = "auto"
 
 
 def layer_keys(layers: Any) -> list[str] | None:
@@ -132,6 +136,7 @@ def make_trainer(program: Program, members: Sequence[Member]) -> Trainer:
         clip_norm=_column(members, "clip_norm") if "clip_norm" in settings else None,
         patience=settings["patience"],
         monitor=program.monitor,
+        execution="auto" if why_not() else program.execution,  # a worker may lack numba
     )
     return Trainer(
         make_network(program, members),

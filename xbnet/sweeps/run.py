@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,10 +13,12 @@ import numpy as np
 
 from ..backends.backend import get_backend
 from ..backends.blas import one_blas_thread
+from ..backends.machine.load import why_not
 from ..datasets import load_dataset
 from ..errors import ConfigError
 from ..files import make_folder, only_one
 from ..parsing import is_whole, parse_bytes, whole
+from ..training.execution.compiled import LONG_ENOUGH, saves
 from ..training.samples import check_data
 from .board import show_progress
 from .build import Program, layer_keys, make_trainer, settings_for
@@ -172,8 +175,9 @@ def run_members(
     if workers is not None:
         workers = whole("sweep", "workers", workers)
     budget = free_bytes(device) // 2 if memory is None else parse_bytes("sweep: memory", memory)
-    costs, sizes, monitor = _probe(program, members)
-    program = replace(program, monitor=monitor)
+    costs, sizes, monitor, saved = _probe(program, members)
+    execution = "compiled" if device.on_host and saved > LONG_ENOUGH and why_not() is None else "auto"
+    program = replace(program, monitor=monitor, execution=execution)
     devices = visible_devices(device.count())
     found: list[Outcome] = []
     with ExitStack() as held:
@@ -211,22 +215,25 @@ def run_members(
 
 def _probe(
     program: Program, members: Sequence[Member]
-) -> tuple[dict[tuple, Footprint], Callable[[int], tuple[int, int]], str]:
-    """What a network of each bucket costs, the sizes of a member's theta and state, and the monitored figure.
+) -> tuple[dict[tuple, Footprint], Callable[[int], tuple[int, int]], str, float]:
+    """What a network of each bucket costs, the sizes of a member's theta and state, the monitored figure, and how many
+    seconds the compiled machine saves.
 
     Complains where settings don't fit together.
     """
     costs: dict[tuple, Footprint] = {}
     shapes: dict[tuple, tuple[int, int]] = {}
-    monitor = ""
+    counts = Counter(bucket_of(member, program.pool) for member in members)
+    monitor, saved = "", 0.0
     for member in members:
         bucket = bucket_of(member, program.pool)
         if bucket not in costs:
             trainer = make_trainer(program, [member])
             costs[bucket], monitor = footprint(trainer), trainer.monitor
+            saved += saves(trainer, counts[bucket])
             shapes[bucket] = trainer.network.theta.shape[1], trainer.network.state.shape[1]
     by_index = {member.index: member for member in members}
-    return costs, lambda index: shapes[bucket_of(by_index[index], program.pool)], monitor
+    return costs, lambda index: shapes[bucket_of(by_index[index], program.pool)], monitor, saved
 
 
 def _seeds(seeds: Any) -> list[int]:

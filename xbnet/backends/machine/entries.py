@@ -21,7 +21,7 @@ from .table import ADDRESSES, COLUMNS, NAMES, OP, SHARE, WAIT
     COPY, NEGATIVE, ABS, SQUARE, SIGN, CEIL, SQRT, EXP, EXPM1, LOG, LOG1P, TANH, ADD, SUBTRACT, MULTIPLY, DIVIDE,
     MAXIMUM, MINIMUM, EQUAL, GREATER_EQUAL, WHERE, SUM_INNER, SUM_OUTER, LARGEST_INNER, LARGEST_OUTER, ONE_HOT, TAKE,
     GATHER, GATHER_LABELS, LABELS, FLAGS, PRODUCT_ROWS, PRODUCT_DOTS, PRODUCT_ANY, PRODUCT_BLAS, TANH_GRADIENT,
-    SUBTRACT_SCALED,
+    SUBTRACT_SCALED, RELU_GRADIENT, BIAS_RELU,
 ) = range(len(NAMES))  # fmt: skip
 
 OPTIONS: dict[str, Any] = {key: FAST[key] for key in ("fastmath", "error_model")}
@@ -30,8 +30,8 @@ OPTIONS: dict[str, Any] = {key: FAST[key] for key in ("fastmath", "error_model")
 def make_entry(op: int, t: Any, digest: str, kept: bool) -> Any:
     """An instruction as a C function of a pointer to its line, for numbers of the type of t.
 
-    numba prunes all branches but one, for `op` is a constant here. `digest` stands for all text that the machine is made
-    of, so that numba keeps versions apart on disk.
+    numba prunes all branches but one, for `op` is a constant here. `digest` stands for all text that the machine is
+    made of, so that numba keeps versions apart on disk.
     """
     compiled: Any = cfunc(types.void(types.CPointer(types.int64)), cache=kept, **OPTIONS)
 
@@ -112,6 +112,10 @@ def make_entry(op: int, t: Any, digest: str, kept: bool) -> Any:
             do.tanh_gradient(q, t)
         elif op == SUBTRACT_SCALED:
             do.subtract_scaled(q, t)
+        elif op == RELU_GRADIENT:
+            do.relu_gradient(q, t)
+        elif op == BIAS_RELU:
+            do.bias_relu(q, t)
 
     return entry
 
@@ -174,7 +178,8 @@ SPINS = 1 << 12
 
 def make_play(digest: str, kept: bool) -> Any:
     """The machine itself: it knows lines and addresses, and no type of numbers."""
-    compiled: Any = njit(types.void(*ARGUMENTS), cache=kept, nogil=True, no_cfunc_wrapper=True)
+    options: dict[str, Any] = {"cache": kept, "nogil": True, "no_cfunc_wrapper": True}
+    compiled: Any = njit(types.void(*ARGUMENTS), **options)
 
     @compiled
     def play(

@@ -50,7 +50,7 @@ from .views import Place, View, owner
 BY_BLAS = 1 << 15
 """Products of so many multiplications and more go to BLAS."""
 
-OTHERS = ("where", "labels", "flags", "tanh_gradient", "subtract_scaled")
+OTHERS = ("where", "labels", "flags", "tanh_gradient", "relu_gradient", "subtract_scaled", "bias_relu")
 """More operations that go number by number."""
 
 
@@ -131,11 +131,7 @@ class Lowering:
         n_once = 0
         for op in prepared.operations:
             name = ALIASES.get(op.name, op.name)
-            if (
-                name in UNARY
-                or name in BINARY
-                or name in ("where", "labels", "flags", "tanh_gradient", "subtract_scaled")
-            ):
+            if name in UNARY or name in BINARY or name in OTHERS:
                 self.elementwise(name, op)
             elif name == "call":
                 assert op.call is not None
@@ -216,7 +212,7 @@ class Lowering:
                 mode = IN_SECOND_OF_NUMBER if same[2] else OF_NUMBER
         elif name in ("labels", "flags") and (n0 > 1 or inner != [1, 1]):
             raise NotRecordable("labels that don't lie side by side")
-        elif name in ("tanh_gradient", "subtract_scaled") and inner[:2] != [1, 1]:
+        elif name in ("tanh_gradient", "relu_gradient", "subtract_scaled", "bias_relu") and inner[:2] != [1, 1]:
             raise NotRecordable("fused operands that don't lie side by side")
         columns = {MODE: mode, N0: n0, N1: n1}
         if name in ("labels", "flags"):

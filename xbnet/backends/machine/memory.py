@@ -17,12 +17,9 @@ import numpy as np
 from .fusion import fuse
 from .program import LINE
 from .record import NotRecordable, Operation
-from .views import Key, View, overlap, owner
+from .views import NARROW, Key, View, overlap, owner
 
-NARROW = 64
-"""Up to this many units a batch lies as (unit, sample)."""
-
-UPDATES = ("where", "tanh_gradient", "subtract_scaled")
+UPDATES = ("where", "tanh_gradient", "relu_gradient", "subtract_scaled")
 """Operations that read what they write to."""
 
 

@@ -128,8 +128,8 @@ def product_any(q: Any, t: Any) -> None:
 def gemm(typingctx: Any, address: Any, turns: Any, sizes: Any, places: Any, leads: Any, t: Any) -> Any:
     """Fortran's xGEMM at an address: C = A B, for arrays in Fortran's order.
 
-    `turns` says of A and B whether they lie the other way round; `sizes` are the rows and columns of C and the length of
-    the sums; `places` and `leads` are addresses and distances between columns of A, B and C.
+    `turns` says of A and B whether they lie the other way round; `sizes` are the rows and columns of C and the length
+    of the sums; `places` and `leads` are addresses and distances between columns of A, B and C.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

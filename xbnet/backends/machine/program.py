@@ -47,8 +47,8 @@ class Program:
     """
 
     def __init__(
-        self, lines: Any, base: Any, bases: list[tuple[Any, int]], once: int, calls: list[tuple[int, Any]], shared: bool,
-        prepared: Any,
+        self, lines: Any, base: Any, bases: list[tuple[Any, int]], once: int, calls: list[tuple[int, Any]],
+        shared: bool, prepared: Any,
     ):  # fmt: skip
         self.lines, self.base, self.bases, self.once, self.calls = lines, base, bases, once, calls
         self.own, self.dtype, self.random, self.keep = prepared.own, prepared.dtype, prepared.random, prepared.keep
@@ -127,7 +127,7 @@ class Program:
         )  # fmt: skip
 
     def memory(self, replicas: int = 0) -> tuple[int, int, Any]:
-        """Memory to work in: one piece that replicas use in turn, or one for each; where, bytes between, what to keep."""
+        """Memory to work in, one piece for all replicas in turn or one for each: where, bytes between, what to keep."""
         size = -(-self.own // LINE) * LINE
         own = np.empty(size * max(1, replicas) + LINE, np.uint8)
         return address(own) + -address(own) % LINE, size if replicas else 0, own

@@ -30,6 +30,7 @@ class Call:
     result: np.ndarray | None = None
 
     def __call__(self) -> None:
+        """Make the call."""
         found = self.function(*self.arguments, **self.options)
         if self.result is not None and found is not self.result:
             np.copyto(self.result, found)

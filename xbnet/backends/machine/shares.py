@@ -5,23 +5,24 @@ The cuts follow from the sizes of a line alone: products end in the same bits, h
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from .table import A0, A1, B0, B1, MODE, N0, N1, NUMBER, OP, OUT, OUT0, OUT1, SHARE, WAIT, A, B, K
+from .table import A0, A1, B0, B1, BINARY, MODE, N0, N1, NUMBER, OP, OUT, OUT0, OUT1, SHARE, UNARY, WAIT, A, B, K
 
 WIDE = 1 << 22
 """Programs with so many multiplications in a step are cut."""
 
-LARGE, HUGE = 1 << 17, 1 << 27
+LARGE, HUGE = 1 << 18, 1 << 30
 """Products with so many multiplications are cut in two, or in four."""
 
 LONG = 1 << 14
 """Other lines with so many numbers are cut in two."""
 
-BY_NUMBERS = tuple(NUMBER[name] for name in (
-    "copy", "negative", "abs", "square", "sign", "ceil", "sqrt", "exp", "expm1", "log", "log1p", "tanh", "add", "subtract",
-    "multiply", "divide", "maximum", "minimum", "equal", "greater_equal", "where", "tanh_gradient", "subtract_scaled",
-))  # fmt: skip
+FUSED = ("where", "tanh_gradient", "relu_gradient", "subtract_scaled", "bias_relu")
+BY_NUMBERS = {NUMBER[name] for name in (*UNARY, *BINARY, *FUSED)}
+"""Lines that go number by number, and may be cut anywhere."""
 
 
 def cut(lines: np.ndarray, base: np.ndarray, item: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -68,7 +69,7 @@ def _rows(
     """Cut along a loop of n: `places` are the columns of addresses, of their distances, and the distances' unit."""
     cuts = [n * k // pieces // 16 * 16 if n >= 64 * pieces else n * k // pieces for k in range(pieces)] + [n]
     found = []
-    for start, stop in zip(cuts, cuts[1:], strict=False):
+    for start, stop in pairwise(cuts):
         piece = line.copy()
         for at, distance, unit in places:
             piece[at] += start * unit * (1 if distance is None else int(line[distance]))
@@ -82,7 +83,7 @@ def _product(line: np.ndarray, item: int, pieces: int) -> list[np.ndarray]:
     if pieces == 1 or max(m, n) < 16 * pieces:
         return [line.copy()]
     rows, columns = int(line[OUT1]) * item, item  # bytes from row to row, and from column to column
-    if m >= 32 * pieces or m >= n:  # rows of a are taken as they lie; columns of b cost BLAS a little
+    if n < 32 * pieces and m >= n:  # BLAS is quicker with half the columns than with half the rows, but for few of them
         along = item if mode & 1 else int(line[A1]) * item
         return _rows(line, m, ((OUT, None, rows), (A, None, along)), N0, pieces)
     along = int(line[B1]) * item if mode & 2 else item

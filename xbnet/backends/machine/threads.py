@@ -1,7 +1,7 @@
 """Threads that play a program: each takes replicas, or all of them play one replica together.
 
 Whatever the number of threads, every number is computed by the same instructions in the same order: replicas know
-nothing of each other, and the lines of a wide network's program are cut into shares that don't depend on who takes them.
+nothing of each other, and the lines of a wide network's program are cut into shares, whoever takes them.
 """
 
 from __future__ import annotations

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+NARROW = 64
+"""Up to this many units a batch lies as (unit, sample)."""
+
 
 def owner(array: np.ndarray) -> np.ndarray:
     """The array whose memory this is a view of."""

@@ -19,25 +19,32 @@ from ..batches import Batch
 from .programs import BatchProgram, HasCalls, StepProgram, ValidationProgram
 from .run import Run
 
-
 LONG_ENOUGH = 3.0
 """Seconds that a job has to save for "auto": twice what it takes to load numba and the machine."""
 
 
-def pays(trainer: Run) -> bool:
-    """Whether "auto" takes the machine: whether it saves more of this job's time than it takes to load.
+def saves(trainer: Run, replicas: int) -> float:
+    """Seconds that the machine saves in the trainer's job, about, if it is one of so many replicas.
 
-    A step's calls of NumPy are what the machine spares: about ten per layer and fifteen around them, each a microsecond,
-    and in a stack a fifth of one for each replica. Only the job counts, as it was asked for, so that a job ends in the same
-    bits each time: neither whether this process has loaded the machine before (a second and a half, if not), nor whether
-    it lies on disk (where not, it takes some twenty seconds to compile, once for all jobs to come). Steps that have to be
-    taken one by one save too little to count.
+    What the machine spares are a step's calls of NumPy: about ten per layer and fifteen around them, each a
+    microsecond, and in a stack a fifth of one for each replica. Steps that have to be taken one by one save too little
+    to count.
     """
     parts = (*trainer.live.layers, trainer.loss, trainer.optimizer, trainer.penalty)
     by_batch = trainer.flips is not None or trainer.train.sparse or not all(part.replayable for part in parts)
-    saved = 1e-6 * (10 * len(trainer.live.layers) + 15) * (1 + trainer.live.replicas / 5)
-    steps = trainer.recipe.epochs * trainer.batches.steps
-    return not by_batch and steps * saved > LONG_ENOUGH
+    steps = 0 if by_batch else trainer.recipe.epochs * trainer.batches.steps
+    return 1e-6 * steps * (10 * len(trainer.live.layers) + 15) * (1 + replicas / 5)
+
+
+def pays(trainer: Run) -> bool:
+    """Whether "auto" takes the machine: whether it saves clearly more time than it takes to load.
+
+    Only the job counts, as it was asked for, so that it ends in the same bits each time. It doesn't matter whether
+    this process has loaded the machine before (a second and a half, if not), nor whether it lies on disk (where not,
+    it takes some twenty seconds to compile, once for all jobs to come). A sweep asks for all its replicas together, in
+    `sweeps/run.py`, so that it doesn't matter either how they are cut into stacks.
+    """
+    return saves(trainer, trainer.live.replicas) > LONG_ENOUGH
 
 
 class Compiled:
@@ -127,7 +134,7 @@ class Compiled:
         if not self.validates:
             validation.run(sums, keep)
         elif keep is not None:
-            keep(slice(0, n), outputs)
+            keep(slice(0, n), np.asarray(outputs))
 
 
 def program_of(step: Any, rows: int) -> Program:
