@@ -1,13 +1,20 @@
 """The compiled machine by itself: threads, where its code is kept, what it refuses, and when "auto" takes it."""
 
+import _thread
+import multiprocessing
+import threading
+import zlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import xbnet
 from tests.support import cases
 from tests.support.errors import refuses
-from tests.training.execution.test_levels import Scale, train
+from tests.training.execution.test_levels import Scale, Unsaid, train
 from xbnet import BatchNorm, Dropout, Linear, Residual
+from xbnet.backends.machine import load
 
 pytest.importorskip("numba")
 
@@ -65,7 +72,7 @@ def test_without_numba_it_says_what_to_install(monkeypatch):
 
 
 def test_a_cache_that_fails_is_said_and_fails_no_run(monkeypatch):
-    from xbnet.backends.machine import entries, load
+    from xbnet.backends.machine import entries
 
     def broken(*arguments):
         if arguments[-1]:
@@ -83,3 +90,152 @@ def test_a_cache_that_fails_is_said_and_fails_no_run(monkeypatch):
     monkeypatch.setattr(load, "_keeps", True)
     machine.prepare({0})
     assert machine.entries[0]
+
+
+# -- threads, processes, interrupts ---------------------------------------------------------------------------------------
+
+
+def wide(**more):
+    """A network whose program is cut into shares."""
+    return cases.network([Linear(300, "relu"), Residual("tanh", n_hidden=150)], n_inputs=80, dtype="float32", **more)
+
+
+def wide_samples():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(300, 80)).astype(np.float32), rng.integers(0, cases.N_CLASSES, 300)
+
+
+def test_several_threads_that_play_one_replica_end_in_the_same_bits(threads):
+    nets = [wide(), wide(replicas=3, rng=[xbnet.replica_seeds(0, 1)[0]] * 3)]
+    for net in nets:
+        train(net, "compiled", data=wide_samples(), batch_size=128, rng=[xbnet.replica_seeds(1, 1)[0]] * net.replicas)
+    plain = wide()
+    train(plain, "eager", data=wide_samples(), batch_size=128, rng=[xbnet.replica_seeds(1, 1)[0]])
+    assert zlib.crc32(nets[0].theta) == BITS.setdefault("wide", zlib.crc32(nets[0].theta)), "for 1, 2 and 5 threads"
+    for row in nets[1].theta:
+        np.testing.assert_array_equal(row, nets[0].theta[0])
+    np.testing.assert_allclose(nets[0].theta, plain.theta, rtol=1e-3, atol=1e-5)
+
+
+BITS: dict[str, int] = {}
+
+
+def test_threads_that_can_not_be_started_are_done_without(threads, monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    nets = [wide(), wide()]
+    train(nets[0], "compiled", data=wide_samples(), batch_size=128)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    train(nets[1], "compiled", data=wide_samples(), batch_size=128)
+    np.testing.assert_array_equal(nets[0].theta, nets[1].theta)
+
+
+def test_networks_that_are_trained_side_by_side_in_threads():
+    nets = [wide() for _ in range(4)]
+    workers = [
+        threading.Thread(target=train, args=(net, "compiled"), kwargs={"data": wide_samples(), "batch_size": 128})
+        for net in nets
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for net in nets[1:]:
+        np.testing.assert_array_equal(net.theta, nets[0].theta)
+
+
+def _train_and_send(pipe):
+    net = wide()
+    train(net, "compiled", data=wide_samples(), batch_size=128)
+    pipe.send(net.theta)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_another_process_ends_in_the_same_bits(method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} here")
+    net = wide()
+    train(net, "compiled", data=wide_samples(), batch_size=128)
+    context = multiprocessing.get_context(method)
+    here, there = context.Pipe()
+    process = context.Process(target=_train_and_send, args=(there,))
+    process.start()
+    assert here.poll(120)
+    np.testing.assert_array_equal(here.recv(), net.theta)
+    process.join()
+
+
+def test_an_interrupt_ends_the_run_and_all_threads(threads):
+    net, before = wide(replicas=2), threading.active_count()
+    timer = threading.Timer(0.3, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        train(net, "compiled", data=wide_samples(), batch_size=128, epochs=10**6)
+    timer.join()
+    assert threading.active_count() <= before
+    train(net, "compiled", data=wide_samples(), batch_size=128, epochs=1)
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_a_sweep_takes_the_level_as_a_whole(executor, monkeypatch):
+    """However it is cut into stacks."""
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr("xbnet.sweeps.run.LONG_ENOUGH", 0.0)
+    x, y = cases.samples(n=40)
+    space = {"lr": [0.01, 0.1, 0.2], "hidden": [[6]]}
+    tables = [
+        xbnet.sweep(space, (x, y), seeds=2, epochs=2, executor=executor, workers=workers, progress=False)
+        for workers in (1, 2)
+    ]
+    assert [table.program.execution for table in tables] == ["compiled"] * 2
+    for column in ("train_loss", "epochs"):
+        np.testing.assert_array_equal(*(table.column(column) for table in tables))
+
+
+# -- when "auto" takes it ---------------------------------------------------------------------------------------------------
+
+
+def test_auto_takes_it_for_a_long_job():
+    net = cases.network()
+    assert train(net, "auto", epochs=2).execution == "replay"
+    net = cases.network(replicas=100)
+    history = train(net, "auto", epochs=10**4, on_epoch=lambda record: len(record) and record["epoch"] == 2)
+    assert history.execution == "compiled"
+    assert net.compiled
+
+
+def test_auto_leaves_it_where_steps_have_to_be_taken_one_by_one():
+    net = cases.network([Linear(5, "tanh"), Unsaid()], replicas=100)
+    assert train(net, "auto", epochs=10**4, on_epoch=lambda record: record["epoch"] == 2).execution == "replay"
+
+
+def test_a_stack_that_gets_narrow_stays_with_its_level():
+    net = cases.network(replicas=3)
+    history = train(net, "compiled", optimizer=xbnet.SGD([0.1, 1e30, 0.1]), loss="mse", epochs=4)
+    assert history.status[1] == "diverged"
+    assert history.execution == "compiled"
+
+
+def test_predictions_of_a_network_that_the_machine_has_trained():
+    """By the machine, in chunks and one by one; for a layer that has to be called back as on other levels."""
+    x = cases.samples(n=700)[0]
+    for layers in ("deep", [Linear(5, "tanh"), Unsaid()]):
+        net = cases.network(layers, replicas=3)
+        train(net, "compiled")
+        by_machine, rows = net.predict_proba(x), [net.predict_proba(row[None]) for row in x[:3]]
+        assert net.compiled
+        net.compiled = False
+        np.testing.assert_allclose(by_machine, net.predict_proba(x), rtol=1e-12)
+        np.testing.assert_allclose(np.concatenate(rows, axis=1), by_machine[:, :3], rtol=1e-12)
+        alone = net.select([1])
+        alone.compiled = net.compiled = True
+        np.testing.assert_array_equal(alone.predict_proba(x), net.predict_proba(x)[1])
+
+
+def test_where_code_is_kept_and_how_much():
+    about = load.describe_machine()
+    assert about["why_not"] is None
+    assert Path(about["cache"]).is_dir()
+    assert about["bytes"] > 10_000
