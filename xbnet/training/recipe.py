@@ -85,7 +85,7 @@ class Recipe:
         data set's `image_shape`.
     execution
         How steps are run: "eager", "replay" or "compiled" (on NumPy), "graph" or "persistent" (on a CUDA device);
-        "auto" is the quickest that is possible, see `execution`; "compiled" has to be asked for.
+        "auto" is the quickest that is possible, see `execution`; "compiled" where the job is long enough.
         What was chosen stands in `History.execution`; the results are the same up to rounding.
     device_memory
         Bytes for the data, a number or text like "2 GB"; None: all of it lies on the device. Parts that don't fit stay

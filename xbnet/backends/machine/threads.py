@@ -90,10 +90,22 @@ def _start(part: Callable[[int, int], None], threads: int, give_up: Callable[[],
         if not finished:
             give_up()
             go.set()
-        for thread in others:
-            thread.join()
+        _join(others)
     if failed:
         raise failed[0]
+
+
+def _join(others: list[threading.Thread]) -> None:
+    """Wait for all of them, an interrupt or not: they write to the arrays of this run."""
+    interrupt: BaseException | None = None
+    for thread in others:
+        while thread.is_alive():
+            try:
+                thread.join()
+            except BaseException as error:
+                interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 _single = threading.Lock(), [0], [1]  # how many want one thread of SciPy's BLAS, and how many threads it had before

@@ -20,20 +20,20 @@ from .programs import BatchProgram, HasCalls, StepProgram, ValidationProgram
 from .run import Run
 
 LONG_ENOUGH = 3.0
-"""Seconds that a job has to save for "auto": twice what it takes to load numba and the machine."""
+"""Seconds that a job has to save for "auto": about twice what it takes to load numba and the machine."""
 
 
 def saves(trainer: Run, replicas: int) -> float:
     """Seconds that the machine saves in the trainer's job, about, if it is one of so many replicas.
 
-    What the machine spares are a step's calls of NumPy: about ten per layer and fifteen around them, each a
-    microsecond, and in a stack a fifth of one for each replica. Steps that have to be taken one by one save too little
-    to count.
+    What the machine spares are a step's calls of NumPy: about ten per layer and fifteen around them, each
+    0.4 microseconds, and in a stack a quarter of that for each replica. Steps that have to be taken one by one save too
+    little to count.
     """
     parts = (*trainer.live.layers, trainer.loss, trainer.optimizer, trainer.penalty)
     by_batch = trainer.flips is not None or trainer.train.sparse or not all(part.replayable for part in parts)
     steps = 0 if by_batch else trainer.recipe.epochs * trainer.batches.steps
-    return 1e-6 * steps * (10 * len(trainer.live.layers) + 15) * (1 + replicas / 5)
+    return 4e-7 * steps * (10 * len(trainer.live.layers) + 15) * (1 + replicas / 4)
 
 
 def pays(trainer: Run) -> bool:
