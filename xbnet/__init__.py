@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .estimators.halving import StackedHalvingSearchCV as StackedHalvingSearchCV
     from .estimators.search import StackedSearchCV as StackedSearchCV
     from .history import History
+    from .io.ensembles import Ensemble
     from .io.models import Model, load, load_model, save
     from .nn.activations import Activation
     from .nn.layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from .nn.mlp import mlp
     from .nn.network import Network
     from .nn.parameters import ParameterSpec
-    from .optim.optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
+    from .optim.optimizer import Optimizer
+    from .optim.optimizers import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp
     from .optim.strategies import Alternating, Layerwise, Strategy, Weighted
     from .replicas import replica_seeds
     from .reports import Report, compare, report
@@ -74,6 +76,7 @@ __all__ = [
     "Dataset",
     "DivergenceError",
     "Dropout",
+    "Ensemble",
     "GradientComparison",
     "GradientError",
     "History",
@@ -125,6 +128,7 @@ __all__ = [
 PARTS = {
     "nn.activations": "Activation",
     "backends.backend": "Backend get_backend",
+    "io.ensembles": "Ensemble",
     "io.models": "Model load load_model save",
     "datasets": "Dataset Part load_dataset",
     "errors": "BackendError ConfigError DataError DivergenceError GradientError ShapeError XbnetError",
@@ -135,7 +139,8 @@ PARTS = {
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
     "nn.mlp": "mlp",
     "nn.network": "Network",
-    "optim.optimizers": "SGD Adam AdamW Momentum Nesterov Optimizer RMSProp",
+    "optim.optimizer": "Optimizer",
+    "optim.optimizers": "SGD Adam AdamW Momentum Nesterov RMSProp",
     "nn.parameters": "ParameterSpec",
     "replicas": "replica_seeds",
     "reports": "Report compare report",

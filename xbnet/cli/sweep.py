@@ -17,7 +17,7 @@ from ..sweeps.space import shown
 from ..sweeps.store import plain_row
 from . import arguments as flags
 from .folders import kept_in, open_folder, replacing_run
-from .tables import put_targets_back, settle
+from .tables import settle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -196,7 +196,8 @@ def summarize(args: argparse.Namespace, result: SweepResult, seconds: float) -> 
 
 def keep(folder: Path, result: SweepResult, summary: dict[str, Any]) -> None:
     """Write the best network, the summary and pictures beside the table."""
-    from ..io.models import about_inputs, save
+    from ..io.about import about_inputs, put_targets_back
+    from ..io.models import save
     from ..plots import save_figure
 
     best, data = result.best_member(), result.program.pool.data

@@ -11,7 +11,6 @@ from ..errors import ConfigError
 
 if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
     from ..datasets import Dataset
-    from ..nn.network import Network
 
 DEFAULTS: dict[str, Any] = {
     **{"standardize": False, "epochs": 100, "hidden": (10, 7), "activation": "tanh", "dropout": 0.0},
@@ -134,14 +133,3 @@ def split_names(texts: Sequence[str], known: Sequence[str]) -> list[str]:
     for text in texts:
         found += [text] if text in known else [name.strip() for name in next(csv.reader([text], skipinitialspace=True))]
     return found
-
-
-def put_targets_back(network: Network, data: Dataset) -> None:
-    """Let the last layer answer in the units of targets that were scaled; where a schema is kept, that does it."""
-    if data.target_scale is None or (data.schema is not None and data.schema.target is not None):
-        return
-    last, asarray = network.layers[-1], network.backend.asarray
-    mean, scale = (asarray(values, network.dtype) for values in (data.target_scale.mean, data.target_scale.scale))
-    last.W[...] *= scale
-    last.b[...] *= scale
-    last.b[...] += mean

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
     from ..datasets import Dataset
     from ..nn.losses import Loss
     from ..nn.network import Network
-    from ..optim.optimizers import Optimizer
+    from ..optim.optimizer import Optimizer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def train_and_report(args: argparse.Namespace) -> int:
     """Train, keep, and print."""
+    from ..io.about import put_targets_back
     from ..nn.network import Network
 
     folder = open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) if args.out else None
@@ -79,7 +80,7 @@ def train_and_report(args: argparse.Namespace) -> int:
                 raise
             history, diverged = error.history, error
         result = summary.summarize(args, network, loss, data, history)
-        tables.put_targets_back(network, data)
+        put_targets_back(network, data)
         if folder is not None:
             keep(folder, args, network, data, history, result)
     if diverged is not None:
@@ -140,7 +141,8 @@ def keep(
     folder: Path, args: argparse.Namespace, network: Network, data: Dataset, history: History, result: dict[str, Any]
 ) -> None:
     """Write what a later reader needs to `folder`."""
-    from ..io.models import about_inputs, save
+    from ..io.about import about_inputs
+    from ..io.models import save
     from ..plots import decision_regions, learning_curves, save_figure
 
     write_text(folder / "config.toml", config_text(args))

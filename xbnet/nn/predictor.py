@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backends.arrays import Array, Rows, Sparse
 from ..backends.machine.load import machine
 from ..backends.machine.lower import lower
 from ..backends.machine.record import NotRecordable, Operation, record
@@ -37,14 +38,14 @@ def chunk_rows(bytes_per_row: int) -> int:
 class Predictor:
     """Runs host rows through a network, in arrays of its own, so that the passes can be replayed."""
 
-    def __init__(self, network: Any):
+    def __init__(self, network: Network):
         self.network = network
         self._rows: dict[int, Any] = {}
-        self._programs: dict[int, Any] = {}
+        self._programs: dict[int, ForwardProgram | None] = {}
         self._replays = Replays([(network.layers, k) for k in range(len(network.layers))], network.backend.specialized)
 
-    def run(self, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """``finish(logits (R, n, C))`` of chunks of x (N, I), joined: (N, ...) for one replica, else (R, N, ...).
+    def run(self, given: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """``finish(logits (R, n, C))`` of chunks of rows (N, I), joined: (N, ...) for one replica, or (R, N, ...).
 
         The last bit of a row may depend on how many rows come with it, for BLAS chooses its routine by their number; it
         doesn't depend on how many networks are stacked.
@@ -52,13 +53,12 @@ class Predictor:
         Raises
         ------
         ShapeError, DataError
-            x has another shape, or there is something in it that is no number, or none that the network's dtype can
-            hold.
+            They have another shape, or hold something that is no number, or none that the network's dtype can hold.
         """
         network = self.network
-        encode = "; of a table: data.schema.encode(table)" if hasattr(x, "columns") else ""
-        sparse = hasattr(x, "tocsr")  # SciPy's, of any form
-        x = x.tocsr() if sparse else np.asarray(x)
+        encode = "; of a table: data.schema.encode(table)" if hasattr(given, "columns") else ""
+        sparse = isinstance(given, Sparse)
+        x: Any = given.tocsr() if isinstance(given, Sparse) else np.asarray(given)
         expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
         if x.dtype.kind not in "fiub":
             raise DataError(
@@ -73,7 +73,7 @@ class Predictor:
                 rows = self._chunk(len(part))
                 if backend.on_host:
                     rows[0] = part
-                    _check_finite(rows[0], start)
+                    _check_finite(backend.to_host(rows[0]), start)
                 else:
                     part = np.ascontiguousarray(part, network.dtype)
                     _check_finite(part, start)
@@ -85,7 +85,7 @@ class Predictor:
                 out[:, start : start + step] = done
         return out[0] if R == 1 else out
 
-    def _forward(self, rows: Any) -> Any:
+    def _forward(self, rows: Array) -> Array:
         network, n = self.network, rows.shape[1]
         if network.compiled:
             if n not in self._programs:
@@ -95,7 +95,7 @@ class Predictor:
                 return program.run()
         return self._replays.run(n, network.use(n), network.forward, rows)
 
-    def _chunk(self, n: int) -> Any:
+    def _chunk(self, n: int) -> Array:
         """The array (1, n, I) for n rows, the same one each time; there are as many as there may be records."""
         if n not in self._rows:
             if len(self._rows) >= MOST:
@@ -109,7 +109,7 @@ class Predictor:
 class ForwardProgram:
     """The program of a network's forward pass on an array (1, n, I), played for all replicas."""
 
-    def __init__(self, network: Network, rows: np.ndarray, out: np.ndarray, operations: list[Operation]):
+    def __init__(self, network: Network, rows: Any, out: np.ndarray, operations: list[Operation]):
         self.machine, self.replicas, self.out = machine(network.dtype), network.replicas, out
         self.program = lower(operations, network.dtype, rows.shape[1], network.memory(), {})
         self.addresses, self.own = self.program.addresses(self.replicas, {}), self.program.memory(self.replicas)
@@ -120,7 +120,7 @@ class ForwardProgram:
         return self.out
 
 
-def forward_program(network: Network, rows: np.ndarray) -> ForwardProgram | None:
+def forward_program(network: Network, rows: Any) -> ForwardProgram | None:
     """The program for these rows; None where there is none, or a layer has to be called back."""
     out = np.empty((network.replicas, rows.shape[1], network.n_outputs), network.dtype)
     outside = SimpleNamespace(xp=network.backend.xp, ops=network.backend.ops, replayable=True)
@@ -134,7 +134,7 @@ def forward_program(network: Network, rows: np.ndarray) -> ForwardProgram | None
 
 
 @cache
-def _zeros(bits: int, dtype: Any) -> np.ndarray:
+def _zeros(bits: int, dtype: np.dtype) -> np.ndarray:
     """Powers of two, of which all sizes are cut: so there are few to remember, however many sizes come."""
     return np.zeros(1 << bits, dtype)
 

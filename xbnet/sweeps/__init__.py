@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .distributions import Distribution, Integers, LogIntegers, LogUniform, Uniform
     from .exact import assert_replica_equal
-    from .result import Ensemble, SweepResult
+    from .result import SweepResult
     from .run import sweep
 
 __all__ = [
     "Distribution",
-    "Ensemble",
     "Integers",
     "LogIntegers",
     "LogUniform",
@@ -31,7 +30,7 @@ __all__ = [
 LATE = {
     **dict.fromkeys(("Distribution", "Integers", "LogIntegers", "LogUniform", "Uniform"), "distributions"),
     "assert_replica_equal": "exact",
-    **dict.fromkeys(("Ensemble", "SweepResult"), "result"),
+    "SweepResult": "result",
     "sweep": "run",
 }
 """Which file has which names; it is imported when one of them is asked for."""

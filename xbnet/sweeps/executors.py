@@ -1,4 +1,4 @@
-"""Where chunks run: this process's threads, other processes, a Dask cluster, MPI: any `concurrent.futures.Executor`."""
+"""Where chunks run: this process's threads, other processes, a cluster, MPI: any `concurrent.futures.Executor`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures import ThreadPoolExecutor as Threads
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BackendError, XbnetError, unknown_name
+from ..errors import XbnetError, unknown_name
 from .build import Program
 from .chunk import Outcome, run_chunk_elsewhere
+from .cluster import dask_executor, ray_executor
 from .plan import Chunk
-from .wire import Wire, own_address
+from .wire import Wire
 
 ATTEMPTS = 3
 """How often workers may die without any chunk ending in between: it is then likely the work that kills them."""
 
-KINDS = ("threads", "processes", "dask")
+KINDS = ("threads", "processes", "dask", "ray")
+CHECK = 2.0
+"""Seconds between two looks at whether a cluster still has workers."""
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Workers:
         Whether they run in this process.
     renew
         Makes the executor anew after its workers died; None where it is the user's own, or heals itself.
+    check
+        Raises where chunks would be waited for in vain, for nobody is left to run them.
     host
         The address under which workers reach this process.
     """
@@ -45,6 +50,7 @@ class Workers:
     count: int
     local: bool
     renew: Callable[[], Executor] | None = None
+    check: Callable[[], None] = lambda: None
     host: str = "127.0.0.1"
 
 
@@ -90,8 +96,12 @@ def open_workers(executor: Any, workers: int | None, *, on_cpu: bool, devices: S
         return
     kind, _, address = str(executor or "threads").partition(":")
     if kind == "dask":
-        with _dask(address, workers, devices) as opened:
-            yield opened
+        with dask_executor(address, workers, devices, cores()) as (cluster, count, host):
+            yield Workers(cluster, count, False, check=cluster.check, host=host)
+        return
+    if kind == "ray":
+        with ray_executor(address, workers) as (cluster, count, host):
+            yield Workers(cluster, count, False, host=host)
         return
     if kind not in KINDS:
         raise unknown_name("sweep", "executor", executor, KINDS)
@@ -124,47 +134,6 @@ def _size(executor: Executor) -> int:
     if count is None and client is not None and hasattr(client, "nthreads"):
         count = sum(client.nthreads().values())
     return int(count or cores())
-
-
-@contextmanager
-def _dask(address: str, workers: int | None, devices: Sequence[str]) -> Iterator[Workers]:
-    """A Dask cluster: that of a scheduler's address, or one on this machine for "local"; on CUDA a worker a device."""
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError:
-        raise BackendError("sweep: Dask is not installed; install it with: pip install distributed") from None
-    cluster: Any = nullcontext()
-    if address in ("", "local"):
-        make, count = (_cuda_cluster(), len(devices)) if devices else (LocalCluster, cores())
-        cluster = make(n_workers=workers or count, threads_per_worker=1, dashboard_address=None)
-    with cluster:
-        try:
-            client: Any = Client(cluster if address in ("", "local") else address, timeout=20)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise BackendError(f"sweep: no Dask scheduler answers at {address} ({error}); is it running?") from None
-        with client:
-            count = workers or sum(client.nthreads().values())
-            if count < 1:
-                raise BackendError(
-                    f"sweep: the Dask scheduler at {address} has no workers; start `dask worker {address}`"
-                )
-            # A worker without xbnet would close itself at its first chunk, and the sweep wait for ever.
-            has_it = client.run(lambda: __import__("importlib.util").util.find_spec("xbnet") is not None)
-            without = [worker for worker, has in has_it.items() if not has]
-            if without:
-                raise BackendError(f"sweep: the Dask worker {without[0]} has no xbnet; install it there")
-            yield Workers(client.get_executor(pure=False), count, False, host=own_address(client.scheduler.address))
-
-
-def _cuda_cluster() -> Any:
-    try:
-        from dask_cuda import LocalCUDACluster
-    except ImportError:
-        raise BackendError(
-            "sweep: a local Dask cluster on CUDA needs dask-cuda; install it with: pip install dask-cuda, "
-            "or take --executor processes"
-        ) from None
-    return LocalCUDACluster
 
 
 def outcomes(
@@ -204,7 +173,10 @@ def outcomes(
     running = {submit(chunk): chunk for chunk in chunks}
     try:
         while running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            done, _ = wait(running, timeout=CHECK, return_when=FIRST_COMPLETED)
+            if not done:
+                workers.check()
+                continue
             again: list[Chunk] = []
             death: BaseException | None = None
             for future in sorted(done, key=lambda future: future.exception() is not None):  # keep first what ended well
@@ -222,6 +194,7 @@ def outcomes(
                     raise error
             if death is None:
                 continue
+            workers.check()
             deaths += 1
             if deaths >= ATTEMPTS:
                 raise XbnetError(
@@ -246,5 +219,6 @@ def outcomes(
 
 def _worker_died(error: BaseException) -> bool:
     """Whether an error says that a worker is gone, not that the work went wrong."""
-    dask = {"KilledWorker", "CommClosedError", "FutureCancelledError"}  # by name: Dask is an extra
-    return isinstance(error, BrokenExecutor) or any(kind.__name__ in dask for kind in type(error).__mro__)
+    dask = {"KilledWorker", "CommClosedError", "FutureCancelledError"}  # by name: both are extras
+    ray = {"WorkerCrashedError", "NodeDiedError", "OutOfMemoryError"}
+    return isinstance(error, BrokenExecutor) or any(kind.__name__ in dask | ray for kind in type(error).__mro__)

@@ -88,8 +88,8 @@ def loss_bytes(network: Network, B: int) -> int:
 def free_bytes(backend: Backend) -> int:
     """What is free where a backend's arrays lie; 4 GB where the system does not say."""
     if backend.cuda:
-        pool = backend.xp.get_default_memory_pool()  # what it holds is not free to others, but to us
-        return int(backend.xp.cuda.Device().mem_info[0]) + pool.free_bytes()
+        pool = backend.library.get_default_memory_pool()  # what it holds is not free to others, but to us
+        return int(backend.library.cuda.Device().mem_info[0]) + pool.free_bytes()
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):

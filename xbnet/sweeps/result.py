@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,48 +10,15 @@ import numpy as np
 from ..datasets import Standardizer
 from ..errors import ConfigError, XbnetError
 from ..history import History
+from ..io.about import put_targets_back
+from ..io.ensembles import Ensemble
 from ..nn.network import Network
-from ..nn.outputs import LINKS
 from ..notebook import heading, table
 from .build import Program, make_network
 from .chunk import Outcome, sign
 from .plan import Member
 from .space import Configuration, shown
 from .store import table_row
-
-
-@dataclass(frozen=True, eq=False)
-class Ensemble:
-    """Networks that answer together: the mean of their probabilities (or values).
-
-    Attributes
-    ----------
-    networks
-        Each for one network.
-    preparations
-        What must be done to each one's inputs, or None.
-    """
-
-    networks: tuple[Network, ...]
-    preparations: tuple[Standardizer | None, ...]
-
-    def __repr__(self) -> str:
-        return f"Ensemble({len(self.networks)} networks)"
-
-    def _repr_html_(self) -> str:
-        rows = [(i, *summary(network)) for i, network in enumerate(self.networks)]
-        return heading(repr(self)) + table(("member", "layers", "inputs", "outputs", "parameters"), rows)
-
-    def predict_proba(self, x: Any) -> np.ndarray:
-        """Inputs (N, I) as they come -> the mean over the networks, (N, C)."""
-        x, total = np.asarray(x), np.zeros(())
-        for network, preparation in zip(self.networks, self.preparations, strict=True):
-            total = total + network.predict_proba(x if preparation is None else preparation(x)).astype(float)
-        return total / len(self.networks)
-
-    def predict(self, x: Any) -> np.ndarray:
-        """Labels (N,), or values (N, O) for a regression."""
-        return LINKS[self.networks[0].link][1](self.predict_proba(x))
 
 
 class SweepResult:
@@ -177,13 +143,32 @@ class SweepResult:
         return self.program.pool.preparation(self._member(member).fold)
 
     def ensemble(self, members: int | Sequence[int] = 5) -> Ensemble:
-        """The members with these indices, or as many of the best as a number says, none of which diverged, as one."""
+        """Members that answer together, by the mean of their probabilities or values.
+
+        Parameters
+        ----------
+        members
+            Their indices; or how many: those of the best configurations, the best first, of those that did not diverge.
+        """
         if isinstance(members, (int, np.integer)):
             most = int(np.isfinite(self.column("score")).sum())  # the others have diverged
             if not 1 <= members <= most:
                 raise ConfigError(f"ensemble: expected 1 to {most} members, got {members}")
-            members = self.ranking()[: int(members)]
-        return Ensemble(tuple(map(self.network, members)), tuple(map(self.preparation, members)))
+            places = {row["configuration"]: place for place, row in enumerate(self.configurations())}
+            ranked = [m for m in self.ranking() if np.isfinite(self.column("score")[m])]
+            members = sorted(ranked, key=lambda m: places[self.members[m].configuration])[: int(members)]
+        data = self.program.pool.data
+        networks = tuple(map(self.network, members))
+        for network in networks:
+            put_targets_back(network, data)
+        scaled = data.schema is not None and data.schema.standardizer is not None
+        return Ensemble(
+            networks,
+            tuple(None if scaled else self.preparation(member) for member in members),
+            data.classes,
+            data.features,
+            data.schema,
+        )
 
     def history(self, member: int) -> History:
         """How a member was trained: the epochs until it left. Times are not kept."""
@@ -224,12 +209,6 @@ class SweepResult:
         from .plots import against_keys
 
         return against_keys(self)
-
-
-def summary(network: Network) -> tuple[str, int, int, int]:
-    """What a table says of a network: layers, inputs, outputs, parameters."""
-    layers = " ".join(f"{type(layer).__name__}({layer.n_outputs})" for layer in network.layers)
-    return layers, network.n_inputs, network.n_outputs, network.n_parameters
 
 
 def _varied(members: Sequence[Member]) -> list[str]:

@@ -14,7 +14,7 @@ from ..history import PER_REPLICA, History, divergence
 from ..nn.buffers import cut
 from ..nn.losses import Loss
 from ..nn.network import Network
-from ..optim.optimizers import Optimizer
+from ..optim.optimizer import Optimizer
 from ..optim.schedules import Schedule, get_schedule
 from ..optim.strategies import GradientMask, get_strategy
 from ..replicas import replica_seeds, replica_values, shared_streams
@@ -117,6 +117,8 @@ class Trainer:
         self.execution = get_execution(self.recipe.execution, self)
         if live.backend.on_host:  # a stack that gets narrow stays with it
             self.recipe = replace(self.recipe, execution=self.execution.name)
+        self.history.execution = self.execution.name
+        self.network.compiled = self.execution.name == "compiled"
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
@@ -258,8 +260,6 @@ class Trainer:
     def finish(self) -> History:
         """Give the user's network the weights of those that ran to the end; the run's history."""
         self._end("finished")
-        self.history.execution = self.execution.name
-        self.network.compiled = self.execution.name == "compiled"
         return self.history
 
     def _end(self, status: str) -> None:

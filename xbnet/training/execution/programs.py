@@ -235,7 +235,7 @@ class BatchProgram:
         self.addresses, self.own = program.addresses(R, slots), program.memory(R)
         self.ends = [*program.calls, (len(program.lines), None)]
 
-    def run(self, machine: Any, columns: np.ndarray) -> np.ndarray:
+    def run(self, machine: Any, columns: Any) -> np.ndarray:
         """Take a step by columns (K, R, 1); its sums (R, 3, 1), which the next step overwrites."""
         self.columns[...] = columns
         self.network.use(self.rows)
