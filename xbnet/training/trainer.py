@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,8 +114,6 @@ class Trainer:
         self.step = BoundStep(live, self.loss, self.optimizer, self.penalty, self.clip, self.norm)
         self._mask = GradientMask(live)
         self.execution = get_execution(self.recipe.execution, self)
-        if live.backend.on_host:  # a stack that gets narrow stays with it
-            self.recipe = replace(self.recipe, execution=self.execution.name)
         self.history.execution = self.execution.name
         self.network.compiled = self.execution.name == "compiled"
 
@@ -246,7 +243,7 @@ class Trainer:
         self.live = self.live.select(stay, successor=True)
         self.kept.settle()
         self.optimizer = self.optimizer.select(stay, self.live, successor=True)
-        self.asked_loss, self.recipe = self.asked_loss.select(stay), self.recipe.select(stay)
+        self.asked_loss, self.recipe = self.asked_loss.select(stay), self.recipe.select(stay, self.history.execution)
         self.schedule = self.schedule.select(stay)
         self.shuffles = [self.shuffles[i] for i in stay]
         self.train, self.val = self.train.select(stay), None if self.val is None else self.val.select(stay)

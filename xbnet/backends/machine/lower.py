@@ -45,7 +45,7 @@ from .table import (
     C,
     K,
 )  # fmt: skip
-from .views import Place, View, owner
+from .views import Place, View, owner, two_loops
 
 BY_BLAS = 1 << 15
 """Products of so many multiplications and more go to BLAS."""
@@ -161,26 +161,6 @@ class Lowering:
             calls = [(line, function) for line, (_, function) in zip(places, calls, strict=True)]
         return Program(lines, base, self.bases, n_once, calls, shared, prepared)
 
-    def loops(self, places: list[Place], op: Operation) -> tuple[int, int, list[tuple[int, int]]]:
-        """Two loops over a result and its operands: their sizes, and for each place the distances along both."""
-        shape = places[0].shape
-        all_strides = [p.aligned(len(shape)) for p in places]
-        axes = [(n, *(s[k] for s in all_strides)) for k, n in enumerate(shape) if n > 1]
-        axes.sort(key=lambda a: -a[1])
-        merged: list[tuple[int, ...]] = []
-        for axis in axes:
-            if merged and all(o == n * axis[0] for o, n in zip(merged[-1][1:], axis[1:], strict=True)):
-                merged[-1] = (merged[-1][0] * axis[0], *axis[1:])
-            else:
-                merged.append(axis)
-        nothing = (1,) + (0,) * len(places)
-        if len(merged) > 2:
-            raise NotRecordable(f"{op.name} along {len(merged)} axes that can't be taken as two")
-        while len(merged) < 2:
-            merged.insert(0, nothing)
-        outer, inner = merged
-        return outer[0], inner[0], list(zip(outer[1:], inner[1:], strict=True))
-
     def elementwise(self, name: str, op: Operation) -> None:
         """Number by number, in the quickest variant for these operands."""
         places = [self.place(op.out[0], op), *(self.place(x, op) for x in op.operands)]
@@ -188,7 +168,7 @@ class Lowering:
             places[1:] = places[:0:-1]
         if name in ("add", "multiply") and not places[1].shape and places[2].shape:
             places[1:] = places[:0:-1]
-        n0, n1, strides = self.loops(places, op)
+        n0, n1, strides = two_loops(places, op.name)
         item = [self.item] * len(places)
         if name in ("labels", "flags"):
             item[1] = op.operands[0].dtype.itemsize
