@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.test_floors import FLOORS
-from xbnet.backends.backend import INSTALL
+from xbnet.backends.devices import INSTALL
 from xbnet.cli import VERBS, main
 from xbnet.datasets.load import NAMES
 from xbnet.nn.activations import ACTIVATIONS

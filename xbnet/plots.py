@@ -15,7 +15,12 @@ from .files import write_bytes
 from .notebook import png
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .datasets.standardizer import Standardizer
     from .history import History
+    from .nn.network import Network
 
 TRAIN, VALIDATION = "#1f77b4", "#d62728"
 LEAST_R2 = -1.0
@@ -29,7 +34,7 @@ def new_figure(columns: int = 1, rows: int = 1, *, width: float = 5.0, height: f
 
 
 @functools.cache
-def _figure_class() -> Any:
+def _figure_class() -> type[Figure]:
     """matplotlib's figure, which a notebook shows without ``%matplotlib inline``."""
     from matplotlib.figure import Figure
 
@@ -40,7 +45,7 @@ def _figure_class() -> Any:
     return ShownFigure
 
 
-def save_figure(figure: Any, path: str | Path, dpi: int = 120) -> None:
+def save_figure(figure: Figure, path: str | Path, dpi: int = 120) -> None:
     """Write a figure in the format of the path's ending, in one piece."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -54,7 +59,7 @@ def verbatim(name: object) -> str:
     return str(name).replace("$", r"\$")
 
 
-def learning_curves(history: History, log: bool = False) -> Any:
+def learning_curves(history: History, log: bool = False) -> Figure:
     """Loss (with the cost, where there is a penalty) and accuracy, or R2, by epoch, training and validation.
 
     A run that has neither accuracy nor R2 has a picture of its loss alone.
@@ -82,14 +87,14 @@ def learning_curves(history: History, log: bool = False) -> Any:
         axis.grid(alpha=0.3)
         if kinds == ("r2",):  # first epochs may be far below: they would flatten all others
             axis.set_ylim(bottom=max(axis.get_ylim()[0], LEAST_R2))
-        if axis.has_data():
-            axis.legend(frameon=False)
+        if axis.has_data():  # a place of our own: to look for the best one takes seconds where there are many curves
+            axis.legend(frameon=False, loc="upper right" if kinds[0] == "loss" else "lower right")
     if log:
         axes[0, 0].set_yscale("log")
     return figure
 
 
-def _lines(axis: Any, epochs: np.ndarray, values: np.ndarray, color: str, style: str, label: str) -> None:
+def _lines(axis: Axes, epochs: np.ndarray, values: np.ndarray, color: str, style: str, label: str) -> None:
     if np.isnan(values).all():
         return
     if values.ndim == 2:
@@ -99,15 +104,15 @@ def _lines(axis: Any, epochs: np.ndarray, values: np.ndarray, color: str, style:
 
 
 def decision_regions(
-    network: Any,
+    network: Network,
     x: np.ndarray,
     y: np.ndarray,
     *,
     classes: Sequence[str] | None = None,
     features: Sequence[str] | None = None,
-    standardizer: Any = None,
+    standardizer: Standardizer | None = None,
     resolution: int = 300,
-) -> Any:
+) -> Figure:
     """What a network with two inputs decides over the plane, and samples on top; the replica 0 of a stack.
 
     Parameters
@@ -164,7 +169,7 @@ def curves(
     log: Sequence[bool] | None = None,
     width: float = 5.0,
     window: int = 1,
-) -> Any:
+) -> Figure:
     """Several lines side by side.
 
     Parameters
@@ -200,8 +205,7 @@ def curves(
         axis.grid(alpha=0.3)
         if logarithmic:
             axis.set_yscale("log")
-        where: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(lines) > 8 else {}
-        axis.legend(frameon=False, fontsize="small", **where)
+        axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -211,7 +215,7 @@ def _means(values: np.ndarray, window: int) -> np.ndarray:
     return np.add.reduceat(values, starts) / np.diff(np.append(starts, len(values)))
 
 
-def whole_numbers(axis: Any) -> None:
+def whole_numbers(axis: Axes) -> None:
     """Let the ticks of x be whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
@@ -229,7 +233,7 @@ def heat_map(
     title: str = "",
     row: str = "",
     column: str = "",
-) -> Any:
+) -> Figure:
     """Values (len(rows), len(columns)) as colours, with the numbers in the fields.
 
     Parameters
@@ -257,7 +261,7 @@ def heat_map(
     return figure
 
 
-def spread(x: Sequence[float], lines: dict[str, np.ndarray], *, xlabel: str, ylabel: str) -> Any:
+def spread(x: Sequence[float], lines: dict[str, np.ndarray], *, xlabel: str, ylabel: str) -> Figure:
     """A quantity by depth, length and the like: the median of several seeds as a line, each seed as a point.
 
     Parameters
@@ -278,5 +282,5 @@ def spread(x: Sequence[float], lines: dict[str, np.ndarray], *, xlabel: str, yla
     axis.set_xlabel(xlabel)
     axis.set_ylabel(ylabel)
     axis.grid(alpha=0.3)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, loc="upper left")
     return figure

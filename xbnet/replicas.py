@@ -64,7 +64,7 @@ def stream(seed: np.random.SeedSequence, purpose: str) -> np.random.Generator:
 
 def shared_streams(seeds: Sequence[np.random.SeedSequence], purpose: str) -> list[np.random.Generator]:
     """A generator per replica; replicas of equal seeds share one and the same, to be drawn from once for all."""
-    made: dict[tuple, np.random.Generator] = {}
+    made: dict[tuple[Any, ...], np.random.Generator] = {}
     keys = [(str(seed.entropy), seed.spawn_key) for seed in seeds]
     return [made.setdefault(key, stream(seed, purpose)) for key, seed in zip(keys, seeds, strict=True)]
 

@@ -85,7 +85,7 @@ class Cublas:
         self.precision = check_precision(precision)
         declare(library)
         self._threads = threading.local()
-        self._plans: dict[tuple, Plan | None] = {}
+        self._plans: dict[tuple[Any, ...], Plan | None] = {}
         # alpha = 1 and beta = 0, read by cuBLAS on the host before it returns.
         self._one = {"float32": ctypes.c_float(1), "float64": ctypes.c_double(1)}
         self._zero = {"float32": ctypes.c_float(0), "float64": ctypes.c_double(0)}

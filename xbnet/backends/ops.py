@@ -18,7 +18,7 @@ from .arrays import Array, Namespace
 from .parts import Applies, Elementwise, Evaluates, SampleArrays, Samples, Updates
 
 
-class Made(dict):
+class Made(dict[Any, Any]):
     """Read-only helper arrays, each made when it is first asked for: ``made[arguments]`` is ``make(*arguments)``.
 
     `wait` is for arrays that threads share while each works on a stream of its own: it waits until the array is there.
@@ -28,7 +28,7 @@ class Made(dict):
         super().__init__()
         self.make, self.wait = make, wait
 
-    def __missing__(self, arguments: tuple) -> Array:
+    def __missing__(self, arguments: tuple[Any, ...]) -> Array:
         made = self.make(*arguments)
         if self.wait is not None:
             self.wait()

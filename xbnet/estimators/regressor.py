@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils import Tags
 
+from ..backends.arrays import ArrayLike, Rows
 from ..datasets import Standardizer
 from ..errors import ConfigError
 from ..nn.losses import Loss, get_loss
@@ -14,6 +16,9 @@ from .base import XBEstimator
 from .namespace import back_to
 from .rules import HalfPoissonDeviance, HalfSquaredError
 from .validation import r_squared
+
+if TYPE_CHECKING:
+    from sklearn.neural_network import MLPRegressor
 
 LOSSES = {"auto": HalfSquaredError, "squared_error": HalfSquaredError, "poisson": HalfPoissonDeviance}
 """scikit-learn's, which are no names of xbnet's own losses."""
@@ -29,13 +34,13 @@ class XBRegressor(RegressorMixin, XBEstimator):
     "poisson", whose targets are counts.
     """
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         tags.regressor_tags.poor_score = False
         return tags
 
-    def partial_fit(self, X: Any, y: Any, *, sample_weight: Any = None) -> Any:
+    def partial_fit(self, X: Rows, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Self:
         """Train one epoch, going on from where the last call ended: n calls do what ``fit`` does in n epochs.
 
         Parameters
@@ -50,7 +55,7 @@ class XBRegressor(RegressorMixin, XBEstimator):
         return self._partial_fit(X, y, sample_weight, self._learn_targets)
 
     @classmethod
-    def from_sklearn(cls, mlp: Any, **parameters: Any) -> XBRegressor:
+    def from_sklearn(cls, mlp: MLPRegressor, **parameters: Any) -> XBRegressor:
         """A fitted regressor with the weights of a fitted `MLPRegressor`; see `XBClassifier.from_sklearn`."""
         from sklearn.neural_network import MLPRegressor
 
@@ -60,7 +65,7 @@ class XBRegressor(RegressorMixin, XBEstimator):
         estimator._learn_targets(np.zeros(1) if mlp.n_outputs_ == 1 else np.zeros((1, mlp.n_outputs_)))
         return take_weights(estimator, mlp)
 
-    def to_sklearn(self) -> Any:
+    def to_sklearn(self) -> MLPRegressor:
         """A fitted `MLPRegressor` with these weights; see `XBClassifier.to_sklearn`."""
         from sklearn.neural_network import MLPRegressor
 
@@ -103,7 +108,7 @@ class XBRegressor(RegressorMixin, XBEstimator):
     def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
         return r_squared(y, predicted, w)
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Rows) -> np.ndarray:
         """Values (N,) or (N, O), as y was; float32 for X of float32, else float64."""
         single = str(getattr(X, "dtype", "")).endswith("float32")
         return back_to(self._now()._predict(X).astype(np.float32 if single else np.float64, copy=False), X)

@@ -7,13 +7,14 @@ metadata describe the network; they are checked against the tensors before anyth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import Rows
 from ..backends.backend import Backend
 from ..datasets import Schema, Standardizer
 from ..errors import ConfigError, DataError
@@ -99,7 +100,7 @@ class Model:
         """Whether inputs are standardized before the network sees them."""
         return self.preparation is not None or (self.schema is not None and self.schema.standardizer is not None)
 
-    def predict_proba(self, x: Any) -> np.ndarray:
+    def predict_proba(self, x: Rows) -> np.ndarray:
         """Probabilities (N, C), or values (N, O) in the targets' units, for rows as the user has them.
 
         Parameters
@@ -133,10 +134,10 @@ def save(
     network: Network,
     path: str | Path,
     *,
-    classes: Any = None,
+    classes: Sequence[Any] | None = None,
     preparation: Standardizer | None = None,
     history: History | None = None,
-    features: Any = None,
+    features: Sequence[str] | None = None,
     schema: Schema | None = None,
 ) -> None:
     """Write a network to a file, in one piece: nobody ever sees half of it.

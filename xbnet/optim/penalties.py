@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol, Self
+
 import numpy as np
 
 from ..backends.arrays import Array
@@ -10,6 +12,29 @@ from ..errors import ConfigError
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..replicas import PerReplica, numbers, replica_values, select_values
+
+
+class AnyBoundPenalty(Protocol):
+    """What a step and a trainer ask of a penalty that is bound to a network, of whatever kind."""
+
+    active: bool
+    """Whether it adds anything; only then the rest is asked for."""
+
+    def add_gradient(self, loss: Loss) -> None:
+        """Add its gradient to the network's, behind the loss's `backward`."""
+
+    def value(self, rows: int) -> Array:
+        """The penalty (R, 1) of an epoch of so many rows."""
+
+
+class AnyPenalty(Protocol):
+    """What `Penalty` and other kinds of penalties are to a trainer."""
+
+    def select(self, index: np.ndarray) -> Self:
+        """For the replicas `index`."""
+
+    def bind(self, network: Network) -> AnyBoundPenalty:
+        """For one network."""
 
 
 class Penalty:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ConfigError
 from ..plots import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_CLASSES = 20
 """Of more classes no confusion matrix is drawn, and no curve for each."""
@@ -97,7 +100,7 @@ def _rows_of(parts: Any, classes: Sequence[str]) -> list[Sequence[Any]]:
     return [list(row) for row in zip(classes, *columns, strict=True)]
 
 
-def _confusion(m: Any, decided: np.ndarray, y: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Any:
+def _confusion(m: Any, decided: np.ndarray, y: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Figure:
     side = min(9.0, 2.6 + 0.55 * len(classes))
     figure, axes = new_figure(width=side + 0.8, height=side)
     matrix = m.confusion_matrix(y, decided, labels=labels)
@@ -106,7 +109,7 @@ def _confusion(m: Any, decided: np.ndarray, y: np.ndarray, labels: np.ndarray, c
     return figure
 
 
-def _ranking(m: Any, proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Any:
+def _ranking(m: Any, proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Figure:
     figure, axes = new_figure(2, width=5.0, height=4.0)
     counts = np.bincount(y, minlength=len(classes))
     chosen = [1] if len(classes) == 2 else [int(c) for c in np.argsort(-counts, kind="stable") if counts[c]]
@@ -120,7 +123,7 @@ def _ranking(m: Any, proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -
     return figure
 
 
-def _calibration(proba: np.ndarray, y: np.ndarray, bins: int = 10) -> Any:
+def _calibration(proba: np.ndarray, y: np.ndarray, bins: int = 10) -> Figure:
     """How often the class that is named is the right one, by how sure the network is (Guo et al., 2017)."""
     two = proba.shape[1] == 2
     sure = proba[:, 1] if two else proba.max(axis=1)

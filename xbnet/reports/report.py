@@ -14,6 +14,7 @@ from ..datasets.schema import Schema
 from ..errors import ConfigError, DataError
 from ..history import History
 from ..io.models import Model, load_model
+from ..replicas import Seed
 from .figures import Findings, classification, multilabel, regression
 from .importance import MOST_COLUMNS, MOST_ROWS, importance_figure, importance_table, permutation_importance
 from .page import OnPage, Page
@@ -60,7 +61,7 @@ def report(
     settings: str | None = None,
     importance: bool = True,
     repeats: int = 5,
-    rng: Any = 0,
+    rng: Seed = 0,
     title: str | None = None,
 ) -> Report:
     """Predict a part of a data set, and find out how good the predictions are.
@@ -192,7 +193,7 @@ def _importance(
     y: np.ndarray,
     columns: Mapping[str, Sequence[int]],
     repeats: int,
-    rng: Any,
+    rng: Seed,
 ) -> dict[str, tuple[float, float]]:
     """What permuting each column costs of the first figure."""
     kind = next(iter(found.figures))

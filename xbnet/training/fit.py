@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from ..backends.arrays import ArrayLike
+from ..datasets.odd import say_if_collapsed
 from ..history import History
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
@@ -16,10 +18,10 @@ from ..optim.optimizers import get_optimizer
 from ..optim.strategies import Strategy, get_strategy
 from ..parsing import check_keys
 from ..progress import progress_bar
-from ..replicas import replica_seeds
+from ..replicas import Seeds, replica_seeds
 from .checkpoints import has_begun, keep_checkpoints
 from .recipe import Recipe, Settings, check_network
-from .samples import Samples, check_data
+from .samples import Data, Samples, check_data
 from .trainer import Trainer
 
 
@@ -27,10 +29,10 @@ def fit(
     network: Network,
     loss: str | Loss,
     optimizer: str | Optimizer,
-    data: Any,
+    data: Data,
     *,
-    rng: Any = None,
-    sample_weight: Any = None,
+    rng: Seeds | None = None,
+    sample_weight: ArrayLike | None = None,
     progress: bool | None = None,
     on_epoch: Callable[[dict[str, Any]], Any] | None = None,
     checkpoint: str | Path | None = None,
@@ -86,6 +88,7 @@ def fit(
     check_keys("fit", settings, Settings.__annotations__)
     recipe = Recipe(**settings)
     samples = Samples.of(check_data(data), sample_weight=sample_weight)
+    say_if_collapsed("fit", samples.train.x, network.dtype, "standardize x (Dataset.standardized), or use float64")
     rng = None if rng is None else replica_seeds(rng, network.replicas)  # once: a generator would give others each time
     told_to_stop = False
 

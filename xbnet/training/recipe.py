@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Protocol, TypedDict
+from typing import ClassVar, TypedDict
 
 import numpy as np
 
@@ -12,27 +12,15 @@ from ..errors import ConfigError, expect_shape
 from ..history import PER_REPLICA
 from ..nn.losses import Loss
 from ..nn.network import Network
-from ..optim.penalties import Penalty
+from ..optim.penalties import AnyPenalty, Penalty
 from ..optim.schedules import Schedule, get_schedule
 from ..optim.strategies import Strategy, get_strategy
 from ..parsing import number, parse_bytes, whole
-from ..replicas import numbers, select_values
+from ..replicas import PerReplica, numbers, select_values
 from .samples import Samples, check_weights
 
-PerReplica = Any
-"""A number, or one per replica."""
 SCORE = "score"
 """The monitored figure that a trainer's `scorer` gives."""
-
-
-class AnyPenalty(Protocol):
-    """What `Penalty` and other kinds of penalties are to a trainer."""
-
-    def select(self, index: np.ndarray) -> Any:
-        """For the replicas `index`."""
-
-    def bind(self, network: Network) -> Any:
-        """For one network."""
 
 
 class Settings(TypedDict, total=False):
@@ -218,13 +206,13 @@ def check_network(network: object) -> None:
         raise ConfigError(f"fit: expected a Network, got {type(network).__name__}")
 
 
-def _optional(value: Any, name: str) -> int | str | None:
+def _optional(value: int | str | None, name: str) -> int | str | None:
     """A whole number or None; of a batch also "auto"."""
     if value is None or (name == "batch_size" and isinstance(value, str) and value == "auto"):
         return value
     return whole("fit", name, value)
 
 
-def _bytes(value: Any) -> int | None:
+def _bytes(value: int | str | None) -> int | None:
     """A number of bytes, or None."""
     return None if value is None else parse_bytes("fit: device_memory", value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -223,7 +224,7 @@ def taylor_curve(
 ) -> TaylorCurve:
     """Test one block of every replica at once along random unit directions; gradient (R, n)."""
     R, size = gradient.shape
-    kept: dict[int, tuple] = {}
+    kept: dict[int, tuple[Any, ...]] = {}
     tried = 0
     for scale in TRIES:
         tried += 1

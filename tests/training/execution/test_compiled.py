@@ -182,7 +182,7 @@ def test_an_interrupt_ends_the_run_and_all_threads(threads):
 def test_a_sweep_takes_the_level_as_a_whole(executor, monkeypatch):
     """However it is cut into stacks."""
     pytest.importorskip("sklearn")
-    monkeypatch.setattr("xbnet.sweeps.run.LONG_ENOUGH", 0.0)
+    monkeypatch.setattr("xbnet.sweeps.engine.LONG_ENOUGH", 0.0)
     x, y = cases.samples(n=40)
     space = {"lr": [0.01, 0.1, 0.2], "hidden": [[6]]}
     tables = [

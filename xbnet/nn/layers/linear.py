@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ...backends.arrays import Array
 from ..activations import Activation, get_activation
 from ..initializers import Initializer, get_initializer
 from ..parameters import ParameterSpec
-from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width, name_of
+from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
 
 
 class Linear(Layer):
@@ -77,13 +76,6 @@ class Linear(Layer):
         self.ops.bmm_tn(self.x, dy, self.dW)
         if dx is not None:
             self.ops.bmm_nt(dy, self.W, dx)
-
-    def config(self) -> dict[str, Any]:
-        return {
-            "n_outputs": self.n_outputs,
-            "activation": name_of(self.activation),
-            "initializer": self.initializer,
-        }
 
     @classmethod
     def examples(cls) -> dict[str, Layer]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...backends.arrays import Array
 from ...parsing import number
 from ..initializers import ones, zeros
@@ -112,9 +110,6 @@ class BatchNorm(Layer):
         xp.multiply(self.gain, self.inv_std, out=self.row)
         xp.multiply(dx, self.row, out=dx)
 
-    def config(self) -> dict[str, Any]:
-        return {"momentum": self.momentum, "eps": self.eps}
-
     def to_onnx(self, graph: OnnxGraph, x: str) -> str:
         blocks = (self.gain, self.offset, self.running_mean, self.running_var)
         return graph.add("BatchNormalization", x, *(graph.constant(b[0, 0]) for b in blocks), epsilon=self.eps)
@@ -195,9 +190,6 @@ class LayerNorm(Layer):
         xp.multiply(xhat, self.column, out=self.work)
         xp.subtract(dx, self.work, out=dx)
         xp.multiply(dx, self.inv_std, out=dx)
-
-    def config(self) -> dict[str, Any]:
-        return {"eps": self.eps}
 
     def to_onnx(self, graph: OnnxGraph, x: str) -> str:
         gain, offset = graph.constant(self.gain[0, 0]), graph.constant(self.offset[0, 0])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...backends.arrays import Array
 from ..activations import Activation, get_activation
 from ..initializers import Initializer, get_initializer
 from ..parameters import ParameterSpec
-from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width, name_of
+from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
 
 
 class Residual(Layer):
@@ -113,15 +111,6 @@ class Residual(Layer):
             x, u = xp.broadcast_to(self.x, dx.shape), xp.broadcast_to(self.source, dx.shape)
             ops.activation_gradient(self.begin, dx, x, u, None, outer)
         xp.add(dx, dy, out=dx)
-
-    def config(self) -> dict[str, Any]:
-        return {
-            "activation": name_of(self.activation),
-            "n_hidden": self.n_hidden,
-            "begin": name_of(self.begin),
-            "end": name_of(self.end),
-            "initializer": self.initializer,
-        }
 
     @classmethod
     def examples(cls) -> dict[str, Layer]:

@@ -40,7 +40,7 @@ class Loss(StepPart):
     links: dict[str, str]
     """Task -> the network's link, see `outputs.LINKS`."""
     _shape: tuple[int, ...] | None = None
-    _arrays: dict[tuple, dict[str, Any]]  # shape of logits -> attributes
+    _arrays: dict[tuple[Any, ...], dict[str, Any]]  # shape of logits -> attributes
 
     # Set by `bind`:
     task: str

@@ -43,8 +43,8 @@ class SoftmaxCrossEntropy(Loss):
 
     def _prepare(self, network: Network) -> None:
         smoothing = replica_values(f"{self.name}.label_smoothing", self.label_smoothing, self.replicas)
-        to_column = lambda v: network.per_replica(self.name, v)[:, :, None]  # noqa: E731
-        self.keep, self.floor = to_column(1 - smoothing), to_column(smoothing / self.n_outputs)
+        self.keep = network.per_replica(self.name, 1 - smoothing)[:, :, None]
+        self.floor = network.per_replica(self.name, smoothing / self.n_outputs)[:, :, None]
 
     def select(self, index: np.ndarray) -> SoftmaxCrossEntropy:
         twin = copy.copy(self)

@@ -42,7 +42,7 @@ def pays(trainer: Run) -> bool:
     Only the job counts, as it was asked for, so that it ends in the same bits each time. It doesn't matter whether
     this process has loaded the machine before (a second and a half, if not), nor whether it lies on disk (where not,
     it takes some twenty seconds to compile, once for all jobs to come). A sweep asks for all its replicas together, in
-    `sweeps/run.py`, so that it doesn't matter either how they are cut into stacks.
+    `sweeps/engine.py`, so that it doesn't matter either how they are cut into stacks.
     """
     return saves(trainer, trainer.live.replicas) > LONG_ENOUGH
 
@@ -98,7 +98,7 @@ class Compiled:
         ):
             if samples.size:
                 program = self.program(trainer, step)
-                program.run(self.machine, samples, batches.which, columns[steps], trainer.sums[steps])
+                program.run(self.machine, samples, batches.which, columns[steps], np.asarray(trainer.sums)[steps])
         optimizer.skip(S)
 
     def _run_by_batch(self, trainer: Run) -> None:
@@ -110,7 +110,7 @@ class Compiled:
             trainer.sums[s] = self.by_batch[key].run(self.machine, optimizer.columns())
             optimizer.skip(1)
 
-    def validate(self, validation: Any, sums: np.ndarray, keep: Callable[[slice, np.ndarray], Any] | None) -> None:
+    def validate(self, validation: Any, sums: Any, keep: Callable[[slice, np.ndarray], object] | None) -> None:
         """See `Evaluation.run`; what has to be called back, or comes sparse, is validated as on other levels."""
         network, batches = validation.network, validation.batches
         data, n, B = batches.data, batches.data.n, batches.batch_size

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from ...backends.arrays import Array
     from ...nn.losses import Loss
     from ...nn.network import Network
     from ...optim.optimizer import Optimizer
+    from ...optim.penalties import AnyBoundPenalty
     from ...optim.strategies import Strategy
     from ..augmentation import Flips
     from ..batches import Batch, Resident, Shuffled
@@ -51,7 +53,7 @@ class Run(Protocol):
     live: Network
     loss: Loss
     optimizer: Optimizer
-    penalty: Any
+    penalty: AnyBoundPenalty
     step: BoundStep
     train: Resident
     val: Resident | None
@@ -60,9 +62,9 @@ class Run(Protocol):
     flips: Flips | None
     recipe: Recipe
     strategy: Strategy
-    sums: Any
-    norm: Any
-    clip: Any
+    sums: Array
+    norm: Array
+    clip: Array | None
 
     def epoch_batches(self) -> Iterable[Batch]:
         """The batches of the next epoch."""
