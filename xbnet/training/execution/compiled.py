@@ -30,7 +30,7 @@ def saves(trainer: Run, replicas: int) -> float:
     0.4 microseconds, and in a stack a quarter of that for each replica. Steps that have to be taken one by one save too
     little to count.
     """
-    parts = (*trainer.live.layers, trainer.loss, trainer.optimizer, trainer.penalty)
+    parts: tuple[Any, ...] = (*trainer.live.layers, trainer.loss, trainer.optimizer, trainer.penalty)
     by_batch = trainer.flips is not None or trainer.train.sparse or not all(part.replayable for part in parts)
     steps = 0 if by_batch else trainer.recipe.epochs * trainer.batches.steps
     return 4e-7 * steps * (10 * len(trainer.live.layers) + 15) * (1 + replicas / 4)

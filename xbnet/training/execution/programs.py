@@ -67,7 +67,7 @@ def _layers(network: Any) -> list[Place]:
 
 def _gathered(data: Batch, rows: int, replicas: int) -> tuple[Any, Batch]:
     """Arrays for the numbers of a batch's samples, and for the batch."""
-    arrays = (None if a is None else np.empty((replicas, rows, *a.shape[1:]), a.dtype) for a in data)
+    arrays: list[Any] = [None if a is None else np.empty((replicas, rows, *a.shape[1:]), a.dtype) for a in data]
     return np.empty((1, rows), np.intp), Batch(*arrays)
 
 
