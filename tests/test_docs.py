@@ -212,6 +212,18 @@ def test_links_within_the_repository_lead_somewhere():
                 assert (page.parent / place).exists(), f"{page.name}: {place}"
 
 
+def test_links_of_the_readme_are_absolute_and_of_pages_that_are_there():
+    """Package indexes show it too, where no link within the repository leads anywhere."""
+    site = "https://xbnet.readthedocs.io/en/latest/"
+    links = re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", (ROOT / "README.md").read_text())
+    assert links
+    for target in [a or b for a, b in links]:
+        assert target.startswith(site), target
+        name = target.removeprefix(site)
+        page = f"docs/_static/{Path(name).name}" if name.startswith("_images/") else f"docs/{name[:-5]}.md"
+        assert name == "gallery/index.html" or (ROOT / page).exists(), target
+
+
 def test_architecture_names_every_module_on_its_floor():
     rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
     named = {name: int(floor) for floor, names in rows for name in re.findall(r"`(\w+)`", names)}

@@ -17,7 +17,7 @@ EVENING = {
     "backends": ("blas", "cublas", "cublas_plan", "cuda", "devices", "machine", "numpy_ops", "replay"),
     "nn": (),
     "optim": (),
-    "training": ("streaming", "sparse", "state", "checkpoints", "conditions", "tensorboard", "execution"),
+    "training": ("streaming", "sparse", "state", "checkpoints", "conditions", "callbacks", "tensorboard", "execution"),
 }
 """Rooms of the core that one can read in an evening; named is what lies beside the way of `fit` on NumPy: what makes it
 quicker, data that don't fit, and runs that go on."""

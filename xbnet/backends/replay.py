@@ -77,7 +77,7 @@ class Record:
     result
         The same array in each replay.
     calls
-        Of all operations: to make them is a replay.
+        The calls of all operations: to make them is a replay.
     """
 
     def __init__(self, operations: Sequence[Operation], result: Any):

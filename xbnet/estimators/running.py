@@ -25,7 +25,7 @@ def run_epochs(estimator: XBEstimator, trainer: Trainer, epochs: int) -> tuple[b
     trainer
         Of its network and history.
     epochs
-        At most so many.
+        The most that may train.
     """
     e = estimator
     if e._run_state is not None:

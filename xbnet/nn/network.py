@@ -62,6 +62,15 @@ class Network:
     ------
     ConfigError, BackendError
         No layers, or impossible sizes, dtype or seeds; see `get_backend`.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = Network([xbnet.Linear(10, "tanh"), xbnet.Linear(3)], n_inputs=4, replicas=2, rng=0)
+    >>> network.theta.shape
+    (2, 83)
+    >>> network.predict_proba(np.zeros((5, 4))).shape  # (R, N, C)
+    (2, 5, 3)
     """
 
     compiled = False

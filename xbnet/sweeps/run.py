@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..backends.arrays import ArrayLike
-from ..datasets import load_dataset
 from ..errors import ConfigError
 from ..parsing import is_whole, whole
 from ..training.samples import Data, check_data
@@ -144,7 +143,7 @@ def sweep(
     """
     rng = whole("sweep", "rng", rng, least=0)
     generator = np.random.default_rng(rng)
-    dataset = load_dataset(data) if isinstance(data, (str, Path)) else check_data(data, "sweep")
+    dataset = check_data(data, "sweep")
     custom = layer_keys(layers)
     twice = sorted(set(space) & set(fixed)) if isinstance(space, Mapping) else []
     if twice:

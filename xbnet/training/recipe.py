@@ -13,7 +13,8 @@ from ..history import PER_REPLICA
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..optim.penalties import AnyPenalty, Penalty
-from ..optim.schedules import Schedule, get_schedule
+from ..optim.schedule import Schedule
+from ..optim.schedules import get_schedule
 from ..optim.strategies import Strategy, get_strategy
 from ..parsing import number, parse_bytes, whole
 from ..replicas import PerReplica, numbers, select_values
@@ -53,7 +54,7 @@ class Recipe:
     batch_size
         B in [1, N]; None: all N at once; "auto": 64, or N where there are fewer samples.
     schedule
-        Of the learning rate, see `get_schedule`.
+        How the learning rate changes, see `get_schedule`.
     l2, l1
         Penalties, see `Penalty`: >= 0, a number or one per replica.
     clip_norm
@@ -79,12 +80,17 @@ class Recipe:
         Bytes for the data, a number or text like "2 GB"; None: all of it lies on the device. Parts that don't fit stay
         on the host and come in chunks, see `streaming`; the results are the same.
     penalty
-        Of another kind than l2 and l1, and in their place.
+        A penalty of another kind, which takes the place of l2 and l1.
 
     Raises
     ------
     ConfigError
         A setting is out of range or has no such name.
+
+    Examples
+    --------
+    >>> Recipe(epochs=10, schedule="cosine").schedule
+    Cosine(final=0.0)
     """
 
     epochs: int = 100

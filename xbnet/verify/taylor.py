@@ -10,7 +10,7 @@ import numpy as np
 from .objective import Noise, Objective
 
 CLEAR = 100.0
-"""A difference counts where it is so many times larger than rounding."""
+"""A difference counts where it is this many times larger than rounding."""
 FEWEST, MOST = 4, 6
 """Points that an order is measured on."""
 TRIES = (1.0, 1.0, 2.0**-12, 2.0**-20)

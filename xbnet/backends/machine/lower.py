@@ -48,7 +48,7 @@ from .table import (
 from .views import Place, View, owner, two_loops
 
 BY_BLAS = 1 << 15
-"""Products of so many multiplications and more go to BLAS."""
+"""Products of this many multiplications and more go to BLAS."""
 
 OTHERS = ("where", "labels", "flags", "tanh_gradient", "relu_gradient", "subtract_scaled", "bias_relu")
 """More operations that go number by number."""

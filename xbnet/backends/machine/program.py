@@ -103,7 +103,7 @@ class Program:
         self, machine: Any, addresses: tuple, steps: int, first: int, last: int, team: tuple[int, int, int] = (0, 1, 0),
         own: Any = None, lines: slice = slice(None),
     ) -> None:  # fmt: skip
-        """Play so many steps of the replicas [first, last), at these addresses.
+        """Play `steps` steps of the replicas [first, last), at these addresses.
 
         Parameters
         ----------

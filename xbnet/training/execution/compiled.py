@@ -138,7 +138,7 @@ class Compiled:
 
 
 def program_of(step: Any, rows: int) -> Program:
-    """The program of a step on batches of so many rows, which all replicas share.
+    """The program of a step on batches of that many rows, which all replicas share.
 
     Raises
     ------
