@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,9 +21,18 @@ from .plan import Member
 from .space import Configuration, shown
 from .store import table_row
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
 
 class SweepResult:
     """The networks of a sweep, in the order of the table.
+
+    Parameters
+    ----------
+    program, members, outcomes
+        What was to be done, for whom, and what came of it: `sweep` puts them together.
 
     Attributes
     ----------
@@ -35,6 +44,15 @@ class SweepResult:
         Of halving: which configurations were ranked among each other, and after how many epochs.
     study
         Optuna's, where a sampler proposed the configurations; else None.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> result = xbnet.sweep({"lr": [0.1, 0.001]}, xbnet.load_dataset("gmm"), seeds=2, epochs=2, batch_size=1000)
+    >>> len(result), result.best["settings"]
+    (4, {'lr': 0.1})
+    >>> result.ensemble(2).predict([[0.5, 0.5, 0.5, 0.5, 0.5]]).shape
+    (1,)
     """
 
     def __init__(
@@ -83,7 +101,7 @@ class SweepResult:
             outcome, r = self._where[member.index]
             yield table_row(member, outcome.rows[r]) | places.get(member.configuration, {})
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> DataFrame:
         """The table as a `pandas.DataFrame`."""
         try:
             import pandas
@@ -225,25 +243,25 @@ class SweepResult:
 
     # -- pictures --------------------------------------------------------------------------------------------------
 
-    def plot_curves(self, figure: str | None = None) -> Any:
+    def plot_curves(self, figure: str | None = None) -> Figure:
         """Every member's curve of a figure of `History` (by default the monitored one), the best in front."""
         from .plots import curves
 
         return curves(self, figure or self.monitor)
 
-    def plot_heat_map(self, x: str, y: str) -> Any:
+    def plot_heat_map(self, x: str, y: str) -> Figure:
         """The score over two keys: mean over everything else."""
         from .plots import heat_map
 
         return heat_map(self, x, y)
 
-    def plot_rungs(self) -> Any:
+    def plot_rungs(self) -> Figure:
         """With halving: each configuration's way by epoch, and at which rung it left."""
         from .plots import rungs
 
         return rungs(self)
 
-    def plot_keys(self) -> Any:
+    def plot_keys(self) -> Figure:
         """The score against each key that varies."""
         from .plots import against_keys
 
