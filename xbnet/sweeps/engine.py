@@ -144,7 +144,7 @@ def run_members(
             note = None if store is None else store.note_trial
             scheduler = Trials(sampling, brackets, probe.monitor, cut, where.count, announce, note, *start)
             total = sampling.count * sampling.each * members[0].settings["epochs"]
-            about_it = f"{sampling.count} trials, {sampling.width} networks at a time"
+            about_it = f"{sampling.count} trials, {sampling.at_once} networks at a time"
         elif halving is not None:
             scheduler = Climb(members, brackets, halving, probe.monitor, cut, where.count, found, paused)
             configurations = sum(len(bracket.configurations) for bracket in brackets)
