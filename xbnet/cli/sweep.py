@@ -35,10 +35,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUES",
         help="lr=0.01,0.1 or l2=loguniform:1e-6,1e-2 or hidden=[[10,7],[20]] or epochs=50; in a TOML file: [space]",
     )
-    group.add_argument("--draws", type=flags.positive, metavar="N", help="draw so many configurations at random")
+    group.add_argument("--draws", type=flags.positive, metavar="N", help="draw this many configurations at random")
+    group.add_argument("--sampler", metavar="NAME", help="tpe, random: Optuna proposes configurations by what came out")
+    group.add_argument("--trials", type=flags.positive, metavar="N", help="how many configurations --sampler proposes")
+    group.add_argument(
+        "--at-once", type=flags.positive, metavar="R", help="networks at a time; by default of 32 trials"
+    )
     group.add_argument("--seeds", type=seeds, default=1, metavar="N|N,N,..", help="how many, or which")
     group.add_argument("--folds", type=flags.positive, metavar="K", help="cross-validation on the training part")
-    group.add_argument("--monitor", metavar="FIGURE", help="what stops and ranks; val_loss where there is validation")
+    group.add_argument(
+        "--halving",
+        metavar="N|hyperband|asha",
+        help="after 1/9, 1/3 of the epochs and so on only the best 1 in N configurations trains on; "
+        "hyperband: in brackets; asha: without waiting; asha:4",
+    )
+    group.add_argument("--min-epochs", type=flags.positive, metavar="N", help="epochs of the first rung; by default 1")
+    group.add_argument("--monitor", metavar="FIGURE", help="the figure that stops and ranks; val_loss by default")
     group = parser.add_argument_group("execution")
     group.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
     group.add_argument("--dtype", default="float32", metavar="TYPE", help="float32, float64")
@@ -100,8 +112,13 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
         space,
         data,
         draws=args.draws,
+        sampler=args.sampler,
+        trials=args.trials,
+        at_once=args.at_once,
         seeds=args.seeds,
         folds=args.folds,
+        halving=args.halving,
+        min_epochs=args.min_epochs,
         standardize=args.standardize,
         monitor=args.monitor,
         backend=args.backend,
@@ -240,6 +257,8 @@ def keep(folder: Path, result: SweepResult, summary: dict[str, Any]) -> None:
     save_figure(result.plot_curves(), folder / "curves.png")
     if result.keys:
         save_figure(result.plot_keys(), folder / "keys.png")
+    if result.brackets:
+        save_figure(result.plot_rungs(), folder / "rungs.png")
     if len(result.keys) == 2:
         save_figure(result.plot_heat_map(*result.keys), folder / "heat_map.png")
 
@@ -254,11 +273,14 @@ def print_table(result: SweepResult, summary: dict[str, Any], rows: int = 10) ->
     scores = {row["configuration"]: r2_of(result, row["configuration"]) for row in found[:rows]}
     regression = result.program.pool.data.task == "regression"
     title = f"{'R2':>10}" if regression else ""
-    print(f"{result.monitor:>12}{'spread':>10}{title}{'networks':>10}  settings")
+    places = [key for key in ("bracket", "rung") if key in found[0]]
+    head = "".join(f"{name:>9}" for name in places)
+    print(f"{result.monitor:>12}{'spread':>10}{title}{'networks':>10}{head}  settings")
     for row in found[:rows]:
+        where = "".join(f"{row[name]:>9}" for name in places)
         settings = ", ".join(f"{key}={shown(value)}" for key, value in row["settings"].items()) or "the only ones"
         r2 = scores[row["configuration"]]
         score = f"{'' if r2 is None else f'{r2:.4f}':>10}" if regression else ""
-        print(f"{row['mean']:>12.5f}{row['spread']:>10.5f}{score}{row['networks']:>10}  {settings}")
+        print(f"{row['mean']:>12.5f}{row['spread']:>10.5f}{score}{row['networks']:>10}{where}  {settings}")
     if len(found) > rows:
         print(f"... and {len(found) - rows} more")

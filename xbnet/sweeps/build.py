@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.machine.load import why_not
 from ..errors import ConfigError
 from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, Loss, SoftmaxCrossEntropy, get_loss
@@ -16,11 +17,12 @@ from ..nn.mlp import mlp
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import get_optimizer
-from ..optim.schedules import Schedule
-from ..replicas import replica_seeds
+from ..optim.schedule import Schedule
+from ..replicas import replica_seeds, stream
 from ..training.recipe import Recipe
 from ..training.samples import Samples
 from ..training.trainer import Trainer
+from .paused import Paused, go_on
 from .plan import Member
 from .pool import Pool
 from .space import OPTIMIZER_KEYS, SCHEDULE_KEYS, Configuration, make_schedule
@@ -38,6 +40,8 @@ class Program:
         The user's function of layers, or None.
     monitor, backend, dtype, class_weight
         See `sweep`.
+    execution
+        See `Recipe`; chosen for the sweep as a whole, so that it doesn't matter how it is cut into stacks.
     """
 
     pool: Pool
@@ -46,6 +50,7 @@ class Program:
     backend: str = "numpy"
     dtype: str = "float32"
     class_weight: Any = None
+    execution: str = "auto"
 
 
 def layer_keys(layers: Any) -> list[str] | None:
@@ -114,8 +119,8 @@ def _schedule(members: Sequence[Member]) -> Schedule:
     return make_schedule(settings["schedule"], columns)
 
 
-def make_trainer(program: Program, members: Sequence[Member]) -> Trainer:
-    """The stack of these members, ready to train. They must be of one bucket."""
+def make_trainer(program: Program, members: Sequence[Member], paused: Paused | None = None) -> Trainer:
+    """The stack of these members, ready to train, each from where it stands if it is paused. They are of one bucket."""
     settings, pool = members[0].settings, program.pool
     folds = None if pool.folds is None else [pool.folds[member.fold or 0] for member in members]
     samples = Samples.of(
@@ -133,15 +138,34 @@ def make_trainer(program: Program, members: Sequence[Member]) -> Trainer:
         clip_norm=_column(members, "clip_norm") if "clip_norm" in settings else None,
         patience=settings["patience"],
         monitor=program.monitor,
+        execution=program.execution
+        if program.execution != "compiled" or not why_not()
+        else "auto",  # a worker may lack it
     )
-    return Trainer(
+    trainer = Trainer(
         make_network(program, members),
         make_loss(program, members),
         make_optimizer(members),
         samples,
         recipe,
-        rng=[replica_seeds(member.order_seed, 1)[0] for member in members],
+        shuffles=_orders(members, paused),
     )
+    if paused is not None:
+        go_on(trainer, [member.index for member in members], paused)
+    return trainer
+
+
+def _orders(members: Sequence[Member], paused: Paused | None) -> list[np.random.Generator]:
+    """Each member's stream of orders; those of equal seed and age share one."""
+    ages = {} if paused is None else dict(zip(paused.members, paused.ages.tolist(), strict=True))
+    made: dict[tuple[int, int], np.random.Generator] = {}
+    found = []
+    for member in members:
+        key = member.order_seed, ages.get(member.index, 0)
+        if key not in made:
+            made[key] = stream(replica_seeds(member.order_seed, 1)[0], "shuffle")
+        found.append(made[key])
+    return found
 
 
 def _column(members: Sequence[Member], key: str, default: Any = None) -> np.ndarray:

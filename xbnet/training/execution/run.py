@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from ...backends.arrays import Array
     from ...nn.losses import Loss
     from ...nn.network import Network
     from ...optim.optimizer import Optimizer
+    from ...optim.penalties import AnyBoundPenalty
     from ...optim.strategies import Strategy
     from ..augmentation import Flips
     from ..batches import Batch, Resident, Shuffled
+    from ..evaluation import Evaluation
     from ..recipe import Recipe
     from ..step import BoundStep
+
+
+class Level:
+    """What levels share that only run the steps in a way of their own."""
+
+    def validate(self, validation: Evaluation, sums: Any, keep: Callable[[slice, Any], Any] | None) -> None:
+        """See `Evaluation.run`."""
+        validation.run(sums, keep)
 
 
 class Run(Protocol):
@@ -29,6 +40,8 @@ class Run(Protocol):
         The samples, and how they are cut into batches and mirrored.
     recipe, strategy
         The settings, and which parameters move.
+    val
+        What is validated on, or None.
     sums
         (S, R, 3, 1), to be overwritten by the loss's sums of the epoch's S steps.
     norm
@@ -40,17 +53,18 @@ class Run(Protocol):
     live: Network
     loss: Loss
     optimizer: Optimizer
-    penalty: Any
+    penalty: AnyBoundPenalty
     step: BoundStep
     train: Resident
+    val: Resident | None
     batches: Shuffled
     batch_size: int
     flips: Flips | None
     recipe: Recipe
     strategy: Strategy
-    sums: Any
-    norm: Any
-    clip: Any
+    sums: Array
+    norm: Array
+    clip: Array | None
 
     def epoch_batches(self) -> Iterable[Batch]:
         """The batches of the next epoch."""
