@@ -35,13 +35,14 @@ axis.legend(frameon=False, fontsize=8)
 # Asked directly
 # --------------
 # ``asv continuous main slower`` measures two commits in turn, in two rounds, so that a slow minute of the machine meets
-# both. On the branch `slower` each linear layer asks whether its input is finite, which looks harmless:
+# both. On the branch `slower` each linear layer notes the condition of its weights, which is one line:
 print(planted["change"])
 print(planted["printed"])
 
 # %%
-# The bars are the medians, and the whiskers asv's intervals, which are wide because the machine was busy. For one
-# network the slowdown is beyond doubt; a second run has to confirm that of 256; 16 networks show none.
+# The bars are the medians, and the whiskers asv's intervals, which are wide because the machine was busy. A slowdown of
+# this size shows all the same. A smaller one does not: with a check that costs a tenth of a step, one run here said 1.65
+# and the next one that nothing had changed. For those, asv needs a quiet machine.
 names = list(planted["before"])
 figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
 for shift, when, colour in ((-0.2, "before", "#1f77b4"), (0.2, "after", "#d62728")):
