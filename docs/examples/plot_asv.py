@@ -41,8 +41,8 @@ print(planted["printed"])
 
 # %%
 # The bars are the medians, and the whiskers asv's intervals, which are wide because the machine was busy. A slowdown of
-# this size shows all the same. A smaller one does not: with a check that costs a tenth of a step, one run here said 1.65
-# and the next one that nothing had changed. For those, asv needs a quiet machine.
+# this size shows all the same. A smaller one does not: of a check that costs a tenth of a step, one run here said 1.65
+# and the next one that nothing had changed. To see those, asv needs a quiet machine.
 names = list(planted["before"])
 figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
 for shift, when, colour in ((-0.2, "before", "#1f77b4"), (0.2, "after", "#d62728")):
