@@ -115,6 +115,7 @@ class Trainer:
         self._mask = GradientMask(live)
         self.execution = get_execution(self.recipe.execution, self)
         self.history.execution = self.execution.name
+        self.network.compiled = self.execution.name == "compiled"
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
@@ -192,7 +193,7 @@ class Trainer:
             if self.scorer is not None:
                 outputs = np.empty((live.replicas, self.val.n, live.n_outputs), live.dtype)
             keep = None if outputs is None else lambda rows, values: np.copyto(outputs[:, rows], values)
-            self.validation.run(device["validated"], keep)
+            self.execution.validate(self.validation, device["validated"], keep)
         if self.penalty.active:
             xp.copyto(device["cost"], self.penalty.value(self.train.n))
         xp.copyto(device["not_finite"], not_finite(live.theta))
@@ -244,7 +245,7 @@ class Trainer:
         self.live = self.live.select(stay, successor=True)
         self.kept.settle()
         self.optimizer = self.optimizer.select(stay, self.live, successor=True)
-        self.asked_loss, self.recipe = self.asked_loss.select(stay), self.recipe.select(stay)
+        self.asked_loss, self.recipe = self.asked_loss.select(stay), self.recipe.select(stay, self.history.execution)
         self.schedule = self.schedule.select(stay)
         self.shuffles = [self.shuffles[i] for i in stay]
         self.train, self.val = self.train.select(stay), None if self.val is None else self.val.select(stay)
