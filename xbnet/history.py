@@ -54,7 +54,15 @@ class History:
     stages
         Histories of what a strategy trained before the first epoch, see `Layerwise`.
     execution
-        How the steps were run: "eager", "replay", "graph" or "persistent", see `execution`.
+        How the steps were run: "eager", "replay", "compiled", "graph" or "persistent", see `execution`.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(5)], n_inputs=5, replicas=2, rng=0)
+    >>> history = xbnet.fit(network, "cross_entropy", "sgd", xbnet.load_dataset("gmm"), epochs=3, rng=0)
+    >>> history["val_accuracy"].shape, history.status  # epochs, networks
+    ((3, 2), ['finished', 'finished'])
     """
 
     def __init__(self, replicas: int):

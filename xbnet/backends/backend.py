@@ -50,6 +50,12 @@ class Backend:
         What runs the project's own kernels; None: nothing does.
     settings
         What was set by the name, e.g. "precision=tf32".
+
+    Examples
+    --------
+    >>> backend = get_backend("numpy")
+    >>> backend.name, backend.xp.__name__
+    ('numpy', 'numpy')
     """
 
     name: str
@@ -122,12 +128,21 @@ def get_backend(name: str | Backend = "numpy") -> Backend:
         products to 10 bits of mantissa ("fp32", the default, does not), and "cupy:kernels=plain" leaves out the
         project's own kernels.
 
+    Returns
+    -------
+    Backend
+
     Raises
     ------
     BackendError
         The library is missing or no device of it answers; the line says what to install.
     ConfigError
         There is no backend of that name, or it has no such setting.
+
+    Examples
+    --------
+    >>> get_backend("auto").name in ("cupy", "numpy")
+    True
     """
     if isinstance(name, Backend):
         return name
@@ -159,7 +174,18 @@ def _open(name: str, **settings: str) -> Backend:
 
 
 def describe_backends() -> list[dict[str, str]]:
-    """For each backend: its name, the library's version, the device that answers, or what to do."""
+    """Tell of each backend whether it can be used here.
+
+    Returns
+    -------
+    list of dict
+        "backend", the library's "version", the "device" that answers, and a "hint" where none does.
+
+    Examples
+    --------
+    >>> [found["backend"] for found in describe_backends()]
+    ['numpy', 'cupy', 'dpnp']
+    """
     rows = []
     for name in INSTALL:
         row = {"backend": name, "version": "", "device": "", "hint": ""}

@@ -72,7 +72,7 @@ class Cublas:
     matmul
         What serves layouts without a `plan`: ``matmul(a, b, out=out)``.
     precision
-        Of float32 products: "fp32", or "tf32" for tensor cores that round operands to 10 bits of mantissa.
+        How float32 is multiplied: "fp32", or "tf32" for tensor cores that round operands to 10 bits of mantissa.
 
     Notes
     -----

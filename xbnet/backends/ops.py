@@ -56,6 +56,13 @@ class Ops:
         Waits for what the calling thread has asked of the device, see `Made`.
     capturable
         Whether all operations may be captured in a CUDA graph.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ops, out = Ops(np), np.empty((1, 2, 1))
+    >>> ops.row_sum(np.array([[[1.0, 2.0], [3.0, 4.0]]]), out).ravel().tolist()
+    [3.0, 7.0]
     """
 
     def __init__(

@@ -35,10 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUES",
         help="lr=0.01,0.1 or l2=loguniform:1e-6,1e-2 or hidden=[[10,7],[20]] or epochs=50; in a TOML file: [space]",
     )
-    group.add_argument("--draws", type=flags.positive, metavar="N", help="draw so many configurations at random")
+    group.add_argument("--draws", type=flags.positive, metavar="N", help="draw this many configurations at random")
     group.add_argument("--sampler", metavar="NAME", help="tpe, random: Optuna proposes configurations by what came out")
     group.add_argument("--trials", type=flags.positive, metavar="N", help="how many configurations --sampler proposes")
-    group.add_argument("--width", type=flags.positive, metavar="R", help="networks at a time; by default of 32 trials")
+    group.add_argument(
+        "--at-once", type=flags.positive, metavar="R", help="networks at a time; by default of 32 trials"
+    )
     group.add_argument("--seeds", type=seeds, default=1, metavar="N|N,N,..", help="how many, or which")
     group.add_argument("--folds", type=flags.positive, metavar="K", help="cross-validation on the training part")
     group.add_argument(
@@ -47,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="after 1/9, 1/3 of the epochs and so on only the best 1 in N configurations trains on; "
         "hyperband: in brackets; asha: without waiting; asha:4",
     )
-    group.add_argument("--min-epochs", type=flags.positive, metavar="N", help="of halving's first rung; by default 1")
-    group.add_argument("--monitor", metavar="FIGURE", help="what stops and ranks; val_loss where there is validation")
+    group.add_argument("--min-epochs", type=flags.positive, metavar="N", help="epochs of the first rung; by default 1")
+    group.add_argument("--monitor", metavar="FIGURE", help="the figure that stops and ranks; val_loss by default")
     group = parser.add_argument_group("execution")
     group.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
     group.add_argument("--dtype", default="float32", metavar="TYPE", help="float32, float64")
@@ -112,7 +114,7 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
         draws=args.draws,
         sampler=args.sampler,
         trials=args.trials,
-        width=args.width,
+        at_once=args.at_once,
         seeds=args.seeds,
         folds=args.folds,
         halving=args.halving,

@@ -19,16 +19,13 @@ from ..nn.layers import Layer
 from ..nn.losses import Loss
 from ..nn.outputs import LINKS, LOGARITHMS
 from ..optim.optimizer import Optimizer
-from ..optim.schedules import Schedule
+from ..optim.schedule import Schedule
 from .base import XBEstimator
 from .classes import Classes
 from .namespace import back_to
 
 if TYPE_CHECKING:
     from sklearn.neural_network import MLPClassifier
-
-VALUES = {link: functions[0] for link, functions in LINKS.items()}
-"""Link -> outputs to probabilities."""
 
 
 class XBClassifier(ClassifierMixin, Classes, XBEstimator):
@@ -57,7 +54,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     shuffle : bool, default=True
         A new order of the samples in each epoch.
     random_state : int, RandomState or None, default=None
-        Of weights, orders, dropout and the validation split.
+        The seed of weights, orders, dropout and the validation split.
     tol : float, default=1e-4
         What counts as an improvement.
     verbose : bool, default=False
@@ -65,15 +62,15 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     warm_start : bool, default=False
         `fit` goes on where the last one ended, with the optimizer's state.
     momentum, nesterovs_momentum : default=0.9, True
-        Of "sgd".
+        Settings of "sgd".
     early_stopping : bool or "loss", default=False
         Stop by the score on a validation part, or by the loss on it, and keep the best weights.
     validation_fraction : float, default=0.1
         Split off for early stopping, unless `fit` gets X_val.
     beta_1, beta_2, epsilon : default=0.9, 0.999, 1e-8
-        Of "adam".
+        Settings of "adam".
     n_iter_no_change : int or np.inf, default=10
-        Stop after more than so many epochs without an improvement by `tol`.
+        Stop after more than this many epochs without an improvement by `tol`.
     residual : int, default=0
         Residual blocks after the hidden layers.
     dropout : float, default=0.0
@@ -84,7 +81,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         "auto": the cross-entropy that suits the targets. "cross_entropy", "binary_cross_entropy", "mse", or an
         object.
     schedule : str or Schedule, default=None
-        Of the learning rate, e.g. "cosine"; see `xbnet.schedules.get_schedule`.
+        How the learning rate changes, e.g. "cosine"; see `xbnet.optim.schedules.get_schedule`.
     clip_norm : float, default=None
         The largest norm of the gradient.
     n_members : int, default=1
@@ -122,6 +119,14 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         How X becomes inputs; None: as it is.
     n_features_in_, feature_names_in_
         As in scikit-learn.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = XBClassifier((16,), learning_rate_init=0.03, n_iter_no_change=3, tol=0.01, random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
     """
 
     def __init__(
@@ -242,7 +247,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         mlp
             The network; its parameters are taken over.
         **parameters
-            Of this class, on top; dtype is by default that of the weights.
+            Other arguments of this class; dtype is by default that of the weights.
 
         Raises
         ------
@@ -290,7 +295,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
 
     def predict_proba(self, X: Rows) -> np.ndarray:
         """Probabilities (N, C); for multi-label targets each class's own."""
-        p = self._now()._probabilities(X, VALUES, "predict_proba")
+        p = self._now()._probabilities(X, {link: f[0] for link, f in LINKS.items()}, "predict_proba")
         return back_to(p.mean(axis=0) if p.ndim == 3 else p, X)
 
     def predict_log_proba(self, X: Rows) -> np.ndarray:

@@ -27,11 +27,27 @@ LOSSES = {"auto": HalfSquaredError, "squared_error": HalfSquaredError, "poisson"
 class XBRegressor(RegressorMixin, XBEstimator):
     """A neural network for regression, with scikit-learn's interface.
 
-    Parameters and attributes are those of `XBClassifier` but for `class_weight` and `classes_`. `loss` is
-    "squared_error", which is half of it, summed over the outputs ("auto" means the same), "poisson", half the Poisson
-    deviance of exp(output) from y >= 0, or a loss of xbnet's, such as "mse". The score is R^2. Where there is a
-    `schema_`, the network learns targets of mean 0 and standard deviation 1, and so the loss is of these; but not for
-    "poisson", whose targets are counts.
+    Where there is a `schema_`, the network learns targets of mean 0 and standard deviation 1, and the loss is that of
+    these; but not for "poisson", whose targets are counts. The score is R^2.
+
+    Parameters
+    ----------
+    loss : str or Loss, default="auto"
+        "squared_error" (as is "auto"): half of it, summed over the outputs; "poisson": half the Poisson deviance of
+        exp(output) from y >= 0; or a loss of xbnet's, such as "mse".
+    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate_init, max_iter, shuffle, random_state, tol,
+    verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon,
+    n_iter_no_change, residual, dropout, batch_norm, schedule, clip_norm, n_members, backend, dtype, schema
+        As in `XBClassifier`, as are all attributes but `classes_`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.linspace(-2, 2, 200)[:, None]
+    >>> model = XBRegressor((16,), "tanh", learning_rate_init=0.03, n_iter_no_change=5, tol=0.001, random_state=0)
+    >>> model = model.fit(X, np.sin(2 * X[:, 0]))
+    >>> bool(model.score(X, np.sin(2 * X[:, 0])) > 0.9)
+    True
     """
 
     def __sklearn_tags__(self) -> Tags:

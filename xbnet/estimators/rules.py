@@ -164,7 +164,7 @@ class BoundBatchPenalty(StepPart):
         xp.add(self._grad, self._work, out=self._grad)
 
     def value(self, rows: int) -> Array:
-        """The mean penalty per row (R, 1) of an epoch of so many rows, on the device."""
+        """The mean penalty per row (R, 1) of an epoch of that many rows, on the device."""
         finite = self.xp.minimum(self._sum[:, 0], self._largest)  # so that 0 times an overflow is 0
         mean = finite * self._alpha_over[(2 * rows,)]
         self._sum.fill(0)

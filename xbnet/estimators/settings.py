@@ -14,7 +14,7 @@ from ..nn.activations import Activation
 from ..nn.layers import Layer
 from ..nn.losses import Loss
 from ..optim.optimizer import Optimizer
-from ..optim.schedules import Schedule
+from ..optim.schedule import Schedule
 from ..training import tables as usual
 
 FOR_TABLES: dict[str, Any] = {

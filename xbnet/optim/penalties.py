@@ -38,9 +38,27 @@ class AnyPenalty(Protocol):
 
 
 class Penalty:
-    """L2 and L1, each a number >= 0 or one per replica.
+    """L2 and L1 penalties on the weights.
 
-    The gradient is ``2 l2 W + l1 sign(W)``. PyTorch's `weight_decay` is 2 l2; scikit-learn's `alpha` is 2 l2 B.
+    The cost is ``loss + l2 sum W^2 + l1 sum |W|`` and its gradient gains ``2 l2 W + l1 sign(W)``. PyTorch's
+    `weight_decay` is 2 l2; scikit-learn's `alpha` is 2 l2 B.
+
+    Parameters
+    ----------
+    l2, l1
+        Each a number >= 0, or one per replica (R,).
+
+    Raises
+    ------
+    ConfigError
+        A value that is negative or not finite.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(2, initializer="ones")], n_inputs=3)  # six weights of 1
+    >>> Penalty(l2=0.5).bind(network).value().item()
+    3.0
     """
 
     def __init__(self, l2: PerReplica = 0.0, l1: PerReplica = 0.0):

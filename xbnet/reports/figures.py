@@ -53,8 +53,8 @@ def metrics() -> Any:
     return found
 
 
-def classification(proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Findings:
-    """Of probabilities (N, C), rows of which sum to 1, and labels (N,) in [0, C)."""
+def classification(proba: np.ndarray, y: np.ndarray, classes: Sequence[str], *, pictures: bool = True) -> Findings:
+    """How good probabilities (N, C), rows of which sum to 1, are for labels (N,) in [0, C)."""
     m = metrics()
     labels = np.arange(len(classes))
     decided = proba.argmax(axis=1)
@@ -73,6 +73,8 @@ def classification(proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> 
         areas = [m.roc_auc_score(y == c, proba[:, c]) for c in seen]
         figures["ROC AUC (mean over classes)"] = float(np.mean(areas))
     found = Findings(figures, losses)
+    if not pictures:
+        return found
     found.tables["Per class"] = _per_class(m, decided, y, labels, classes)
     if len(classes) <= MOST_CLASSES:
         found.pictures["Confusion matrix"] = _confusion(m, decided, y, labels, classes)
@@ -141,8 +143,8 @@ def _calibration(proba: np.ndarray, y: np.ndarray, bins: int = 10) -> Figure:
     return figure
 
 
-def multilabel(proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Findings:
-    """Of probabilities (N, C), each on its own, and targets (N, C) of 0 and 1."""
+def multilabel(proba: np.ndarray, y: np.ndarray, classes: Sequence[str], *, pictures: bool = True) -> Findings:
+    """How good probabilities (N, C), each on its own, are for targets (N, C) of 0 and 1; there are no pictures."""
     m = metrics()
     decided = proba >= 0.5
     tiny = np.finfo(float).tiny
@@ -158,8 +160,8 @@ def multilabel(proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Find
     return found
 
 
-def regression(values: np.ndarray, y: np.ndarray, names: Sequence[str]) -> Findings:
-    """Of predicted and right values (N, O)."""
+def regression(values: np.ndarray, y: np.ndarray, names: Sequence[str], *, pictures: bool = True) -> Findings:
+    """How good predicted values (N, O) are for the right ones."""
     m = metrics()
     several = y.shape[1] > 1
     figures: dict[str, float] = {}
@@ -170,6 +172,8 @@ def regression(values: np.ndarray, y: np.ndarray, names: Sequence[str]) -> Findi
         figures[f"MAE{more}"] = float(np.mean(np.abs(y[:, o] - values[:, o])))
     spread = np.maximum(y.std(axis=0), np.finfo(float).tiny)
     found = Findings(figures, (((y - values) / spread) ** 2).mean(axis=1))
+    if not pictures:
+        return found
     figure, axes = new_figure(2, len(names), width=4.6, height=4.0)
     for o, name in enumerate(names):
         for axis, kind in zip(axes[o], ("actual_vs_predicted", "residual_vs_predicted"), strict=True):

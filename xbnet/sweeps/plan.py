@@ -29,7 +29,7 @@ class Member:
     settings
         Every setting, complete.
     weight_seed, order_seed
-        Of the initial weights and dropout masks; of the order of the data.
+        Seeds of the initial weights and dropout masks, and of the order of the data.
     fold
         Number of its fold, or None.
     """

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 class SweepResult:
     """The networks of a sweep, in the order of the table.
 
+    Parameters
+    ----------
+    program, members, outcomes
+        What was to be done, for whom, and what came of it: `sweep` puts them together.
+
     Attributes
     ----------
     monitor
@@ -39,6 +44,15 @@ class SweepResult:
         Of halving: which configurations were ranked among each other, and after how many epochs.
     study
         Optuna's, where a sampler proposed the configurations; else None.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> result = xbnet.sweep({"lr": [0.1, 0.001]}, xbnet.load_dataset("gmm"), seeds=2, epochs=2, batch_size=1000)
+    >>> len(result), result.best["settings"]
+    (4, {'lr': 0.1})
+    >>> result.ensemble(2).predict([[0.5, 0.5, 0.5, 0.5, 0.5]]).shape
+    (1,)
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from ..backends.arrays import Array
 from ..nn.network import Network
 
 NUMBERS_AT_ONCE = 1 << 16
-"""Rows are copied in groups of about so many numbers, for a selection of rows is a copy in itself."""
+"""Rows are copied in groups of about this many numbers, for a selection of rows is a copy in itself."""
 
 
 class Kept:

@@ -92,6 +92,11 @@ class Evaluation:
         self._replays = Replays(places, network.backend.specialized if batches.stay else {})
         self._sums = network.backend.xp.zeros((network.replicas, 3, 1), dtype=network.dtype)
 
+    @property
+    def loss(self) -> Loss:
+        """What is bound to the network."""
+        return self._parts["loss"]
+
     def run(self, sums: Array, keep: Callable[[slice, np.ndarray], object] | None = None) -> None:
         """Write each batch's sums to sums (S, R, 3, 1), on the device.
 
@@ -185,6 +190,14 @@ def evaluate(
     dict
         Figures (R,) in float64: "loss" and "accuracy"; of a regression "loss", "r2", "rmse" and "mae". Over several
         targets these three are means, as in scikit-learn.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(3)], n_inputs=4, replicas=2, rng=0)
+    >>> found = evaluate(network, "cross_entropy", np.zeros((6, 4)), [0, 1, 2, 0, 1, 2])
+    >>> found["loss"].round(4)  # log 3
+    array([1.0986, 1.0986])
     """
     task, x, y, sample_weight = check_samples(network, get_loss(loss), x, y, sample_weight)
     errors = Errors(y, sample_weight, network.replicas) if task == "regression" else None

@@ -13,7 +13,8 @@ from ..history import PER_REPLICA
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..optim.penalties import AnyPenalty, Penalty
-from ..optim.schedules import Schedule, get_schedule
+from ..optim.schedule import Schedule
+from ..optim.schedules import get_schedule
 from ..optim.strategies import Strategy, get_strategy
 from ..parsing import number, parse_bytes, whole
 from ..replicas import PerReplica, numbers, select_values
@@ -53,7 +54,7 @@ class Recipe:
     batch_size
         B in [1, N]; None: all N at once; "auto": 64, or N where there are fewer samples.
     schedule
-        Of the learning rate, see `get_schedule`.
+        How the learning rate changes, see `get_schedule`.
     l2, l1
         Penalties, see `Penalty`: >= 0, a number or one per replica.
     clip_norm
@@ -73,18 +74,23 @@ class Recipe:
         data set's `image_shape`.
     execution
         How steps are run: "eager", "replay" or "compiled" (on NumPy), "graph" or "persistent" (on a CUDA device);
-        "auto" is the quickest that is possible, see `execution`; "compiled" has to be asked for.
+        "auto" is the quickest that is possible, see `execution`; "compiled" where the job is long enough.
         What was chosen stands in `History.execution`; the results are the same up to rounding.
     device_memory
         Bytes for the data, a number or text like "2 GB"; None: all of it lies on the device. Parts that don't fit stay
         on the host and come in chunks, see `streaming`; the results are the same.
     penalty
-        Of another kind than l2 and l1, and in their place.
+        A penalty of another kind, which takes the place of l2 and l1.
 
     Raises
     ------
     ConfigError
         A setting is out of range or has no such name.
+
+    Examples
+    --------
+    >>> Recipe(epochs=10, schedule="cosine").schedule
+    Cosine(final=0.0)
     """
 
     epochs: int = 100
@@ -174,10 +180,14 @@ class Recipe:
             raise ConfigError(f"fit: expected monitor to be one of {', '.join(allowed)}, got {self.monitor!r}")
         return self.monitor
 
-    def select(self, index: np.ndarray) -> Recipe:
-        """For the replicas `index`; the schedule, which has a memory, is the trainer's to select."""
+    def select(self, index: np.ndarray, execution: str = "auto") -> Recipe:
+        """For the replicas `index`; the schedule, which has a memory, is the trainer's to select.
+
+        Where "auto" has chosen a level on NumPy, `execution`, they stay with it: fewer replicas might get another one.
+        """
         return replace(
             self,
+            execution=execution if execution in ("replay", "compiled") else self.execution,
             l2=select_values(self.l2, index),
             l1=select_values(self.l1, index),
             clip_norm=None if self.clip_norm is None else select_values(self.clip_norm, index),

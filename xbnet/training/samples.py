@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..backends.arrays import ArrayLike, Rows
-from ..datasets import Dataset, Part
+from ..datasets import Dataset, Part, load_dataset
 from ..datasets.odd import say_if_labels
 from ..errors import ConfigError, DataError, expect_shape
 
-Data = Dataset | tuple[Rows, ArrayLike]
-"""What `fit` takes: a data set, or inputs (N, I) and targets."""
+Data = Dataset | tuple[Rows, ArrayLike] | str | Path
+"""What `fit` takes: a data set, inputs (N, I) and targets, or a name or path that `load_dataset` takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +71,11 @@ class Samples:
 
 
 def check_data(data: Data, where: str = "fit") -> Dataset:
-    """A `Dataset`; a pair (x, y) becomes one without a validation part."""
+    """A `Dataset`, which `load_dataset` makes of a name or path; of a pair (x, y) one without a validation part."""
     if isinstance(data, Dataset):
         return data
+    if isinstance(data, (str, Path)):
+        return load_dataset(data)
     if isinstance(data, (tuple, list)) and len(data) == 2:
         say_if_labels(f"{where}: y", data[1], "make them integers for classes")
         return Dataset("arrays", Part(data[0], data[1]))

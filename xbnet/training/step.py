@@ -18,7 +18,7 @@ from ..nn.network import Network
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import get_optimizer
 from ..optim.penalties import AnyBoundPenalty, Penalty
-from ..optim.strategies import GradientMask
+from ..optim.stages import GradientMask
 from ..parsing import whole
 from ..replicas import PerReplica
 from .batches import Batch

@@ -132,7 +132,7 @@ class Streamed(Resident):
                 lane.wait(slot.sent)
 
     def _rows_per_order(self, U: int, batch_size: int) -> int:
-        """Of a chunk: so many whole batches as half the budget holds."""
+        """The rows of a chunk: as many whole batches as half the budget holds."""
         batch_bytes = U * min(batch_size, self.n) * self.row_bytes
         batches = self.budget // 2 // batch_bytes
         if batches < 1:

@@ -14,8 +14,10 @@ from ..nn.buffers import cut
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
-from ..optim.schedules import Schedule, get_schedule
-from ..optim.strategies import GradientMask, get_strategy
+from ..optim.schedule import Schedule
+from ..optim.schedules import get_schedule
+from ..optim.stages import GradientMask
+from ..optim.strategies import get_strategy
 from ..replicas import Seeds, replica_seeds, replica_values, shared_streams
 from .augmentation import get_flips
 from .batches import Batch, InOrder, Shuffled
@@ -36,8 +38,7 @@ RATES_AHEAD = 512
 class Trainer:
     """The state of one run: which replicas are still training, and everything that belongs to them.
 
-    `network` is the user's, with all R replicas; `live` holds those that still train (`rows` says which). At
-    first they are the same; when replicas leave, `live` shrinks, and so does the work.
+    `network` is the user's, with all R replicas; `live` holds those that still train (`rows` says which), and shrinks.
 
     Parameters
     ----------
@@ -52,8 +53,7 @@ class Trainer:
     shuffles
         In place of `rng`: for each replica an object whose ``permutation(n)`` is its next order.
     scorer
-        Scores (R',), the higher the better, of the replicas `rows` (R',) by their outputs (R', N, O) on the validation
-        part, on the host; ``monitor="score"`` watches them.
+        For ``monitor="score"``: scores (R',) of the replicas `rows` (R',) by their validation outputs (R', N, O).
     history
         To go on with; None: a new one.
     """
@@ -94,8 +94,7 @@ class Trainer:
 
     def _bind(self) -> None:
         """Everything that depends on which replicas are alive."""
-        live, xp = self.live, self.live.backend.xp
-        R = live.replicas
+        live, xp, R = self.live, self.live.backend.xp, self.live.replicas
         self.loss = self.asked_loss.bind(live, self.task)
         self.penalty = self.recipe.any_penalty().bind(live)
         self.lr = replica_values("lr", self.optimizer.hyper["lr"], R)
@@ -115,6 +114,7 @@ class Trainer:
         self._mask = GradientMask(live)
         self.execution = get_execution(self.recipe.execution, self)
         self.history.execution = self.execution.name
+        self.network.compiled = self.execution.name == "compiled"
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ class Trainer:
             if self.scorer is not None:
                 outputs = np.empty((live.replicas, self.val.n, live.n_outputs), live.dtype)
             keep = None if outputs is None else lambda rows, values: np.copyto(outputs[:, rows], values)
-            self.validation.run(device["validated"], keep)
+            self.execution.validate(self.validation, device["validated"], keep)
         if self.penalty.active:
             xp.copyto(device["cost"], self.penalty.value(self.train.n))
         xp.copyto(device["not_finite"], not_finite(live.theta))
@@ -244,7 +244,7 @@ class Trainer:
         self.live = self.live.select(stay, successor=True)
         self.kept.settle()
         self.optimizer = self.optimizer.select(stay, self.live, successor=True)
-        self.asked_loss, self.recipe = self.asked_loss.select(stay), self.recipe.select(stay)
+        self.asked_loss, self.recipe = self.asked_loss.select(stay), self.recipe.select(stay, self.history.execution)
         self.schedule = self.schedule.select(stay)
         self.shuffles = [self.shuffles[i] for i in stay]
         self.train, self.val = self.train.select(stay), None if self.val is None else self.val.select(stay)

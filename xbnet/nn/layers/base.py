@@ -62,6 +62,20 @@ class Layer(StepPart):
     To write your own, derive from `Layer`, give `forward` and `backward`, and state what they use. What
     `__init__` sets under the names of its arguments goes into files, see `config`. Say ``replayable = True`` in the
     class's body where `StepPart` allows it: then NumPy's steps are played without the Python in between.
+
+    Examples
+    --------
+    >>> class Twice(Layer):
+    ...     def buffers(self):
+    ...         return {"y": (BATCH, self.n_inputs)}
+    ...     def forward(self, x, training):
+    ...         return self.xp.multiply(x, 2.0, out=self.y)
+    ...     def backward(self, dy, dx):
+    ...         if dx is not None:
+    ...             self.xp.multiply(dy, 2.0, out=dx)
+    >>> import xbnet
+    >>> xbnet.jacobian_test(Twice(), [[1.0, -1.0]]).passed
+    True
     """
 
     n_inputs: int

@@ -25,7 +25,19 @@ class Linear(Layer):
     activation
         s: a name, an `Activation`, or None for the identity.
     initializer
-        Of W (I, O); by default what suits the activation (Glorot, or He for the relu family). b starts at 0.
+        How W (I, O) starts; by default what suits the activation (Glorot, or He for the relu family). b starts at 0.
+
+    Raises
+    ------
+    ConfigError
+        `n_outputs` is no whole number >= 1, or there is no such activation.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([Linear(10, "tanh"), Linear(3)], n_inputs=4, replicas=2, rng=0)
+    >>> {name: block.shape for name, block in network.parameters.items()}
+    {'0.W': (2, 4, 10), '1.W': (2, 10, 3), '0.b': (2, 1, 10), '1.b': (2, 1, 3)}
     """
 
     replayable = True

@@ -27,6 +27,20 @@ class BatchNorm(Layer):
         Weight of the newest batch in the running statistics, in (0, 1].
     eps
         Added to the variance, > 0.
+
+    Raises
+    ------
+    ConfigError
+        `momentum` or `eps` out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, xbnet
+    >>> network = xbnet.Network([BatchNorm()], n_inputs=1)
+    >>> network.forward(np.array([[[1.0], [3.0]]], np.float32), training=True).ravel().round(3).tolist()
+    [-1.0, 1.0]
+    >>> round(network.statistics["0.running_mean"].item(), 3)
+    0.2
     """
 
     replayable = True
@@ -137,6 +151,18 @@ class LayerNorm(Layer):
     ----------
     eps
         Added to the variance, > 0.
+
+    Raises
+    ------
+    ConfigError
+        `eps` out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, xbnet
+    >>> network = xbnet.Network([LayerNorm()], n_inputs=2)
+    >>> network.forward(np.array([[[1.0, 3.0]]], np.float32)).ravel().round(3).tolist()
+    [-1.0, 1.0]
     """
 
     replayable = True

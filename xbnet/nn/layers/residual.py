@@ -29,7 +29,19 @@ class Residual(Layer):
     begin, end
         Activation on the branch's input, or on the block's output.
     initializer
-        Of W1 (I, H) and W2 (H, I); by default W1's follows the activation and W2's is Glorot.
+        How W1 (I, H) and W2 (H, I) start; by default W1 as suits the activation, and W2 by Glorot.
+
+    Raises
+    ------
+    ConfigError
+        `n_hidden` is no whole number >= 1, or there is no such activation.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> deep = xbnet.Network([xbnet.Linear(16), *(Residual("relu") for _ in range(20)), xbnet.Linear(2)], n_inputs=2)
+    >>> deep.n_parameters
+    10642
     """
 
     replayable = True

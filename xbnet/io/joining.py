@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from .layers import Dropout, Layer, Linear
-from .network import Network
+from ..nn.layers import Dropout, Layer, Linear
+from ..nn.network import Network
 
 
 def can_join(layers: list[Layer]) -> bool:
@@ -60,7 +60,7 @@ def join(network: Network) -> Network:
             width = layer.n_outputs if layer is last else R * layer.n_outputs
             layers.append(Linear(width, layer.activation, initializer=layer.initializer))
         else:
-            layers.append(Dropout(float(np.mean(layer.rate))))  # it acts in training only
+            layers.append(Dropout(float(np.asarray(layer.rate, float).mean())))  # it acts in training only
     joined = Network(
         layers, network.n_inputs, backend=network.backend, dtype=network.dtype, rng=[network.seeds[0]]
     )  # fmt: skip
