@@ -16,7 +16,7 @@ from ..history import MORE_IS_BETTER, PER_REPLICA, History
 from .build import Program, make_trainer
 from .plan import Member
 
-FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+FIGURES = ("train_loss", "train_accuracy", "train_r2", "val_loss", "val_accuracy", "val_r2")
 """Figures of the table: each at the member's best epoch."""
 
 OUTCOME = ("status", "last_epoch", "best_epoch", "score", *FIGURES, "seconds")

@@ -21,9 +21,9 @@ def curves(result: Any, figure: str) -> Any:
         raise ConfigError(f"plot_curves: expected a figure of {', '.join(PER_REPLICA)}, got {figure!r}")
     picture, axes = new_figure(width=6.5, height=4.2)
     axis = axes[0, 0]
-    best = result.best_member()
+    best, members = result.best_member(), [member.index for member in result.members]
     alpha = float(np.clip(20 / len(result), 0.15, 0.6))
-    for member in [*(m for m in range(len(result)) if m != best), best]:
+    for member in [*(m for m in members if m != best), best]:
         values = np.atleast_1d(result.history(member)[figure])
         epochs = 1 + np.arange(len(values))
         if member == best:
@@ -33,7 +33,7 @@ def curves(result: Any, figure: str) -> Any:
             axis.plot(epochs, values, color=OTHERS, lw=0.7, alpha=alpha)
     axis.set(xlabel="epoch", ylabel=figure.replace("_", " "))
     axis.xaxis.get_major_locator().set_params(integer=True)
-    if _is_wide(np.concatenate([np.atleast_1d(result.history(m)[figure]) for m in range(len(result))])):
+    if _is_wide(np.concatenate([np.atleast_1d(result.history(m)[figure]) for m in members])):
         axis.set_yscale("log")
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, fontsize=8)

@@ -25,6 +25,7 @@ from .fingerprint import fingerprint
 from .footprint import Footprint, footprint, free_bytes
 from .plan import Member, bucket_of, make_members, make_plan
 from .pool import make_pool
+from .refit import Source
 from .result import SweepResult
 from .space import complete, configurations, listed_values
 from .store import Store
@@ -144,7 +145,7 @@ def sweep(
     rows = [settings_for(row, pool) for row in rows]
     program = Program(pool, layers, monitor, backend, dtype, class_weight)
     members = make_members(rows, _seeds(seeds), None if pool.folds is None else len(pool.folds))
-    return run_members(
+    result = run_members(
         program,
         members,
         executor=executor,
@@ -154,6 +155,8 @@ def sweep(
         resume=resume,
         progress=progress,
     )
+    result.source = Source(dataset, standardize, sample_weight)
+    return result
 
 
 def run_members(
@@ -180,7 +183,7 @@ def run_members(
         store = None
         if out is not None:
             held.enter_context(only_one(make_folder(out)))
-            store = Store(out, fingerprint(program, members), resume=resume)
+            store = Store(out, fingerprint(program, members), program, len(members), resume=resume)
             found += store.read(sizes, program.dtype)
         done = {index for outcome in found for index in outcome.members}
         left = [member for member in members if member.index not in done]
