@@ -13,7 +13,7 @@ from ..datasets.load import NAMES
 from ..errors import ConfigError, DataError, say
 from ..nn.activations import ACTIVATIONS
 from ..nn.layers import Layer
-from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
+from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, balanced_weights, get_loss
 from ..nn.mlp import mlp
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import OPTIMIZERS, get_optimizer
@@ -171,8 +171,7 @@ def class_weight_from(text: str | None, data: Dataset) -> np.ndarray | None:
     if data.task != "classification":
         raise ConfigError(f"--class-weight needs classes, but {data.name} is for {data.task}")
     if text == "balanced":
-        counts = np.bincount(data.train.y, minlength=data.n_outputs)
-        return len(data.train.y) / (len(counts) * np.maximum(counts, 1))
+        return balanced_weights(data.train.y, data.n_outputs)
     try:
         weights = np.array([float(word) for word in text.split(",")])
     except ValueError:

@@ -14,6 +14,7 @@ KEPT = (
     *("config.toml", "result.json", "history.jsonl", "model.safetensors", "curves.png", "regions.png"),  # train
     *("checkpoints", "tensorboard"),
     *("sweep.json", "results.jsonl", "chunks", "best.safetensors", "keys.png", "heat_map.png"),  # sweep
+    *("ensemble.safetensors", "parallel.png", "rates.png"),
     *("report.txt", "orders.png", "entries.png"),  # verify
     "report.html",  # report
 )

@@ -230,6 +230,12 @@ class SweepResult(Table):
 
         return heat_map(self, x, y)
 
+    def plot_parallel(self) -> Any:
+        """A line per configuration through its values of all keys that vary, to its score."""
+        from .plots import parallel
+
+        return parallel(self)
+
     def plot_keys(self) -> Any:
         """The score against each key that varies."""
         from .plots import against_keys

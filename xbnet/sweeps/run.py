@@ -15,6 +15,7 @@ from ..backends.blas import one_blas_thread
 from ..datasets import load_dataset
 from ..errors import ConfigError
 from ..files import make_folder, only_one
+from ..nn.losses import balanced_weights
 from ..parsing import is_whole, parse_bytes, whole
 from ..training.samples import check_data
 from .board import show_progress
@@ -89,7 +90,7 @@ def sweep(
         The figure that stops, ranks and picks weights, see `fit`; by default "val_loss", or "train_loss" without
         anything to validate on.
     class_weight, sample_weight
-        See the losses, and `fit`.
+        See the losses, and `fit`. "balanced" is by all labels of the training part, the same for all folds.
     backend, dtype
         See `Network`.
     rng
@@ -143,6 +144,8 @@ def sweep(
         raise ConfigError("sweep: resume goes on with the folder of an earlier sweep; say which: out=FOLDER")
     pool = make_pool(dataset, folds, standardize=standardize, sample_weight=sample_weight, rng=rng)
     rows = [settings_for(row, pool) for row in rows]
+    if isinstance(class_weight, str) and class_weight == "balanced" and dataset.task == "classification":
+        class_weight = balanced_weights(dataset.train.y, dataset.n_outputs)  # the same for all folds
     program = Program(pool, layers, monitor, backend, dtype, class_weight)
     members = make_members(rows, _seeds(seeds), None if pool.folds is None else len(pool.folds))
     result = run_members(

@@ -71,6 +71,7 @@ class Trainer:
         scorer: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         history: History | None = None,
     ):
+        loss = loss.balanced_by(samples.train.y, samples.n_outputs)
         self.recipe = recipe.check(network, loss, samples, scored=scorer is not None)
         self.network, self.asked_loss, self.task = network, loss, samples.task
         self.scorer = scorer

@@ -6,6 +6,7 @@ from ...errors import unknown_name
 from .base import Loss
 from .cross_entropy import BinaryCrossEntropy, SoftmaxCrossEntropy
 from .squared import MeanSquaredError
+from .weights import balanced_weights
 
 LOSSES: dict[str, type[Loss]] = {
     loss.name: loss for loss in (SoftmaxCrossEntropy, BinaryCrossEntropy, MeanSquaredError)
@@ -31,5 +32,6 @@ __all__ = [
     "Loss",
     "MeanSquaredError",
     "SoftmaxCrossEntropy",
+    "balanced_weights",
     "get_loss",
 ]
