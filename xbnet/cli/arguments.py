@@ -79,7 +79,12 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--optimizer", metavar="NAME",
         help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99; sgd, tables: adam",
     )  # fmt: skip
-    group.add_argument("--lr", type=number, metavar="X", help="learning rate; of sgd 0.1, of adam 0.001, tables: 0.005")
+    group.add_argument(
+        "--lr",
+        type=rate,
+        metavar="X|auto",
+        help="learning rate; of sgd 0.1, adam 0.001, tables 0.005; auto: try 100",
+    )
     group.add_argument(
         "--schedule", default="constant", metavar="NAME", help=f"{', '.join(SCHEDULES)}; settings as step:every=20"
     )
@@ -182,7 +187,9 @@ def class_weight_from(text: str | None, data: Dataset) -> np.ndarray | None:
 
 
 def optimizer_from(args: argparse.Namespace) -> Optimizer:
-    """The optimizer that the flags name."""
+    """The optimizer that the flags name; where its rate is to be found, with the usual one."""
+    if args.lr == "auto":
+        return get_optimizer(args.optimizer)
     return get_optimizer(args.optimizer, **({} if args.lr is None else {"lr": args.lr}))
 
 
@@ -215,6 +222,11 @@ def number(text: str) -> float:
     except ValueError:
         hint = "; several at once are for xbnet sweep" if "," in text else ""
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}{hint}") from None
+
+
+def rate(text: str) -> float | str:
+    """A number, or ``auto``."""
+    return text if text == "auto" else number(text)
 
 
 def count(text: str) -> int:

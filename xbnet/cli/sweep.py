@@ -17,6 +17,7 @@ from ..sweeps.distributions import as_distribution
 from ..sweeps.refit import Refit
 from . import arguments as flags
 from .folders import kept_in, open_folder, replacing_run
+from .sweep_rates import run_find_lr
 from .sweep_table import describe_ensemble, describe_refit, print_extras, print_table, summarize
 from .tables import settle
 
@@ -31,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUES",
         help="lr=0.01,0.1 or l2=loguniform:1e-6,1e-2 or epochs=50; hidden=10,7 is one network, 10,7|20 are two",
+    )
+    group.add_argument(
+        "--find-lr", action="store_true", help="propose a learning rate for one configuration, by 100 rates at once"
     )
     group.add_argument("--draws", type=flags.positive, metavar="N", help="draw so many configurations at random")
     group.add_argument("--seeds", type=seeds, default=1, metavar="N|N,N,..", help="how many, or which")
@@ -60,6 +64,9 @@ def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     folder = open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) if args.out else None
     space = join_space(args.space)
+    if args.find_lr:
+        with replacing_run(folder, args.overwrite):
+            return run_find_lr(args, space, folder)
     if not space:
         raise ConfigError("sweep: expected a space, e.g. --space lr=0.01,0.1, or [space] in the --config file")
     with replacing_run(folder, args.overwrite):
