@@ -37,8 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--find-lr", action="store_true", help="propose a learning rate for one configuration, by 100 rates at once"
     )
     group.add_argument("--draws", type=flags.positive, metavar="N", help="draw so many configurations at random")
+    group.add_argument("--sampler", metavar="NAME", help="tpe, random: Optuna proposes configurations by what came out")
+    group.add_argument("--trials", type=flags.positive, metavar="N", help="how many configurations --sampler proposes")
+    group.add_argument("--width", type=flags.positive, metavar="R", help="networks at a time; by default of 32 trials")
     group.add_argument("--seeds", type=seeds, default=1, metavar="N|N,N,..", help="how many, or which")
     group.add_argument("--folds", type=flags.positive, metavar="K", help="cross-validation on the training part")
+    group.add_argument(
+        "--halving",
+        metavar="N|hyperband|asha",
+        help="after 1/9, 1/3 of the epochs and so on only the best 1 in N configurations trains on; "
+        "hyperband: in brackets; asha: without waiting; asha:4",
+    )
+    group.add_argument("--min-epochs", type=flags.positive, metavar="N", help="of halving's first rung; by default 1")
     group.add_argument("--monitor", metavar="FIGURE", help="what stops and ranks; val_loss where there is validation")
     group.add_argument("--class-weight", metavar="W,W,..", help="one weight per class, or balanced")
     group = parser.add_argument_group("execution")
@@ -117,8 +127,13 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
         space,
         data,
         draws=args.draws,
+        sampler=args.sampler,
+        trials=args.trials,
+        width=args.width,
         seeds=args.seeds,
         folds=args.folds,
+        halving=args.halving,
+        min_epochs=args.min_epochs,
         standardize=args.standardize,
         monitor=args.monitor,
         class_weight=flags.class_weight_from(args.class_weight, data),
@@ -237,6 +252,8 @@ def keep(folder: Path, result: SweepResult, summary: dict[str, Any], refit: Refi
     save_figure(result.plot_curves(), folder / "curves.png")
     if result.keys:
         save_figure(result.plot_keys(), folder / "keys.png")
+    if result.brackets:
+        save_figure(result.plot_rungs(), folder / "rungs.png")
     if len(result.keys) == 2:
         save_figure(result.plot_heat_map(*result.keys), folder / "heat_map.png")
     if len(result.keys) > 2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures import ThreadPoolExecutor as Threads
@@ -139,7 +140,7 @@ def _size(executor: Executor) -> int:
 def outcomes(
     workers: Workers,
     program: Program,
-    chunks: Sequence[Chunk],
+    chunks: deque[Chunk],
     run_local: Callable[..., Outcome | None],
     wire: Wire | None = None,
 ) -> Iterator[tuple[Chunk, Outcome]]:
@@ -152,7 +153,7 @@ def outcomes(
     program
         What all chunks have in common.
     chunks
-        In the order in which they shall start.
+        In the order in which they shall start; they are taken from it. Whoever is handed an outcome may put more in.
     run_local
         What runs a chunk ``(program, members)`` in this process.
     wire
@@ -166,13 +167,16 @@ def outcomes(
     deaths = 0
 
     def submit(chunk: Chunk) -> Future:
-        if workers.local:
-            return workers.executor.submit(run_local, program, chunk.members)
-        return workers.executor.submit(run_chunk_elsewhere, program, chunk.members, wire)
+        run, how = (run_local, ()) if workers.local else (run_chunk_elsewhere, (wire,))
+        more = () if chunk.epochs is None and chunk.paused is None else (chunk.epochs, chunk.paused)
+        return workers.executor.submit(run, program, chunk.members, *how, *more)
 
-    running = {submit(chunk): chunk for chunk in chunks}
+    running: dict[Future, Chunk] = {}
     try:
-        while running:
+        while chunks or running:
+            while chunks:
+                chunk = chunks.popleft()
+                running[submit(chunk)] = chunk
             done, _ = wait(running, timeout=CHECK, return_when=FIRST_COMPLETED)
             if not done:
                 workers.check()

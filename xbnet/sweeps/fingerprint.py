@@ -25,13 +25,22 @@ Fingerprint = dict[str, str]
 
 WORDS = {
     "space": "its space or settings differ",
+    "halving": "its halving differs",
     "data": "its data differ",
     "layers": "its function of layers differs",
 }
 
 
-def fingerprint(program: Program, members: Iterable[Member]) -> Fingerprint:
-    """Of everything that decides the results, and of the versions that decide their last bits."""
+def fingerprint(program: Program, members: Iterable[Member], halving: Any = None) -> Fingerprint:
+    """Of everything that decides the results, and of the versions that decide their last bits.
+
+    Parameters
+    ----------
+    program, members
+        Of the sweep.
+    halving
+        Who leaves when, as anything that has attributes, and None where nobody does.
+    """
     pool, xp = program.pool, get_backend(program.backend).library
     rows = [
         (m.index, m.fold, m.weight_seed, m.order_seed, sorted(m.settings.items(), key=lambda item: item[0]))
@@ -40,6 +49,7 @@ def fingerprint(program: Program, members: Iterable[Member]) -> Fingerprint:
     about = (program.monitor, program.backend, program.dtype, program.class_weight, pool.data.task)
     found = {
         "space": _digest((about, rows)),
+        "halving": _digest(halving),
         "data": _digest([[(p.x, p.y) for _, p in pool.data.parts()], pool.folds, pool.sample_weight]),
         "xbnet": __version__,
         "numpy": np.__version__,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..parsing import human_bytes
 from .footprint import Footprint
 from .pool import Pool
 from .space import OPTIMIZER_KEYS, PER_REPLICA, SCHEDULE_KEYS, Configuration
+
+if TYPE_CHECKING:
+    from .paused import Paused
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +44,36 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Members that train as one stack: the unit of work, and of loss when a worker dies."""
+    """Members that train as one stack: the unit of work, and of loss when a worker dies.
+
+    Attributes
+    ----------
+    members
+        Of one bucket.
+    epoch_cost
+        Relative time.
+    epochs
+        How many to train; None: to the end.
+    paused
+        Where those members stand that have trained before, or None.
+    """
 
     members: tuple[Member, ...]
     epoch_cost: float
+    epochs: int | None = None
+    paused: Paused | None = None
 
     @property
     def indices(self) -> list[int]:
         """Of the members."""
         return [member.index for member in self.members]
+
+    @property
+    def epochs_to_train(self) -> int:
+        """Of each member."""
+        oldest = 0 if self.paused is None else int(self.paused.ages.max())
+        left = self.members[0].settings["epochs"] - oldest
+        return left if self.epochs is None else min(self.epochs, left)
 
 
 @dataclass(frozen=True)
@@ -119,6 +143,7 @@ def make_plan(
     workers: int,
     budget: int,
     footprint: Callable[[Member], Footprint],
+    parts: int | None = None,
 ) -> Plan:
     """Cut the members into chunks.
 
@@ -134,6 +159,8 @@ def make_plan(
         Bytes for all of these together.
     footprint
         What networks like a bucket's first member cost.
+    parts
+        In how many chunks to cut at least, where there are enough members; None: as many as there are workers.
 
     Raises
     ------
@@ -143,7 +170,7 @@ def make_plan(
     buckets: dict[tuple, list[Member]] = {}
     for member in members:
         buckets.setdefault(bucket_of(member, pool), []).append(member)
-    share = max(1, -(-len(members) // workers))
+    share = max(1, -(-len(members) // (parts or workers)))
     chunks, largest = [], 0.0
     for bucket in buckets.values():
         # Neighbours share the order of their data where they can: one batch then serves a whole chunk.

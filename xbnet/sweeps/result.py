@@ -21,6 +21,7 @@ from ..notebook import heading, table
 from .about import About
 from .build import Program, make_network
 from .chunk import Outcome
+from .halving import Bracket
 from .kept import read_sweep
 from .plan import Member
 from .refit import Refit, Source, refit
@@ -42,6 +43,10 @@ class SweepResult(Table):
         The figure that tables show beside it: the accuracy or R2 of the same rows, or the loss where that ranks.
     about
         The data set's name, classes and features, and what else the networks have in common.
+    brackets
+        Of halving: which configurations were ranked among each other, and after how many epochs.
+    study
+        Optuna's, where a sampler proposed the configurations; else None.
     """
 
     def __init__(
@@ -49,9 +54,12 @@ class SweepResult(Table):
         program: Program | None,
         members: Sequence[Member],
         outcomes: Sequence[Outcome],
+        brackets: Sequence[Bracket] = (),
+        study: Any = None,
         about: About | None = None,
     ):
-        self._program, self.members = program, list(members)
+        self._program, self.members, self.brackets = program, list(members), tuple(brackets)
+        self.study = study
         self.about = about or About.of(self.program, len(self.members))
         self.monitor = self.about.monitor
         part, _, kind = self.monitor.rpartition("_")
@@ -97,7 +105,7 @@ class SweepResult(Table):
         (2, 5)
         """
         about, members, outcomes, files = read_sweep(folder)
-        result = cls(None, members, outcomes, about if backend is None else replace(about, backend=backend))
+        result = cls(None, members, outcomes, about=about if backend is None else replace(about, backend=backend))
         result._files, result._custom = files, custom or {}
         return result
 
@@ -235,6 +243,12 @@ class SweepResult(Table):
         from .plots import parallel
 
         return parallel(self)
+
+    def plot_rungs(self) -> Any:
+        """With halving: each configuration's way by epoch, and at which rung it left."""
+        from .plots import rungs
+
+        return rungs(self)
 
     def plot_keys(self) -> Any:
         """The score against each key that varies."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from .chunk import Outcome, sign
+from .halving import Bracket, rung_of
 from .plan import Member
 from .space import Configuration
 from .store import table_row
@@ -21,6 +22,7 @@ class Table:
     monitor: str
     beside: str
     keys: list[str]
+    brackets: tuple[Bracket, ...]
     _where: dict[int, tuple[Outcome, int]]
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -28,11 +30,12 @@ class Table:
         `best_epoch`, figures at that epoch.
 
         `score` is the monitored figure at the best epoch, NaN for a network that diverged; `seconds` is its share of
-        its stack's time.
+        its stack's time. With halving, `rung` (and `bracket`) say where its configuration left, see `left_at`.
         """
+        places = self.left_at()
         for member in self.members:
             outcome, r = self._where[member.index]
-            yield table_row(member, outcome.rows[r])
+            yield table_row(member, outcome.rows[r]) | places.get(member.configuration, {})
 
     def to_pandas(self) -> Any:
         """The table as a `pandas.DataFrame`."""
@@ -54,8 +57,9 @@ class Table:
 
         `mean` and `spread` (standard deviation with divisor n) are over its networks; where one of them diverged,
         `mean` is NaN and the configuration comes last. `diverged` counts these. The figure `beside` is a mean as well.
+        With halving there are `rung` and `bracket`, see `left_at`.
         """
-        score, beside = self.column("score"), self.column(self.beside)
+        score, beside, places = self.column("score"), self.column(self.beside), self.left_at()
         found = []
         for number in dict.fromkeys(member.configuration for member in self.members):
             where = [i for i, member in enumerate(self.members) if member.configuration == number]
@@ -70,10 +74,28 @@ class Table:
                     self.beside: float(beside[where].mean()),
                     "networks": len(where),
                     "diverged": int(np.isnan(scores).sum()),
+                    **places.get(number, {}),
                 }
             )
         better = sign(self.monitor)
         return sorted(found, key=lambda row: -better * row["mean"] if np.isfinite(row["mean"]) else np.inf)
+
+    def left_at(self) -> dict[int, dict[str, int]]:
+        """With halving: configuration -> the `rung`, from 1, at which it left, and its `bracket` if there are several.
+
+        The last rung is that of those which trained to the end. One whose networks all stopped or diverged by
+        themselves left at the rung that they did not come to.
+        """
+        ends: dict[int, list[tuple[str, int]]] = {}
+        for member in self.members if self.brackets else ():
+            outcome, r = self._where[member.index]
+            ends.setdefault(member.configuration, []).append((outcome.rows[r]["status"], outcome.rows[r]["last_epoch"]))
+        several = len(self.brackets) > 1
+        return {
+            c: {"rung": rung_of(bracket, ends[c])} | ({"bracket": number} if several else {})
+            for number, bracket in enumerate(self.brackets, 1)
+            for c in bracket.configurations
+        }
 
     @property
     def best(self) -> dict[str, Any]:

@@ -71,10 +71,9 @@ class Trainer:
         scorer: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         history: History | None = None,
     ):
-        loss = loss.balanced_by(samples.train.y, samples.n_outputs)
         self.recipe = recipe.check(network, loss, samples, scored=scorer is not None)
-        self.network, self.asked_loss, self.task = network, loss, samples.task
-        self.scorer = scorer
+        self.network, self.task, self.scorer = network, samples.task, scorer
+        self.asked_loss = loss.balanced_by(samples.train.y, samples.n_outputs)
         R = network.replicas
         self.schedule = get_schedule(recipe.schedule).bind(R)
         self.strategy = get_strategy(recipe.strategy)
@@ -85,8 +84,8 @@ class Trainer:
         seeds = network.seeds if rng is None else replica_seeds(rng, R)
         self.shuffles = shared_streams(seeds, "shuffle") if shuffles is None else list(shuffles)
         self.history = History(R) if history is None else history
-        self.rows = np.arange(R)
-        self.live = network
+        self.rows, self.live = np.arange(R), network
+        self.ages = np.full(R, len(self.history))  # epochs that each replica has behind it
         self.optimizer = optimizer.bind(network)
         self.stopping = Stopping(self.recipe, R)
         self._bind()
@@ -121,8 +120,8 @@ class Trainer:
 
     @property
     def done(self) -> bool:
-        """Whether no replica has an epoch left."""
-        return len(self.rows) == 0 or len(self.history) >= self.recipe.epochs
+        """Whether no replica has an epoch left, or one that trains beside others has none."""
+        return len(self.rows) == 0 or int(self.ages.max()) >= self.recipe.epochs
 
     def run_epoch(self, on_leave: Callable[[], None] | None = None) -> dict[str, Any]:
         """Train one epoch, validate, and let those leave that are finished or diverged.
@@ -151,6 +150,7 @@ class Trainer:
         record["seconds"] = seconds
         record["samples_per_second"] = self.train.n * R_live / seconds
         self.history.records.append(record)
+        self.ages += 1
         leaving = self._judge(figures, sums, finite)
         if leaving.any():
             if leaving.all() and on_leave is not None:
@@ -171,9 +171,10 @@ class Trainer:
         """Learning rates (S, R) of the epoch's steps, handed to the optimizer; those that stay, for many epochs."""
         S, constant = self.batches.steps, type(self.schedule) is Schedule
         if not (constant and self.optimizer.planned >= S):
-            epochs = len(self.history) + np.arange(S)[:, None] / S
             self._rates = np.empty((S, len(self.rows)))
-            self._rates[...] = self.lr * self.schedule.factors(epochs, self.recipe.epochs)
+            for age in np.unique(self.ages):
+                factors = self.schedule.factors(age + np.arange(S)[:, None] / S, self.recipe.epochs)
+                np.copyto(self._rates, self.lr * factors, where=self.ages == age)
             ahead = max(1, RATES_AHEAD // self._rates.size) if constant else 1  # in a stack, planning costs little
             self.optimizer.plan(np.tile(self._rates, (ahead, 1)))
         return self._rates
@@ -221,7 +222,7 @@ class Trainer:
         good = np.isfinite(sums[:, :, 0]).all(axis=0) & finite
         loss = self.stopping.loss(figures[self.monitor], good)
         better = self.stopping.better(loss)
-        self.history.best_epoch[self.rows[better]] = len(self.history)
+        self.history.best_epoch[self.rows[better]] = self.ages[better]
         self.kept.keep(self.live, self.rows, better if self.recipe.keep_best else good)
         self.schedule.update(loss)
         leaving = ~good | self.stopping.over
@@ -231,7 +232,7 @@ class Trainer:
 
     def narrow(self, stay: np.ndarray) -> None:
         """Go on with the live replicas `stay` only; the others' kept weights are in the user's network."""
-        self.rows = self.rows[stay]
+        self.rows, self.ages = self.rows[stay], self.ages[stay]
         if len(stay) == 0:
             self.kept.settle()
             return
@@ -293,7 +294,7 @@ class Trainer:
         self.kept.restore(self.rows, *map(asarray, state.kept))
         for slot, array in state.slots.items():
             self.optimizer.state[slot][...] = asarray(array)
-        self.optimizer.steps = state.steps
+        self.ages, self.optimizer.steps = state.ages.copy(), state.steps.copy()
         self.stopping.best, self.stopping.waited = state.best.copy(), state.waited.copy()
         self.schedule.restore(state.schedule)
         restore_generators(self.shuffles, state.orders)
