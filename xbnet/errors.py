@@ -68,7 +68,7 @@ def say(line: str) -> None:
     logging.getLogger("xbnet").warning("%s", line)
 
 
-def printable(text: object, longest: int | None = None) -> str:
+def printable(text: object, longest: int | None = 100) -> str:
     r"""A text as one line that a terminal shows as it is: what controls terminals is escaped, and too much cut out.
 
     Parameters
@@ -76,7 +76,7 @@ def printable(text: object, longest: int | None = None) -> str:
     text
         Perhaps from a file of somebody's who means harm.
     longest
-        Characters, >= 20; what is longer loses its middle. None: any number.
+        Characters, >= 20; what is longer loses its middle. None: any number. A name of a file's fits by default.
 
     Examples
     --------

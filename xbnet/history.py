@@ -119,6 +119,30 @@ class History:
         """Seconds spent in all epochs."""
         return float(sum(record["seconds"] for record in self.records))
 
+    def mean(self) -> History:
+        """The history of all replicas together, as one: means of the figures of those that were still training.
+
+        Its best epoch is the one with the least mean loss, of validation where there is one; it was "stopped" if all
+        replicas were that have not diverged.
+        """
+        one = History(1)
+        one.records = [dict(record) for record in self.records]
+        for name in PER_REPLICA if self.records else ():
+            values = np.array([record[name] for record in self.records])
+            there = np.isfinite(values)
+            counts = there.sum(axis=1, keepdims=True)
+            means = np.where(there, values, 0.0).sum(axis=1, keepdims=True) / np.where(counts, counts, np.nan)
+            for record, mean in zip(one.records, means, strict=True):
+                record[name] = mean
+        good = {status for status in self.status if status != "diverged"} or {"diverged"}
+        one.status = [good.pop() if len(good) == 1 else "finished"]
+        for name in ("train_loss", "val_loss"):
+            losses = np.array([record[name][0] for record in one.records])
+            if np.isfinite(losses).any():
+                one.best_epoch[0] = 1 + int(np.nanargmin(losses))
+        one.stages, one.execution = [stage.mean() for stage in self.stages], self.execution
+        return one
+
     def lines(self) -> Iterator[str]:
         """JSON Lines, one per epoch; numbers for one replica, lists for a stack, null for NaN."""
         for record in self.records:

@@ -82,8 +82,8 @@ def learning_curves(history: History, log: bool = False) -> Any:
         axis.grid(alpha=0.3)
         if kinds == ("r2",):  # first epochs may be far below: they would flatten all others
             axis.set_ylim(bottom=max(axis.get_ylim()[0], LEAST_R2))
-        if axis.has_data():
-            axis.legend(frameon=False)
+        if axis.has_data():  # a place of our own: to look for the best one takes seconds where there are many curves
+            axis.legend(frameon=False, loc="upper right" if kinds[0] == "loss" else "lower right")
     if log:
         axes[0, 0].set_yscale("log")
     return figure
@@ -200,8 +200,7 @@ def curves(
         axis.grid(alpha=0.3)
         if logarithmic:
             axis.set_yscale("log")
-        where: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(lines) > 8 else {}
-        axis.legend(frameon=False, fontsize="small", **where)
+        axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -278,5 +277,5 @@ def spread(x: Sequence[float], lines: dict[str, np.ndarray], *, xlabel: str, yla
     axis.set_xlabel(xlabel)
     axis.set_ylabel(ylabel)
     axis.grid(alpha=0.3)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, loc="upper left")
     return figure

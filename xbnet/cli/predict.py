@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..datasets.reading import Reading
 from ..datasets.rows import Chunk, open_rows
+from ..datasets.tables import is_table_file, open_table
 from ..errors import ConfigError, DataError
 from ..files import keep_input
 from ..io.ensembles import Ensemble, chosen, load_any
@@ -31,10 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", required=True, metavar="FILE", help=".csv, .parquet, .npy, .npz, a data set, or - ")
     parser.add_argument("--target", action="append", metavar="COLUMN,..", help="what is right, to measure by; no input")
-    parser.add_argument("--id", action="append", metavar="COLUMN,..", help="columns to write beside the predictions")
-    parser.add_argument("--no-header", action="store_true", help="the table's first line is a row")
+    parser.add_argument(
+        "--id", action="append", metavar="COLUMN,..", help="columns to write beside the predictions; as in training"
+    )
+    parser.add_argument(
+        "--no-header", dest="header", action="store_false", default=None, help="the first line is a row"
+    )
+    parser.add_argument("--header", action="store_true", default=None, help="the first line has names; as in training")
     parser.add_argument("--delimiter", metavar="CHAR", help="between the columns of a text table; by default found")
-    parser.add_argument("--decimal", metavar="CHAR", help="the decimal point of a text table: . or ,; by default found")
+    parser.add_argument("--decimal", metavar="CHAR", help="the decimal point of a text table: . or ,; as in training")
     parser.add_argument("--part", choices=["train", "val", "test"], help="of a data set")
     parser.add_argument("--out", default="-", metavar="FILE", help="where predictions go")
     parser.add_argument("--format", choices=list(FORMATS), help="by default what the name of --out says")
@@ -63,18 +70,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def chunks_of(args: argparse.Namespace, model: Model | Ensemble) -> Iterator[Chunk]:
-    """The rows of the file that the flags name."""
+    """The rows of the file that the flags name; a table is read as in training where they don't say otherwise."""
+    reading = Reading() if model.schema is None else model.schema.reading
+    source: Any = args.data
+    options = {"header": args.header is not False, "delimiter": args.delimiter, "decimal": args.decimal}
+    ids = split_names(args.id or (), reading.ids)
+    if is_table_file(source):
+        header = reading.header if args.header is None else args.header
+        source = open_table(source, header=header, delimiter=args.delimiter, decimal=args.decimal or reading.decimal)
+        options = {}
+        if args.id is None:  # those of training, if the rows have names at all
+            there = {name.strip() for name in source.columns}
+            ids = [name for name in reading.ids if name.strip() in there]
     return open_rows(
-        args.data,
+        source,
         model.n_inputs,
         split_names(args.target, outputs_of(model)) if args.target else None,
         args.part,
         model.features,
         model.schema,
-        split_names(args.id or (), ()),
-        header=not args.no_header,
-        delimiter=args.delimiter,
-        decimal=args.decimal,
+        ids,
+        **options,
     )
 
 

@@ -9,17 +9,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..datasets import Dataset
 from ..errors import ConfigError, DivergenceError, Interrupted, XbnetError, say
 from ..files import write_text
 from ..sweeps import SweepResult, sweep
 from ..sweeps.cluster import LostCluster
 from ..sweeps.distributions import as_distribution
 from ..sweeps.refit import Refit
+from ..training import tables as usual
 from . import arguments as flags
 from .folders import kept_in, open_folder, replacing_run
 from .sweep_rates import run_find_lr
 from .sweep_table import describe_ensemble, describe_refit, print_extras, print_table, summarize
-from .tables import settle
+from .tables import OF_TABLES, is_table_of, settle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     space = join_space(args.space)
     if args.find_lr:
         with replacing_run(folder, args.overwrite):
-            return run_find_lr(args, space, folder)
+            return run_find_lr(args, space, folder, fixed_for_table)
     if not space:
         raise ConfigError("sweep: expected a space, e.g. --space lr=0.01,0.1, or [space] in the --config file")
     with replacing_run(folder, args.overwrite):
@@ -146,7 +148,23 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
         out=folder,
         resume=args.resume is not None,
         progress=False if args.quiet else None,
+        **fixed_for_table(args, space, data),
     )
+
+
+def fixed_for_table(args: argparse.Namespace, space: dict[str, Any], data: Dataset) -> dict[str, Any]:
+    """What `train` takes for a table, where the space does not say it."""
+    if not is_table_of(args):
+        return {}
+    fixed = {key: OF_TABLES[key] for key in ("hidden", "activation", "optimizer", "lr", "schedule", "l2", "epochs")}
+    fixed["batch_size"] = usual.batch_size(len(data.train))
+    if data.val is not None or args.folds:
+        fixed["patience"] = OF_TABLES["patience"]
+    if "optimizer" in space:
+        del fixed["lr"]  # it is that of the other optimizer
+    if "width" in space or "depth" in space:
+        del fixed["hidden"]
+    return {key: value for key, value in fixed.items() if key not in space}
 
 
 def config_text(args: argparse.Namespace, space: dict[str, Any]) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..errors import ConfigError
 from ..files import write_text
@@ -17,8 +20,10 @@ GIVEN = ("batch_size", "l1", "l2", "clip_norm")
 """Settings of a configuration that `find_lr` takes."""
 
 
-def run_find_lr(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) -> int:
-    """Try the rates, and tell."""
+def run_find_lr(
+    args: argparse.Namespace, space: dict[str, Any], folder: Path | None, fixed: Callable[..., dict[str, Any]]
+) -> int:
+    """Try the rates, and tell; `fixed` says what a table has of its own."""
     from ..plots import save_figure
     from ..sweeps.build import Program, make_loss, make_network, make_optimizer, settings_for
     from ..sweeps.plan import make_members
@@ -33,7 +38,8 @@ def run_find_lr(args: argparse.Namespace, space: dict[str, Any], folder: Path | 
     taken = settle(args)
     data = flags.data_from(argparse.Namespace(**vars(args) | {"standardize": False}), taken)
     pool = make_pool(data, None, standardize=args.standardize, rng=args.seed)
-    settings = settings_for(complete(configurations(space, None, None)[0], {}, None), pool)
+    own = {key: value for key, value in fixed(args, space, data).items() if key not in ("lr", "schedule")}
+    settings = settings_for(complete(configurations(space, None, np.random.default_rng())[0], own, None), pool)
     weight = flags.class_weight_from(args.class_weight, data)
     program = Program(pool, None, None, args.backend, args.dtype, weight)
     (member,) = make_members([settings], [args.seed], None)

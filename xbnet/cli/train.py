@@ -69,7 +69,7 @@ def train_and_report(args: argparse.Namespace) -> int:
     network = Network(
         flags.layers_from(args, data.n_outputs),
         data.n_inputs,
-        replicas=args.replicas,
+        replicas=flags.replicas_from(args),
         backend=args.backend,
         dtype=args.dtype,
         rng=args.seed,
@@ -86,6 +86,9 @@ def train_and_report(args: argparse.Namespace) -> int:
             if folder is None:
                 raise
             history, diverged = error.history, error
+        ended = summary.stopping(args, history)
+        if args.members > 1:
+            network, history = joined(network, history)
         result = summary.summarize(args, network, loss, data, history)
         put_targets_back(network, data)
         if rates is not None:
@@ -99,7 +102,7 @@ def train_and_report(args: argparse.Namespace) -> int:
     if not args.quiet:
         summary.print_table(network, result)
         found = None if rates is None else rates.describe()
-        for words in (found, tables.told(args, taken), summary.stopping(args, history)):
+        for words in (found, tables.told(args, taken), ended):
             if words:
                 print(words)
         if folder is not None:
@@ -155,6 +158,14 @@ def train(
             )  # fmt: skip
     except Interrupted as interrupt:
         raise Interrupted(f"{interrupt}; go on with: xbnet train --resume {folder}") from None
+
+
+def joined(network: Network, history: History) -> tuple[Network, History]:
+    """One network of those that have not diverged, and what happened to all of them."""
+    from ..nn.joining import join
+
+    good = [r for r, status in enumerate(history.status) if status != "diverged"]
+    return join(network.select(good) if 0 < len(good) < network.replicas else network), history.mean()
 
 
 def keep(

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import say
+from ..errors import printable, say
 from .checks import Array
 from .columns import Column
 from .frame import Frame, FrameColumn
 from .labels import have_decimal_commas
-from .sniff import printable
 
 MOST_VALUES = 255
 """A category has at most so many values with an input of their own."""

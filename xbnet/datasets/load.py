@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, unknown_name
+from ..errors import ConfigError, DataError, printable, unknown_name
 from ..files import place
 from .dataset import Dataset, Part
 from .download import SOURCES, data_folders, find
 from .formats import read_file
-from .frame import Frame, names_of, read_frame
+from .frame import Frame, find_column, names_of, read_frame
+from .reading import Reading
 from .schema import Schema
-from .sniff import printable
 from .splits import split, split_rows
 from .tables import Table, is_table, is_table_file, open_table
 
@@ -64,9 +64,10 @@ def load_dataset(
         For a table or `.npz`, ``"classification"`` or ``"regression"``, or ``"multilabel"`` for several targets of
         0 and 1; by default text and a few whole numbers are classes and other numbers are not.
     **table
-        For a table, which columns are inputs and what they are: ``numeric``, ``categorical``, ``drop`` and
-        ``columns`` (the inputs, by default all but the target), each a name or several; ``missing="refuse"``, where
-        a missing value is an error; and for a text table ``delimiter``, ``decimal`` and ``header=False``.
+        For a table, which columns are inputs and what they are: ``numeric``, ``categorical``, ``drop``,
+        ``columns`` (the inputs, by default all but the target) and ``ids`` (they name the rows, and are no inputs),
+        each a name or several; ``missing="refuse"``, where a missing value is an error; and for a text table
+        ``delimiter``, ``decimal`` and ``header=False``.
 
     Returns
     -------
@@ -114,6 +115,7 @@ def _from_table(
     numeric: Any = (),
     categorical: Any = (),
     drop: Any = (),
+    ids: Any = (),
     columns: Any = None,
     missing: str = "fill",
     delimiter: str | None = None,
@@ -132,11 +134,12 @@ def _from_table(
     if missing not in ("fill", "refuse"):
         raise ConfigError(f"{table.name}: expected as missing fill or refuse, got {missing!r}")
     forced = {"numeric": names_of("numeric", numeric), "categorical": names_of("categorical", categorical)}
+    named = [table.columns[find_column(table, name, "ids")] for name in names_of("ids", ids)]
     frame = read_frame(
         table,
         targets,
         task,
-        drop=names_of("drop", drop),
+        drop=[*names_of("drop", drop), *named],
         columns=None if columns is None else names_of("columns", columns),
         **forced,
     )
@@ -149,6 +152,7 @@ def _from_table(
         labels = found.y if found.task == "classification" else None
         rows = split_rows(table.name, len(frame.x), labels, val, test, rng=rng)
     schema, places = Schema.of_frame(frame, rows["train"], [*forced["numeric"], *forced["categorical"]])
+    schema = replace(schema, reading=Reading(tuple(named), header, decimal))
     parts = {
         field: Part(schema.encode_frame(frame, places, taken), found.y if taken is None else found.y[taken])
         for field, taken in rows.items()

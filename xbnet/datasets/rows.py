@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, say
+from ..errors import ConfigError, DataError, printable, say
 from ..files import place
 from .columns import Column
 from .formats.arrays import open_npy, read_npz_rows
@@ -17,7 +17,6 @@ from .frame import find_column, names_of
 from .labels import NUMBER
 from .load import load_rows
 from .schema import Schema
-from .sniff import printable
 from .tables import Table, is_table, is_table_file, open_table
 from .tables.values import MISSING_LABELS, kind_of, parse, words_of
 
@@ -85,6 +84,7 @@ def open_rows(
     """
     if is_table(source) or is_table_file(source):
         table = open_table(source, **options)
+        source = table.name
         found = _table(table, n_inputs, names_of("target", target), features, schema, names_of("ids", ids))
     elif ids or any(value not in (None, True) for value in options.values()):
         raise ConfigError(f"{source}: expected no {'ids' if ids else ', '.join(options)}, for it is no table")

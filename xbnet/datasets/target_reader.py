@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, say
+from ..errors import ConfigError, DataError, printable, say
 from .checks import FEW, MOST_CLASSES, Array
 from .labels import INTEGER, Labels, have_decimal_commas, in_order
-from .sniff import printable
 from .tables import Table
 from .tables.values import MISSING_LABELS, Words, first_bad, kind_of, parse, words_of
 from .target import TASKS

@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_X_y, column_or_1d, validate_data
 
+from ..datasets.odd import say_if_collapsed
 from ..errors import ConfigError, DivergenceError
 from ..history import History
 from ..nn.network import Network
@@ -125,6 +126,9 @@ class XBEstimator(Predicting):
             self.schema_ = learn_schema(self, X, counted)
             self._target_name = str(getattr(y, "name", None) or "y")
         if getattr(self, "schema_", None) is None:
+            if reset:
+                cure = "scale X (schema=True, StandardScaler), or dtype='float64'"
+                say_if_collapsed(type(self).__name__, X, self.dtype, cure)
             X, y = validate_data(self, X, y, reset=reset, accept_sparse="csr", **rules)
         else:
             X, y = check_X_y(encode_rows(self, X), y, estimator=self, **rules)

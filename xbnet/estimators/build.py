@@ -17,6 +17,7 @@ from ..nn.mlp import mlp
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import SGD, Momentum, Nesterov, get_optimizer
 from ..parsing import is_whole, number, whole
+from ..training import tables as usual
 from ..training.recipe import SCORE, Recipe
 from ..training.sparse import SparseRows
 from .rules import BatchPenalty, PlainAdam
@@ -39,7 +40,9 @@ def check_parameters(e: Any) -> None:
         number(name, key, getattr(e, key), bounds)
     for key, least in (("max_iter", 1), ("n_members", 1), ("residual", 0)):
         whole(name, key, getattr(e, key), least)
-    for key in ("warm_start", "early_stopping", "nesterovs_momentum", "shuffle", "batch_norm"):
+    if not isinstance(e.early_stopping, (bool, np.bool_)) and e.early_stopping != "loss":
+        raise ConfigError(f"{name}: expected early_stopping to be True, False or 'loss', got {e.early_stopping!r}")
+    for key in ("warm_start", "nesterovs_momentum", "shuffle", "batch_norm"):
         if not isinstance(getattr(e, key), (bool, np.bool_)):
             raise ConfigError(f"{name}: expected {key} to be True or False, got {getattr(e, key)!r}")
     if e.n_iter_no_change != np.inf:
@@ -99,9 +102,11 @@ def warn_of_batch_size(e: Any, n: int) -> None:
 
 
 def batch_size_of(e: Any, n: int) -> int:
-    """B for n rows: "auto" is min(200, n), "full" is n."""
+    """B for n rows: "auto" is min(200, n), or what suits a table where there is a schema; "full" is n."""
     if e.batch_size == "full":
         return n
+    if e.batch_size == "auto" and getattr(e, "schema_", None) is not None:
+        return usual.batch_size(n)
     if e.batch_size == "auto":
         return min(200, n)
     return min(int(e.batch_size), n)
@@ -117,7 +122,7 @@ def recipe_of(e: Any, n: int, epochs: int, alpha: Any = None, clip_norm: Any = N
         penalty=BatchPenalty(e.alpha if alpha is None else np.asarray(alpha, float)),
         clip_norm=e.clip_norm if clip_norm is None else clip_norm,
         patience=patience,
-        monitor=SCORE if e.early_stopping else "train_cost",
+        monitor="val_loss" if e.early_stopping == "loss" else SCORE if e.early_stopping else "train_cost",
         tol=e.tol,
         keep_best=bool(e.early_stopping),
     )

@@ -23,7 +23,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     """A neural network for classification, with scikit-learn's interface.
 
     With ``dtype="float64"`` and none of the parameters that `sklearn.neural_network.MLPClassifier` has not, it does
-    the same as that one: initial weights, order of the samples, loss and updates agree to rounding.
+    the same as that one: initial weights, order of the samples, loss and updates agree to rounding. `for_tables` has
+    other parameters, which suit tables.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     alpha : float, default=0.0001
         Strength of the L2 penalty on weights: alpha / 2 * sum W^2, divided by the weight of the batch.
     batch_size : int, "auto" or "full", default="auto"
-        "auto" is min(200, N).
+        "auto" is min(200, N), and where there is a `schema_`, 32 to 256, growing with N.
     learning_rate_init : float, default=0.001
         Learning rate.
     max_iter : int, default=200
@@ -53,8 +54,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         `fit` goes on where the last one ended, with the optimizer's state.
     momentum, nesterovs_momentum : default=0.9, True
         Of "sgd".
-    early_stopping : bool, default=False
-        Stop by the score on a validation part, and keep the best weights.
+    early_stopping : bool or "loss", default=False
+        Stop by the score on a validation part, or by the loss on it, and keep the best weights.
     validation_fraction : float, default=0.1
         Split off for early stopping, unless `fit` gets X_val.
     beta_1, beta_2, epsilon : default=0.9, 0.999, 1e-8
@@ -128,7 +129,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
+        early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         beta_1: float = 0.9,
         beta_2: float = 0.999,

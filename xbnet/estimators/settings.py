@@ -6,6 +6,16 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from ..training import tables as usual
+
+FOR_TABLES: dict[str, Any] = {
+    **{"hidden_layer_sizes": usual.HIDDEN, "n_members": usual.MEMBERS, "activation": usual.ACTIVATION},
+    **{"learning_rate_init": usual.LEARNING_RATE, "schedule": usual.SCHEDULE, "max_iter": usual.EPOCHS},
+    **{"early_stopping": "loss", "n_iter_no_change": usual.PATIENCE - 1, "tol": 0.0},
+    **{"validation_fraction": usual.VALIDATION, "alpha": usual.ALPHA, "schema": True},
+}
+"""Parameters with which an estimator trains as `xbnet train` does on a table."""
+
 
 class Settings(BaseEstimator):
     """Parameters as scikit-learn wants them: kept as they are, and checked in `fit`; `XBClassifier` explains them."""
@@ -27,7 +37,7 @@ class Settings(BaseEstimator):
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
+        early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
@@ -74,3 +84,24 @@ class Settings(BaseEstimator):
         self.backend = backend
         self.dtype = dtype
         self.schema = schema
+
+    @classmethod
+    def for_tables(cls, **parameters: Any) -> Any:
+        """An estimator with the parameters that `xbnet train` takes for a table, in place of scikit-learn's.
+
+        It learns a `Schema`, and trains a stack of four small networks, whose probabilities or values are averaged, in
+        few epochs on a rate that falls; each keeps the weights with the least validation loss.
+
+        Parameters
+        ----------
+        **parameters
+            What shall be otherwise, and `random_state`.
+
+        Examples
+        --------
+        >>> from xbnet import XBClassifier
+        >>> model = XBClassifier.for_tables(n_members=8, random_state=0)
+        >>> model.hidden_layer_sizes, model.n_members, model.schema
+        ((32,), 8, True)
+        """
+        return cls(**{**FOR_TABLES, **parameters})

@@ -115,7 +115,8 @@ def dask_executor(
     local = address in ("", "local")
     if local:
         make, count = (_cuda_cluster(), len(devices)) if devices else (LocalCluster, at_once)
-        cluster = make(n_workers=workers or count, threads_per_worker=1, dashboard_address=None)
+        # Any free port: with None the scheduler still serves its pages, at 8787, and warns where that is taken.
+        cluster = make(n_workers=workers or count, threads_per_worker=1, dashboard_address=":0")
     with cluster:
         try:
             client: Any = Client(cluster if local else address, timeout=CONNECT)

@@ -36,7 +36,8 @@ def curves(result: Any, figure: str) -> Any:
     if _is_wide(np.concatenate([np.atleast_1d(result.history(m)[figure]) for m in members])):
         axis.set_yscale("log")
     axis.grid(alpha=0.3)
-    axis.legend(frameon=False, fontsize=8)
+    rising = any(word in figure for word in ("accuracy", "r2"))
+    axis.legend(frameon=False, fontsize=8, loc="lower right" if rising else "upper right")
     return picture
 
 
@@ -166,7 +167,7 @@ def against_keys(result: Any) -> Any:
             where = np.unique(places)
             medians = [_median(score[places == place]) for place in where]
             axis.plot(where, medians, "o-" if numeric else "o", color=BEST, ms=4, label="median")
-            axis.legend(frameon=False, fontsize=8)
+            axis.legend(frameon=False, fontsize=8, loc="upper right")
         if not numeric:
             axis.set_xticks(range(len(distinct)), [shown(value, 3) for value in distinct])
             axis.set_xlim(-0.5, len(distinct) - 0.5)

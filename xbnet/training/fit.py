@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from ..datasets.odd import say_if_collapsed
 from ..history import History
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
@@ -86,6 +87,7 @@ def fit(
     check_keys("fit", settings, Settings.__annotations__)
     recipe = Recipe(**settings)
     samples = Samples.of(check_data(data), sample_weight=sample_weight)
+    say_if_collapsed("fit", samples.train.x, network.dtype, "standardize x (Dataset.standardized), or use float64")
     rng = None if rng is None else replica_seeds(rng, network.replicas)  # once: a generator would give others each time
     told_to_stop = False
 

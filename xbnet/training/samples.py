@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets import Dataset, Part
+from ..datasets.odd import say_if_labels
 from ..errors import ConfigError, DataError, expect_shape
 
 
@@ -69,6 +70,7 @@ def check_data(data: Any, where: str = "fit") -> Dataset:
     if isinstance(data, Dataset):
         return data
     if isinstance(data, (tuple, list)) and len(data) == 2:
+        say_if_labels(f"{where}: y", data[1], "make them integers for classes")
         return Dataset("arrays", Part(data[0], data[1]))
     raise DataError(f"{where}: expected data to be a Dataset or (x, y), got {type(data).__name__}; see load_dataset")
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...errors import printable
 from ..checks import Array
-from ..sniff import printable
 
 _DTYPE = re.compile(r"[<>|=]?[biuf][1248]|b1")
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import DataError
-from ..sniff import looks_like, open_head, printable
+from ...errors import DataError, printable
+from ..sniff import looks_like, open_head
 from ..stream import check_unpacked
 from .source import CAST, Table, check_columns, need_pyarrow, reading
 from .values import kind_of

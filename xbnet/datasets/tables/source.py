@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ...errors import DataError, XbnetError
-from ..sniff import printable
+from ...errors import DataError, XbnetError, printable
 
 CAST = "cast such columns to integers of 64 bits, floats or text"
 
