@@ -83,12 +83,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--optimizer", metavar="NAME",
         help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99; sgd, tables: adam",
     )  # fmt: skip
-    group.add_argument(
-        "--lr",
-        type=rate,
-        metavar="X|auto",
-        help="learning rate; of sgd 0.1, adam 0.001, tables 0.03; auto: try 100",
-    )
+    group.add_argument("--lr", type=rate, metavar="X|auto", help="of sgd 0.1, adam 0.001, tables 0.03; auto tries 100")
     group.add_argument(
         "--schedule", metavar="NAME",
         help=f"{', '.join(SCHEDULES)}; settings as step:every=20; constant, tables: cosine",
