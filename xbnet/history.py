@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import ConfigError, DivergenceError, unknown_name
 from .files import write_text
 from .notebook import heading, picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 PER_REPLICA = (
     "lr",
@@ -51,6 +55,14 @@ class History:
         Histories of what a strategy trained before the first epoch, see `Layerwise`.
     execution
         How the steps were run: "eager", "replay", "graph" or "persistent", see `execution`.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(5)], n_inputs=5, replicas=2, rng=0)
+    >>> history = xbnet.fit(network, "cross_entropy", "sgd", xbnet.load_dataset("gmm"), epochs=3, rng=0)
+    >>> history["val_accuracy"].shape, history.status  # epochs, networks
+    ((3, 2), ['finished', 'finished'])
     """
 
     def __init__(self, replicas: int):
@@ -89,7 +101,7 @@ class History:
         """Names of the figures that every epoch has."""
         return list(self.records[0]) if self.records else ["epoch", *PER_REPLICA, "seconds", "samples_per_second"]
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> DataFrame:
         """The records as a `pandas.DataFrame`: a row per epoch, for a stack a row per epoch and replica.
 
         Raises
@@ -152,7 +164,7 @@ class History:
         """Write `lines` to a file, in one piece."""
         write_text(path, "".join(line + "\n" for line in self.lines()))
 
-    def plot(self, log: bool = False) -> Any:
+    def plot(self, log: bool = False) -> Figure:
         """A matplotlib figure of loss and accuracy (of a regression: R2) by epoch; see `plots.learning_curves`."""
         from .plots import learning_curves
 
@@ -171,7 +183,7 @@ def _count(n: int, noun: str) -> str:
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
-def plain(value: Any, replicas: int = 1) -> Any:
+def plain(value: object, replicas: int = 1) -> Any:
     """A value as JSON has it: arrays as lists (a single replica's as a number), NaN and infinity as None."""
     if isinstance(value, np.ndarray):
         items = [plain(v) for v in value.tolist()]

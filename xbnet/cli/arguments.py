@@ -31,7 +31,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Which data."""
     group = parser.add_argument_group("data")
     group.add_argument("--data", default="gmm", metavar="NAME|FILE", help=f"{', '.join(NAMES)}, or a file")
-    group.add_argument("--target", action="append", metavar="COLUMN,..", help="of a table: what to learn")
+    group.add_argument("--target", action="append", metavar="COLUMN,..", help="the column of a table to learn")
     group.add_argument("--task", metavar="TASK", help="of a table: classification, regression; by default as it looks")
     add_table_arguments(group)
     switch(group, "--standardize", "z-score the inputs by the training part; on for tables", default=None)

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model", metavar="MODEL", help="a file of xbnet.save, an ensemble, or the folder of `xbnet train --out`"
     )
     parser.add_argument("--out", required=True, metavar="FILE", help=".onnx, .safetensors (PyTorch) or .npz")
-    parser.add_argument("--format", choices=list(FORMATS), help="by default what the name of --out says")
+    parser.add_argument("--format", choices=list(FORMATS), help="by default told by the name of --out")
     parser.add_argument("--replica", type=count, metavar="R", help="one member; by default ONNX gives their mean")
 
 

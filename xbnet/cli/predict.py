@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model", metavar="MODEL", help="a file of xbnet.save, an ensemble, or the folder of `xbnet train --out`"
     )
     parser.add_argument("--data", required=True, metavar="FILE", help=".csv, .parquet, .npy, .npz, a data set, or - ")
-    parser.add_argument("--target", action="append", metavar="COLUMN,..", help="what is right, to measure by; no input")
+    parser.add_argument(
+        "--target", action="append", metavar="COLUMN,..", help="columns with the right answers; no input"
+    )
     parser.add_argument(
         "--id", action="append", metavar="COLUMN,..", help="columns to write beside the predictions; as in training"
     )
@@ -44,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decimal", metavar="CHAR", help="the decimal point of a text table: . or ,; as in training")
     parser.add_argument("--part", choices=["train", "val", "test"], help="of a data set")
     parser.add_argument("--out", default="-", metavar="FILE", help="where predictions go")
-    parser.add_argument("--format", choices=list(FORMATS), help="by default what the name of --out says")
+    parser.add_argument("--format", choices=list(FORMATS), help="by default told by the name of --out")
     parser.add_argument("--replica", type=count, metavar="R", help="one member; by default they are averaged")
     parser.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--find-lr", action="store_true", help="propose a learning rate for one configuration, by 100 rates at once"
     )
-    group.add_argument("--draws", type=flags.positive, metavar="N", help="draw so many configurations at random")
+    group.add_argument("--draws", type=flags.positive, metavar="N", help="draw this many configurations at random")
     group.add_argument("--sampler", metavar="NAME", help="tpe, random: Optuna proposes configurations by what came out")
     group.add_argument("--trials", type=flags.positive, metavar="N", help="how many configurations --sampler proposes")
     group.add_argument("--width", type=flags.positive, metavar="R", help="networks at a time; by default of 32 trials")
@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="after 1/9, 1/3 of the epochs and so on only the best 1 in N configurations trains on; "
         "hyperband: in brackets; asha: without waiting; asha:4",
     )
-    group.add_argument("--min-epochs", type=flags.positive, metavar="N", help="of halving's first rung; by default 1")
-    group.add_argument("--monitor", metavar="FIGURE", help="what stops and ranks; val_loss where there is validation")
+    group.add_argument("--min-epochs", type=flags.positive, metavar="N", help="epochs of the first rung; by default 1")
+    group.add_argument("--monitor", metavar="FIGURE", help="the figure that stops and ranks; val_loss by default")
     group.add_argument("--class-weight", metavar="W,W,..", help="one weight per class, or balanced")
     group = parser.add_argument_group("execution")
     group.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")

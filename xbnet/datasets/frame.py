@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from .labels import NUMBER
 from .tables import Table
 from .tables.values import first_bad, is_code, kind_of, parse, words_of
 from .target_reader import TargetReader, TargetValues
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MOST_WORDS = 10_000
 """So many different words of a column are told apart; what comes later is a rare one."""
@@ -163,7 +166,7 @@ def find_column(table: Table, name: str, what: str) -> int:
     raise DataError(f"{table.name}: expected as {what} one of {some}, got {printable(name)!r}{hint}{header}")
 
 
-def numbers_of(table: Table, column: int, kind: str, values: Any, start: int) -> Array:
+def numbers_of(table: Table, column: int, kind: str, values: pa.Array, start: int) -> Array:
     """A batch of a column as numbers; `start` is the number of its first row, for error lines."""
     found = parse(kind, values, table.decimals)
     name = printable(table.columns[column])
@@ -182,7 +185,7 @@ def numbers_of(table: Table, column: int, kind: str, values: Any, start: int) ->
     return found
 
 
-def _codes(values: Any, known: dict[str, int]) -> Array:
+def _codes(values: pa.Array, known: dict[str, int]) -> Array:
     """Numbers of the words of a batch, in the order in which they came; NaN where one is missing."""
     found = words_of(values)
     for word in found.words:
@@ -223,7 +226,7 @@ class _Guess:
     def undecided(self) -> bool:
         return bool(self.possible)
 
-    def look(self, values: Any) -> None:
+    def look(self, values: pa.Array) -> None:
         """Strike off what a batch of values is not."""
         numbers = None
         for kind in list(self.possible):

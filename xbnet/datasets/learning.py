@@ -14,7 +14,7 @@ from .frame import Frame, FrameColumn
 from .labels import have_decimal_commas
 
 MOST_VALUES = 255
-"""A category has at most so many values with an input of their own."""
+"""A category has at most this many values with an input of their own."""
 ENOUGH = 5
 """So many rows make a value of a large table worth an input: fewer do in one of less than 400 rows."""
 NEARLY_ALL = 0.95

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from .reading import Reading
 from .schema import Schema
 from .splits import split, split_rows
 from .tables import Table, is_table, is_table_file, open_table
+from .tables.source import Source
 
 #: Data sets that xbnet ships, and can generate.
 SHIPPED = ("gmm", "peaks", "swissroll")
@@ -28,7 +29,7 @@ NAMES = (*SHIPPED, *SOURCES)
 
 
 def load_dataset(
-    name: Any,
+    name: Source,
     *,
     standardize: bool = False,
     val: float | int | None = None,
@@ -94,17 +95,17 @@ def load_dataset(
     return data.standardized(in_place=True) if standardize else data  # nobody else has these arrays
 
 
-def load_rows(name: Any) -> Dataset:
+def load_rows(name: str | os.PathLike[str]) -> Dataset:
     """A data set that is no table, whose samples are to be predicted: it may lack some of the classes."""
     return _find(name, None, None, {}, partial=True)
 
 
-def _is_path(name: Any) -> bool:
+def _is_path(name: Source) -> TypeGuard[str | os.PathLike[str]]:
     return isinstance(name, (str, os.PathLike)) and name not in NAMES
 
 
 def _from_table(
-    source: Any,
+    source: Source,
     standardize: bool,
     val: float | int | None,
     test: float | int | None,
@@ -112,10 +113,10 @@ def _from_table(
     target: Any,
     task: str | None,
     *,
-    numeric: Any = (),
-    categorical: Any = (),
-    drop: Any = (),
-    ids: Any = (),
+    numeric: str | Sequence[str] = (),
+    categorical: str | Sequence[str] = (),
+    drop: str | Sequence[str] = (),
+    ids: str | Sequence[str] = (),
     columns: Any = None,
     missing: str = "fill",
     delimiter: str | None = None,
@@ -179,7 +180,13 @@ def _some(table: Table) -> str:
     return ", ".join(map(printable, table.columns[:10])) + more
 
 
-def _find(name: Any, target: Any, task: str | None, table: dict[str, Any], partial: bool = False) -> Dataset:
+def _find(
+    name: Any,
+    target: Any,
+    task: str | None,
+    table: dict[str, Any],
+    partial: bool = False,
+) -> Dataset:
     """The data set as it is stored, where it is no table."""
     if not isinstance(name, (str, os.PathLike)):
         raise ConfigError(f"load_dataset: expected a name, a path or a table, got {type(name).__name__}")
@@ -198,7 +205,7 @@ def _find(name: Any, target: Any, task: str | None, table: dict[str, Any], parti
     raise type(error)(f"{error}; there is no file of that name either")
 
 
-def _no_file(name: Any) -> DataError:
+def _no_file(name: Source) -> DataError:
     try:
         here = str(Path.cwd())
     except OSError:

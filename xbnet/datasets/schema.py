@@ -55,7 +55,7 @@ class Schema:
     @classmethod
     def learn(
         cls,
-        table: Any,
+        table: object,
         rows: Any = None,
         *,
         target: str | Sequence[str] | None = None,
@@ -156,7 +156,7 @@ class Schema:
         """I."""
         return sum(column.width for column in self.columns)
 
-    def encode(self, table: Any) -> Array:
+    def encode(self, table: object) -> Array:
         """The inputs (N, I), float64, for the rows of a table.
 
         Parameters
@@ -247,7 +247,7 @@ class Schema:
 
     # -- targets -----------------------------------------------------------------------------------------------------
 
-    def encode_target(self, values: Any, where: str = "target") -> Array:
+    def encode_target(self, values: object, where: str = "target") -> Array:
         """Targets as a data set has them; see `Target.encode`."""
         if self.target is None:
             raise ConfigError("Schema: expected a target, but it was learned without one")

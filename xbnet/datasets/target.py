@@ -125,5 +125,5 @@ class Target:
         return cls(tuple(names), task, None if classes is None else tuple(classes), **scales)
 
 
-def _is_arrow(values: Any) -> bool:
+def _is_arrow(values: object) -> bool:
     return type(values).__module__.partition(".")[0] == "pyarrow"

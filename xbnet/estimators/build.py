@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -17,16 +17,20 @@ from ..nn.mlp import mlp
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import SGD, Momentum, Nesterov, get_optimizer
 from ..parsing import is_whole, number, whole
+from ..replicas import PerReplica
 from ..training import tables as usual
 from ..training.recipe import SCORE, Recipe
 from ..training.sparse import SparseRows
 from .rules import BatchPenalty, PlainAdam
 
+if TYPE_CHECKING:
+    from .base import XBEstimator
+
 ALIASES = {"logistic": "sigmoid"}
 """scikit-learn's names of activations that have another one here."""
 
 
-def check_parameters(e: Any) -> None:
+def check_parameters(e: XBEstimator) -> None:
     """Raise `ConfigError` for a parameter of the estimator that makes no sense; the others are checked where used."""
     name = type(e).__name__
     for key, bounds in (
@@ -51,7 +55,7 @@ def check_parameters(e: Any) -> None:
         raise ConfigError(f"{name}: expected batch_size 'auto', 'full' or a whole number >= 1, got {e.batch_size!r}")
 
 
-def layers_of(e: Any, n_outputs: int) -> tuple[list[Layer], list[int]]:
+def layers_of(e: XBEstimator, n_outputs: int) -> tuple[list[Layer], list[int]]:
     """The layers of an estimator, and the positions of those that scikit-learn's rule initializes.
 
     Widths in `hidden_layer_sizes` become `Linear` layers, each followed by normalization and dropout where wanted;
@@ -67,7 +71,7 @@ def layers_of(e: Any, n_outputs: int) -> tuple[list[Layer], list[int]]:
     return layers, [k for k, layer in enumerate(layers) if type(layer) is Linear and id(layer) not in own]
 
 
-def optimizer_of(e: Any) -> Optimizer:
+def optimizer_of(e: XBEstimator) -> Optimizer:
     """The optimizer of `solver`: scikit-learn's "adam" and "sgd", any other of xbnet's by name, or an object."""
     if isinstance(e.solver, Optimizer):
         return e.solver
@@ -86,12 +90,12 @@ def simple(config: dict[str, Any]) -> str:
     return ", ".join(str(v) for v in config.values() if isinstance(v, (bool, int, float, str)))
 
 
-def part(X: Any, y: Any) -> Any:
+def part(X: Any, y: np.ndarray) -> Any:
     """Samples as a `Trainer` takes them, X (N, I) as an array or sparse."""
     return SimpleNamespace(x=SparseRows(X), y=y) if issparse(X) else Part(X, y)
 
 
-def warn_of_batch_size(e: Any, n: int) -> None:
+def warn_of_batch_size(e: XBEstimator, n: int) -> None:
     """Say that `batch_size` is cut to n rows, as scikit-learn does."""
     if is_whole(e.batch_size) and e.batch_size > n:
         warnings.warn(
@@ -101,7 +105,7 @@ def warn_of_batch_size(e: Any, n: int) -> None:
         )
 
 
-def batch_size_of(e: Any, n: int) -> int:
+def batch_size_of(e: XBEstimator, n: int) -> int:
     """B for n rows: "auto" is min(200, n), or what suits a table where there is a schema; "full" is n."""
     if e.batch_size == "full":
         return n
@@ -112,7 +116,14 @@ def batch_size_of(e: Any, n: int) -> int:
     return min(int(e.batch_size), n)
 
 
-def recipe_of(e: Any, n: int, epochs: int, alpha: Any = None, clip_norm: Any = None, patient: bool = True) -> Recipe:
+def recipe_of(
+    e: XBEstimator,
+    n: int,
+    epochs: int,
+    alpha: PerReplica | None = None,
+    clip_norm: PerReplica | None = None,
+    patient: bool = True,
+) -> Recipe:
     """The settings of a run over n rows; `alpha` and `clip_norm` per member where they are given."""
     patience = None if e.n_iter_no_change == np.inf or not patient else int(e.n_iter_no_change) + 1
     return Recipe(

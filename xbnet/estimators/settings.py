@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
+from ..backends.arrays import DTypeLike
+from ..backends.backend import Backend
+from ..nn.activations import Activation
+from ..nn.layers import Layer
+from ..nn.losses import Loss
+from ..optim.optimizer import Optimizer
+from ..optim.schedule import Schedule
 from ..training import tables as usual
 
 FOR_TABLES: dict[str, Any] = {
@@ -22,16 +31,16 @@ class Settings(BaseEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        hidden_layer_sizes: int | Layer | Sequence[int | Layer] = (100,),
+        activation: str | Activation = "relu",
         *,
-        solver: Any = "adam",
+        solver: str | Optimizer = "adam",
         alpha: float = 0.0001,
-        batch_size: Any = "auto",
+        batch_size: int | str = "auto",
         learning_rate_init: float = 0.001,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
         verbose: bool = False,
         warm_start: bool = False,
@@ -42,17 +51,17 @@ class Settings(BaseEstimator):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
-        n_iter_no_change: Any = 10,
+        n_iter_no_change: float = 10,
         residual: int = 0,
         dropout: float = 0.0,
         batch_norm: bool = False,
-        loss: Any = "auto",
-        schedule: Any = None,
-        clip_norm: Any = None,
+        loss: str | Loss = "auto",
+        schedule: str | Schedule | None = None,
+        clip_norm: float | None = None,
         n_members: int = 1,
-        backend: Any = "numpy",
-        dtype: Any = "float32",
-        schema: Any = "auto",
+        backend: str | Backend = "numpy",
+        dtype: DTypeLike = "float32",
+        schema: bool | str = "auto",
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation

@@ -37,7 +37,7 @@ class Ensemble:
     classes, features, schema
         As those of a `Model`.
     version
-        Of the xbnet that wrote the file.
+        The version of xbnet that wrote the file.
 
     Examples
     --------

@@ -7,13 +7,14 @@ metadata describe the network; they are checked against the tensors before anyth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import Rows
 from ..backends.backend import Backend
 from ..datasets import Schema, Standardizer
 from ..errors import ConfigError, DataError
@@ -45,12 +46,20 @@ class Model:
     history
         How it was trained; None if it was not saved. Times are not kept: `seconds` are 0.
     version
-        Of the xbnet that wrote the file.
+        The version of xbnet that wrote the file.
     features
         Names of the inputs; None if they have none.
     schema
         How the rows of a table become inputs, and what is learned of them; None: it was trained on arrays. It does
         what a preparation does.
+
+    Examples
+    --------
+    >>> import tempfile, xbnet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(xbnet.Network([xbnet.Linear(2)], 3), f"{folder}/m.safetensors", classes=["no", "yes"])
+    ...     load_model(f"{folder}/m.safetensors").classes
+    ('no', 'yes')
     """
 
     network: Network
@@ -99,7 +108,7 @@ class Model:
         """Whether inputs are standardized before the network sees them."""
         return self.preparation is not None or (self.schema is not None and self.schema.standardizer is not None)
 
-    def predict_proba(self, x: Any) -> np.ndarray:
+    def predict_proba(self, x: Rows) -> np.ndarray:
         """Probabilities (N, C), or values (N, O) in the targets' units, for rows as the user has them.
 
         Parameters
@@ -133,10 +142,10 @@ def save(
     network: Network,
     path: str | Path,
     *,
-    classes: Any = None,
+    classes: Sequence[Any] | None = None,
     preparation: Standardizer | None = None,
     history: History | None = None,
-    features: Any = None,
+    features: Sequence[str] | None = None,
     schema: Schema | None = None,
 ) -> None:
     """Write a network to a file, in one piece: nobody ever sees half of it.
@@ -163,6 +172,14 @@ def save(
     ConfigError
         Classes, names, preparation or history are not this network's; a setting of a layer is neither a number, a text
         nor a list of these; or the file can't be written.
+
+    Examples
+    --------
+    >>> import tempfile, xbnet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(xbnet.Network([xbnet.Linear(2)], 3), f"{folder}/m.safetensors")
+    ...     load(f"{folder}/m.safetensors").n_parameters
+    8
     """
     if not isinstance(network, Network):
         raise ConfigError(f"save: expected a Network, got {type(network).__name__}")
@@ -225,12 +242,36 @@ def load(path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[
     See Also
     --------
     load_model : the same with classes, preparation and history.
+
+    Examples
+    --------
+    >>> import tempfile, xbnet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(xbnet.Network([xbnet.Linear(2)], 3), f"{folder}/m.safetensors")
+    ...     load(f"{folder}/m.safetensors").n_outputs
+    2
     """
     return load_model(path, backend, custom=custom).network
 
 
 def load_model(path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[str, Any] | None = None) -> Model:
-    """What `save` wrote, with classes, preparation and history; see `load`."""
+    """A file that `save` wrote, with classes, preparation, history and schema.
+
+    Parameters
+    ----------
+    path, backend, custom
+        See `load`, as for errors and an example.
+
+    Returns
+    -------
+    Model
+
+    Examples
+    --------
+    >>> load_model("missing.safetensors")
+    Traceback (most recent call last):
+    xbnet.errors.DataError: missing.safetensors: ...
+    """
     if custom is not None and not isinstance(custom, Mapping):
         raise ConfigError(f"load: expected custom to be {{name: object}}, got {type(custom).__name__}")
     file = read_tensors(file_of(path), KIND)

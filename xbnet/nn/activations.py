@@ -37,6 +37,18 @@ class Activation:
         See `StepPart`: whether both functions do nothing but by operations of `xp` with ``out=``, and the name by which
         kernels know them. No arguments, so that `dataclasses.replace` doesn't hand on what was true of other functions;
         a class derived from this one may say ``replayable = True`` in its body.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> def square(xp, z, out, work):
+    ...     xp.multiply(z, z, out=out)
+    >>> def square_backward(xp, dy, z, y, work):
+    ...     xp.multiply(dy, z, out=dy)
+    ...     xp.multiply(dy, 2.0, out=dy)
+    >>> layer = xbnet.Linear(3, Activation("square", square, square_backward))
+    >>> xbnet.jacobian_test(layer, [[0.5, -1.0]]).passed
+    True
     """
 
     name: str
@@ -220,7 +232,27 @@ ACTIVATIONS = {
 
 
 def get_activation(activation: str | Activation | None) -> Activation:
-    """The activation of that name; an `Activation` is returned as it is, None means identity."""
+    """The activation of that name.
+
+    Parameters
+    ----------
+    activation
+        A key of `ACTIVATIONS`; an `Activation` is returned as it is, None means "identity".
+
+    Returns
+    -------
+    Activation
+
+    Raises
+    ------
+    ConfigError
+        There is no activation of that name.
+
+    Examples
+    --------
+    >>> get_activation("relu").kinks
+    (0.0,)
+    """
     if isinstance(activation, Activation):
         return activation
     if activation is None:

@@ -60,7 +60,7 @@ def join(network: Network) -> Network:
             width = layer.n_outputs if layer is last else R * layer.n_outputs
             layers.append(Linear(width, layer.activation, initializer=layer.initializer))
         else:
-            layers.append(Dropout(float(np.mean(layer.rate))))  # it acts in training only
+            layers.append(Dropout(float(np.asarray(layer.rate, float).mean())))  # it acts in training only
     joined = Network(
         layers, network.n_inputs, backend=network.backend, dtype=network.dtype, rng=[network.seeds[0]]
     )  # fmt: skip

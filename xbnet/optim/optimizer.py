@@ -91,8 +91,8 @@ class Optimizer(StepPart):
         bound = copy.copy(self)
         bound.network, bound.xp, bound.ops = network, network.backend.xp, network.backend.ops
         bound.values = {k: replica_values(f"{self.name}.{k}", v, network.replicas) for k, v in self.hyper.items()}
-        zeros = lambda: bound.xp.zeros(network.theta.shape, dtype=network.dtype)  # noqa: E731
-        bound.state = {slot: zeros() for slot in self.slots} if state is None else state
+        shape, dtype = network.theta.shape, network.dtype
+        bound.state = {s: bound.xp.zeros(shape, dtype=dtype) for s in self.slots} if state is None else state
         bound.steps = bound._next = bound._planned = 0
         bound.blocks = []
         return bound

@@ -17,7 +17,7 @@ from ..nn.mlp import mlp
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import get_optimizer
-from ..optim.schedules import Schedule
+from ..optim.schedule import Schedule
 from ..replicas import replica_seeds, stream
 from ..training.recipe import Recipe
 from ..training.samples import Samples

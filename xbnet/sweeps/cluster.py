@@ -99,7 +99,7 @@ def dask_executor(
     Parameters
     ----------
     address
-        Of a scheduler; "local" or nothing starts a cluster on this machine.
+        Address of a scheduler; "local" or nothing starts a cluster on this machine.
     workers
         How many there are, or will be; None: those that are there now.
     devices

@@ -23,7 +23,7 @@ def assert_replica_equal(
     Parameters
     ----------
     result
-        Of a sweep, however it was stacked, cut and executed.
+        What a sweep returned, however it was stacked, cut and executed.
     members
         Indices; None: all of them.
     tolerance
@@ -38,6 +38,12 @@ def assert_replica_equal(
         A member differs: which one, and in what.
     ConfigError
         There is no such member.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> result = xbnet.sweep({"lr": [0.1, 0.01]}, xbnet.load_dataset("gmm"), seeds=1, epochs=1, batch_size=1000)
+    >>> assert_replica_equal(result, 1)
     """
     if not isinstance(result, SweepResult):
         raise ConfigError(f"assert_replica_equal: expected the result of a sweep, got {type(result).__name__}")

@@ -62,7 +62,7 @@ def fingerprint(program: Program, members: Iterable[Member], halving: Any = None
     return found
 
 
-def difference(before: Any, now: Fingerprint) -> str | None:
+def difference(before: object, now: Fingerprint) -> str | None:
     """What differs, for people; None where nothing does."""
     if not isinstance(before, Mapping):
         return "it was kept by an older xbnet"
@@ -72,7 +72,7 @@ def difference(before: Any, now: Fingerprint) -> str | None:
     return None
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     digest = hashlib.sha256()
     for piece in _pieces(value, frozenset()):
         digest.update(len(piece).to_bytes(8, "little"))
@@ -80,7 +80,7 @@ def _digest(value: Any) -> str:
     return digest.hexdigest()
 
 
-def _pieces(value: Any, above: frozenset[int]) -> Iterator[bytes]:
+def _pieces(value: object, above: frozenset[int]) -> Iterator[bytes]:
     """A value as a sequence of bytes, the same in every process. `above` are the values that it is a part of."""
     yield type(value).__qualname__.encode()
     if id(value) in above:
@@ -96,7 +96,7 @@ def _pieces(value: Any, above: frozenset[int]) -> Iterator[bytes]:
             yield from _pieces(part, above)
 
 
-def _parts(value: Any) -> Iterable[Any]:
+def _parts(value: object) -> Iterable[Any]:
     """What a value is made of."""
     if isinstance(value, Mapping):
         return [part for item in value.items() for part in item]

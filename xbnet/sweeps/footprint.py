@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backends.backend import Backend
 from ..nn.network import Network
-from ..optim.schedules import Schedule
+from ..optim.schedule import Schedule
 from ..training.trainer import Trainer
 
 WORKING_SET = 3 << 20

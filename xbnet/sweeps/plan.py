@@ -29,7 +29,7 @@ class Member:
     settings
         Every setting, complete.
     weight_seed, order_seed
-        Of the initial weights and dropout masks; of the order of the data.
+        Seeds of the initial weights and dropout masks, and of the order of the data.
     fold
         Number of its fold, or None.
     """
@@ -167,7 +167,7 @@ def make_plan(
     ConfigError
         The budget is too small for one network.
     """
-    buckets: dict[tuple, list[Member]] = {}
+    buckets: dict[tuple[Any, ...], list[Member]] = {}
     for member in members:
         buckets.setdefault(bucket_of(member, pool), []).append(member)
     share = max(1, -(-len(members) // (parts or workers)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,9 +29,17 @@ from .rim import on_the_rim
 from .space import shown
 from .table import Table, varied
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 class SweepResult(Table):
     """The networks of a sweep, in the order of the table.
+
+    Parameters
+    ----------
+    program, members, outcomes
+        What was to be done, for whom, and what came of it: `sweep` puts them together.
 
     Attributes
     ----------
@@ -47,6 +55,15 @@ class SweepResult(Table):
         Of halving: which configurations were ranked among each other, and after how many epochs.
     study
         Optuna's, where a sampler proposed the configurations; else None.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> result = xbnet.sweep({"lr": [0.1, 0.001]}, xbnet.load_dataset("gmm"), seeds=2, epochs=2, batch_size=1000)
+    >>> len(result), result.best["settings"]
+    (4, {'lr': 0.1})
+    >>> result.ensemble(2).predict([[0.5, 0.5, 0.5, 0.5, 0.5]]).shape
+    (1,)
     """
 
     def __init__(
@@ -226,31 +243,31 @@ class SweepResult(Table):
 
     # -- pictures --------------------------------------------------------------------------------------------------
 
-    def plot_curves(self, figure: str | None = None) -> Any:
+    def plot_curves(self, figure: str | None = None) -> Figure:
         """Every member's curve of a figure of `History` (by default the monitored one), the best in front."""
         from .plots import curves
 
         return curves(self, figure or self.monitor)
 
-    def plot_heat_map(self, x: str, y: str) -> Any:
+    def plot_heat_map(self, x: str, y: str) -> Figure:
         """The score over two keys: mean over everything else."""
         from .plots import heat_map
 
         return heat_map(self, x, y)
 
-    def plot_parallel(self) -> Any:
+    def plot_parallel(self) -> Figure:
         """A line per configuration through its values of all keys that vary, to its score."""
         from .plots import parallel
 
         return parallel(self)
 
-    def plot_rungs(self) -> Any:
+    def plot_rungs(self) -> Figure:
         """With halving: each configuration's way by epoch, and at which rung it left."""
         from .plots import rungs
 
         return rungs(self)
 
-    def plot_keys(self) -> Any:
+    def plot_keys(self) -> Figure:
         """The score against each key that varies."""
         from .plots import against_keys
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import load_dataset
+from ..backends.arrays import ArrayLike
 from ..errors import ConfigError
 from ..nn.losses import balanced_weights
 from ..parsing import is_whole, whole
-from ..training.samples import check_data
+from ..training.samples import Data, check_data
 from .build import Program, layer_keys, settings_for
 from .engine import run_members
 from .halving import Bracket, make_brackets, parse_halving
@@ -27,7 +27,7 @@ from .trials import Sampling, Space, make_study
 
 def sweep(
     space: Any,
-    data: Any,
+    data: Data,
     *,
     draws: int | None = None,
     sampler: Any = None,
@@ -40,8 +40,8 @@ def sweep(
     standardize: bool = False,
     layers: Callable[..., Any] | None = None,
     monitor: str | None = None,
-    class_weight: Any = None,
-    sample_weight: Any = None,
+    class_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     backend: str = "numpy",
     dtype: str = "float32",
     rng: int = 0,
@@ -145,7 +145,7 @@ def sweep(
     """
     rng = whole("sweep", "rng", rng, least=0)
     generator = np.random.default_rng(rng)
-    dataset = load_dataset(data) if isinstance(data, (str, Path)) else check_data(data, "sweep")
+    dataset = check_data(data, "sweep")
     custom = layer_keys(layers)
     twice = sorted(set(space) & set(fixed)) if isinstance(space, Mapping) else []
     if twice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from .halving import Bracket, rung_of
 from .plan import Member
 from .space import Configuration
 from .store import table_row
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Table:
@@ -37,7 +40,7 @@ class Table:
             outcome, r = self._where[member.index]
             yield table_row(member, outcome.rows[r]) | places.get(member.configuration, {})
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> DataFrame:
         """The table as a `pandas.DataFrame`."""
         try:
             import pandas

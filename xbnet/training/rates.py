@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from ..replicas import replica_seeds
 from .recipe import Recipe, Settings, check_network
 from .samples import Samples, check_data
 from .trainer import Trainer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SPAN = 1000.0
 """By default the rates reach from the optimizer's usual rate divided by this to that times it."""
@@ -69,7 +72,7 @@ class Rates:
     def _repr_html_(self) -> str:
         return heading(repr(self)) + picture(self.plot(), "loss against learning rate")
 
-    def plot(self) -> Any:
+    def plot(self) -> Figure:
         """The figure against the rate, the proposal, and crosses where networks diverged: a `matplotlib` figure."""
         figure, axes = new_figure(width=6.0, height=3.8)
         axis, known = axes[0, 0], np.isfinite(self.losses)

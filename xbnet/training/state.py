@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backends.arrays import Array
 from ..history import History
 from ..io.histories import pack_history, unpack_history
 from ..io.networks import generator_state, set_generator_state
@@ -73,7 +74,7 @@ class State:
         """That of a trainer now; without its `history` where somebody else keeps that."""
         n, network, to_host = len(trainer.rows), trainer.network, trainer.network.backend.to_host
 
-        def weights(theta: Any, state: Any) -> Weights:
+        def weights(theta: Array, state: Array) -> Weights:
             return np.array(to_host(theta)), np.array(to_host(state))
 
         none = np.zeros((0, network.theta.shape[1])), np.zeros((0, network.state.shape[1]))

@@ -14,9 +14,11 @@ from ..nn.buffers import cut
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
-from ..optim.schedules import Schedule, get_schedule
-from ..optim.strategies import GradientMask, get_strategy
-from ..replicas import replica_seeds, replica_values, shared_streams
+from ..optim.schedule import Schedule
+from ..optim.schedules import get_schedule
+from ..optim.stages import GradientMask
+from ..optim.strategies import get_strategy
+from ..replicas import Seeds, replica_seeds, replica_values, shared_streams
 from .augmentation import get_flips
 from .batches import Batch, InOrder, Shuffled
 from .best import Kept
@@ -36,8 +38,7 @@ RATES_AHEAD = 512
 class Trainer:
     """The state of one run: which replicas are still training, and everything that belongs to them.
 
-    `network` is the user's, with all R replicas; `live` holds those that still train (`rows` says which). At
-    first they are the same; when replicas leave, `live` shrinks, and so does the work.
+    `network` is the user's, with all R replicas; `live` holds those that still train (`rows` says which), and shrinks.
 
     Parameters
     ----------
@@ -52,8 +53,7 @@ class Trainer:
     shuffles
         In place of `rng`: for each replica an object whose ``permutation(n)`` is its next order.
     scorer
-        Scores (R',), the higher the better, of the replicas `rows` (R',) by their outputs (R', N, O) on the validation
-        part, on the host; ``monitor="score"`` watches them.
+        For ``monitor="score"``: scores (R',) of the replicas `rows` (R',) by their validation outputs (R', N, O).
     history
         To go on with; None: a new one.
     """
@@ -66,7 +66,7 @@ class Trainer:
         samples: Samples,
         recipe: Recipe,
         *,
-        rng: Any = None,
+        rng: Seeds | None = None,
         shuffles: Sequence[Any] | None = None,
         scorer: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         history: History | None = None,

@@ -25,7 +25,7 @@ AT_LEAST = 1 << 20
 WIDE_BLOCK, WIDE_BATCH = 1 << 9, 1 << 14
 """Bytes for each column."""
 BLOCK_BYTES = 1 << 18
-"""pyarrow reads 32 blocks of so many bytes ahead; of a small file smaller ones."""
+"""pyarrow reads 32 blocks of this many bytes ahead, and smaller ones of a small file."""
 
 
 class TextTable(Table):

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ...backends.arrays import Array, DTypeLike
 from ...backends.constants import GELU_A, GELU_C, LEAK
 from ...datasets import Standardizer
 from ...errors import ConfigError
 from ...files import write_bytes
+from ...nn.activations import Activation
 from ...nn.layers import describes_forward
 from ...nn.network import Network
 from ..ensembles import Ensemble
@@ -70,10 +72,10 @@ class _Graph:
         self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), [out], **attributes))
         return out
 
-    def constant(self, value: Any, dtype: Any = None) -> str:
+    def constant(self, value: Array | float, dtype: DTypeLike | None = None) -> str:
         """A constant; its name."""
         name = f"xbnet:constant {len(self.constants)}"
-        host = value if isinstance(value, float) else self.backend.to_host(value)
+        host = value if isinstance(value, (int, float)) else self.backend.to_host(value)
         array = np.array(host, dtype or self.dtype, order="C")
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
@@ -178,7 +180,7 @@ class _Graph:
 
     # -- layers ------------------------------------------------------------------------------------------------------
 
-    def affine(self, x: str, W: Any, b: Any) -> str:
+    def affine(self, x: str, W: Array, b: Array) -> str:
         """X W + b; in float64 not as Gemm, which not every runtime computes in that."""
         if self.dtype == np.float32:
             return self.add("Gemm", x, self.constant(W), self.constant(b))
@@ -204,7 +206,7 @@ class _Graph:
         low = self.add("Sub", self.add("Exp", self.add("Min", z, self.constant(0.0))), self.constant(1.0))
         return self.add("Add", self.add("Max", z, self.constant(0.0)), low)
 
-    def activation(self, activation: Any, z: str) -> str:
+    def activation(self, activation: Activation | None, z: str) -> str:
         name = "identity" if activation is None else activation.kernel  # `name` may be that of another's functions
         if name == "identity":
             return z
@@ -226,4 +228,5 @@ class _Graph:
             t = self.add("Tanh", self.add("Mul", inner, self.constant(GELU_C)))
             half = self.add("Mul", z, self.constant(0.5))
             return self.add("Mul", half, self.add("Add", t, self.constant(1.0)))
+        assert activation is not None, "None is the identity"
         raise ConfigError(f"export: the activation {activation.name!r} is of your own, and has no ONNX operator")

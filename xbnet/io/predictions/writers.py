@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class _Terminal:
 class _Text:
     """Text lines to a binary stream that stays open."""
 
-    def __init__(self, stream: Any):
+    def __init__(self, stream: IO[Any]):
         self.stream = stream
 
     def write(self, text: str) -> None:
@@ -69,7 +69,7 @@ class _Text:
 
 
 @contextmanager
-def _csv(stream: Any, columns: list[str]) -> Iterator[Write]:
+def _csv(stream: IO[Any], columns: list[str]) -> Iterator[Write]:
     writer = csv.writer(_Text(stream), lineterminator="\n")
     header: list[list[str]] = []
 
@@ -88,7 +88,7 @@ def _csv(stream: Any, columns: list[str]) -> Iterator[Write]:
 
 
 @contextmanager
-def _jsonl(stream: Any, columns: list[str]) -> Iterator[Write]:
+def _jsonl(stream: IO[Any], columns: list[str]) -> Iterator[Write]:
     def write(labels: np.ndarray | None, values: np.ndarray, ids: Ids) -> None:
         lines = []
         for i, row in enumerate(values.astype(str).astype(float).tolist()):  # no more digits than float32 has
@@ -101,7 +101,7 @@ def _jsonl(stream: Any, columns: list[str]) -> Iterator[Write]:
 
 
 @contextmanager
-def _parquet(stream: Any, columns: list[str]) -> Iterator[Write]:
+def _parquet(stream: IO[Any], columns: list[str]) -> Iterator[Write]:
     try:
         import pyarrow
         import pyarrow.parquet as parquet
@@ -123,7 +123,7 @@ def _parquet(stream: Any, columns: list[str]) -> Iterator[Write]:
 
 
 @contextmanager
-def _npz(stream: Any, columns: list[str]) -> Iterator[Write]:
+def _npz(stream: IO[Any], columns: list[str]) -> Iterator[Write]:
     """Arrays "labels", "values", and one of texts per column in front, by its name ("" where one is missing).
 
     They are gathered in files of their own: their headers come first, and hold their length.

@@ -1,6 +1,6 @@
 """Layers: each one's forward and backward in a file of its own."""
 
-from .base import BATCH, Layer, buffer_shapes, copy_layers, describes_forward, forgotten_arguments
+from .base import BATCH, Layer, buffer_shapes, check_names, copy_layers, describes_forward, forgotten_arguments
 from .dropout import Dropout
 from .linear import Linear
 from .normalization import BatchNorm, LayerNorm
@@ -18,6 +18,7 @@ __all__ = [
     "Linear",
     "Residual",
     "buffer_shapes",
+    "check_names",
     "copy_layers",
     "describes_forward",
     "forgotten_arguments",
