@@ -194,9 +194,8 @@ def evaluate(
     >>> found["loss"].round(4)  # log 3
     array([1.0986, 1.0986])
     """
-    loss = get_loss(loss)
-    task, x, y, sample_weight = check_samples(network, loss, x, y, sample_weight)
-    loss = loss.balanced_by(y, network.n_outputs)
+    task, x, y, sample_weight = check_samples(network, get_loss(loss), x, y, sample_weight)
+    loss = get_loss(loss).balanced_by(y, network.n_outputs)
     errors = Errors(y, sample_weight, network.replicas) if task == "regression" else None
     sums = _sums(network, loss, task, (x, y, sample_weight), device_memory, errors)
     with np.errstate(invalid="ignore"):

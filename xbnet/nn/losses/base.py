@@ -22,7 +22,7 @@ from ...backends.ops import Ops
 from ...backends.parts import StepPart
 from ...errors import ConfigError, ShapeError, expect_shape
 from ..buffers import Workspace
-from .weights import BALANCED, balanced_weights, checked_weights
+from .weights import balanced_weights, checked_weights, expect_numbers
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -95,10 +95,7 @@ class Loss(StepPart):
         link = self.link_for(task)
         if self.class_weight is not None and task != "classification":
             raise ConfigError(f"{self.name}: class_weight needs integer labels, got {task} targets; use sample_weight")
-        if isinstance(self.class_weight, str):
-            raise ConfigError(
-                f"{self.name}: class_weight={BALANCED!r} has to know the labels: call loss.balanced_by(labels) first"
-            )
+        expect_numbers(self.name, self.class_weight)
         bound = copy.copy(self)
         bound.task, bound.link = task, link
         bound.xp, bound.ops = network.backend.xp, network.backend.ops
@@ -297,8 +294,7 @@ class Loss(StepPart):
 
     def config(self) -> dict[str, Any]:
         """The arguments that make this loss anew."""
-        weights = self.class_weight
-        return {} if weights is None else {"class_weight": weights if isinstance(weights, str) else weights.tolist()}
+        return {} if self.class_weight is None else {"class_weight": np.asarray(self.class_weight).tolist()}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"

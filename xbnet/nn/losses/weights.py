@@ -49,3 +49,9 @@ def checked_weights(name: str, class_weight: Any) -> np.ndarray | str:
             f"{name}: expected class_weight (C,) with values >= 0 and one > 0, or {BALANCED!r}, got {class_weight!r}"
         )
     return weights
+
+
+def expect_numbers(name: str, class_weight: np.ndarray | str | None) -> None:
+    """Raise where the weights are still "balanced"."""
+    if isinstance(class_weight, str):
+        raise ConfigError(f"{name}: class_weight={BALANCED!r} has to know the labels: call loss.balanced_by first")
