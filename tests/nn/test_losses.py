@@ -5,7 +5,8 @@ import xbnet
 from tests.support import cases
 from tests.support.errors import refuses
 from xbnet import BinaryCrossEntropy, ConfigError, MeanSquaredError, ShapeError, SoftmaxCrossEntropy
-from xbnet.nn.losses import balanced_weights, get_loss
+from xbnet.nn.class_weights import balanced_weights
+from xbnet.nn.losses import get_loss
 
 R, B, C = 2, 6, 3
 

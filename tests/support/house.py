@@ -14,23 +14,16 @@ from xbnet.training.step import BoundStep
 
 PACKAGE = Path(xbnet.__file__).parent
 EVENING = {
-    "backends": ("blas", "cublas", "cublas_plan", "cuda", "devices", "machine", "numpy_ops", "replay"),
-    "nn": (),
+    "backends": ("blas", "cublas", "cublas_plan", "cuda", "devices", "machine", "numpy_ops", "proxies", "replay"),
+    "nn": ("class_weights", "joining", "summary"),
     "optim": (),
     "training": (
-        "streaming",
-        "sparse",
-        "state",
-        "checkpoints",
-        "conditions",
-        "callbacks",
-        "tensorboard",
-        "execution",
-        "rates",
+        *("streaming", "sparse", "state", "checkpoints", "conditions", "tensorboard", "execution"),
+        *("callbacks", "chance", "rates", "tables"),
     ),
 }
 """Rooms of the core that one can read in an evening; named is what lies beside the way of `fit` on NumPy: what makes it
-quicker, data that don't fit, and runs that go on."""
+quicker, other devices, data that don't fit, runs that go on, and what commands and notebooks say of networks."""
 
 
 def sources():

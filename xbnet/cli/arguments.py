@@ -12,8 +12,9 @@ from ..datasets import Dataset, load_dataset
 from ..datasets.load import NAMES
 from ..errors import ConfigError, DataError, say
 from ..nn.activations import ACTIVATIONS
+from ..nn.class_weights import balanced_weights
 from ..nn.layers import Layer
-from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, balanced_weights, get_loss
+from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
 from ..nn.mlp import mlp
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import OPTIMIZERS, get_optimizer

@@ -76,8 +76,7 @@ class Trainer:
         self.asked_loss = loss.balanced_by(samples.train.y, samples.n_outputs)
         R = network.replicas
         self.schedule = get_schedule(recipe.schedule).bind(R)
-        self.strategy = get_strategy(recipe.strategy)
-        self.flips = get_flips(recipe.flip, samples)
+        self.strategy, self.flips = get_strategy(recipe.strategy), get_flips(recipe.flip, samples)
         self.train, self.val = place_samples(network, samples, self.recipe.device_memory)
         self.monitor, self.batch_size = str(self.recipe.monitor), int(self.recipe.batch_size or 0)  # `check` set both
         self._spread = spreads(loss, samples, R)
@@ -115,6 +114,7 @@ class Trainer:
         self._mask = GradientMask(live)
         self.execution = get_execution(self.recipe.execution, self)
         self.history.execution = self.execution.name
+        self.network.compiled = self.execution.name == "compiled"
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ class Trainer:
             if self.scorer is not None:
                 outputs = np.empty((live.replicas, self.val.n, live.n_outputs), live.dtype)
             keep = None if outputs is None else lambda rows, values: np.copyto(outputs[:, rows], values)
-            self.validation.run(device["validated"], keep)
+            self.execution.validate(self.validation, device["validated"], keep)
         if self.penalty.active:
             xp.copyto(device["cost"], self.penalty.value(self.train.n))
         xp.copyto(device["not_finite"], not_finite(live.theta))
@@ -244,7 +244,7 @@ class Trainer:
         self.live = self.live.select(stay, successor=True)
         self.kept.settle()
         self.optimizer = self.optimizer.select(stay, self.live, successor=True)
-        self.asked_loss, self.recipe = self.asked_loss.select(stay), self.recipe.select(stay)
+        self.asked_loss, self.recipe = self.asked_loss.select(stay), self.recipe.select(stay, self.history.execution)
         self.schedule = self.schedule.select(stay)
         self.shuffles = [self.shuffles[i] for i in stay]
         self.train, self.val = self.train.select(stay), None if self.val is None else self.val.select(stay)

@@ -6,7 +6,6 @@ from ...errors import unknown_name
 from .base import Loss
 from .cross_entropy import BinaryCrossEntropy, SoftmaxCrossEntropy
 from .squared import MeanSquaredError
-from .weights import balanced_weights
 
 LOSSES: dict[str, type[Loss]] = {
     loss.name: loss for loss in (SoftmaxCrossEntropy, BinaryCrossEntropy, MeanSquaredError)
@@ -53,6 +52,5 @@ __all__ = [
     "Loss",
     "MeanSquaredError",
     "SoftmaxCrossEntropy",
-    "balanced_weights",
     "get_loss",
 ]

@@ -22,7 +22,7 @@ from ...backends.ops import Ops
 from ...backends.parts import StepPart
 from ...errors import ConfigError, ShapeError, expect_shape
 from ..buffers import Workspace
-from .weights import balanced_weights, checked_weights, expect_numbers
+from ..class_weights import balanced_weights, checked_weights, expect_numbers
 
 if TYPE_CHECKING:
     from ..network import Network

@@ -1,4 +1,4 @@
-"""Weights of classes."""
+"""Weights of classes, as losses take them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError
+from ..errors import ConfigError
 
 BALANCED = "balanced"
 
