@@ -114,8 +114,7 @@ class Trainer:
         self.step = BoundStep(live, self.loss, self.optimizer, self.penalty, self.clip, self.norm)
         self._mask = GradientMask(live)
         self.execution = get_execution(self.recipe.execution, self)
-        self.history.execution = self.execution.name
-        self.network.compiled = self.execution.name == "compiled"
+        self.history.execution, self.network.compiled = self.execution.name, self.execution.name == "compiled"
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
