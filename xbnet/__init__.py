@@ -51,12 +51,14 @@ if TYPE_CHECKING:
     from .training.step import Step
     from .verify import (
         GradientComparison,
+        TrainingVerification,
         Verification,
         compare_gradients,
         gradient_test,
         jacobian,
         jacobian_test,
         numerical_gradient,
+        training_test,
     )
     from .version import __version__ as __version__
 
@@ -102,6 +104,7 @@ __all__ = [
     "Step",
     "Strategy",
     "SweepResult",
+    "TrainingVerification",
     "Verification",
     "Weighted",
     "XbnetError",
@@ -123,6 +126,7 @@ __all__ = [
     "report",
     "save",
     "sweep",
+    "training_test",
 ]
 
 PARTS = {
@@ -151,8 +155,8 @@ PARTS = {
     "training.fit": "fit",
     "training.recipe": "Recipe",
     "training.step": "Step",
-    "verify": "GradientComparison Verification compare_gradients gradient_test jacobian jacobian_test "
-    "numerical_gradient",
+    "verify": "GradientComparison TrainingVerification Verification compare_gradients gradient_test jacobian "
+    "jacobian_test numerical_gradient training_test",
     "version": "__version__",
 }
 """Which part of the package has which names. A part is imported when one of its names is asked for: so that help, and

@@ -94,8 +94,7 @@ class Trainer:
 
     def _bind(self) -> None:
         """Everything that depends on which replicas are alive."""
-        live, xp = self.live, self.live.backend.xp
-        R = live.replicas
+        live, xp, R = self.live, self.live.backend.xp, self.live.replicas
         self.loss = self.asked_loss.bind(live, self.task)
         self.penalty = self.recipe.any_penalty().bind(live)
         self.lr = replica_values("lr", self.optimizer.hyper["lr"], R)
