@@ -52,12 +52,14 @@ if TYPE_CHECKING:
     from .training.step import Step
     from .verify import (
         GradientComparison,
+        TrainingVerification,
         Verification,
         compare_gradients,
         gradient_test,
         jacobian,
         jacobian_test,
         numerical_gradient,
+        training_test,
     )
     from .version import __version__ as __version__
 
@@ -103,6 +105,7 @@ __all__ = [
     "Step",
     "Strategy",
     "SweepResult",
+    "TrainingVerification",
     "Verification",
     "Weighted",
     "XbnetError",
@@ -125,6 +128,7 @@ __all__ = [
     "report",
     "save",
     "sweep",
+    "training_test",
 ]
 
 PARTS = {
@@ -154,8 +158,8 @@ PARTS = {
     "training.rates": "find_lr",
     "training.recipe": "Recipe",
     "training.step": "Step",
-    "verify": "GradientComparison Verification compare_gradients gradient_test jacobian jacobian_test "
-    "numerical_gradient",
+    "verify": "GradientComparison TrainingVerification Verification compare_gradients gradient_test jacobian "
+    "jacobian_test numerical_gradient training_test",
     "version": "__version__",
 }
 """Which part of the package has which names. A part is imported when one of its names is asked for: so that help, and

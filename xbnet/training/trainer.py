@@ -93,8 +93,7 @@ class Trainer:
 
     def _bind(self) -> None:
         """Everything that depends on which replicas are alive."""
-        live, xp = self.live, self.live.backend.xp
-        R = live.replicas
+        live, xp, R = self.live, self.live.backend.xp, self.live.replicas
         self.loss = self.asked_loss.bind(live, self.task)
         self.penalty = self.recipe.any_penalty().bind(live)
         self.lr = replica_values("lr", self.optimizer.hyper["lr"], R)
@@ -113,8 +112,7 @@ class Trainer:
         self.step = BoundStep(live, self.loss, self.optimizer, self.penalty, self.clip, self.norm)
         self._mask = GradientMask(live)
         self.execution = get_execution(self.recipe.execution, self)
-        self.history.execution = self.execution.name
-        self.network.compiled = self.execution.name == "compiled"
+        self.history.execution, self.network.compiled = self.execution.name, self.execution.name == "compiled"
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
