@@ -181,7 +181,8 @@ def find_lr(
     samples = Samples.of(few, sample_weight=weight)
     size = max(1, STACK // max(1, network.theta.nbytes // network.replicas * 6))
     losses = [
-        _train(network, balanced, asked, tried[i : i + size], samples, recipe, seeds[0]) for i in range(0, len(tried), size)
+        _train(network, balanced, asked, tried[i : i + size], samples, recipe, seeds[0])
+        for i in range(0, len(tried), size)
     ]
     figure = "val_loss" if samples.validated else "train_loss"
     curves = np.concatenate([one[figure] for one in losses])
