@@ -158,15 +158,15 @@ def find_lr(
     check_network(network)
     check_keys("find_lr", settings, [key for key in Settings.__annotations__ if key not in NOT_TAKEN])
     steps = whole("find_lr", "steps", steps)
-    asked, loss = get_optimizer(optimizer), get_loss(loss)
+    asked = get_optimizer(optimizer)
     tried = _rates(rates, asked)
     if isinstance(data, str):
         from ..datasets import load_dataset
 
         data = load_dataset(data)
     found, weight = check_data(data, "find_lr"), sample_weight
-    loss = loss.balanced_by(found.train.y, found.n_outputs)  # by all rows, not by those that are taken
-    recipe = Recipe(**settings).check(network, loss, Samples.of(found, sample_weight=sample_weight))
+    balanced = get_loss(loss).balanced_by(found.train.y, found.n_outputs)  # by all rows, not by those that are taken
+    recipe = Recipe(**settings).check(network, balanced, Samples.of(found, sample_weight=sample_weight))
     B = int(recipe.batch_size or 0)
     seeds = network.seeds if rng is None else replica_seeds(rng, network.replicas)
     few, rows = _some(found, max(1, steps // EPOCHS) * B, np.random.default_rng(seeds[0]))
@@ -178,7 +178,8 @@ def find_lr(
     samples = Samples.of(few, sample_weight=weight)
     size = max(1, STACK // max(1, network.theta.nbytes // network.replicas * 6))
     losses = [
-        _train(network, loss, asked, tried[i : i + size], samples, recipe, seeds[0]) for i in range(0, len(tried), size)
+        _train(network, balanced, asked, tried[i : i + size], samples, recipe, seeds[0])
+        for i in range(0, len(tried), size)
     ]
     figure = "val_loss" if samples.validated else "train_loss"
     curves = np.concatenate([one[figure] for one in losses])
