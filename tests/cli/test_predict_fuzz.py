@@ -9,7 +9,7 @@ import pytest
 
 import xbnet
 from tests.support import files as samples
-from tests.support.chance import COUNT, REPORT, SEED, check_line
+from tests.support.chance import REPORT, SEED, check_line, share
 from tests.support.mutants import arrow, mutate, seeds
 from xbnet.cli import main
 
@@ -60,7 +60,7 @@ def test_damaged_rows(name, tmp_path, capsys, alarm):
     assert main(command) == 0
     capsys.readouterr()
     ends = {0: 0, 2: 0}
-    for _ in range(-(-COUNT // len(files()))):
+    for _ in range(share(len(files()))):
         path.write_bytes(mutate(content, rng, others))
         out.write_text("old")
         alarm(SECONDS)

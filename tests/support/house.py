@@ -14,13 +14,13 @@ from xbnet.training.step import BoundStep
 
 PACKAGE = Path(xbnet.__file__).parent
 EVENING = {
-    "backends": ("blas", "cublas", "cublas_plan", "cuda", "machine", "numpy_ops", "replay"),
+    "backends": ("blas", "cublas", "cublas_plan", "cuda", "machine", "memory", "numpy_ops", "replay"),
     "nn": (),
     "optim": (),
-    "training": ("streaming", "sparse", "state", "checkpoints", "conditions", "tensorboard", "execution"),
+    "training": ("streaming", "sparse", "state", "checkpoints", "conditions", "memory", "tensorboard", "execution"),
 }
 """Rooms of the core that one can read in an evening; named is what lies beside the way of `fit` on NumPy: what makes it
-quicker, data that don't fit, and runs that go on."""
+quicker, what fits and what doesn't, and runs that go on."""
 
 
 def sources():

@@ -41,10 +41,8 @@ class Workspace:
         return self._carved[seen]
 
     def _reserve(self, shapes: Mapping[Key, tuple[str, tuple[int, ...]]]) -> None:
-        needed: dict[str, int] = {}
-        for slot, shape in shapes.values():
-            needed[slot] = max(needed.get(slot, 0), self.replicas * math.prod(shape))
-        for slot, size in needed.items():
+        for slot, entries in slot_sizes(shapes).items():
+            size = self.replicas * entries
             if slot not in self._flat or self._flat[slot].shape[0] < size:
                 self._carved.clear()  # lets go of the old memory
                 self._flat[slot] = self.xp.zeros(size, dtype=self.dtype)
@@ -56,6 +54,14 @@ class Workspace:
     def nbytes(self) -> int:
         """Bytes held."""
         return sum(flat.nbytes for flat in self._flat.values())
+
+
+def slot_sizes(shapes: Mapping[Any, tuple[str, tuple[int, ...]]]) -> dict[str, int]:
+    """How many entries of one replica each slot has to hold: those of the largest shape that lies there."""
+    needed: dict[str, int] = {}
+    for slot, shape in shapes.values():
+        needed[slot] = max(needed.get(slot, 0), math.prod(shape))
+    return needed
 
 
 def cut(flat: Any, shapes: Mapping[Key, tuple[int, ...]]) -> dict[Key, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.backend import Backend, get_backend
+from ..backends.memory import expect_memory
 from ..errors import ConfigError, ShapeError, XbnetError, expect_shape
 from ..parsing import float_type, whole
 from ..replicas import replica_seeds, replica_values, stream
@@ -22,6 +23,9 @@ from .parameters import carve, draw_rows, layout
 from .predictor import Predictor, chunk_rows
 from .summary import describe, to_html
 from .turns import Turns, in_turn
+
+REPLICA_BYTES = 1000
+"""Of the seed and the random stream that each replica has on the host, at least."""
 
 GENERATIONS = count(1)
 """Numbers for memory: each network's buffers get one of their own."""
@@ -79,16 +83,13 @@ class Network:
         self.replicas = whole("Network", "replicas", replicas)
         self.backend = get_backend(backend)
         self.dtype = float_type("Network", dtype)
-        self.seeds = replica_seeds(rng, self.replicas)
         self.link = "softmax"
         self._bare = copy_layers(layers)
-        self.streams = [stream(seed, "dropout") for seed in self.seeds]
         self._build()
-        try:
-            self._allocate()
-        except MemoryError:
-            size = self.replicas * sum(spec.size for spec in self.specs)
-            raise ConfigError(f"Network: {size:,} parameters don't fit into memory; take smaller layers") from None
+        self._expect_memory()
+        self.seeds = replica_seeds(rng, self.replicas)
+        self.streams = [stream(seed, "dropout") for seed in self.seeds]
+        self._allocate()
         theta, state = draw_rows(self.specs, self.state_specs, self.seeds, self.dtype)
         self._theta[...], self._state[...] = self.backend.asarray(theta), self.backend.asarray(state)
 
@@ -103,6 +104,13 @@ class Network:
             specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.parameters()]
             state_specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.state()]
         self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width
+
+    def _expect_memory(self) -> None:
+        """Refuse what no machine like this one can hold: to begin with it would take hours, or end the process."""
+        P = sum(spec.size for spec in self.specs)
+        needed = self.replicas * (2 * P * self.dtype.itemsize + REPLICA_BYTES)
+        cure = "take fewer replicas or smaller layers"
+        expect_memory("Network", f"{self.replicas:,} x {P:,} parameters", needed, self.backend, cure)
 
     def _allocate(self, grad: Any = None) -> None:
         """Make all arrays (but for a given `grad`), and copies of the bare layers that work on them."""
@@ -170,7 +178,9 @@ class Network:
             if self._activations.nbytes() != before:  # nobody shall go on holding the old memory
                 self._buffers.clear()
                 self._generation = next(GENERATIONS)
-            self._buffers[B] = [{n: a for (j, n), a in carved.items() if j == k} for k in range(len(self.layers))]
+            self._buffers[B] = arrays = [{} for _ in self.layers]
+            for (k, name), array in carved.items():
+                arrays[k][name] = array
         self._batch = -1  # cut short, this leaves buffers of several sizes
         for layer, arrays in zip(self.layers, self._buffers[B], strict=True):
             layer.__dict__.update(arrays)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..backends.backend import get_backend
 from ..backends.blas import one_blas_thread
+from ..backends.memory import expect_memory, free_bytes
 from ..datasets import load_dataset
 from ..errors import ConfigError
 from ..files import make_folder, only_one
@@ -22,13 +23,16 @@ from .build import Program, layer_keys, make_trainer, settings_for
 from .chunk import Outcome
 from .executors import open_workers, outcomes, visible_devices
 from .fingerprint import fingerprint
-from .footprint import Footprint, footprint, free_bytes
+from .footprint import Footprint, footprint
 from .plan import Member, bucket_of, make_members, make_plan
 from .pool import make_pool
 from .result import SweepResult
-from .space import complete, configurations, listed_values
+from .space import complete, configurations, count_configurations, listed_values
 from .store import Store
 from .wire import listen
+
+MEMBER_BYTES = 300
+"""Of each network's settings and row in the table, at least."""
 
 
 def sweep(
@@ -127,13 +131,22 @@ def sweep(
     >>> len(result)
     18
     """
-    rng = whole("sweep", "rng", rng, least=0)
+    rng = whole("sweep", "rng", rng, least=0, most=None)
     generator = np.random.default_rng(rng)
     dataset = load_dataset(data) if isinstance(data, (str, Path)) else check_data(data, "sweep")
     custom = layer_keys(layers)
     twice = sorted(set(space) & set(fixed)) if isinstance(space, Mapping) else []
     if twice:
         raise ConfigError(f"sweep: {twice[0]} is given twice, in the space and as {twice[0]}=; leave one of them away")
+    seeds = _seeds(seeds)
+    networks = count_configurations(space, draws) * len(seeds)
+    expect_memory(
+        "sweep",
+        f"{networks:,} networks",
+        networks * MEMBER_BYTES,
+        get_backend("numpy"),
+        "take fewer values, draws or seeds",
+    )
     rows = configurations(space, draws, generator)
     for row in listed_values(space, rows[0]) if draws is not None else ():
         complete(row, fixed, custom)  # a value is wrong whether it was drawn or not
@@ -143,7 +156,7 @@ def sweep(
     pool = make_pool(dataset, folds, standardize=standardize, sample_weight=sample_weight, rng=rng)
     rows = [settings_for(row, pool) for row in rows]
     program = Program(pool, layers, monitor, backend, dtype, class_weight)
-    members = make_members(rows, _seeds(seeds), None if pool.folds is None else len(pool.folds))
+    members = make_members(rows, seeds, None if pool.folds is None else len(pool.folds))
     return run_members(
         program,
         members,
@@ -229,12 +242,12 @@ def _probe(
     return costs, lambda index: shapes[bucket_of(by_index[index], program.pool)], monitor
 
 
-def _seeds(seeds: Any) -> list[int]:
-    """A count, or the seeds themselves, as a list."""
+def _seeds(seeds: Any) -> Sequence[int]:
+    """The seeds of a count, or the seeds themselves."""
     if isinstance(seeds, Sequence) and not isinstance(seeds, str):
         if not seeds:
             raise ConfigError("sweep: expected at least one seed, got none")
-        return [whole("sweep", "seeds", seed, least=0) for seed in seeds]
+        return [whole("sweep", "seeds", seed, least=0, most=None) for seed in seeds]
     if not is_whole(seeds) or seeds < 1:
         raise ConfigError(f"sweep: expected seeds to be a count >= 1 or a list of seeds, got {seeds!r}")
-    return list(range(int(seeds)))
+    return range(whole("sweep", "seeds", seeds))

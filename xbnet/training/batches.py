@@ -112,9 +112,12 @@ class Batches:
     def _share(self, keys: Sequence[Any]) -> list[int]:
         """Replicas with equal keys share an order: the first replica of each distinct key."""
         first: dict[Any, int] = {}
+        firsts: dict[Any, int] = {}
         numbers = [first.setdefault(key, len(first)) for key in keys]
+        for r, key in enumerate(keys):
+            firsts.setdefault(key, r)
         self.which = None if len(first) == 1 else self.backend.asarray(np.array([numbers]), np.intp)
-        return [numbers.index(u) for u in range(len(first))]
+        return list(firsts.values())
 
     def _gathered(self, order: np.ndarray) -> Iterator[Batch]:
         """Batches of the orders (U, n): row u serves the replicas that share it, see `which`."""
