@@ -101,7 +101,7 @@ GROUPS = {
     "Networks and training": ("nn.network", "training", "history", "replicas"),
     "Layers": ("nn.layers", "nn.parameters", "nn.activations"),
     "Losses": ("nn.losses",),
-    "Optimizers": ("optim.optimizers",),
+    "Optimizers": ("optim.optimizer", "optim.optimizers"),
     "Strategies": ("optim.strategies",),
     "Data sets": ("datasets",),
     "Files": ("io",),

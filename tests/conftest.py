@@ -2,8 +2,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from xbnet import BackendError, get_backend
+
+# The same examples in every run, so that a change is judged by what it changes; `--hypothesis-profile=explore` looks for
+# new ones.
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
+settings.load_profile("fixed")
 
 
 @pytest.fixture(params=["numpy", "dpnp", "cupy"])

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from .nn.mlp import mlp
     from .nn.network import Network
     from .nn.parameters import ParameterSpec
-    from .optim.optimizers import SGD, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
+    from .optim.optimizer import Optimizer
+    from .optim.optimizers import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp
     from .optim.strategies import Alternating, Layerwise, Strategy, Weighted
     from .replicas import replica_seeds
     from .reports import Report, compare, report
@@ -135,7 +136,8 @@ PARTS = {
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
     "nn.mlp": "mlp",
     "nn.network": "Network",
-    "optim.optimizers": "SGD Adam AdamW Momentum Nesterov Optimizer RMSProp",
+    "optim.optimizer": "Optimizer",
+    "optim.optimizers": "SGD Adam AdamW Momentum Nesterov RMSProp",
     "nn.parameters": "ParameterSpec",
     "replicas": "replica_seeds",
     "reports": "Report compare report",

@@ -14,10 +14,16 @@ import numpy as np
 from .errors import ConfigError
 from .parsing import is_whole
 
+Seed = int | np.random.SeedSequence | np.random.Generator | None
+Seeds = Seed | Sequence[Seed]
+"""What `replica_seeds` takes: one for all, or one per replica."""
+PerReplica = float | Sequence[float] | np.ndarray
+"""A setting: a number, or one per replica (R,)."""
+
 PURPOSES = {"init": 0, "shuffle": 1, "dropout": 2, "split": 3, "verify": 4}
 
 
-def replica_seeds(rng: Any, replicas: int) -> tuple[np.random.SeedSequence, ...]:
+def replica_seeds(rng: Seeds, replicas: int) -> tuple[np.random.SeedSequence, ...]:
     """One seed per replica.
 
     Parameters
@@ -40,7 +46,7 @@ def replica_seeds(rng: Any, replicas: int) -> tuple[np.random.SeedSequence, ...]
     return tuple(np.random.SeedSequence(parent.entropy, spawn_key=(*parent.spawn_key, i)) for i in range(replicas))
 
 
-def _seed(rng: Any) -> np.random.SeedSequence:
+def _seed(rng: Seed) -> np.random.SeedSequence:
     if isinstance(rng, np.random.SeedSequence):
         return rng
     if isinstance(rng, np.random.Generator):
@@ -63,7 +69,7 @@ def shared_streams(seeds: Sequence[np.random.SeedSequence], purpose: str) -> lis
     return [made.setdefault(key, stream(seed, purpose)) for key, seed in zip(keys, seeds, strict=True)]
 
 
-def numbers(where: str, value: Any) -> np.ndarray:
+def numbers(where: str, value: object) -> np.ndarray:
     """A number, or a sequence of them, as float64 () or (R,); None becomes NaN."""
     try:
         values = np.asarray(value, dtype=float)
@@ -74,7 +80,7 @@ def numbers(where: str, value: Any) -> np.ndarray:
     return values
 
 
-def replica_values(where: str, value: Any, replicas: int, dtype: Any = None) -> np.ndarray:
+def replica_values(where: str, value: object, replicas: int, dtype: np.dtype | None = None) -> np.ndarray:
     """A number, or a sequence of R, as float64 (R,), within what a floating `dtype` can hold."""
     values = numbers(where, value)
     if dtype is not None:
@@ -86,7 +92,7 @@ def replica_values(where: str, value: Any, replicas: int, dtype: Any = None) -> 
     return values
 
 
-def powers(base: Any, exponent: np.ndarray) -> np.ndarray:
+def powers(base: PerReplica, exponent: np.ndarray) -> np.ndarray:
     """base^exponent of () or (R,) and (S, 1), as (S, 1 or R), in bits that depend on neither S nor R.
 
     NumPy squares instead where it sees that the exponent of a whole row is 2, which rounds differently.
@@ -97,6 +103,6 @@ def powers(base: Any, exponent: np.ndarray) -> np.ndarray:
     return (bases**exponents)[:-1]
 
 
-def select_values(value: Any, index: np.ndarray) -> Any:
+def select_values(value: PerReplica, index: np.ndarray) -> Any:
     """The replicas `index` of a setting that is a number or one value per replica."""
     return value if np.ndim(value) == 0 else np.asarray(value)[index]

@@ -4,7 +4,8 @@ import pytest
 from tests.support import cases
 from tests.support.errors import refuses
 from xbnet import SGD, Adam, AdamW, ConfigError, Momentum, Nesterov, RMSProp
-from xbnet.optim.optimizers import OPTIMIZERS, STEPS_AHEAD, get_optimizer
+from xbnet.optim.optimizer import STEPS_AHEAD
+from xbnet.optim.optimizers import OPTIMIZERS, get_optimizer
 
 
 def bound(optimizer, replicas=1, dtype="float64"):
@@ -181,7 +182,7 @@ KNOWN = "known are adam, adamw, momentum, nesterov, rmsprop, sgd"
         (lambda: get_optimizer("adam:beta1"), "optimizer 'adam': expected key=value, got 'beta1'"),
         (
             lambda: SGD().step(),
-            "sgd: expected an optimizer that is bound to a network; call bind(network) first",
+            "sgd: expected an optimizer bound to a network; call bind(network) first",
         ),
     ],
 )

@@ -10,7 +10,7 @@ from tests.support import cases
 from tests.support.errors import refuses
 from xbnet import Linear
 from xbnet.backends.replay import RUNS
-from xbnet.errors import ConfigError, ShapeError
+from xbnet.errors import ConfigError, DivergenceError, ShapeError
 from xbnet.optim.optimizers import OPTIMIZERS
 from xbnet.training.execution.replay import ReplayedStep
 
@@ -22,12 +22,14 @@ LAYERS = {
 
 
 def run(level, *, layers="linear", loss="cross_entropy", optimizer="sgd", replicas=1, n=23, dtype="float32", **more):
-    """The network and history of a run."""
+    """The network and history of a run, also of one that diverges: a level must diverge where another does."""
     net = xbnet.Network(LAYERS[layers], 4, replicas=replicas, dtype=dtype, rng=3)
     data = cases.samples(n=n)
-    history = xbnet.fit(
-        net, loss, optimizer, data, rng=1, execution=level, **{"epochs": 2 * RUNS, "batch_size": 5} | more
-    )
+    settings = {"epochs": 2 * RUNS, "batch_size": 5} | more
+    try:
+        history = xbnet.fit(net, loss, optimizer, data, rng=1, execution=level, **settings)
+    except DivergenceError as error:
+        history = error.history
     assert history.execution == level
     return net, history
 
@@ -63,8 +65,17 @@ def test_replayed_or_not_the_bits_are_the_same(layers, loss, optimizer, replicas
     (a, first), (b, second) = (run(level, batch_size=min(batch_size, n), **more) for level in ("replay", "eager"))
     np.testing.assert_array_equal(a.theta, b.theta)
     np.testing.assert_array_equal(a.state, b.state)
+    assert len(first) == len(second)
     for name in ("train_loss", "train_cost", "train_accuracy", "grad_norm", "lr"):
         np.testing.assert_array_equal(first[name], second[name])
+
+
+def test_a_run_that_diverges_when_replayed_diverges_in_the_same_epoch_otherwise():
+    more = {"layers": "dropout", "loss": "mse", "optimizer": "momentum", "n": 5, "batch_size": 1}
+    (a, first), (b, second) = (run(level, **more) for level in ("replay", "eager"))
+    assert first.status == second.status == ["diverged"]
+    assert len(first) == len(second) < 2 * RUNS
+    np.testing.assert_array_equal(a.theta, b.theta)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import os
 import sys
 import sysconfig
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import numpy as np
 
 from ..errors import BackendError, ConfigError, unknown_name
 from ..parsing import check_keys, parse_settings
+from .arrays import NUMPY, Array, ArrayLike, DTypeLike, Namespace
 from .cublas import Cublas, Host, check_precision, load_library
 from .cuda.launch import CudaLauncher, Launcher
 from .cuda.ops import CudaOps
@@ -66,7 +68,7 @@ class Backend:
 
     name: str
     device: str
-    xp: Any
+    xp: Namespace
     ops: Ops
     specialized: Specialized = field(default_factory=dict)
     launcher: Launcher | None = None
@@ -78,34 +80,39 @@ class Backend:
         return self.name == "numpy"
 
     @property
+    def library(self) -> Any:
+        """`xp`, for what it has beyond the dialect."""
+        return self.xp
+
+    @property
     def cuda(self) -> bool:
         """Whether it has CUDA's streams and graphs."""
         return hasattr(self.xp, "cuda")
 
-    def asarray(self, host: Any, dtype: Any = None) -> Any:
+    def asarray(self, host: ArrayLike | Array, dtype: DTypeLike | None = None) -> Array:
         """Copy a host array (or pass an array of this backend) to the device, in C order."""
-        if isinstance(host, self.xp.ndarray):
-            return self.xp.ascontiguousarray(host if dtype is None else host.astype(dtype, copy=False))
+        if isinstance(host, self.library.ndarray):
+            return self.library.ascontiguousarray(host if dtype is None else host.astype(dtype, copy=False))
         return self.xp.asarray(np.ascontiguousarray(host, dtype=dtype))
 
-    def to_host(self, array: Any) -> np.ndarray:
+    def to_host(self, array: Array) -> np.ndarray:
         """Copy an array of this backend to a NumPy array; waits for the device."""
-        if self.name == "cupy" and isinstance(array, self.xp.ndarray):
+        if self.name == "cupy" and isinstance(array, self.library.ndarray):
             return array.get()
-        return array if isinstance(array, np.ndarray) else self.xp.asnumpy(array)
+        return array if isinstance(array, np.ndarray) else self.library.asnumpy(array)
 
     def synchronize(self) -> None:
         """Wait until the device has done all it was asked to."""
         if self.name == "cupy":
-            self.xp.cuda.get_current_stream().synchronize()
+            self.library.cuda.get_current_stream().synchronize()
         elif self.name == "dpnp":
-            self.xp.empty(1).sycl_queue.wait()
+            self.library.empty(1).sycl_queue.wait()
 
     def count(self) -> int:
         """How many CUDA devices this process sees; 0 for other backends."""
-        return self.xp.cuda.runtime.getDeviceCount() if self.name == "cupy" else 0
+        return self.library.cuda.runtime.getDeviceCount() if self.name == "cupy" else 0
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Callable[..., Backend], tuple[str]]:
         """A backend is pickled as its name, and opened anew where it arrives."""
         return get_backend, (self.full_name,)
 
@@ -176,7 +183,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _numpy() -> Backend:
-    return Backend("numpy", "cpu", np, NumpyOps(np), SPECIALIZED)
+    return Backend("numpy", "cpu", NUMPY, NumpyOps(NUMPY), SPECIALIZED)
 
 
 def _cupy(precision: str = "fp32", kernels: str = "fused") -> Backend:
@@ -262,7 +269,7 @@ def describe_backends() -> list[dict[str, str]]:
         row = {"backend": name, "version": "", "device": "", "hint": ""}
         try:
             backend = _open(name)
-            row["version"], row["device"] = backend.xp.__version__, backend.device
+            row["version"], row["device"] = backend.library.__version__, backend.device
         except BackendError as error:
             module = sys.modules.get(name)
             row["version"] = getattr(module, "__version__", "not installed")

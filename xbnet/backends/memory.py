@@ -18,8 +18,8 @@ CGROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_by
 def free_bytes(backend: Backend) -> int:
     """What is free where a backend's arrays lie; 4 GB where the system does not say."""
     if backend.cuda:
-        pool = backend.xp.get_default_memory_pool()  # what it holds is not free to others, but to us
-        return int(backend.xp.cuda.Device().mem_info[0]) + pool.free_bytes()
+        pool = backend.library.get_default_memory_pool()  # what it holds is not free to others, but to us
+        return int(backend.library.cuda.Device().mem_info[0]) + pool.free_bytes()
     found = _meminfo("MemAvailable")  # with the files that are kept in memory as long as nobody else wants it
     if not found:
         with suppress(ValueError, OSError, AttributeError):
@@ -30,7 +30,7 @@ def free_bytes(backend: Backend) -> int:
 def all_bytes(backend: Backend) -> int | None:
     """What there is at all where a backend's arrays lie: of a device, or this process's share; None: nobody knows."""
     if backend.cuda:
-        return int(backend.xp.cuda.Device().mem_info[1])
+        return int(backend.library.cuda.Device().mem_info[1])
     found = _meminfo("MemTotal") + _meminfo("SwapTotal")
     if not found:
         with suppress(ValueError, OSError, AttributeError):

@@ -18,11 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arrays import NUMPY
 from .ops import Ops
+
+if TYPE_CHECKING:
+    from .replay import Scratch
 
 NARROW = 32
 """Up to this many columns an operand is copied to all rows before it is added to them."""
@@ -41,7 +45,7 @@ Calls = list[Callable[[], Any]]
 
 
 class NumpyOps(Ops):
-    """The same results by the array methods that skip NumPy's Python wrappers."""
+    """The same results by the array methods that skip NumPy's Python wrappers; all arrays are NumPy's own."""
 
     def gather(self, x: Any, index: Any, out: Any) -> Any:
         # "clip" spares NumPy a buffer; the indices are in range by contract.
@@ -60,7 +64,7 @@ class NumpyOps(Ops):
 
 
 @cache
-def _numbers(shape: tuple[int, ...], number: float, dtype: Any) -> np.ndarray:
+def _numbers(shape: tuple[int, ...], number: float, dtype: np.dtype) -> np.ndarray:
     return np.full(shape, number, dtype=dtype)
 
 
@@ -70,42 +74,42 @@ def _row_starts(R: int, B: int, C: int) -> np.ndarray:
     return (np.arange(R * B) * C).reshape(R, B)
 
 
-def bmm(scratch: Any, a: Any, b: Any, out: Any) -> Calls:
+def bmm(scratch: Scratch, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Calls:
     """See `Ops`."""
     if out.shape[0] == 1 and out.flags.c_contiguous:
         return [partial(a[0].dot, b[0], out[0])]
     return [partial(np.matmul, a, b, out)]
 
 
-def bmm_tn(scratch: Any, a: Any, b: Any, out: Any) -> Calls:
+def bmm_tn(scratch: Scratch, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Calls:
     """See `Ops`."""
     return bmm(scratch, a.swapaxes(1, 2), b, out)
 
 
-def bmm_nt(scratch: Any, a: Any, b: Any, out: Any) -> Calls:
+def bmm_nt(scratch: Scratch, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Calls:
     """See `Ops`."""
     return bmm(scratch, a, b.swapaxes(1, 2), out)
 
 
-def row_sum(scratch: Any, x: Any, out: Any) -> Calls:
+def row_sum(scratch: Scratch, x: np.ndarray, out: np.ndarray) -> Calls:
     """See `Ops`."""
     return bmm(scratch, x, _numbers((1, x.shape[2], 1), 1, x.dtype), out)
 
 
-def batch_sum(scratch: Any, x: Any, out: Any) -> Calls:
+def batch_sum(scratch: Scratch, x: np.ndarray, out: np.ndarray) -> Calls:
     """See `Ops`."""
     return bmm(scratch, _numbers((1, 1, x.shape[1]), 1, x.dtype), x, out)
 
 
-def gather(scratch: Any, x: Any, index: Any, out: Any) -> Calls:
+def gather(scratch: Scratch, x: np.ndarray, index: np.ndarray, out: np.ndarray) -> Calls:
     """See `Ops`."""
     return [partial(x.take, index, 0, out, "clip")]
 
 
-def row_max(scratch: Any, x: Any, index: Any, work: Any, out: Any) -> Calls:
+def row_max(scratch: Scratch, x: np.ndarray, index: np.ndarray, work: np.ndarray, out: np.ndarray) -> Calls:
     """See `Ops`."""
     if not (x.flags.c_contiguous and out.flags.c_contiguous):  # what is flat is a copy, and here it would stay one
-        return [partial(NumpyOps(np).row_max, x, out, index, work)]
+        return [partial(NumpyOps(NUMPY).row_max, x, out, index, work)]
     add = partial(np.add, index, _row_starts(*x.shape), work)
     return [partial(x.argmax, 2, index), add, *gather(scratch, x.reshape(-1), work, out.reshape(index.shape))]
 
@@ -113,7 +117,7 @@ def row_max(scratch: Any, x: Any, index: Any, work: Any, out: Any) -> Calls:
 def extremum(operation: Callable[..., Any]) -> Callable[..., Calls]:
     """For `numpy.maximum` and `numpy.minimum`, which want their `out` by name."""
 
-    def specialize(scratch: Any, a: Any, b: Any, out: Any) -> Calls:
+    def specialize(scratch: Scratch, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Calls:
         alike = a.shape == out.shape and a.flags.c_contiguous and out.flags.c_contiguous
         if not (isinstance(b, float) and alike):
             return [partial(operation, a, b, out=out)]
@@ -127,7 +131,7 @@ def extremum(operation: Callable[..., Any]) -> Callable[..., Calls]:
 def elementwise(operation: Callable[..., Any]) -> Callable[..., Calls]:
     """For a ufunc such as `numpy.add`."""
 
-    def specialize(scratch: Any, *operands: Any, out: Any) -> Calls:
+    def specialize(scratch: Scratch, *operands: Any, out: np.ndarray) -> Calls:
         calls: Calls = []
         ready = []
         k = _rows_at_once(operands, out)
@@ -152,7 +156,7 @@ def elementwise(operation: Callable[..., Any]) -> Callable[..., Calls]:
     return specialize
 
 
-def _rows_at_once(operands: Sequence[Any], out: Any) -> int:
+def _rows_at_once(operands: Sequence[Any], out: np.ndarray) -> int:
     """How many rows of a network are taken as one, where rows (R or 1, 1, n) meet arrays (R, B, n)."""
     arrays = [operand for operand in operands if getattr(operand, "size", 1) > 1]
     whole = [a for a in (*arrays, out) if a.shape == out.shape]
@@ -166,7 +170,7 @@ def _rows_at_once(operands: Sequence[Any], out: Any) -> int:
     return max((k for k in range(1, min(most, B) + 1) if B % k == 0), default=1)
 
 
-def _together(array: Any, k: int) -> Any:
+def _together(array: np.ndarray, k: int) -> np.ndarray:
     """An array (R, B, n) as (R, B / k, k n)."""
     R, B, n = array.shape
     return array.reshape(R, B // k, k * n)

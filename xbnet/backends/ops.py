@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import Array, Namespace
+from .parts import Applies, Elementwise, Evaluates, SampleArrays, Samples, Updates
+
 
 class Made(dict):
     """Read-only helper arrays, each made when it is first asked for: ``made[arguments]`` is ``make(*arguments)``.
@@ -25,7 +28,7 @@ class Made(dict):
         super().__init__()
         self.make, self.wait = make, wait
 
-    def __missing__(self, arguments: tuple) -> Any:
+    def __missing__(self, arguments: tuple) -> Array:
         made = self.make(*arguments)
         if self.wait is not None:
             self.wait()
@@ -57,7 +60,7 @@ class Ops:
 
     def __init__(
         self,
-        xp: Any,
+        xp: Namespace,
         matmul: Callable[..., Any] | None = None,
         wait: Callable[[], Any] | None = None,
         *,
@@ -68,27 +71,27 @@ class Ops:
         self.ones_column = Made(lambda n, dtype: xp.ones((1, n, 1), dtype=dtype), wait)
         self.row_starts = Made(lambda R, B, C: (xp.arange(R * B) * C).reshape(R, B), wait)  # in a flat (R, B, C) array
 
-    def bmm(self, a: Any, b: Any, out: Any) -> Any:
+    def bmm(self, a: Array, b: Array, out: Array) -> Array:
         """a (R, M, K), b (R, K, N) -> out (R, M, N)."""
         return self.matmul(a, b, out=out)
 
-    def bmm_tn(self, a: Any, b: Any, out: Any) -> Any:
+    def bmm_tn(self, a: Array, b: Array, out: Array) -> Array:
         """a (R, K, M), b (R, K, N) -> out (R, M, N) = a^T b."""
         return self.matmul(a.swapaxes(1, 2), b, out=out)
 
-    def bmm_nt(self, a: Any, b: Any, out: Any) -> Any:
+    def bmm_nt(self, a: Array, b: Array, out: Array) -> Array:
         """a (R, M, K), b (R, N, K) -> out (R, M, N) = a b^T."""
         return self.matmul(a, b.swapaxes(1, 2), out=out)
 
-    def row_sum(self, x: Any, out: Any) -> Any:
+    def row_sum(self, x: Array, out: Array) -> Array:
         """x (R, B, C) -> out (R, B, 1), summed over the last axis."""
         return self.matmul(x, self.ones_column[x.shape[2], x.dtype], out=out)
 
-    def batch_sum(self, x: Any, out: Any) -> Any:
+    def batch_sum(self, x: Array, out: Array) -> Array:
         """x (R, B, C) -> out (R, 1, C), summed over the batch."""
         return self.matmul(self.ones_row[x.shape[1], x.dtype], x, out=out)
 
-    def row_max(self, x: Any, out: Any, index: Any, work: Any) -> Any:
+    def row_max(self, x: Array, out: Array, index: Array, work: Array) -> Array:
         """x (R, B, C) -> out (R, B, 1), the largest of each row, and index (R, B), the first place it is at.
 
         `x` and `out` are contiguous; `work` (R, B) is overwritten and holds integers like `index`.
@@ -98,11 +101,11 @@ class Ops:
         self.gather(x.reshape(-1), work, out=out.reshape(index.shape))
         return out
 
-    def gather(self, x: Any, index: Any, out: Any) -> Any:
+    def gather(self, x: Array, index: Array, out: Array) -> Array:
         """x (N, ...), index (R, B) of integers in [0, N) -> out (R, B, ...)."""
         return self.xp.take(x, index, axis=0, out=out)
 
-    def random(self, streams: Sequence[np.random.Generator], out: Any) -> Any:
+    def random(self, streams: Sequence[np.random.Generator], out: Array) -> Array:
         """out (R, ...) from the host: numbers in [0, 1), those of replica i drawn from streams[i]."""
         host = np.empty(out.shape, out.dtype)
         for stream, row in zip(streams, host, strict=True):
@@ -112,7 +115,9 @@ class Ops:
 
     # -- composite operations --------------------------------------------------------------------------------------
 
-    def bias_activation(self, activation: Any, z: Any, b: Any, out: Any, work: Any) -> Any:
+    def bias_activation(
+        self, activation: Elementwise | None, z: Array, b: Array | None, out: Array, work: Sequence[Array]
+    ) -> Array:
         """z (R, B, O) += b (R, 1, O), where there is a b; out = activation(z), where there is one.
 
         Without an activation `out` is z. `work` is a pair of arrays like z, for an activation.
@@ -123,38 +128,56 @@ class Ops:
             activation.forward(self.xp, z, out, work)
         return out
 
-    def activation_gradient(self, activation: Any, dy: Any, z: Any, y: Any, db: Any, work: Any) -> None:
+    def activation_gradient(
+        self,
+        activation: Elementwise | None,
+        dy: Array,
+        z: Array | None,
+        y: Array,
+        db: Array | None,
+        work: Sequence[Array],
+    ) -> None:
         """Multiply dy (R, B, O) by the activation's derivative at z, where y = activation(z); db (R, 1, O) is its sum.
 
         `activation` and `db` may be None: there is none, or it is not wanted.
         """
-        if activation is not None:
+        if activation is not None and z is not None:
             activation.backward(self.xp, dy, z, y, work)
         if db is not None:
             self.batch_sum(dy, db)
 
-    def loss(self, loss: Any, logits: Any, labels: Any, dlogits: Any, sample_weight: Any, sums: Any) -> None:
+    def loss(
+        self,
+        loss: Evaluates,
+        logits: Array,
+        labels: Array,
+        dlogits: Array | None,
+        sample_weight: Array | None,
+        sums: Array,
+    ) -> None:
         """Values, hits, their sums (R, 3, 1), and the gradient of a bound loss, see `Loss.evaluate`."""
         loss.evaluate(logits, labels, dlogits, sample_weight, sums)
 
-    def update(self, step: Any, columns: Any, wants_norm: bool) -> None:
+    def update(self, step: Updates, columns: Array, wants_norm: bool) -> None:
         """Penalty, gradient mask, clipping and the optimizer's rule, see `Step.update`."""
         step.update(columns, wants_norm)
 
-    def apply(self, optimizer: Any, columns: Any) -> None:
+    def apply(self, optimizer: Applies, columns: Array) -> None:
         """The rule of a bound optimizer, see `Optimizer.apply`."""
         optimizer.apply(columns)
 
-    def gather_batch(self, data: Any, index: Any, which: Any, spread: Any, out: Any) -> Any:
+    def gather_batch(
+        self, data: SampleArrays, index: Array, which: Array | None, spread: Array | None, out: Samples
+    ) -> Samples:
         """The samples index (U, B) of ``data.x, data.y, data.w``, to those of `out`.
 
         which (1, R) says which of the U rows each replica follows, and spread (1, R, B) is scratch for that; both are
         None where all follow one.
         """
-        if which is not None:
+        if which is not None and spread is not None:
             index = self.gather(index, which, spread)[0]
         self.gather(data.x, index, out.x)
         self.gather(data.y, index, out.y)
-        if out.w is not None:
+        if data.w is not None and out.w is not None:
             self.gather(data.w, index, out.w)
         return out

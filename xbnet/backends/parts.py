@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from .arrays import Array, Namespace
 
 
 class StepPart:
@@ -28,3 +31,65 @@ class StepPart:
         for name in ("replayable", "kernel"):
             if name not in vars(cls):
                 setattr(cls, name, getattr(StepPart, name))
+
+
+class Elementwise(Protocol):
+    """What operations know of an activation, see `Activation`."""
+
+    @property
+    def kernel(self) -> str | None:
+        """See `StepPart`."""
+
+    @property
+    def forward(self) -> Callable[[Namespace, Array, Array, Sequence[Array]], None]:
+        """``forward(xp, z, out, work)``."""
+
+    @property
+    def backward(self) -> Callable[[Namespace, Array, Array, Array, Sequence[Array]], None]:
+        """``backward(xp, dy, z, y, work)``."""
+
+
+class Evaluates(Protocol):
+    """What they know of a bound loss."""
+
+    kernel: str | None
+
+    def evaluate(
+        self, logits: Array, labels: Array, dlogits: Array | None, sample_weight: Array | None, sums: Array
+    ) -> None:
+        """See `Loss`."""
+
+
+class Updates(Protocol):
+    """What they know of a step."""
+
+    def update(self, columns: Array, wants_norm: bool) -> None:
+        """See `BoundStep`."""
+
+
+class Applies(Protocol):
+    """What they know of a bound optimizer."""
+
+    kernel: str | None
+
+    def apply(self, columns: Array) -> None:
+        """See `Optimizer`."""
+
+
+class SampleArrays(Protocol):
+    """Samples on the device: inputs, targets, and weights where there are some."""
+
+    @property
+    def x(self) -> Array:
+        """Inputs."""
+
+    @property
+    def y(self) -> Array:
+        """Labels or targets."""
+
+    @property
+    def w(self) -> Array | None:
+        """Weights."""
+
+
+Samples = TypeVar("Samples", bound=SampleArrays)

@@ -15,7 +15,8 @@ from ..nn.activations import ACTIVATIONS
 from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
 from ..nn.mlp import mlp
-from ..optim.optimizers import OPTIMIZERS, Optimizer, get_optimizer
+from ..optim.optimizer import Optimizer
+from ..optim.optimizers import OPTIMIZERS, get_optimizer
 from ..optim.schedules import SCHEDULES
 from ..optim.strategies import STRATEGIES
 from ..parsing import parse_bytes

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
     from ..datasets import Dataset
     from ..nn.losses import Loss
     from ..nn.network import Network
-    from ..optim.optimizers import Optimizer
+    from ..optim.optimizer import Optimizer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,8 @@ from ..datasets import Part
 from ..errors import ConfigError
 from ..nn.layers import Layer, Linear
 from ..nn.mlp import mlp
-from ..optim.optimizers import SGD, Momentum, Nesterov, Optimizer, get_optimizer
+from ..optim.optimizer import Optimizer
+from ..optim.optimizers import SGD, Momentum, Nesterov, get_optimizer
 from ..parsing import is_whole, number, whole
 from ..training.recipe import SCORE, Recipe
 from ..training.sparse import SparseRows

@@ -14,7 +14,7 @@ from ..datasets import Schema, Target
 from ..errors import ConfigError
 from ..nn.layers import Linear, copy_layers
 from ..nn.network import Network
-from ..optim.optimizers import Optimizer
+from ..optim.optimizer import Optimizer
 
 SHARED = (
     "hidden_layer_sizes",

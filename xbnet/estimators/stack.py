@@ -18,7 +18,7 @@ from ..history import PER_REPLICA as FIGURES
 from ..history import History
 from ..nn.layers import Dropout, Layer
 from ..nn.network import Network
-from ..optim.optimizers import Optimizer
+from ..optim.optimizer import Optimizer
 from ..sweeps.executors import cores
 from ..sweeps.footprint import footprint
 from ..training.samples import Samples

@@ -80,7 +80,7 @@ def _one_example(report: Report) -> None:
     loss = np.zeros(50)
     for epoch in range(50):
         logits = network.forward(EXAMPLE[None], training=True)
-        loss[epoch] = objective(logits, LABEL[None], network.output_gradient)[0, 0]
+        loss[epoch] = np.asarray(objective(logits, LABEL[None], network.output_gradient))[0, 0]
         network.backward()
         optimizer.step()
     report.text(f"One example, 50 epochs: the loss falls from {loss[0]:.4f} to {loss[-1]:.2e}; it is learnt by heart.")

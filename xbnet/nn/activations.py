@@ -11,10 +11,10 @@ is an `Activation` made of two such functions, and goes wherever a name goes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from ..backends.arrays import Array, Namespace
 from ..backends.constants import GELU_A, GELU_C, GELU_FAR, LEAK
 from ..errors import unknown_name
 
@@ -48,15 +48,15 @@ class Activation:
     kernel: str | None = field(default=None, init=False)
 
 
-def _identity(xp: Any, z: Any, out: Any, work: Any) -> None:
+def _identity(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
     xp.copyto(out, z)
 
 
-def _identity_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+def _identity_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy is what it was."""
 
 
-def _relu(xp: Any, z: Any, out: Any, work: Any) -> None:
+def _relu(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
     xp.maximum(z, 0.0, out=out)
 
 
@@ -64,7 +64,7 @@ SHORT = 2048
 """Up to this many numbers one call of `sign` takes less time than two calls with vector instructions."""
 
 
-def _relu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+def _relu_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy * [y > 0]; the derivative at 0 is taken as 0."""
     if y.size <= SHORT:
         xp.sign(y, out=work[0])  # y >= 0, so both give 0 or 1
@@ -74,25 +74,25 @@ def _relu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
     xp.multiply(dy, work[0], out=dy)
 
 
-def _leaky_relu(xp: Any, z: Any, out: Any, work: Any) -> None:
+def _leaky_relu(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
     xp.multiply(z, LEAK, out=work[0])
     xp.maximum(z, work[0], out=out)
 
 
-def _leaky_relu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+def _leaky_relu_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy * (1 where z > 0, else the leak)."""
     xp.sign(z, out=work[0])
     xp.maximum(work[0], LEAK, out=work[1])  # sign -1, 0, 1 -> leak, leak, 1
     xp.multiply(dy, work[1], out=dy)
 
 
-def _elu(xp: Any, z: Any, out: Any, work: Any) -> None:
+def _elu(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
     xp.minimum(z, 0.0, out=work[0])
     xp.expm1(work[0], out=work[0])
     xp.maximum(z, work[0], out=out)  # for z > 0 expm1(0) = 0 < z; for z <= 0 expm1(z) >= z
 
 
-def _elu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+def _elu_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy * (1 where z > 0, else exp(z) = y + 1)."""
     xp.minimum(y, 0.0, out=work[0])
     xp.add(work[0], 1.0, out=work[0])
@@ -100,7 +100,7 @@ def _elu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
 
 
 # GELU in its tanh form (Hendrycks & Gimpel 2016, section 2): it needs no erf, which not every backend has.
-def _gelu_tanh(xp: Any, z: Any, out: Any) -> None:
+def _gelu_tanh(xp: Namespace, z: Array, out: Array) -> None:
     """out = tanh(c (z + a z^3))."""
     xp.multiply(z, z, out=out)
     xp.multiply(out, GELU_C * GELU_A, out=out)
@@ -109,7 +109,7 @@ def _gelu_tanh(xp: Any, z: Any, out: Any) -> None:
     xp.tanh(out, out=out)
 
 
-def _gelu(xp: Any, z: Any, out: Any, work: Any) -> None:
+def _gelu(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
     """z (1 + t) / 2 with t = tanh(c (z + a z^3))."""
     _gelu_tanh(xp, z, work[0])
     xp.add(work[0], 1.0, out=work[0])
@@ -117,7 +117,7 @@ def _gelu(xp: Any, z: Any, out: Any, work: Any) -> None:
     xp.multiply(z, work[0], out=out)
 
 
-def _gelu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+def _gelu_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy * (1 + t) / 2 * (1 + z (1 - t) c (1 + 3 a z^2)); far out, where t is 1 or -1, z must not become infinite."""
     t, u = work
     xp.minimum(z, GELU_FAR, out=t)
@@ -136,7 +136,7 @@ def _gelu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
     xp.multiply(dy, u, out=dy)
 
 
-def _sigmoid(xp: Any, z: Any, out: Any, work: Any) -> None:
+def _sigmoid(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
     """1 / (1 + exp(-z)) = (1 + tanh(z / 2)) / 2, which can't overflow."""
     xp.multiply(z, 0.5, out=out)
     xp.tanh(out, out=out)
@@ -144,41 +144,41 @@ def _sigmoid(xp: Any, z: Any, out: Any, work: Any) -> None:
     xp.add(out, 0.5, out=out)
 
 
-def _sigmoid_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+def _sigmoid_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy * y (1 - y)."""
     xp.multiply(dy, y, out=dy)
     xp.multiply(dy, y, out=work[0])
     xp.subtract(dy, work[0], out=dy)
 
 
-def _silu(xp: Any, z: Any, out: Any, work: Any) -> None:
+def _silu(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
     """z sigmoid(z) (Elfwing et al. 2018)."""
-    _sigmoid(xp, z, work[0], None)
+    _sigmoid(xp, z, work[0], ())
     xp.multiply(z, work[0], out=out)
 
 
-def _silu_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+def _silu_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy * (s + y (1 - s)) with s = sigmoid(z)."""
     s, u = work
-    _sigmoid(xp, z, s, None)
+    _sigmoid(xp, z, s, ())
     xp.multiply(y, s, out=u)
     xp.subtract(y, u, out=u)
     xp.add(u, s, out=u)
     xp.multiply(dy, u, out=dy)
 
 
-def _tanh(xp: Any, z: Any, out: Any, work: Any) -> None:
+def _tanh(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
     xp.tanh(z, out=out)
 
 
-def _tanh_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+def _tanh_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy * (1 - y^2)."""
     xp.multiply(y, y, out=work[0])
     xp.multiply(work[0], dy, out=work[0])
     xp.subtract(dy, work[0], out=dy)
 
 
-def softplus(xp: Any, z: Any, out: Any, work: Any) -> None:
+def softplus(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
     """log(1 + exp(z)) = max(z, 0) + log1p(exp(-|z|)), which can't overflow."""
     xp.abs(z, out=work[0])
     xp.negative(work[0], out=work[0])
@@ -188,9 +188,9 @@ def softplus(xp: Any, z: Any, out: Any, work: Any) -> None:
     xp.add(out, work[0], out=out)
 
 
-def _softplus_backward(xp: Any, dy: Any, z: Any, y: Any, work: Any) -> None:
+def _softplus_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy * sigmoid(z)."""
-    _sigmoid(xp, z, work[0], None)
+    _sigmoid(xp, z, work[0], ())
     xp.multiply(dy, work[0], out=dy)
 
 

@@ -6,6 +6,10 @@ import math
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
+
+from ..backends.arrays import Array, Namespace
+
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -20,7 +24,7 @@ class Workspace:
         R, put in front of every shape.
     """
 
-    def __init__(self, xp: Any, dtype: Any, replicas: int):
+    def __init__(self, xp: Namespace, dtype: np.dtype, replicas: int):
         self.xp, self.dtype, self.replicas = xp, dtype, replicas
         self._flat: dict[str, Any] = {}
         self._carved: dict[tuple, dict] = {}
@@ -64,7 +68,7 @@ def slot_sizes(shapes: Mapping[Any, tuple[str, tuple[int, ...]]]) -> dict[str, i
     return needed
 
 
-def cut(flat: Any, shapes: Mapping[Key, tuple[int, ...]]) -> dict[Key, Any]:
+def cut(flat: Array, shapes: Mapping[Key, tuple[int, ...]]) -> dict[Key, Any]:
     """Views of these shapes, one behind the other in `flat`: many small arrays that are read to the host as one."""
     views, start = {}, 0
     for key, shape in shapes.items():

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import Array, DTypeLike, Rows
 from ..backends.backend import Backend, get_backend
 from ..backends.memory import expect_memory
 from ..errors import ConfigError, ShapeError, XbnetError, expect_shape
 from ..parsing import float_type, whole
-from ..replicas import replica_seeds, replica_values, stream
+from ..replicas import PerReplica, Seeds, replica_seeds, replica_values, stream
 from .buffers import Workspace
 from .layers import Layer, buffer_shapes, copy_layers
 from .outputs import LINKS
@@ -76,8 +77,8 @@ class Network:
         *,
         replicas: int = 1,
         backend: str | Backend = "numpy",
-        dtype: Any = "float32",
-        rng: Any = None,
+        dtype: DTypeLike = "float32",
+        rng: Seeds | None = None,
     ):
         self.n_inputs = whole("Network", "n_inputs", n_inputs)
         self.replicas = whole("Network", "replicas", replicas)
@@ -112,7 +113,7 @@ class Network:
         cure = "take fewer replicas or smaller layers"
         expect_memory("Network", f"{self.replicas:,} x {P:,} parameters", needed, self.backend, cure)
 
-    def _allocate(self, grad: Any = None) -> None:
+    def _allocate(self, grad: Array | None = None) -> None:
         """Make all arrays (but for a given `grad`), and copies of the bare layers that work on them."""
         xp, R = self.backend.xp, self.replicas
         self.layers, self._lock = [copy.copy(layer) for layer in self._bare], Turns()  # for who predicts
@@ -136,22 +137,22 @@ class Network:
                 setattr(layer, name, self.per_replica(type(layer).__name__, value)[:, :, None])
             layer.bind(self.streams)
 
-    def per_replica(self, where: str, value: Any) -> Any:
+    def per_replica(self, where: str, value: PerReplica) -> Array:
         """A number, or one per replica, as a device column (R, 1), within what the network's dtype can hold."""
         return self.backend.asarray(replica_values(where, value, self.replicas, self.dtype)[:, None], self.dtype)
 
     @property
-    def theta(self) -> Any:
+    def theta(self) -> Array:
         """(R, P)."""
         return self._theta
 
     @property
-    def grad(self) -> Any:
+    def grad(self) -> Array:
         """(R, P), overwritten by `backward`."""
         return self._grad
 
     @property
-    def state(self) -> Any:
+    def state(self) -> Array:
         """(R, S)."""
         return self._state
 
@@ -178,9 +179,9 @@ class Network:
             if self._activations.nbytes() != before:  # nobody shall go on holding the old memory
                 self._buffers.clear()
                 self._generation = next(GENERATIONS)
-            self._buffers[B] = arrays = [{} for _ in self.layers]
+            self._buffers[B] = [{} for _ in self.layers]
             for (k, name), array in carved.items():
-                arrays[k][name] = array
+                self._buffers[B][k][name] = array
         self._batch = -1  # cut short, this leaves buffers of several sizes
         for layer, arrays in zip(self.layers, self._buffers[B], strict=True):
             layer.__dict__.update(arrays)
@@ -200,13 +201,13 @@ class Network:
         return self._between[self._batch]
 
     @property
-    def output_gradient(self) -> Any:
+    def output_gradient(self) -> Array:
         """The gradient dlogits (R, B, C) for the last forward's batch: what the loss writes and `backward` reads."""
         return self._use_backward()[-1]
 
     # -- running ---------------------------------------------------------------------------------------------------
 
-    def forward(self, x: Any, *, training: bool = False) -> Any:
+    def forward(self, x: Array, *, training: bool = False) -> Array:
         """The logits (R, B, C) of x (R or 1, B, I) of this backend and dtype; overwritten by the next forward.
 
         Raises
@@ -232,7 +233,7 @@ class Network:
             y = layer.forward(y, training)
         return y
 
-    def backward(self, dlogits: Any = None, dx: Any = None) -> None:
+    def backward(self, dlogits: Array | None = None, dx: Array | None = None) -> None:
         """Overwrite `grad` by the gradient, given dlogits (R, B, C), by default `output_gradient`.
 
         Parameters
@@ -256,21 +257,21 @@ class Network:
             dy = between[k]
         self.layers[0].backward(dy, dx)
 
-    def exclusive(self) -> Any:
+    def exclusive(self) -> Turns:
         """A context for whoever runs the network: its buffers serve one thread at a time, so the others wait."""
         return self._lock
 
     # -- for users: host rows in, host predictions out ---------------------------------------------------------------
 
-    def predict_proba(self, x: Any) -> np.ndarray:
+    def predict_proba(self, x: Rows) -> np.ndarray:
         """The link's values for host rows x (N, I), on the host: (N, C) for one replica, (R, N, C) for a stack."""
         return self.run_rows(x, LINKS[self.link][0])
 
-    def predict(self, x: Any) -> np.ndarray:
+    def predict(self, x: Rows) -> np.ndarray:
         """Labels (N,) or (R, N) of host rows x (N, I); 0 or 1 (..., C) for multi-label, values for regression."""
         return self.run_rows(x, LINKS[self.link][2])
 
-    def run_rows(self, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    def run_rows(self, x: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """What `finish` makes of the logits (R, n, O) of host rows x (N, I), on the host: (N, ...) or (R, N, ...)."""
         with self.exclusive():
             self._predictor = self._predictor or Predictor(self)

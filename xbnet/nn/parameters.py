@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import Array, DTypeLike
 from ..errors import ConfigError
 from ..replicas import stream
 from .initializers import Initializer, zeros
@@ -43,7 +44,7 @@ class ParameterSpec:
         """Entries of one replica."""
         return math.prod(self.shape)
 
-    def draw(self, rng: np.random.Generator, dtype: Any = float) -> np.ndarray:
+    def draw(self, rng: np.random.Generator, dtype: DTypeLike = float) -> np.ndarray:
         """Initial values of one replica, of shape `shape`."""
         with np.errstate(over="ignore"):
             try:
@@ -60,7 +61,7 @@ class ParameterSpec:
         return values
 
 
-def carve(rows: Any, specs: Sequence[ParameterSpec]) -> dict[str, Any]:
+def carve(rows: Array, specs: Sequence[ParameterSpec]) -> dict[str, Any]:
     """Views (R, *spec.shape) into `rows` (R, P), in the order of `specs`; nothing is copied."""
     views, start = {}, 0
     for spec in specs:
@@ -88,7 +89,10 @@ def block_slices(specs: Sequence[ParameterSpec]) -> dict[str, slice]:
 
 
 def draw_rows(
-    specs: Sequence[ParameterSpec], state_specs: Sequence[ParameterSpec], seeds: Sequence[Any], dtype: Any
+    specs: Sequence[ParameterSpec],
+    state_specs: Sequence[ParameterSpec],
+    seeds: Sequence[np.random.SeedSequence],
+    dtype: DTypeLike,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Initial theta (R, P) and state (R, S) on the host: blocks in layer order, each replica from its own stream."""
     theta, state = (np.zeros((len(seeds), sum(s.size for s in blocks)), dtype) for blocks in (specs, state_specs))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backends.arrays import Array, Rows, Sparse
 from ..backends.replay import MOST, Replays
 from ..errors import DataError, expect_shape
+
+if TYPE_CHECKING:
+    from .network import Network
 
 CACHE = 1 << 20
 """Bytes of one replica's activations that a chunk may take."""
@@ -29,13 +33,13 @@ def chunk_rows(bytes_per_row: int) -> int:
 class Predictor:
     """Runs host rows through a network, in arrays of its own, so that the passes can be replayed."""
 
-    def __init__(self, network: Any):
+    def __init__(self, network: Network):
         self.network = network
         self._rows: dict[int, Any] = {}
         self._replays = Replays([(network.layers, k) for k in range(len(network.layers))], network.backend.specialized)
 
-    def run(self, x: Any, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """``finish(logits (R, n, C))`` of chunks of x (N, I), joined: (N, ...) for one replica, else (R, N, ...).
+    def run(self, given: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """``finish(logits (R, n, C))`` of chunks of rows (N, I), joined: (N, ...) for one replica, or (R, N, ...).
 
         The last bit of a row may depend on how many rows come with it, for BLAS chooses its routine by their number; it
         doesn't depend on how many networks are stacked.
@@ -43,13 +47,12 @@ class Predictor:
         Raises
         ------
         ShapeError, DataError
-            x has another shape, or there is something in it that is no number, or none that the network's dtype can
-            hold.
+            They have another shape, or hold something that is no number, or none that the network's dtype can hold.
         """
         network = self.network
-        encode = "; of a table: data.schema.encode(table)" if hasattr(x, "columns") else ""
-        sparse = hasattr(x, "tocsr")  # SciPy's, of any form
-        x = x.tocsr() if sparse else np.asarray(x)
+        encode = "; of a table: data.schema.encode(table)" if hasattr(given, "columns") else ""
+        sparse = isinstance(given, Sparse)
+        x: Any = given.tocsr() if isinstance(given, Sparse) else np.asarray(given)
         expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
         if x.dtype.kind not in "fiub":
             raise DataError(
@@ -64,7 +67,7 @@ class Predictor:
                 rows = self._chunk(len(part))
                 if backend.on_host:
                     rows[0] = part
-                    _check_finite(rows[0], start)
+                    _check_finite(backend.to_host(rows[0]), start)
                 else:
                     part = np.ascontiguousarray(part, network.dtype)
                     _check_finite(part, start)
@@ -76,7 +79,7 @@ class Predictor:
                 out[:, start : start + step] = done
         return out[0] if R == 1 else out
 
-    def _chunk(self, n: int) -> Any:
+    def _chunk(self, n: int) -> Array:
         """The array (1, n, I) for n rows, the same one each time; there are as many as there may be records."""
         if n not in self._rows:
             if len(self._rows) >= MOST:
@@ -87,7 +90,7 @@ class Predictor:
 
 
 @cache
-def _zeros(bits: int, dtype: Any) -> np.ndarray:
+def _zeros(bits: int, dtype: np.dtype) -> np.ndarray:
     """Powers of two, of which all sizes are cut: so there are few to remember, however many sizes come."""
     return np.zeros(1 << bits, dtype)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from ..backends.arrays import Array
 from ..backends.parts import StepPart
 from ..errors import ConfigError
-from ..replicas import numbers, replica_values, select_values
+from ..nn.losses import Loss
+from ..nn.network import Network
+from ..replicas import PerReplica, numbers, replica_values, select_values
 
 
 class Penalty:
@@ -17,7 +18,7 @@ class Penalty:
     The gradient is ``2 l2 W + l1 sign(W)``. PyTorch's `weight_decay` is 2 l2; scikit-learn's `alpha` is 2 l2 B.
     """
 
-    def __init__(self, l2: Any = 0.0, l1: Any = 0.0):
+    def __init__(self, l2: PerReplica = 0.0, l1: PerReplica = 0.0):
         self.l2, self.l1 = l2, l1
         for name, value in (("l2", l2), ("l1", l1)):
             values = numbers(name, value)
@@ -28,7 +29,7 @@ class Penalty:
         """For the replicas `index`."""
         return Penalty(select_values(self.l2, index), select_values(self.l1, index))
 
-    def bind(self, network: Any) -> BoundPenalty:
+    def bind(self, network: Network) -> BoundPenalty:
         """For one network."""
         return BoundPenalty(self, network)
 
@@ -42,13 +43,13 @@ class BoundPenalty(StepPart):
     replayable = True
     kernel = "l1 and l2"
 
-    def __init__(self, penalty: Penalty, network: Any):
+    def __init__(self, penalty: Penalty, network: Network):
         xp, R, n = network.backend.xp, network.replicas, network.n_weights
         l2, l1 = replica_values("l2", penalty.l2, R), replica_values("l1", penalty.l1, R)
         self.uses_l2, self.uses_l1 = bool(l2.any()) and n > 0, bool(l1.any()) and n > 0
         self.active = self.uses_l2 or self.uses_l1
         self.xp, self.ops = xp, network.backend.ops
-        self.columns: tuple[Any, Any] = (None, None)
+        self.columns: tuple[Array | None, Array | None] = (None, None)
         if not self.active:
             return
         self._l2, self.l1 = network.per_replica("l2", l2), network.per_replica("l1", l1)
@@ -59,7 +60,7 @@ class BoundPenalty(StepPart):
         self._sum = xp.zeros((R, 1, 1), dtype=network.dtype)
         self._weights, self._grad = network.theta[:, :n], network.grad[:, :n]
 
-    def add_gradient(self, loss: Any = None) -> None:
+    def add_gradient(self, loss: Loss | None = None) -> None:
         """Add the penalty's gradient to the network's; kinds that depend on the batch ask its `loss`."""
         xp, work = self.xp, self._work
         if self.uses_l2:
@@ -70,13 +71,11 @@ class BoundPenalty(StepPart):
             xp.multiply(work, self.l1, out=work)
             xp.add(self._grad, work, out=self._grad)
 
-    def value(self, rows: int | None = None) -> Any:
-        """The penalty of each replica, (R, 1), on the device; 0.0 where there is none.
+    def value(self, rows: int | None = None) -> Array:
+        """The penalty of each replica, (R, 1), on the device, where it is `active`.
 
         Other kinds are means over the `rows` of the epoch behind them.
         """
-        if not self.active:
-            return 0.0
         xp, work = self.xp, self._work
         total = xp.zeros(self._l2.shape, dtype=work.dtype)
         for used, factor, function in ((self.uses_l2, self._l2, xp.square), (self.uses_l1, self.l1, xp.abs)):

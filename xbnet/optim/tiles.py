@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+
+from ..backends.arrays import Array
+from ..nn.network import Network
 
 BLOCK = 1 << 15
 """Numbers of theta that are updated at a time, at most. One network by itself, under a rule without state, takes four
@@ -16,14 +18,14 @@ class Block:
     """Some rows and columns of theta, and what belongs to them."""
 
     rows: slice
-    theta: Any
-    grad: Any
-    weights: Any  # those of theta that are weights, which come first
-    state: dict[str, Any]
-    work: Any
+    theta: Array
+    grad: Array
+    weights: Array  # those of theta that are weights, which come first
+    state: dict[str, Array]
+    work: Array
 
 
-def cut_blocks(network: Any, state: dict[str, Any]) -> Iterator[Block]:
+def cut_blocks(network: Network, state: dict[str, Array]) -> Iterator[Block]:
     """A network's theta and an optimizer's state, in blocks of as many rows as fit in, or of a part of a row.
 
     A device takes it whole.

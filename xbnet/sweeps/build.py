@@ -14,7 +14,8 @@ from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, Loss, SoftmaxCrossEntropy, get_loss
 from ..nn.mlp import mlp
 from ..nn.network import Network
-from ..optim.optimizers import Optimizer, get_optimizer
+from ..optim.optimizer import Optimizer
+from ..optim.optimizers import get_optimizer
 from ..optim.schedules import Schedule
 from ..replicas import replica_seeds
 from ..training.recipe import Recipe

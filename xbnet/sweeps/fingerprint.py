@@ -32,7 +32,7 @@ WORDS = {
 
 def fingerprint(program: Program, members: Iterable[Member]) -> Fingerprint:
     """Of everything that decides the results, and of the versions that decide their last bits."""
-    pool, xp = program.pool, get_backend(program.backend).xp
+    pool, xp = program.pool, get_backend(program.backend).library
     rows = [
         (m.index, m.fold, m.weight_seed, m.order_seed, sorted(m.settings.items(), key=lambda item: item[0]))
         for m in members

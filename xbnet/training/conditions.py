@@ -22,7 +22,7 @@ def conditions(trainer: Any) -> dict[str, str]:
     backend = trainer.network.backend
     found = {"numpy": np.__version__, "execution": trainer.execution.name}
     if not backend.on_host:
-        return found | {backend.name: str(backend.xp.__version__), "device": str(backend.device)}
+        return found | {backend.name: str(backend.library.__version__), "device": str(backend.device)}
     if trainer.execution.name == "compiled":
         found["numba"] = version("numba")
     for library in describe_blas():

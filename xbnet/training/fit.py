@@ -11,7 +11,8 @@ from typing import Any, Unpack
 from ..history import History
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
-from ..optim.optimizers import Optimizer, get_optimizer
+from ..optim.optimizer import Optimizer
+from ..optim.optimizers import get_optimizer
 from ..optim.strategies import Strategy, get_strategy
 from ..parsing import check_keys
 from ..progress import progress_bar

@@ -14,7 +14,8 @@ from ..backends.replay import MOST
 from ..errors import ConfigError
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
-from ..optim.optimizers import Optimizer, get_optimizer
+from ..optim.optimizer import Optimizer
+from ..optim.optimizers import get_optimizer
 from ..optim.penalties import Penalty
 from ..optim.strategies import GradientMask
 from ..parsing import whole

@@ -195,7 +195,7 @@ class CudaLane:
     """Copies from pinned memory on a stream of their own."""
 
     def __init__(self, backend: Backend):
-        self.cuda = backend.xp.cuda
+        self.cuda = backend.library.cuda
         self.stream = self.cuda.Stream(non_blocking=True)
 
     def host_array(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

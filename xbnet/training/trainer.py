@@ -13,7 +13,7 @@ from ..history import PER_REPLICA, History, divergence
 from ..nn.buffers import cut
 from ..nn.losses import Loss
 from ..nn.network import Network
-from ..optim.optimizers import Optimizer
+from ..optim.optimizer import Optimizer
 from ..optim.schedules import Schedule, get_schedule
 from ..optim.strategies import GradientMask, get_strategy
 from ..replicas import replica_seeds, replica_values, shared_streams
@@ -116,6 +116,7 @@ class Trainer:
         self.step = BoundStep(live, self.loss, self.optimizer, self.penalty, self.clip, self.norm)
         self._mask = GradientMask(live)
         self.execution = get_execution(self.recipe.execution, self)
+        self.history.execution = self.execution.name
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
@@ -257,7 +258,6 @@ class Trainer:
     def finish(self) -> History:
         """Give the user's network the weights of those that ran to the end; the run's history."""
         self._end("finished")
-        self.history.execution = self.execution.name
         return self.history
 
     def _end(self, status: str) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..nn.losses import Loss
 from ..nn.network import Network
-from ..replicas import select_values
 from .rounding import Rounding
 
 
@@ -105,4 +104,4 @@ class InnerProduct:
 
 def _rows(array: np.ndarray, index: np.ndarray) -> np.ndarray:
     """The replicas `index` of an array whose leading axis is R, or 1 and shared."""
-    return array if array.shape[0] == 1 else select_values(array, index)
+    return array if array.shape[0] == 1 else array[index]

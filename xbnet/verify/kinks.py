@@ -58,7 +58,7 @@ class Kinks:
     def crossed(self) -> np.ndarray:
         """(R,): whether any input lies on the other side of a kink than at the base point."""
         out = np.zeros(self.network.replicas, bool)
-        xp = self.network.backend.xp
+        xp = self.network.backend.library
         for (_, _, z), side in zip(self._inputs, self._sides, strict=True):
             out |= self._host(xp.any(xp.not_equal(z > 0, side), axis=(1, 2)))
         return out

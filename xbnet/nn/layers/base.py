@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ...backends.arrays import Array, DTypeLike, Namespace
 from ...backends.backend import Backend
+from ...backends.ops import Ops
 from ...backends.parts import StepPart
 from ...errors import ConfigError
 from ...parsing import is_whole, whole
@@ -28,10 +30,10 @@ class OnnxGraph(Protocol):
     def add(self, operator: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
         """A node; the name of its output."""
 
-    def constant(self, value: Any, dtype: Any = None) -> str:
+    def constant(self, value: Array, dtype: DTypeLike | None = None) -> str:
         """An array; its name."""
 
-    def affine(self, x: str, W: Any, b: Any) -> str:
+    def affine(self, x: str, W: Array, b: Array) -> str:
         """``x W + b``."""
 
     def activation(self, activation: Activation | None, z: str) -> str:
@@ -65,9 +67,9 @@ class Layer(StepPart):
     n_inputs: int
     n_outputs: int
     backend: Backend
-    xp: Any
-    ops: Any
-    dtype: Any
+    xp: Namespace
+    ops: Ops
+    dtype: np.dtype
     draws: bool = False
     """Whether forward draws random numbers on the host while training."""
     frozen: bool = False
@@ -75,7 +77,7 @@ class Layer(StepPart):
 
     if TYPE_CHECKING:  # parameters, buffers, scratch and hyper arrays are set by the network
 
-        def __getattr__(self, name: str) -> Any: ...
+        def __getattr__(self, name: str) -> Array: ...
 
     def build(self, n_inputs: int) -> None:
         """Fix I = `n_inputs` and O; a layer that changes the width sets `self.n_outputs` itself."""
@@ -108,11 +110,11 @@ class Layer(StepPart):
         """A copy for the replicas `index`; overridden where a setting is one value per replica."""
         return copy.copy(self)
 
-    def forward(self, x: Any, training: bool) -> Any:
+    def forward(self, x: Array, training: bool) -> Array:
         """The output y (R, B, O) of x (R or 1, B, I): a buffer of this layer. `backward` reads x again."""
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
-    def backward(self, dy: Any, dx: Any | None) -> None:
+    def backward(self, dy: Array, dx: Array | None) -> None:
         """Write to dx (R, B, I) the gradient by x, given dy (R, B, O); None: not wanted.
 
         Overwrites the gradients of the parameters; may overwrite `dy`.
@@ -174,7 +176,7 @@ MOST_LAYERS = 10_000
 """Of one network: a step of so many small ones takes a second, and no deeper network would be trained to an end."""
 
 
-def copy_layers(layers: Any) -> list[Layer]:
+def copy_layers(layers: Iterable[Layer]) -> list[Layer]:
     """Copies of layers, checked."""
     if not isinstance(layers, Iterable):
         raise ConfigError(f"Network: expected a list of layers, got {layers!r}")
@@ -201,7 +203,7 @@ def buffer_shapes(layers: Sequence[Layer], B: int) -> dict[tuple[int, str], tupl
     return shapes
 
 
-def check_width(where: str, n: Any) -> int:
+def check_width(where: str, n: object) -> int:
     """A number of units, checked."""
     if not is_whole(n) or n < 1:
         raise ConfigError(f"{where}: expected a whole number of units >= 1, got {n!r}")

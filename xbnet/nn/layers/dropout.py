@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ...backends.arrays import Array
 from ...errors import ConfigError
-from ...replicas import numbers, select_values
+from ...replicas import PerReplica, numbers, select_values
 from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules
 
 
@@ -29,7 +30,7 @@ class Dropout(Layer):
     replayable = True
     draws = True
 
-    def __init__(self, rate: float | Any = 0.5):
+    def __init__(self, rate: PerReplica = 0.5):
         values = numbers("Dropout", rate)
         if not np.all((values >= 0) & (values < 1)):
             raise ConfigError(f"Dropout: expected a rate in [0, 1), or one per replica, got {rate!r}")
@@ -55,7 +56,7 @@ class Dropout(Layer):
         xp.maximum(self.y, 0.0, out=self.mask)  # 1 where the number drawn is below `keep`, else 0
         xp.multiply(self.mask, self.scale, out=self.mask)
 
-    def forward(self, x: Any, training: bool) -> Any:
+    def forward(self, x: Array, training: bool) -> Array:
         if not training:
             if x.shape[0] == self.y.shape[0]:
                 return x
@@ -65,7 +66,7 @@ class Dropout(Layer):
             self.draw()
         return self.xp.multiply(x, self.mask, out=self.y)
 
-    def backward(self, dy: Any, dx: Any | None) -> None:
+    def backward(self, dy: Array, dx: Array | None) -> None:
         if dx is not None:
             self.xp.multiply(dy, self.mask, out=dx)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from ...backends.arrays import Array
 from ..activations import Activation, get_activation
 from ..initializers import Initializer, get_initializer
 from ..parameters import ParameterSpec
@@ -61,15 +63,15 @@ class Linear(Layer):
         return {"work0": shape, "work1": shape} if self.activation else {}
 
     @property
-    def _work(self) -> Any:
-        return (self.work0, self.work1) if self.activation else None
+    def _work(self) -> Sequence[Array]:
+        return (self.work0, self.work1) if self.activation else ()
 
-    def forward(self, x: Any, training: bool) -> Any:
+    def forward(self, x: Array, training: bool) -> Array:
         self.x = x
         z = self.ops.bmm(x, self.W, self.z if self.activation else self.y)
         return self.ops.bias_activation(self.activation, z, self.b, self.y, self._work)
 
-    def backward(self, dy: Any, dx: Any | None) -> None:
+    def backward(self, dy: Array, dx: Array | None) -> None:
         z = self.z if self.activation else None
         self.ops.activation_gradient(self.activation, dy, z, self.y, self.db, self._work)
         self.ops.bmm_tn(self.x, dy, self.dW)

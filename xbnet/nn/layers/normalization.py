@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...backends.arrays import Array
 from ...parsing import number
 from ..initializers import ones, zeros
 from ..parameters import ParameterSpec
@@ -55,11 +56,11 @@ class BatchNorm(Layer):
     def scratch(self) -> dict[str, Shape]:
         return {"work": (BATCH, self.n_inputs), "row": (1, self.n_inputs)}
 
-    def _batch_mean(self, x: Any, out: Any) -> Any:
+    def _batch_mean(self, x: Array, out: Array) -> Array:
         self.ops.batch_sum(x, out)
         return self.xp.multiply(out, 1 / x.shape[1], out=out)
 
-    def forward(self, x: Any, training: bool) -> Any:
+    def forward(self, x: Array, training: bool) -> Array:
         xp = self.xp
         if training:
             self._statistics(x)
@@ -74,7 +75,7 @@ class BatchNorm(Layer):
         xp.multiply(self.xhat, self.gain, out=self.y)
         return xp.add(self.y, self.offset, out=self.y)
 
-    def _statistics(self, x: Any) -> None:
+    def _statistics(self, x: Array) -> None:
         """Mean and variance of the batch, in two passes, and the running ones moved towards them."""
         xp, m, B = self.xp, self.momentum, x.shape[1]
         if x.shape[0] == self.mean.shape[0]:
@@ -94,7 +95,7 @@ class BatchNorm(Layer):
         xp.multiply(self.var, m * B / (B - 1), out=self.row)
         xp.add(self.running_var, self.row, out=self.running_var)
 
-    def backward(self, dy: Any, dx: Any | None) -> None:
+    def backward(self, dy: Array, dx: Array | None) -> None:
         xp = self.xp
         xp.multiply(dy, self.xhat, out=self.work)
         self.ops.batch_sum(self.work, self.dgain)
@@ -161,11 +162,11 @@ class LayerNorm(Layer):
     def scratch(self) -> dict[str, Shape]:
         return {"work": (BATCH, self.n_inputs), "column": (BATCH, 1)}
 
-    def _row_mean(self, x: Any, out: Any) -> None:
+    def _row_mean(self, x: Array, out: Array) -> None:
         self.ops.row_sum(x, out)
         self.xp.multiply(out, 1 / self.n_inputs, out=out)
 
-    def forward(self, x: Any, training: bool) -> Any:
+    def forward(self, x: Array, training: bool) -> Array:
         xp, xhat, inv_std = self.xp, self.xhat, self.inv_std
         xp.copyto(xhat, x)  # x may be shared by all replicas; the rest is per replica
         self._row_mean(xhat, self.column)
@@ -179,7 +180,7 @@ class LayerNorm(Layer):
         xp.multiply(xhat, self.gain, out=self.y)
         return xp.add(self.y, self.offset, out=self.y)
 
-    def backward(self, dy: Any, dx: Any | None) -> None:
+    def backward(self, dy: Array, dx: Array | None) -> None:
         xp, xhat = self.xp, self.xhat
         xp.multiply(dy, xhat, out=self.work)
         self.ops.batch_sum(self.work, self.dgain)

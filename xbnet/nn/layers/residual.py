@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...backends.arrays import Array
 from ..activations import Activation, get_activation
 from ..initializers import Initializer, get_initializer
 from ..parameters import ParameterSpec
@@ -76,7 +77,7 @@ class Residual(Layer):
         outer, inner = (BATCH, self.n_inputs), (BATCH, self.H)
         return {"work0": inner, "work1": inner, "outer0": outer, "outer1": outer, "dz": inner}
 
-    def forward(self, x: Any, training: bool) -> Any:
+    def forward(self, x: Array, training: bool) -> Array:
         ops = self.ops
         self.x = u = x
         if self.begin:
@@ -90,14 +91,14 @@ class Residual(Layer):
             return self.v
         return ops.bias_activation(self.end, self.v, None, self.y, (self.outer0, self.outer1))
 
-    def _apply_begin(self, begin: Activation, x: Any) -> Any:
+    def _apply_begin(self, begin: Activation, x: Array) -> Array:
         """begin(x), in the first rows of `u` where all replicas share x."""
         u, work = self.u, (self.outer0, self.outer1)
         if x.shape != u.shape:
             u, work = u[:1], (work[0][:1], work[1][:1])
         return self.ops.bias_activation(begin, x, None, u, work)
 
-    def backward(self, dy: Any, dx: Any | None) -> None:
+    def backward(self, dy: Array, dx: Array | None) -> None:
         xp, ops, outer = self.xp, self.ops, (self.outer0, self.outer1)
         if self.end:
             ops.activation_gradient(self.end, dy, self.v, self.y, None, outer)

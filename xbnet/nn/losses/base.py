@@ -13,13 +13,18 @@ Labels are integers (R or 1, B), or targets (R or 1, B, C) of the network's dtyp
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from ...backends.arrays import Array, ArrayLike, Namespace
+from ...backends.ops import Ops
 from ...backends.parts import StepPart
 from ...errors import ConfigError, ShapeError, expect_shape
 from ..buffers import Workspace
+
+if TYPE_CHECKING:
+    from ..network import Network
 
 
 class Loss(StepPart):
@@ -34,14 +39,14 @@ class Loss(StepPart):
     name = ""
     links: dict[str, str]
     """Task -> the network's link, see `outputs.LINKS`."""
-    _shape: Any = None
+    _shape: tuple[int, ...] | None = None
     _arrays: dict[tuple, dict[str, Any]]  # shape of logits -> attributes
 
     # Set by `bind`:
     task: str
     link: str
-    xp: Any
-    ops: Any
+    xp: Namespace
+    ops: Ops
     replicas: int
     n_outputs: int
     weighted: bool
@@ -49,20 +54,25 @@ class Loss(StepPart):
     _floats: Workspace
     _integers: Workspace
     _flags: Workspace
-    _summed: Any
-    _eye: Any
-    class_weights: Any
+    _summed: Array
+    _eye: Array
+    class_weights: Array | None
     tiny: float
     _lowest: float
 
     if TYPE_CHECKING:  # arrays are set by `_use`
 
-        def __getattr__(self, name: str) -> Any: ...
+        def __getattr__(self, name: str) -> Array: ...
 
-    def __init__(self, *, class_weight: Any = None):
+        weights: dict[str, Array]
+        _batch: int
+        _leading: set[tuple[int, ...]]
+        _label_shapes: set[tuple[int, ...]]
+
+    def __init__(self, *, class_weight: ArrayLike | None = None):
         self.class_weight = None if class_weight is None else self._check_weights(class_weight)
 
-    def _check_weights(self, class_weight: Any) -> np.ndarray:
+    def _check_weights(self, class_weight: ArrayLike) -> np.ndarray:
         try:
             weights = np.asarray(class_weight, dtype=float)
         except (TypeError, ValueError):
@@ -73,7 +83,7 @@ class Loss(StepPart):
             )
         return weights
 
-    def bind(self, network: Any, task: str = "classification") -> Any:
+    def bind(self, network: Network, task: str = "classification") -> Self:
         """A copy that serves this network (its backend, dtype, R and C) for one task.
 
         Raises
@@ -116,7 +126,7 @@ class Loss(StepPart):
         """A copy for the replicas `index`, to be bound anew; overridden where a setting is one value per replica."""
         return copy.copy(self)
 
-    def _prepare(self, network: Any) -> None:
+    def _prepare(self, network: Network) -> None:
         """Put the loss's own settings on the device."""
 
     def memory(self) -> list[Any]:
@@ -124,7 +134,7 @@ class Loss(StepPart):
         own = [arrays[name] for arrays in self._arrays.values() for name in ("report", "_ones", "_share")]
         return own + [array for space in (self._floats, self._integers, self._flags) for array in space.memory()]
 
-    def _use(self, logits: Any) -> None:
+    def _use(self, logits: Array) -> None:
         """Arrays for logits of this shape."""
         if not hasattr(self, "replicas"):
             raise ConfigError(f"{self.name}: expected a loss that is bound to a network; call loss.bind(network) first")
@@ -159,8 +169,14 @@ class Loss(StepPart):
         return found
 
     def __call__(
-        self, logits: Any, labels: Any, dlogits: Any = None, sample_weight: Any = None, *, sums: Any = None
-    ) -> Any:
+        self,
+        logits: Array,
+        labels: Array,
+        dlogits: Array | None = None,
+        sample_weight: Array | None = None,
+        *,
+        sums: Array | None = None,
+    ) -> Array:
         """Values (R, B) of a batch; see the module's text.
 
         Parameters
@@ -187,7 +203,9 @@ class Loss(StepPart):
         self.ops.loss(self, logits, labels, dlogits, sample_weight, self._summed)
         return self.values
 
-    def evaluate(self, logits: Any, labels: Any, dlogits: Any, sample_weight: Any, sums: Any) -> None:
+    def evaluate(
+        self, logits: Array, labels: Array, dlogits: Array | None, sample_weight: Array | None, sums: Array
+    ) -> None:
         """Write `values`, `sums` and the gradient of the weighted mean; what a kernel may stand for."""
         self._weigh(labels, sample_weight)
         self._evaluate(logits, labels, dlogits)
@@ -195,15 +213,15 @@ class Loss(StepPart):
             self._scale(dlogits)
         self.ops.bmm(self.report, self.w, sums)
 
-    def _refuse(self, name: str, array: Any, shapes: set) -> None:
+    def _refuse(self, name: str, array: Array, shapes: set[tuple[int, ...]]) -> None:
         wanted = " or ".join(map(str, sorted(shapes)))
         raise ShapeError(f"{self.name}: expected {name} {wanted} for {self.task}, got {tuple(array.shape)}")
 
-    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+    def _evaluate(self, logits: Array, labels: Array, dlogits: Array | None) -> None:
         """Write `values`, hits and the per-example gradient."""
         raise NotImplementedError(f"{type(self).__name__}._evaluate")
 
-    def _weigh(self, labels: Any, sample_weight: Any) -> None:
+    def _weigh(self, labels: Array, sample_weight: Array | None) -> None:
         """The batch's weights: ones, or sample_weight times the classes' weights."""
         if not self.weighted:
             self.w = self._ones
@@ -212,16 +230,14 @@ class Loss(StepPart):
         self.w = self.weights["weights"][:leading]
         flat = self.w.reshape(leading, self._batch)
         if self.class_weights is None:
-            self.xp.copyto(flat, sample_weight)
-            return
-        drawn = self.weights["fractions"][: labels.shape[0]].reshape(labels.shape[0], self._batch)
-        self.ops.gather(self.class_weights, labels, drawn)
-        if sample_weight is None:
-            self.xp.copyto(flat, drawn)
+            self.xp.copyto(flat, 1.0 if sample_weight is None else sample_weight)
+        elif sample_weight is None:
+            self.ops.gather(self.class_weights, labels, flat)
         else:
-            self.xp.multiply(drawn, sample_weight, out=flat)
+            drawn = self.weights["fractions"][: labels.shape[0]].reshape(labels.shape[0], self._batch)
+            self.xp.multiply(self.ops.gather(self.class_weights, labels, drawn), sample_weight, out=flat)
 
-    def _scale(self, dlogits: Any) -> None:
+    def _scale(self, dlogits: Array) -> None:
         """From per-example gradients to the gradient of the weighted mean."""
         xp = self.xp
         if not self.weighted:
@@ -234,7 +250,7 @@ class Loss(StepPart):
         fractions = xp.divide(self.w, divisor, out=self.weights["fractions"][:leading])
         xp.multiply(dlogits, fractions, out=dlogits)
 
-    def sums(self, out: Any) -> Any:
+    def sums(self, out: Array) -> Array:
         """Write the last batch's sums of w * value, w * hit and w to out (R, 3, 1).
 
         A hit is 1 where the most probable class is the label; for multi-label targets the share of classes that
@@ -244,7 +260,7 @@ class Loss(StepPart):
         return out
 
     @property
-    def total_weight(self) -> Any:
+    def total_weight(self) -> Array:
         """The sum of the last batch's weights, (R, 1, 1)."""
         return self._summed[:, 2:]
 
@@ -255,13 +271,13 @@ class Loss(StepPart):
         """
         return float("nan")
 
-    def _target_rows(self, labels: Any) -> Any:
+    def _target_rows(self, labels: Array) -> Array:
         """Targets (R or 1, B, C) from integer labels."""
         if len(labels.shape) == 3:
             return labels
         return self.ops.gather(self._eye, labels, self.targets[: labels.shape[0]])
 
-    def _count_hits(self, labels: Any) -> None:
+    def _count_hits(self, labels: Array) -> None:
         """From `predicted` (R, B)."""
         self.xp.equal(self.predicted, labels, out=self._match)
         self.xp.copyto(self._hits, self._match)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...backends.arrays import Array, ArrayLike
 from ...errors import ConfigError
-from ...replicas import numbers, replica_values, select_values
+from ...replicas import PerReplica, numbers, replica_values, select_values
 from ..activations import softplus
 from .base import Loss
+
+if TYPE_CHECKING:
+    from ..network import Network
 
 
 class SoftmaxCrossEntropy(Loss):
@@ -29,7 +33,7 @@ class SoftmaxCrossEntropy(Loss):
     replayable = True
     kernel = "softmax_cross_entropy"
 
-    def __init__(self, *, class_weight: Any = None, label_smoothing: Any = 0.0):
+    def __init__(self, *, class_weight: ArrayLike | None = None, label_smoothing: PerReplica = 0.0):
         super().__init__(class_weight=class_weight)
         smoothing = numbers(f"{self.name}.label_smoothing", label_smoothing)
         if not np.all((smoothing >= 0) & (smoothing < 1)):
@@ -37,7 +41,7 @@ class SoftmaxCrossEntropy(Loss):
         self.label_smoothing = label_smoothing
         self.smooths = bool(np.any(smoothing > 0))
 
-    def _prepare(self, network: Any) -> None:
+    def _prepare(self, network: Network) -> None:
         smoothing = replica_values(f"{self.name}.label_smoothing", self.label_smoothing, self.replicas)
         to_column = lambda v: network.per_replica(self.name, v)[:, :, None]  # noqa: E731
         self.keep, self.floor = to_column(1 - smoothing), to_column(smoothing / self.n_outputs)
@@ -47,7 +51,7 @@ class SoftmaxCrossEntropy(Loss):
         twin.label_smoothing = select_values(self.label_smoothing, index)
         return twin
 
-    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+    def _evaluate(self, logits: Array, labels: Array, dlogits: Array | None) -> None:
         xp, ops = self.xp, self.ops
         ops.row_max(logits, self.m, self.predicted, self._index)
         below = xp.subtract(logits, self.m, out=self.e)
@@ -83,7 +87,7 @@ class BinaryCrossEntropy(Loss):
     links = {"classification": "sigmoid", "multilabel": "multilabel"}  # noqa: RUF012
     replayable = True
 
-    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+    def _evaluate(self, logits: Array, labels: Array, dlogits: Array | None) -> None:
         xp, ops, z = self.xp, self.ops, logits
         targets = self._target_rows(labels)
         softplus(xp, z, self.e, (self.work0,))
@@ -102,7 +106,7 @@ class BinaryCrossEntropy(Loss):
             ops.row_max(z, self.m, self.predicted, self._index)
             self._count_hits(labels)
 
-    def _count_decisions(self, z: Any, targets: Any) -> None:
+    def _count_decisions(self, z: Array, targets: Array) -> None:
         """The share of classes with p >= 1/2 just where t = 1."""
         xp, decisions = self.xp, self._decisions(z)
         xp.greater_equal(z, 0.0, out=decisions)
@@ -112,5 +116,5 @@ class BinaryCrossEntropy(Loss):
         self.ops.row_sum(self.work0, self.s)
         xp.multiply(self.s.reshape(self._hits.shape), 1 / self.n_outputs, out=self._hits)
 
-    def _decisions(self, z: Any) -> Any:
+    def _decisions(self, z: Array) -> Array:
         return self._flags.carve({"decisions": ("decisions", z.shape[1:])})["decisions"]

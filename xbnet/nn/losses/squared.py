@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from ...backends.arrays import Array
 from .base import Loss
 
 
@@ -22,7 +21,7 @@ class MeanSquaredError(Loss):
         mean = np.average(targets, axis=0, weights=sample_weight)
         return float(np.average(np.square(targets - mean), axis=0, weights=sample_weight).mean())
 
-    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+    def _evaluate(self, logits: Array, labels: Array, dlogits: Array | None) -> None:
         xp, ops = self.xp, self.ops
         difference = xp.subtract(logits, self._target_rows(labels), out=self.e)
         if dlogits is not None:

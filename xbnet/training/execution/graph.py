@@ -31,7 +31,7 @@ class Graph:
 
     def __init__(self, trainer: Run):
         batches, live, optimizer = trainer.batches, trainer.live, trainer.optimizer
-        xp = live.backend.xp
+        xp = live.backend.library
         chunks = -(-(batches.steps - 1) // LONGEST)
         self.steps = (batches.steps - 1) // chunks
         self.stop = chunks * self.steps
@@ -70,7 +70,7 @@ class Graph:
 
     def run_steps(self, trainer: Run) -> None:
         """See `Eager.run_steps`."""
-        xp, optimizer, batches = trainer.live.backend.xp, trainer.optimizer, trainer.batches
+        xp, optimizer, batches = trainer.live.backend.library, trainer.optimizer, trainer.batches
         around = xp.cuda.get_current_stream()
         self.stream.wait_event(around.record())
         try:
@@ -110,7 +110,7 @@ class Graph:
         taken, live = trainer.optimizer.steps, trainer.live
         live.backend.ops.bmm_nt(live.grad[:, None], live.grad[:, None], trainer.norm)  # tells cuBLAS the stream
         try:
-            with live.backend.xp.cuda.using_allocator(refuse):
+            with live.backend.library.cuda.using_allocator(refuse):
                 self.stream.begin_capture()
                 try:
                     self._run_steps(trainer)

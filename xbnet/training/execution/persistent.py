@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -52,8 +53,9 @@ class Persistent:
         for layer in live.layers:
             if layer.kernel != "linear":
                 return f"the kernel is for Linear layers, not for {type(layer).__name__}"
-            if layer.activation and layer.activation.kernel not in SERVED:
-                return f"the kernel has no activation {layer.activation.name!r}"
+            activation: Any = layer.activation
+            if activation and activation.kernel not in SERVED:
+                return f"the kernel has no activation {activation.name!r}"
         if loss.kernel != SoftmaxCrossEntropy.kernel:
             return f"the kernel is for the loss {SoftmaxCrossEntropy.name!r}, not for {loss.name!r}"
         if optimizer.kernel not in RULES:
@@ -80,7 +82,7 @@ class Persistent:
             trainer.live, trainer.loss, trainer.optimizer, trainer.penalty, trainer.train,
         )  # fmt: skip
         batches = trainer.batches
-        table = optimizer.ahead(batches.steps)
+        table: Any = optimizer.ahead(batches.steps)
         slots = [optimizer.state[slot] for slot in optimizer.slots] + [None, None]
         arguments = (
             live.theta, *slots[:2],
@@ -101,7 +103,8 @@ def describe(network: Network, batch_size: int) -> tuple[int, ...]:
     """The numbers by which the kernel knows a network: B, I, then width and activation of each layer."""
     numbers = [batch_size, network.n_inputs]
     for layer in network.layers:
-        numbers += [layer.n_outputs, ACTIVATIONS.index(layer.activation.kernel) if layer.activation else 0]
+        activation: Any = layer.activation
+        numbers += [layer.n_outputs, ACTIVATIONS.index(activation.kernel) if activation else 0]
     return tuple(numbers)
 
 

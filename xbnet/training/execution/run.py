@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from ...nn.losses import Loss
     from ...nn.network import Network
-    from ...optim.optimizers import Optimizer
+    from ...optim.optimizer import Optimizer
     from ...optim.strategies import Strategy
     from ..augmentation import Flips
     from ..batches import Batch, Resident, Shuffled

@@ -1,0 +1,178 @@
+"""What all optimizers share: one network's state, its columns of hyper-parameters, and a step of `update`.
+
+On NumPy an update runs over theta in blocks: a rule passes over its arrays several times, and a block of them stays
+in the cache in between. Every hyper-parameter is a number, or one value per replica. What a rule needs from them at
+step t is computed on the host in float64 for many steps ahead (`plan`) and lies on the device as columns (R, 1): a
+step copies nothing from the host, and a stacked replica sees the same bits as one alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Self
+
+import numpy as np
+
+from ..backends.arrays import Array, Namespace
+from ..backends.ops import Ops
+from ..backends.parts import StepPart
+from ..errors import ConfigError
+from ..nn.network import Network
+from ..replicas import PerReplica, numbers, replica_values, select_values
+from .tiles import Block, cut_blocks
+
+STEPS_AHEAD = 64
+"""How far `step` plans where nobody else has planned."""
+
+
+class Optimizer(StepPart):
+    """What all optimizers share.
+
+    Parameters
+    ----------
+    lr
+        Learning rate, >= 0: a number, or one per replica (R,).
+    **hyper
+        The rule's other hyper-parameters, each a number >= 0 or one per replica (R,). The shares momentum, beta1, beta2
+        and decay are in [0, 1).
+
+    Raises
+    ------
+    ConfigError
+        A value that is no finite number, or out of range.
+
+    Notes
+    -----
+    `bind` gives a copy that belongs to one network. Its `state` is one array (R, P) per slot, zero at first. While it
+    updates a block, `part` is the block's share of the state, and `work` a scratch array of the block's shape.
+
+    Examples
+    --------
+    A rule of one's own says what it does to a block, by the names of its network's array library:
+
+    >>> class SignDescent(Optimizer):
+    ...     name = "sign"
+    ...     def update(self, theta, grad, lr):
+    ...         self.xp.sign(grad, out=self.work)
+    ...         self.xp.multiply(self.work, lr, out=self.work)
+    ...         self.xp.subtract(theta, self.work, out=theta)
+    >>> SignDescent(lr=0.01)
+    SignDescent(lr=0.01)
+    """
+
+    name = ""
+    slots: tuple[str, ...] = ()
+
+    # Set by `bind`:
+    network: Network
+    xp: Namespace
+    values: dict[str, np.ndarray]  # hyper-parameters (R,)
+    state: dict[str, Array]  # slot -> (R, P)
+    steps: int
+    ops: Ops
+    table: Array  # (K, S, R, 1): the K columns of `coefficients` for each of the S steps that are planned
+    blocks: list[Block]
+    part: dict[str, Array]
+    work: Array
+    weights: Array
+
+    _next = _planned = 0
+
+    def __init__(self, lr: PerReplica = 0.1, **hyper: PerReplica):
+        self.hyper = {"lr": lr, **hyper}
+        for key, value in self.hyper.items():
+            values = numbers(f"{self.name}.{key}", value)
+            upper = 1.0 if key in ("momentum", "beta1", "beta2", "decay") else np.inf
+            if not np.all((values >= 0) & (values < upper)):
+                raise ConfigError(f"{self.name}: expected {key} in [0, {upper:g}), got {value!r}")
+
+    def bind(self, network: Network, state: dict[str, Array] | None = None) -> Self:
+        """A copy that updates this network's theta by its grad, with this state: by default none yet."""
+        bound = copy.copy(self)
+        bound.network, bound.xp, bound.ops = network, network.backend.xp, network.backend.ops
+        bound.values = {k: replica_values(f"{self.name}.{k}", v, network.replicas) for k, v in self.hyper.items()}
+        zeros = lambda: bound.xp.zeros(network.theta.shape, dtype=network.dtype)  # noqa: E731
+        bound.state = {slot: zeros() for slot in self.slots} if state is None else state
+        bound.steps = bound._next = bound._planned = 0
+        bound.blocks = []
+        return bound
+
+    def reset(self) -> None:
+        """Forget what was learned: the state is zero again, in the same memory, and so is the number of steps."""
+        for array in self.state.values():
+            array.fill(0)
+        self.steps = self._next = self._planned = 0
+
+    def select(self, index: np.ndarray, network: Network, *, successor: bool = False) -> Self:
+        """The same bound optimizer for the replicas `index`, which `network` holds.
+
+        A `successor` takes the state away from this one, slot by slot, so that there is little of it twice.
+        """
+        if successor:
+            self.blocks, self.part = [], {}
+            for name in ("work", "weights"):
+                vars(self).pop(name, None)
+        twin, where = copy.copy(self), network.backend.asarray(index)
+        twin.hyper = {k: select_values(v, index) for k, v in self.hyper.items()}
+        take = self.state.pop if successor else self.state.__getitem__
+        twin = twin.bind(network, {slot: take(slot)[where] for slot in self.slots})
+        twin.steps = self.steps
+        return twin
+
+    def plan(self, lr: np.ndarray) -> None:
+        """Set the learning rates (S, R) of the next S steps."""
+        t = self.steps + 1 + np.arange(len(lr))[:, None]
+        table = np.stack([np.broadcast_to(values, lr.shape) for values in self.coefficients(lr, t)])[..., None]
+        self.take(self.network.backend.asarray(table, self.network.dtype))
+
+    def take(self, table: Array) -> None:
+        """Use the columns of a table (K, S, R, 1) on the device, as `plan` makes them, in the next S steps."""
+        self.table, self._next, self._planned = table, 0, table.shape[1]
+
+    @property
+    def planned(self) -> int:
+        """Steps whose learning rates are set."""
+        return self._planned - self._next
+
+    def ahead(self, steps: int) -> Array:
+        """The table (K, steps, R, 1) of the next steps, a view; as many must be planned."""
+        return self.table[:, self._next : self._next + steps]
+
+    def skip(self, steps: int) -> None:
+        """Go on as after this many steps of the plan: they were taken."""
+        self._next, self.steps = self._next + steps, self.steps + steps
+
+    def step(self) -> None:
+        """Update theta by grad. Without a plan, with the learning rate given at the start."""
+        columns = self.columns()
+        self.ops.apply(self, columns)  # a kernel, or the method below
+        self.skip(1)
+
+    def columns(self) -> Array:
+        """What `coefficients` gave for the next step, (K, R, 1); `skip` goes on to the step after it."""
+        if self._next == self._planned:
+            if not hasattr(self, "network"):
+                raise ConfigError(f"{self.name}: expected an optimizer bound to a network; call bind(network) first")
+            self.plan(np.broadcast_to(self.values["lr"], (STEPS_AHEAD, self.network.replicas)))
+        return self.table[:, self._next]
+
+    def apply(self, columns: Array) -> None:
+        """Update theta by grad, block by block, with columns (K, R, 1)."""
+        self.blocks = self.blocks or list(cut_blocks(self.network, self.state))  # not before: kernels need none
+        for block in self.blocks:
+            self.part, self.work, self.weights = block.state, block.work, block.weights
+            self.update(block.theta, block.grad, *columns[:, block.rows])
+
+    def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What `update` gets at the steps t (S, 1) >= 1 with the learning rates lr (S, R): tables (S, R)."""
+        return (lr,)
+
+    def update(self, theta: Array, grad: Array, *columns: Any) -> None:
+        """The rule, in place on a block of theta; `grad` is only read, `columns` are from `coefficients`.
+
+        theta and grad are (R', P'), rows and columns of the network's; columns are (R', 1).
+        """
+        raise NotImplementedError(f"{type(self).__name__}.update")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.hyper.items())})"
