@@ -4,17 +4,21 @@
 forks a process for each kill, so that Python and its libraries are imported once.
 """
 
+import importlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
+from xbnet.files import TEMPORARY
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"pixels" * 50 + b"IEND\xaeB`\x82"
+"""In place of pictures: to draw them takes longer than all else."""
 
 
 @dataclass
@@ -34,15 +38,17 @@ class Plan:
     command: list[str]
     recover: list[list[str]]
     before: str = ""
-    environment: dict[str, str] = field(default_factory=dict)
 
 
 def run(folder, plan):
-    """Kill a command everywhere. The folders ``whole`` and 0, 1, ... in `folder` hold what was left of it, and
-    ``0-before``, ... what was there before it was recovered; the answer says how each recovery ended.
+    """Kill a command everywhere, and run what recovers from that.
+
+    The folders ``whole`` and 0, 1, ... in `folder` are what it left in the end, ``0-killed``, ... what a kill left. The
+    answer has for each kill its point and the exit codes of the recovery. Where two kills that follow each other left
+    the same files, but for what was being written, only the second one's is recovered from.
     """
     command = [sys.executable, "-m", "tests.support.kills", str(folder)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | plan.environment
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         command, input=json.dumps(asdict(plan)), capture_output=True, text=True, timeout=500, env=environment
     )
@@ -51,38 +57,43 @@ def run(folder, plan):
 
 
 def watch(folder, kill_at=None):
-    """Count, from now on, each point at which a file in `folder` is about to be changed; die at one of them.
-
-    Points are before a file is opened for writing, renamed or removed, before a folder is made, and where a file is
-    flushed to the disk: there half of it is written.
+    """Count, from now on, each point at which a file in `folder` has been half written, or its last line (where it is
+    one that grows), or is about to be renamed or removed; die at one of them.
     """
     seen, folder = [], str(folder) + os.sep
 
     def point(what, path, half=None):
-        if not str(path).startswith(folder) or (os.path.isdir(path) and what == "open"):
+        removed = what == "os.remove" and TEMPORARY.fullmatch(os.path.basename(path))  # when it has got its name
+        if not path.startswith(folder) or removed:
             return
-        seen.append(f"{what} {str(path)[len(folder) :]}")
+        seen.append(f"{what} {path[len(folder) :]}")
         if len(seen) - 1 == kill_at:
             if half is not None:
-                os.ftruncate(half, os.fstat(half).st_size // 2)
+                size = os.fstat(half).st_size
+                os.ftruncate(half, size // 2 if TEMPORARY.fullmatch(os.path.basename(path)) else size - 20)
             os.kill(os.getpid(), signal.SIGKILL)
 
     def hook(event, arguments):
-        if event == "open" and isinstance(arguments[0], (str, bytes)) and arguments[2] & WRITES:
-            point("open", os.fsdecode(arguments[0]))
-        elif event in CHANGES:
+        if event in ("os.rename", "os.remove"):
             point(event, os.fsdecode(arguments[0]))
 
     real = os.fsync
 
     def fsync(handle):
-        number = handle if isinstance(handle, int) else handle.fileno()
-        point("flush", os.readlink(f"/proc/self/fd/{number}"), half=number)
+        point("os.fsync", os.readlink(f"/proc/self/fd/{handle}"), half=handle)
         return real(handle)
 
     os.fsync = fsync
     sys.addaudithook(hook)
     return seen
+
+
+def state(folder):
+    """What a reader finds: names and contents, without what is being written."""
+    found = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): content for path, content in found.items() if not TEMPORARY.fullmatch(path.name)
+    }
 
 
 def forked(task):
@@ -107,12 +118,16 @@ def forked(task):
 
 
 def main():
+    from matplotlib.figure import Figure
+
     from xbnet.cli import build_parser, main
 
-    build_parser("*")  # imports what the verbs need
-    import xbnet.plots
-    import xbnet.training.fit  # noqa: F401
-
+    build_parser("*")  # imports what the verbs need, and the rest is for all forks, too
+    for name in ("xbnet.training.fit", "onnx", "tensorboardX.event_file_writer"):  # pyarrow's would bring a thread
+        with suppress(ImportError):
+            importlib.import_module(name)
+    assert len(os.listdir("/proc/self/task")) == 1, "a thread would be missing in the forks"
+    Figure.savefig = lambda self, stream, **settings: stream.write(PNG)
     folder, plan = Path(sys.argv[1]).resolve(), Plan(**json.load(sys.stdin))
 
     def out(name):
@@ -123,33 +138,29 @@ def main():
             path.mkdir(parents=True)
         return path
 
-    def words(argv, path):
-        return [word.replace("{out}", str(path)) for word in argv]
+    def run(argv, path, kill_at=None):
+        seen = watch(path, kill_at)
+        return main([word.replace("{out}", str(path)) for word in argv]), json.dumps(seen)
 
-    def whole():
-        path = out("whole")
-        seen = watch(path)
-        return main(words(plan.command, path)), json.dumps(seen)
-
-    code, text = forked(whole)
+    path = out("whole")
+    code, text = forked(lambda: run(plan.command, path))
     assert code == 0, f"{plan.command} ended with {code} where nobody killed it"
-    points, found = json.loads(text), []
-    for i, point in enumerate(points):
-        path = out(str(i))
-
-        def killed(path=path, i=i):
-            watch(path, kill_at=i)
-            return main(words(plan.command, path)), ""
-
-        code, _ = forked(killed)
+    found = []
+    for i, point in enumerate(json.loads(text)):
+        path = out(f"{i}-killed")
+        code, _ = forked(lambda path=path, i=i: run(plan.command, path, kill_at=i))
         assert code == -signal.SIGKILL, f"killed at {point!r}, it ended with {code}"
-        shutil.copytree(path, folder / f"{i}-before")
-        codes = []
+        found.append({"point": point, "codes": []})
+    for i, end in enumerate(found):
+        killed = folder / f"{i}-killed"
+        if i + 1 < len(found) and state(killed) == state(folder / f"{i + 1}-killed"):
+            continue
+        path = folder / str(i)
+        shutil.copytree(killed, path)
         for argv in plan.recover:
-            codes.append(forked(lambda argv=argv, path=path: (main(words(argv, path)), ""))[0])
-            if codes[-1] == 0:
+            end["codes"].append(forked(lambda argv=argv, path=path: run(argv, path))[0])
+            if end["codes"][-1] == 0:
                 break
-        found.append({"point": point, "codes": codes})
     print(json.dumps(found))
 
 
