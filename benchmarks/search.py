@@ -1,27 +1,38 @@
-"""The stacked searches against scikit-learn's over its own network, on GMM.
+"""The searches against scikit-learn's and Optuna's over scikit-learn's network, on GMM.
 
     python -m benchmarks.search             all of it:
-    python -m benchmarks.search grid        24 configurations x 5 folds against GridSearchCV(MLPClassifier, n_jobs=2)
-    python -m benchmarks.search halving     500 configurations x 3 folds: halving against the full stacked grid
-    python -m benchmarks.search sklearn     27 configurations x 3 folds: against HalvingGridSearchCV(MLPClassifier)
+    python -m benchmarks.search grid        24 configurations x 5 folds: GridSearchCV(MLPClassifier, n_jobs=2)
+    python -m benchmarks.search sweep       500 configurations x 3 folds: a sweep with halving against the whole one
+    python -m benchmarks.search halving     the same in scikit-learn's form: StackedHalvingSearchCV, StackedSearchCV
+    python -m benchmarks.search sklearn     27 configurations x 3 folds: HalvingGridSearchCV(MLPClassifier, n_jobs=2)
+    python -m benchmarks.search optuna      TPE: a sweep with refilled places against Optuna's own loop, n_jobs=2
+    python -m benchmarks.search sampler     what TPE alone takes for as many trials: the floor of the row before
 
-Contenders take turns in one process; medians of wall times, and of each the best score it finds.
+Contenders take turns in one process; medians of wall times, and of each the best score it finds. The rows may be run
+one at a time, with ``--repeats 1`` each within two minutes. ``--picture FILE`` draws the best so far of `optuna`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import sklearn
 from scipy.stats import loguniform
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, StratifiedKFold
 from sklearn.neural_network import MLPClassifier
 
 import xbnet
+from xbnet.backends.machine.load import why_not
+
+from .stacks import machine
 
 NET = {
     "hidden_layer_sizes": (10, 7),
@@ -33,76 +44,221 @@ NET = {
 GRID = {"learning_rate_init": [0.001, 0.003, 0.01, 0.03], "alpha": [0.0, 1e-4, 1e-2], "beta_1": [0.8, 0.9]}
 SPACE = {"learning_rate_init": loguniform(1e-4, 0.1), "alpha": loguniform(1e-6, 1), "beta_1": [0.8, 0.9, 0.95]}
 CUBE = {"learning_rate_init": [0.001, 0.003, 0.01], "alpha": [0.0, 1e-4, 1e-2], "beta_1": [0.8, 0.9, 0.95]}
+SWEEP = {"lr": "loguniform:1e-4,0.1", "l2": "loguniform:1e-7,1e-2", "beta1": [0.8, 0.9, 0.95]}
+SHAPE = {"hidden": (10, 7), "activation": "tanh", "batch_size": 64, "optimizer": "adam"}
+EPOCHS, TRIALS = 81, 200
+
+Contender = Callable[[], tuple[float, Any]]
+"""Searches; its best score, and what else is wanted of it."""
 
 
-def take_turns(title: str, contenders: dict[str, Any], rows: int, repeats: int, goal: float) -> None:
-    """Fit all in turn; the ratio of the second's median to the first's."""
+def rows_of(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first n training rows of GMM."""
     data = xbnet.load_dataset("gmm").train
-    x, y = data.x[:rows], data.y[:rows]
+    return data.x[:n], data.y[:n]
+
+
+def take_turns(title: str, contenders: dict[str, Contender], repeats: int, goal: float | None) -> dict[str, Any]:
+    """Run all in turn, and print the ratio of the second's median to the first's; what the last turn gave."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
-    print(f"{title}, {rows:,} rows, {repeats} repeats in turn")
+    found: dict[str, tuple[float, Any]] = {}
+    print(f"{title}; {repeats} repeat{'s' * (repeats > 1)} in turn")
     for _ in range(repeats):
         for name, search in contenders.items():
             started = time.perf_counter()
-            search.fit(x, y)
+            found[name] = search()
             times[name].append(time.perf_counter() - started)
-    for name, search in contenders.items():
-        print(f"  {name:<44}{statistics.median(times[name]):>8.2f} s   best {search.best_score_:.5f}")
-    first, second = (statistics.median(seconds) for seconds in times.values())
-    print(f"  {'ratio':<44}{second / first:>8.1f}     asked {goal}")
+    for name, (best, _) in found.items():
+        print(f"  {name:<48}{statistics.median(times[name]):>8.2f} s   best {best:.5f}")
+    if len(times) > 1:
+        first, second = (statistics.median(seconds) for seconds in times.values())
+        asked = "" if goal is None else f"     asked {goal:g}"
+        print(f"  {'ratio':<48}{second / first:>8.1f}{asked}", flush=True)
+    return {name: more for name, (_, more) in found.items()}
 
 
-def grid(repeats: int) -> None:
+def fitted(search: Any, n: int) -> Contender:
+    """Fit a search of scikit-learn's form on n rows."""
+    x, y = rows_of(n)
+    return lambda: (search.fit(x, y).best_score_, None)
+
+
+def grid(repeats: int, picture: str | None) -> None:
     settings = {**NET, "max_iter": 20}
     more = {"cv": StratifiedKFold(5, shuffle=True, random_state=0), "refit": False}
     contenders = {
         "StackedSearchCV": xbnet.StackedSearchCV(xbnet.XBClassifier(**settings), GRID, **more),
         "GridSearchCV(MLPClassifier, n_jobs=2)": GridSearchCV(MLPClassifier(**settings), GRID, n_jobs=2, **more),
     }
-    take_turns("24 configurations x 5 folds, 20 epochs", contenders, 5000, repeats, 25)
+    title = "24 configurations x 5 folds, 5,000 rows, 20 epochs"
+    take_turns(title, {name: fitted(search, 5000) for name, search in contenders.items()}, repeats, 25)
 
 
-def halving(repeats: int) -> None:
+def sweep(repeats: int, picture: str | None) -> None:
+    x, y = rows_of(999)
+
+    def run(**how: Any) -> Contender:
+        def search() -> tuple[float, Any]:
+            data = xbnet.Dataset("gmm", xbnet.Part(x, y))
+            result = xbnet.sweep(
+                SWEEP, data, draws=500, folds=3, epochs=EPOCHS, monitor="val_accuracy", progress=False, **SHAPE, **how
+            )
+            return result.best["mean"], None
+
+        return search
+
+    contenders = {"xbnet.sweep(halving=3)": run(halving=3), "xbnet.sweep": run()}
+    take_turns(f"500 configurations x 3 folds, 999 rows, {EPOCHS} epochs", contenders, repeats, 5)
+
+
+def halving(repeats: int, picture: str | None) -> None:
     more = {"cv": StratifiedKFold(3, shuffle=True, random_state=0), "refit": False, "random_state": 0}
-    net = xbnet.XBClassifier(**NET, max_iter=81)
+    net = xbnet.XBClassifier(**NET, max_iter=EPOCHS)
     contenders = {
         "StackedHalvingSearchCV": xbnet.StackedHalvingSearchCV(
-            net, SPACE, n_candidates=500, max_resources=81, return_train_score=False, **more
+            net, SPACE, n_candidates=500, max_resources=EPOCHS, return_train_score=False, **more
         ),
         "StackedSearchCV": xbnet.StackedSearchCV(net, SPACE, n_iter=500, **more),
     }
-    take_turns("500 configurations x 3 folds, 81 epochs", contenders, 1000, repeats, 5)
+    title = f"500 configurations x 3 folds, 999 rows, {EPOCHS} epochs, in scikit-learn's form"
+    take_turns(title, {name: fitted(search, 999) for name, search in contenders.items()}, repeats, 5)
 
 
-def sklearn(repeats: int) -> None:
+def in_sklearn(repeats: int, picture: str | None) -> None:
     more = {
         "cv": StratifiedKFold(3, shuffle=True, random_state=0),
         "refit": False,
-        "max_resources": 81,
+        "max_resources": EPOCHS,
         "return_train_score": False,
         "resource": "max_iter",
     }
+    mlp = MLPClassifier(**NET)
     contenders = {
         "StackedHalvingSearchCV": xbnet.StackedHalvingSearchCV(xbnet.XBClassifier(**NET), CUBE, **more),
-        "HalvingGridSearchCV(MLPClassifier, n_jobs=2)": HalvingGridSearchCV(
-            MLPClassifier(**NET), CUBE, n_jobs=2, **more
-        ),
+        "HalvingGridSearchCV(MLPClassifier, n_jobs=2)": HalvingGridSearchCV(mlp, CUBE, n_jobs=2, **more),
     }
-    take_turns("27 configurations x 3 folds, 81 epochs", contenders, 5000, repeats, 40)
+    title = f"27 configurations x 3 folds, 5,000 rows, {EPOCHS} epochs"
+    take_turns(title, {name: fitted(search, 5000) for name, search in contenders.items()}, repeats, 40)
 
 
-PARTS = {"grid": grid, "halving": halving, "sklearn": sklearn}
+def new_study() -> Any:
+    """That of both contenders: TPE as a sweep has it."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=0, multivariate=True, constant_liar=True)
+    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+    return optuna.create_study(sampler=sampler, pruner=pruner, direction="maximize")
+
+
+def parameters(trial: Any) -> dict[str, Any]:
+    return {
+        "learning_rate_init": trial.suggest_float("lr", 1e-4, 0.1, log=True),
+        "alpha": trial.suggest_float("l2", 1e-7, 1e-2, log=True),
+        "beta_1": trial.suggest_categorical("beta1", [0.8, 0.9, 0.95]),
+    }
+
+
+def optuna_loop(epochs: int = EPOCHS) -> tuple[float, Any]:
+    """Optuna's own loop: epochs by `partial_fit`, the best accuracy so far reported at each rung."""
+    import optuna
+
+    x, y = rows_of(5000)
+    train, val = np.arange(4000), np.arange(4000, 5000)
+
+    def objective(trial: Any) -> float:
+        net = MLPClassifier(**NET, **parameters(trial))
+        best = 0.0
+        for epoch in range(1, epochs + 1):
+            net.partial_fit(x[train], y[train], classes=np.unique(y))
+            best = max(best, net.score(x[val], y[val]))
+            if epoch in (1, 3, 9, 27):
+                trial.report(best, epoch)
+                if trial.should_prune():
+                    raise optuna.TrialPruned
+        return best
+
+    study = new_study()
+    study.optimize(objective, n_trials=TRIALS, n_jobs=2)
+    return study.best_value, study
+
+
+def optuna_sweep() -> tuple[float, Any]:
+    """The same trials, rungs and validation part in a sweep."""
+    x, y = rows_of(5000)
+    data = xbnet.Dataset("gmm", xbnet.Part(x[:4000], y[:4000]), xbnet.Part(x[4000:], y[4000:]))
+    result = xbnet.sweep(
+        SWEEP, data, sampler="tpe", trials=TRIALS, width=64, halving=3, epochs=EPOCHS, monitor="val_accuracy",
+        progress=False, **SHAPE,
+    )  # fmt: skip
+    return result.study.best_value, result.study
+
+
+def with_optuna(repeats: int, picture: str | None) -> None:
+    contenders = {
+        'xbnet.sweep(sampler="tpe", halving=3)': optuna_sweep,
+        "Optuna over MLPClassifier, n_jobs=2": optuna_loop,
+    }
+    title = f"{TRIALS} trials, 4,000 rows to train and 1,000 to validate on, {EPOCHS} epochs, pruned at rungs"
+    studies = take_turns(title, contenders, repeats, 30)
+    if picture is not None:
+        draw(studies, picture)
+
+
+def sampler_alone(repeats: int, picture: str | None) -> None:
+    def ask() -> tuple[float, Any]:
+        study = new_study()
+        for _ in range(TRIALS):
+            trial = study.ask()
+            study.tell(trial, 1 - parameters(trial)["alpha"])
+        return study.best_value, None
+
+    take_turns(f"TPE alone, {TRIALS} trials", {"ask and tell": ask}, repeats, None)
+
+
+def draw(studies: dict[str, Any], path: str) -> None:
+    """The best value so far over wall time."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axis = figure.subplots()
+    for (name, study), color in zip(studies.items(), ("#d62728", "#7f7f7f"), strict=True):
+        start = min(trial.datetime_start for trial in study.trials)
+        ended = sorted((t.datetime_complete, t.value) for t in study.trials if t.value is not None)
+        seconds = [(when - start).total_seconds() for when, _ in ended]
+        axis.step(seconds, np.maximum.accumulate([value for _, value in ended]), where="post", label=name, color=color)
+    axis.set(xscale="log", xlabel="seconds", ylabel="best validation accuracy so far")
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+PARTS = {
+    "grid": grid, "sweep": sweep, "halving": halving, "sklearn": in_sklearn, "optuna": with_optuna,
+    "sampler": sampler_alone,
+}  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="?", choices=PARTS)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--picture", metavar="FILE")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
+    compiled = "can be used" if why_not() is None else f"can't be used: {why_not()}"
+    print(f"{machine()}; scikit-learn {sklearn.__version__}; OPENBLAS_NUM_THREADS={os.getenv('OPENBLAS_NUM_THREADS')}")
+    print(f"the compiled level {compiled}; a fit takes: {level()}")
     for name, part in PARTS.items():
         if arguments.part in (None, name):
-            part(arguments.repeats)
+            part(arguments.repeats, arguments.picture)
+
+
+def level() -> str:
+    """How the steps of a fit are run here."""
+    x, y = rows_of(500)
+    network = xbnet.Network(xbnet.mlp((10, 7), 5), x.shape[1], replicas=8)
+    return xbnet.fit(network, "cross_entropy", "adam", (x, y), epochs=1, progress=False).execution
 
 
 if __name__ == "__main__":

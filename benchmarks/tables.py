@@ -2,8 +2,8 @@
 
 ``OPENBLAS_NUM_THREADS=1 python -m benchmarks.tables FOLDER [NAME ...]`` prints a row per table and model: accuracy and
 log loss, or R2 and RMSE, means of the folds, and the processor time of fitting. ``train`` is `xbnet train --data FILE
---target COLUMN` and `xbnet predict`, without any other flag; ``estimator`` is `XBClassifier` or `XBRegressor` with a
-schema and early stopping, as scikit-learn's network has it. With ``--check`` it is shown instead that `predict` on raw
+--target COLUMN` and `xbnet predict`, without any other flag; ``estimator`` is `XBClassifier.for_tables()` or
+`XBRegressor.for_tables()`. With ``--check`` it is shown instead that `predict` on raw
 rows, and onnxruntime on the exported model, end in the same numbers. Other flags are handed to `xbnet train`, to see
 what they change; ``--models train`` leaves the others out.
 
@@ -92,13 +92,17 @@ def rival(name: str) -> Callable[[pd.DataFrame, pd.DataFrame, str], Found]:
 
 def estimator(train: pd.DataFrame, held_back: pd.DataFrame, target: str) -> Found:
     kind = XBRegressor if train[target].dtype.kind in "if" else XBClassifier
-    return fitted(kind(schema=True, early_stopping=True, random_state=0), train, held_back, target)
+    return fitted(kind.for_tables(random_state=0), train, held_back, target)
 
 
 def fitted(model: Any, train: pd.DataFrame, held_back: pd.DataFrame, target: str) -> Found:
-    started = time.process_time()
-    model.fit(train.drop(columns=target), train[target])
-    seconds = time.process_time() - started
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "train.csv"
+        train.to_csv(path, index=False)
+        started = time.process_time()
+        rows = pd.read_csv(path, keep_default_na=False, na_values=[""])  # as the command does
+        model.fit(rows.drop(columns=target), rows[target])
+        seconds = time.process_time() - started
     X = held_back.drop(columns=target)
     if train[target].dtype.kind in "if":
         return model.predict(X), None, seconds

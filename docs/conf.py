@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -54,7 +55,7 @@ html_css_files = ["xbnet.css"]
 html_show_sourcelink = False
 html_sidebars = {"architecture": [], "changelog": []}
 html_theme_options = {
-    "logo": {"text": "xbnet"},
+    "logo": {"text": f"xbnet {release}"},
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
@@ -208,9 +209,26 @@ def skip(app: object, what: str, name: str, member: object, leave_out: bool, opt
     return True if (getattr(member, "__module__", None) or "").startswith("sklearn") else None
 
 
+def mend_back_links(app: object, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Let the links from sources lead to the names they document: Sphinx takes one module's name for all of a file's,
+    where some are documented as `xbnet.NAME` and others by the module they are in.
+    """
+    if pagename.startswith("_modules/"):
+
+        def mended(link: re.Match) -> str:
+            room, _, name = link["page"].rpartition(".")
+            rest = link["anchor"].removeprefix("xbnet.")
+            same = rest == name or rest.startswith(f"{name}.")
+            return f'{link["before"]}#{room}.{rest}"' if same else link[0]
+
+        pattern = r'(?P<before>href="[^"#]*api/generated/(?P<page>xbnet[\w.]+)\.html)#(?P<anchor>[\w.]+)"'
+        context["body"] = re.sub(pattern, mended, context["body"])
+
+
 def setup(app: object) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-skip-member", skip)
     app.connect("config-inited", write_api_page)
+    app.connect("html-page-context", mend_back_links)
     app.add_directive("flags", Flags)
     app.add_directive("verbs", Verbs)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.test_floors import FLOORS
-from xbnet.backends.backend import INSTALL
+from xbnet.backends.devices import INSTALL
 from xbnet.cli import VERBS, main
 from xbnet.datasets.load import NAMES
 from xbnet.nn.activations import ACTIVATIONS
@@ -210,6 +210,18 @@ def test_links_within_the_repository_lead_somewhere():
             place = target[0] or target[1]
             if "://" not in place:
                 assert (page.parent / place).exists(), f"{page.name}: {place}"
+
+
+def test_links_of_the_readme_are_absolute_and_of_pages_that_are_there():
+    """Package indexes show it too, where no link within the repository leads anywhere."""
+    site = "https://xbnet.readthedocs.io/en/latest/"
+    links = re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", (ROOT / "README.md").read_text())
+    assert links
+    for target in [a or b for a, b in links]:
+        assert target.startswith(site), target
+        name = target.removeprefix(site)
+        page = f"docs/_static/{Path(name).name}" if name.startswith("_images/") else f"docs/{name[:-5]}.md"
+        assert name == "gallery/index.html" or (ROOT / page).exists(), target
 
 
 def test_architecture_names_every_module_on_its_floor():

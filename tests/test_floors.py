@@ -37,6 +37,7 @@ CORE = [
     "optim/optimizer",
     "optim/optimizers",
     "optim/penalties",
+    "optim/stages",
     "optim/strategies",
     "training/augmentation",
     "training/batches",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .estimators.halving import StackedHalvingSearchCV as StackedHalvingSearchCV
     from .estimators.search import StackedSearchCV as StackedSearchCV
     from .history import History
+    from .io.ensembles import Ensemble
     from .io.models import Model, load, load_model, save
     from .nn.activations import Activation
     from .nn.layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
@@ -75,6 +76,7 @@ __all__ = [
     "Dataset",
     "DivergenceError",
     "Dropout",
+    "Ensemble",
     "GradientComparison",
     "GradientError",
     "History",
@@ -126,6 +128,7 @@ __all__ = [
 PARTS = {
     "nn.activations": "Activation",
     "backends.backend": "Backend get_backend",
+    "io.ensembles": "Ensemble",
     "io.models": "Model load load_model save",
     "datasets": "Dataset Part load_dataset",
     "errors": "BackendError ConfigError DataError DivergenceError GradientError ShapeError XbnetError",

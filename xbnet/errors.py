@@ -9,7 +9,17 @@ from typing import Any
 
 
 class XbnetError(Exception):
-    """Base of all errors that xbnet raises on purpose: one line, whatever a file or a name holds."""
+    """Base of all errors that xbnet raises on purpose: one line, whatever a file or a name holds.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> try:
+    ...     xbnet.Network([xbnet.Linear(3, "tahn")], n_inputs=4)
+    ... except XbnetError as error:
+    ...     print(error)
+    activation: unknown activation 'tahn'; did you mean 'tanh'? ...
+    """
 
     exit_code = 2
     """The command's exit code: 2 for wrong usage or bad input, 1 for a failure while running."""
@@ -22,25 +32,70 @@ class XbnetError(Exception):
 
 
 class ShapeError(XbnetError, ValueError):
-    """An array has the wrong shape."""
+    """An array has the wrong shape.
+
+    Examples
+    --------
+    >>> import numpy as np, xbnet
+    >>> xbnet.Network([xbnet.Linear(3)], n_inputs=4).predict(np.zeros((2, 5)))
+    Traceback (most recent call last):
+    xbnet.errors.ShapeError: ...
+    """
 
 
 class BackendError(XbnetError, RuntimeError):
-    """An array library is missing, or none of its devices answers."""
+    """An array library is missing, or none of its devices answers.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> try:
+    ...     backend = xbnet.get_backend("cupy")
+    ... except BackendError:  # no GPU here
+    ...     backend = xbnet.get_backend("numpy")
+    """
 
     longest = 600
 
 
 class DataError(XbnetError, ValueError):
-    """A file or an array of data can't be used."""
+    """A file or an array of data can't be used.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> xbnet.Dataset("mine", xbnet.Part([[1.0], [float("nan")]], [0, 1]))
+    Traceback (most recent call last):
+    xbnet.errors.DataError: ...
+    """
 
 
 class ConfigError(XbnetError, ValueError):
-    """A name, a value or a combination of settings makes no sense."""
+    """A name, a value or a combination of settings makes no sense.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> xbnet.SGD(lr=-1)
+    Traceback (most recent call last):
+    xbnet.errors.ConfigError: sgd: expected lr in [0, inf), got -1
+    """
 
 
 class DivergenceError(XbnetError, ArithmeticError):
-    """The training loss became NaN or infinite; `history` holds the epochs until then."""
+    """The training loss of every replica became NaN or infinite; `history` holds the epochs until then.
+
+    Examples
+    --------
+    >>> import numpy as np, xbnet
+    >>> network = xbnet.Network([xbnet.Linear(1)], n_inputs=1, rng=0)
+    >>> x = np.linspace(-1, 1, 100)[:, None]
+    >>> try:
+    ...     xbnet.fit(network, "mse", xbnet.SGD(lr=1e30), (x, x), epochs=20, batch_size=10)
+    ... except DivergenceError as error:
+    ...     print(error.history.status)
+    ['diverged']
+    """
 
     exit_code = 1
     history: Any = None
@@ -51,7 +106,28 @@ class Interrupted(KeyboardInterrupt):
 
 
 class GradientError(XbnetError, ArithmeticError):
-    """A gradient or Jacobian test failed; `result` holds what it found."""
+    """A gradient or Jacobian test failed.
+
+    Parameters
+    ----------
+    message
+        One line, which names the worst entry.
+    result
+        What was found: a `Verification` or a `GradientComparison`.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> class WrongGain(xbnet.Linear):
+    ...     def backward(self, dy, dx):
+    ...         super().backward(dy, dx)
+    ...         self.dW *= 2
+    >>> try:
+    ...     xbnet.jacobian_test(WrongGain(2), [[1.0, 2.0]]).raise_if_failed()
+    ... except GradientError as error:
+    ...     print(error.result.passed)
+    False
+    """
 
     exit_code = 1
     longest = 600  # the network stands in front of what is wrong with it
@@ -68,7 +144,7 @@ def say(line: str) -> None:
     logging.getLogger("xbnet").warning("%s", line)
 
 
-def printable(text: object, longest: int | None = None) -> str:
+def printable(text: object, longest: int | None = 100) -> str:
     r"""A text as one line that a terminal shows as it is: what controls terminals is escaped, and too much cut out.
 
     Parameters
@@ -76,7 +152,7 @@ def printable(text: object, longest: int | None = None) -> str:
     text
         Perhaps from a file of somebody's who means harm.
     longest
-        Characters, >= 20; what is longer loses its middle. None: any number.
+        Characters, >= 20; what is longer loses its middle. None: any number. A name of a file's fits by default.
 
     Examples
     --------

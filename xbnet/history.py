@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import ConfigError, DivergenceError, unknown_name
 from .files import write_text
 from .notebook import heading, picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 PER_REPLICA = (
     "lr",
@@ -51,6 +55,14 @@ class History:
         Histories of what a strategy trained before the first epoch, see `Layerwise`.
     execution
         How the steps were run: "eager", "replay", "graph" or "persistent", see `execution`.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(5)], n_inputs=5, replicas=2, rng=0)
+    >>> history = xbnet.fit(network, "cross_entropy", "sgd", xbnet.load_dataset("gmm"), epochs=3, rng=0)
+    >>> history["val_accuracy"].shape, history.status  # epochs, networks
+    ((3, 2), ['finished', 'finished'])
     """
 
     def __init__(self, replicas: int):
@@ -89,7 +101,7 @@ class History:
         """Names of the figures that every epoch has."""
         return list(self.records[0]) if self.records else ["epoch", *PER_REPLICA, "seconds", "samples_per_second"]
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> DataFrame:
         """The records as a `pandas.DataFrame`: a row per epoch, for a stack a row per epoch and replica.
 
         Raises
@@ -119,6 +131,30 @@ class History:
         """Seconds spent in all epochs."""
         return float(sum(record["seconds"] for record in self.records))
 
+    def mean(self) -> History:
+        """The history of all replicas together, as one: means of the figures of those that were still training.
+
+        Its best epoch is the one with the least mean loss, of validation where there is one; it was "stopped" if all
+        replicas were that have not diverged.
+        """
+        one = History(1)
+        one.records = [dict(record) for record in self.records]
+        for name in PER_REPLICA if self.records else ():
+            values = np.array([record[name] for record in self.records])
+            there = np.isfinite(values)
+            counts = there.sum(axis=1, keepdims=True)
+            means = np.where(there, values, 0.0).sum(axis=1, keepdims=True) / np.where(counts, counts, np.nan)
+            for record, mean in zip(one.records, means, strict=True):
+                record[name] = mean
+        good = {status for status in self.status if status != "diverged"} or {"diverged"}
+        one.status = [good.pop() if len(good) == 1 else "finished"]
+        for name in ("train_loss", "val_loss"):
+            losses = np.array([record[name][0] for record in one.records])
+            if np.isfinite(losses).any():
+                one.best_epoch[0] = 1 + int(np.nanargmin(losses))
+        one.stages, one.execution = [stage.mean() for stage in self.stages], self.execution
+        return one
+
     def lines(self) -> Iterator[str]:
         """JSON Lines, one per epoch; numbers for one replica, lists for a stack, null for NaN."""
         for record in self.records:
@@ -128,7 +164,7 @@ class History:
         """Write `lines` to a file, in one piece."""
         write_text(path, "".join(line + "\n" for line in self.lines()))
 
-    def plot(self, log: bool = False) -> Any:
+    def plot(self, log: bool = False) -> Figure:
         """A matplotlib figure of loss and accuracy (of a regression: R2) by epoch; see `plots.learning_curves`."""
         from .plots import learning_curves
 
@@ -147,7 +183,7 @@ def _count(n: int, noun: str) -> str:
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
-def plain(value: Any, replicas: int = 1) -> Any:
+def plain(value: object, replicas: int = 1) -> Any:
     """A value as JSON has it: arrays as lists (a single replica's as a number), NaN and infinity as None."""
     if isinstance(value, np.ndarray):
         items = [plain(v) for v in value.tolist()]

@@ -10,7 +10,10 @@ import html
 import io
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CELL = "text-align:right;padding:2px 10px"
 MOST_ROWS = 20
@@ -24,14 +27,14 @@ def in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-def png(figure: Any, dpi: int = 100) -> bytes:
+def png(figure: Figure, dpi: int = 100) -> bytes:
     """A matplotlib figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
 
 
-def picture(figure: Any, alt: str) -> str:
+def picture(figure: Figure, alt: str) -> str:
     """A matplotlib figure as an ``<img>`` that needs no file beside the page."""
     data = base64.b64encode(png(figure)).decode()
     return f'<img alt="{html.escape(alt)}" style="max-width:100%" src="data:image/png;base64,{data}">'
@@ -55,7 +58,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, most: int = MOS
     return "".join(lines)
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as a table shows it: whole numbers with commas, other numbers with four figures."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)

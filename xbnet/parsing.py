@@ -93,7 +93,7 @@ def human_bytes(n: float) -> str:
     return f"{n / UNITS[unit]:.3g} {unit}"
 
 
-def parse_bytes(where: str, value: Any) -> int:
+def parse_bytes(where: str, value: object) -> int:
     """Bytes from a number, or from text like "500 MB" or "2 GiB"; capitals don't matter."""
     units = {unit.lower(): size for unit, size in (UNITS | POWERS_OF_TWO).items()}
     text = str(value).strip().lower()

@@ -15,7 +15,12 @@ from .files import write_bytes
 from .notebook import png
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .datasets.standardizer import Standardizer
     from .history import History
+    from .nn.network import Network
 
 TRAIN, VALIDATION = "#1f77b4", "#d62728"
 LEAST_R2 = -1.0
@@ -29,7 +34,7 @@ def new_figure(columns: int = 1, rows: int = 1, *, width: float = 5.0, height: f
 
 
 @functools.cache
-def _figure_class() -> Any:
+def _figure_class() -> type[Figure]:
     """matplotlib's figure, which a notebook shows without ``%matplotlib inline``."""
     from matplotlib.figure import Figure
 
@@ -40,8 +45,25 @@ def _figure_class() -> Any:
     return ShownFigure
 
 
-def save_figure(figure: Any, path: str | Path, dpi: int = 120) -> None:
-    """Write a figure in the format of the path's ending, in one piece."""
+def save_figure(figure: Figure, path: str | Path, dpi: int = 120) -> None:
+    """Write a figure in the format of the path's ending, in one piece.
+
+    Parameters
+    ----------
+    figure
+        A matplotlib figure.
+    path
+        The ending names the format: ".png", ".svg" or ".pdf".
+    dpi
+        Dots per inch of a picture made of dots.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from matplotlib.figure import Figure
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_figure(Figure(), Path(folder, "empty.svg"))
+    """
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for a character of a name
@@ -54,7 +76,7 @@ def verbatim(name: object) -> str:
     return str(name).replace("$", r"\$")
 
 
-def learning_curves(history: History, log: bool = False) -> Any:
+def learning_curves(history: History, log: bool = False) -> Figure:
     """Loss (with the cost, where there is a penalty) and accuracy, or R2, by epoch, training and validation.
 
     A run that has neither accuracy nor R2 has a picture of its loss alone.
@@ -62,9 +84,21 @@ def learning_curves(history: History, log: bool = False) -> Any:
     Parameters
     ----------
     history
-        Of any number of replicas: each is a thin line, their mean a thick one.
+        A run of any number of replicas: each is a thin line, their mean a thick one.
     log
         Draw the loss on a logarithmic axis.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(5)], n_inputs=5, replicas=3, rng=0)
+    >>> history = xbnet.fit(network, "cross_entropy", "sgd", xbnet.load_dataset("gmm"), epochs=2, batch_size=1000)
+    >>> len(learning_curves(history).axes)
+    2
     """
     epochs = history["epoch"]
     with_penalty = not np.allclose(history["train_cost"], history["train_loss"], equal_nan=True)
@@ -82,14 +116,14 @@ def learning_curves(history: History, log: bool = False) -> Any:
         axis.grid(alpha=0.3)
         if kinds == ("r2",):  # first epochs may be far below: they would flatten all others
             axis.set_ylim(bottom=max(axis.get_ylim()[0], LEAST_R2))
-        if axis.has_data():
-            axis.legend(frameon=False)
+        if axis.has_data():  # a place of our own: to look for the best one takes seconds where there are many curves
+            axis.legend(frameon=False, loc="upper right" if kinds[0] == "loss" else "lower right")
     if log:
         axes[0, 0].set_yscale("log")
     return figure
 
 
-def _lines(axis: Any, epochs: np.ndarray, values: np.ndarray, color: str, style: str, label: str) -> None:
+def _lines(axis: Axes, epochs: np.ndarray, values: np.ndarray, color: str, style: str, label: str) -> None:
     if np.isnan(values).all():
         return
     if values.ndim == 2:
@@ -99,15 +133,15 @@ def _lines(axis: Any, epochs: np.ndarray, values: np.ndarray, color: str, style:
 
 
 def decision_regions(
-    network: Any,
+    network: Network,
     x: np.ndarray,
     y: np.ndarray,
     *,
     classes: Sequence[str] | None = None,
     features: Sequence[str] | None = None,
-    standardizer: Any = None,
+    standardizer: Standardizer | None = None,
     resolution: int = 300,
-) -> Any:
+) -> Figure:
     """What a network with two inputs decides over the plane, and samples on top; the replica 0 of a stack.
 
     Parameters
@@ -124,6 +158,17 @@ def decision_regions(
         What x went through: the axes have the units from before it.
     resolution
         Points per axis.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(2)], n_inputs=2, rng=0)
+    >>> decision_regions(network, np.zeros((1, 2)), np.zeros(1, int), resolution=20)  # doctest: +ELLIPSIS
+    <...Figure size ...>
     """
     from matplotlib.colors import ListedColormap
 
@@ -164,7 +209,7 @@ def curves(
     log: Sequence[bool] | None = None,
     width: float = 5.0,
     window: int = 1,
-) -> Any:
+) -> Figure:
     """Several lines side by side.
 
     Parameters
@@ -173,11 +218,11 @@ def curves(
         For each pair of axes: the label of y, and label -> values (E,). A label that begins with "train" is dashed,
         and has the colour of the "val" or "test" line of the same rest.
     xlabel, x
-        Of all axes; by default epochs from 1.
+        Values of x for all axes; by default epochs from 1.
     log
         Which of the axes are logarithmic in y.
     width
-        Of one pair of axes, in inches.
+        Size of one pair of axes, in inches.
     window
         Epochs whose mean is drawn as one point; for runs so long that their lines would cover each other.
     """
@@ -200,18 +245,17 @@ def curves(
         axis.grid(alpha=0.3)
         if logarithmic:
             axis.set_yscale("log")
-        where: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(lines) > 8 else {}
-        axis.legend(frameon=False, fontsize="small", **where)
+        axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
 def _means(values: np.ndarray, window: int) -> np.ndarray:
-    """Of so many values at a time; of fewer at the end."""
+    """Means over `window` values at a time; over fewer at the end."""
     starts = np.arange(0, len(values), window)
     return np.add.reduceat(values, starts) / np.diff(np.append(starts, len(values)))
 
 
-def whole_numbers(axis: Any) -> None:
+def whole_numbers(axis: Axes) -> None:
     """Let the ticks of x be whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
@@ -219,64 +263,3 @@ def whole_numbers(axis: Any) -> None:
     low, high = axis.get_xlim()
     if high - low < 1:  # a single point: matplotlib would show nothing but fractions
         axis.set_xlim(round((low + high) / 2) - 0.5, round((low + high) / 2) + 0.5)
-
-
-def heat_map(
-    values: np.ndarray,
-    rows: Sequence[float],
-    columns: Sequence[float],
-    *,
-    title: str = "",
-    row: str = "",
-    column: str = "",
-) -> Any:
-    """Values (len(rows), len(columns)) as colours, with the numbers in the fields.
-
-    Parameters
-    ----------
-    values
-        Finite or NaN.
-    rows, columns
-        What the fields stand for.
-    title, row, column
-        Labels.
-    """
-    figure, axes = new_figure(width=1.6 + 1.0 * len(columns), height=1.4 + 0.6 * len(rows))
-    axis = axes[0, 0]
-    image = axis.imshow(values, aspect="auto", cmap="viridis")
-    middle = (np.nanmin(values) + np.nanmax(values)) / 2
-    for i, j in np.ndindex(values.shape):
-        color = "white" if values[i, j] < middle else "black"
-        axis.text(j, i, f"{values[i, j]:.3f}", ha="center", va="center", color=color)
-    axis.set_xticks(range(len(columns)), [f"{c:g}" for c in columns])
-    axis.set_yticks(range(len(rows)), [f"{r:g}" for r in rows])
-    axis.set_xlabel(column)
-    axis.set_ylabel(row)
-    axis.set_title(title)
-    figure.colorbar(image, ax=axis)
-    return figure
-
-
-def spread(x: Sequence[float], lines: dict[str, np.ndarray], *, xlabel: str, ylabel: str) -> Any:
-    """A quantity by depth, length and the like: the median of several seeds as a line, each seed as a point.
-
-    Parameters
-    ----------
-    x
-        (K,).
-    lines
-        Label -> (K, R).
-    xlabel, ylabel
-        Labels of the axes.
-    """
-    figure, axes = new_figure(width=6.0, height=3.8)
-    axis = axes[0, 0]
-    for i, (label, values) in enumerate(lines.items()):
-        axis.plot(x, np.median(values, axis=1), "-", color=f"C{i}", label=label)
-        axis.plot(np.repeat(x, values.shape[1]), values.ravel(), ".", color=f"C{i}", alpha=0.5)
-    axis.set_xticks(x)
-    axis.set_xlabel(xlabel)
-    axis.set_ylabel(ylabel)
-    axis.grid(alpha=0.3)
-    axis.legend(frameon=False)
-    return figure

@@ -34,9 +34,25 @@ def replica_seeds(rng: Seeds, replicas: int) -> tuple[np.random.SeedSequence, ..
     replicas
         R.
 
+    Returns
+    -------
+    tuple of SeedSequence
+        (R,).
+
+    Raises
+    ------
+    ConfigError
+        `rng` is none of these, or holds another number of seeds.
+
     Examples
     --------
-    Replica 2 of a stack, alone: ``rng=[replica_seeds(0, 3)[2]]``.
+    Replica 2 of a stack, alone:
+
+    >>> import xbnet
+    >>> alone = xbnet.Network([xbnet.Linear(2)], n_inputs=3, rng=[replica_seeds(0, 3)[2]])
+    >>> stack = xbnet.Network([xbnet.Linear(2)], n_inputs=3, replicas=3, rng=0)
+    >>> bool((alone.theta[0] == stack.theta[2]).all())
+    True
     """
     if isinstance(rng, Sequence) and not isinstance(rng, str):
         if len(rng) != replicas:
@@ -64,7 +80,7 @@ def stream(seed: np.random.SeedSequence, purpose: str) -> np.random.Generator:
 
 def shared_streams(seeds: Sequence[np.random.SeedSequence], purpose: str) -> list[np.random.Generator]:
     """A generator per replica; replicas of equal seeds share one and the same, to be drawn from once for all."""
-    made: dict[tuple, np.random.Generator] = {}
+    made: dict[tuple[Any, ...], np.random.Generator] = {}
     keys = [(str(seed.entropy), seed.spawn_key) for seed in seeds]
     return [made.setdefault(key, stream(seed, purpose)) for key, seed in zip(keys, seeds, strict=True)]
 

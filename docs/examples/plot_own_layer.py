@@ -5,6 +5,7 @@ A layer of your own, with a mistake that a test finds
 A layer is a class with `forward` and `backward`. Whether `backward` is the derivative of `forward` is not a matter of
 belief.
 """
+# sphinx_gallery_thumbnail_path = "_static/door-wrong.png"
 
 import numpy as np
 

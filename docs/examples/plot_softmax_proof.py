@@ -4,6 +4,7 @@ Softmax regression, and its proof
 
 A linear layer and the cross-entropy are the smallest classifier. Its gradient fits on one line, and a test proves it.
 """
+# sphinx_gallery_thumbnail_path = "_static/door-proof.png"
 
 import xbnet
 

@@ -10,6 +10,7 @@ from tests.support.devices.fake_cupy import Cupy
 from tests.support.errors import refuses
 from xbnet import BackendError, ConfigError, get_backend
 from xbnet.backends import backend as module
+from xbnet.backends import devices
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def without(monkeypatch, *names, reason="No module named {!r}"):
             raise ImportError(reason.format(name))
         return real(name)
 
-    monkeypatch.setattr(module.importlib, "import_module", refuse)
+    monkeypatch.setattr(devices.importlib, "import_module", refuse)
 
 
 def test_numpy():
@@ -76,7 +77,7 @@ class SilentCuda:
 
 
 def test_a_missing_device_is_one_line(unopened):
-    unopened.setattr(module, "_import", lambda name: SilentCuda)
+    unopened.setattr(devices, "_import", lambda name: SilentCuda)
     line = (
         "backend 'cupy': CuPy 14.0 is installed, but no CUDA device answers (cudaErrorNoDevice: no CUDA-capable device "
         "is detected); check `nvidia-smi`, or use --backend numpy"
@@ -93,7 +94,7 @@ def test_a_missing_sycl_device_is_one_line(unopened):
         def empty(n):
             raise RuntimeError("")
 
-    unopened.setattr(module, "_import", lambda name: SilentSycl)
+    unopened.setattr(devices, "_import", lambda name: SilentSycl)
     unopened.setitem(sys.modules, "dpnp", SilentSycl)
     line = (
         "backend 'dpnp': dpnp 0.20 is installed, but no SYCL device answers (RuntimeError); "
@@ -106,7 +107,7 @@ def test_a_missing_sycl_device_is_one_line(unopened):
 def test_auto_is_numpy_where_no_cuda_device_answers(unopened):
     without(unopened, "cupy")
     assert get_backend("auto").name == "numpy"
-    unopened.setattr(module, "_import", lambda name: SilentCuda)
+    unopened.setattr(devices, "_import", lambda name: SilentCuda)
     assert get_backend("auto").name == "numpy"
 
 
@@ -125,7 +126,7 @@ def test_describe_backends_tells_what_to_do(unopened):
     assert rows["numpy"] == {"backend": "numpy", "version": np.__version__, "device": "cpu", "hint": ""}
     for name in ("cupy", "dpnp"):
         assert rows[name]["device"] == ""
-        assert module.INSTALL[name] in rows[name]["hint"]
+        assert devices.INSTALL[name] in rows[name]["hint"]
 
 
 def test_asarray_makes_contiguous_arrays_of_the_type():
@@ -145,7 +146,7 @@ def test_asarray_makes_contiguous_arrays_of_the_type():
 def cupy(unopened):
     """The stand-in for the cupy package, with NumPy's memory."""
     stand_in = Cupy()
-    unopened.setattr(module, "_import", lambda name: stand_in)
+    unopened.setattr(devices, "_import", lambda name: stand_in)
     return stand_in
 
 
@@ -153,7 +154,7 @@ def test_cupy_without_cublas_warns_once_and_uses_matmul(cupy, monkeypatch):
     def missing(major):
         raise OSError(f"libcublas.so.{major}: not there")
 
-    monkeypatch.setattr(module, "load_library", missing)
+    monkeypatch.setattr(devices, "load_library", missing)
     line = (
         r"^backend 'cupy': cuBLAS can't be used \(libcublas.so.12: not there\), so products go through cupy.matmul, "
         "which copies their operands and has no TF32 for stacks; install it with: pip install 'cupy-cuda12x"
@@ -170,7 +171,7 @@ def test_cupy_without_cublas_warns_once_and_uses_matmul(cupy, monkeypatch):
 def test_cupy_with_a_cublas_that_the_driver_is_too_old_for(cupy, monkeypatch):
     library = Library()
     library.cublasCreate_v2.status = 1
-    monkeypatch.setattr(module, "load_library", lambda major: library)
+    monkeypatch.setattr(devices, "load_library", lambda major: library)
     line = r"^backend 'cupy': cuBLAS can't be used \(.*cublasCreate failed with CUBLAS_STATUS_NOT_INITIALIZED.*\), so"
     with pytest.warns(UserWarning, match=line):
         assert not get_backend("cupy").ops.capturable
@@ -194,7 +195,7 @@ class Library:
 
 def test_precision_is_a_setting_of_cupy(cupy, monkeypatch):
     libraries = []
-    monkeypatch.setattr(module, "load_library", lambda major: libraries.append(Library()) or libraries[-1])
+    monkeypatch.setattr(devices, "load_library", lambda major: libraries.append(Library()) or libraries[-1])
     backends = [get_backend(name) for name in ("cupy", "cupy:precision=tf32", "cupy:precision=fp32")]
     assert [b.full_name for b in backends] == ["cupy", "cupy:precision=tf32", "cupy"]
     assert [b.name for b in backends] == ["cupy"] * 3

@@ -58,26 +58,30 @@ def test_a_target_is_enough(capsys, table, tmp_path):
     assert code == 0
     assert (
         "\ndefaults of tables: inputs standardized (--no-standardize), 15% of the rows kept for validation "
-        "(--val none), stops early (--patience none)\n" in out
+        "(--val none), stops early (--patience none), 4 networks that become one (--members 1)\n" in out
     )
-    assert "; best was " in out
+    assert "each keeps its best\n" in out
     config = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
     assert (config["standardize"], config["val"], config["patience"], config["drop"]) == (
-        True, 0.15, 20, ["kind,weight"],
+        True, 0.15, 8, ["kind,weight"],
     )  # fmt: skip
+    assert (config["hidden"], config["members"], config["schedule"], config["batch-size"]) == ("32", 4, "cosine", 32)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["val_r2"] > 0.8
+    assert (result["replicas"], result["status"]) == (1, "stopped")
     assert 5e2 < result["val_mae"] < result["val_rmse"] < 3e4
     assert "val_accuracy" not in result
     model = load_model(tmp_path / "run")
     assert model.schema.target.names == ("price",)
     assert [column.name for column in model.schema.columns] == ["size", "colour", "zip"]
+    assert [layer.n_outputs for layer in model.network.layers] == [128, 1]
     predicted = model.predict_proba(str(table))[:, 0]
     assert 1e5 < predicted.mean() < 3e5
 
 
 def test_all_of_it_is_switched_off(capsys, table, tmp_path):
     off = ["--no-standardize", "--val", "none", "--patience", "none", "--no-scale-targets", "--epochs", 2]
+    off += ["--members", 1]
     code, out, err = run(capsys, "train", "--data", table, *PRICE, *off, "--out", tmp_path / "run")
     assert code == 0
     assert "defaults of tables" not in out
@@ -92,6 +96,33 @@ def test_all_of_it_is_switched_off(capsys, table, tmp_path):
     assert run(capsys, "train", *again)[0] == 0
     first, second = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("run", "again"))
     assert first["train_loss"] == second["train_loss"]
+
+
+def test_members_are_one_network_that_answers_their_mean(capsys, table, tmp_path):
+    few = ["--epochs", 3, "--members", 3, "--val", "none", "--hidden", "5,4", "--dropout", 0.1]
+    assert run(capsys, "train", "--data", table, *PRICE[:-2], *few, "--out", tmp_path / "one", "--json")[0] == 0
+    few[2:4] = ["--replicas", 3]
+    assert run(capsys, "train", "--data", table, *PRICE[:-2], *few, "--out", tmp_path / "stack")[0] == 0
+    one, stack = (load_model(tmp_path / name) for name in ("one", "stack"))
+    assert (one.network.replicas, stack.network.replicas) == (1, 3)
+    np.testing.assert_allclose(one.predict_proba(table), stack.predict_proba(table), rtol=1e-5)
+    assert one.history["train_loss"].shape == (3,)
+    np.testing.assert_allclose(one.history["train_loss"], stack.history["train_loss"].mean(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--replicas", 2], "--members 4 make one network, got --replicas 2 too; give one"),
+        (["--batch-norm"], "--members 4: expected hidden layers alone to become one, got --batch-norm"),
+        (["--residual", 1], "--members 4: expected hidden layers alone to become one, got --residual"),
+    ],
+)
+def test_members_that_can_not_become_one(capsys, table, flags, words):
+    assert run(capsys, "train", "--data", table, *PRICE, "--members", 4, *flags) == (2, "", f"xbnet: {words}\n")
+    code, out, _ = run(capsys, "train", "--data", table, *PRICE[:-1], 1, *flags, "--json", "--quiet")
+    assert code == 0  # asked for so, there are no members by default
+    assert json.loads(out)["replicas"] == (2 if "--replicas" in flags else 1)
 
 
 @pytest.mark.parametrize("flags", [["--target", "price,weight"], ["--target", "price", "--target", "weight"]])

@@ -115,8 +115,12 @@ def test_predict_writes_ids_beside_and_takes_texts_as_they_are(tmp_path, capsys,
     assert [line.split(",")[:2] for line in lines[1:]] == [["007", " Ulm"], ["008", "NA"]]
     assert '{"id": "007", "city": " Ulm", "label": ' in (tmp_path / "p.jsonl").read_text()
     assert caplog.messages[0] == f"{table}: ignored columns that the model does not know: 'note'"
-    assert main([*argv, "--out", str(tmp_path / "p.npz")]) == 2
-    assert "--id: expected --out as .csv, .jsonl or .parquet" in capsys.readouterr().err
+    assert main([*argv, "--out", str(tmp_path / "p.npz")]) == 0
+    arrays = np.load(tmp_path / "p.npz")
+    assert arrays["id"].tolist() == ["007", "008"]
+    assert arrays["city"].tolist() == [" Ulm", "NA"]
+    assert arrays["labels"].shape == (2,)
+    assert arrays["values"].shape == (2, 3)
 
 
 def test_arrays_stand_for_tables_of_numbers_alone(tmp_path, capsys):

@@ -148,3 +148,15 @@ KNOWN = "known are elu, gelu, identity, leaky_relu, relu, sigmoid, silu, softplu
 def test_unknown(name, line):
     with refuses(ConfigError, line):
         Linear(3, name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_small_sigmoid_keeps_its_digits(dtype):
+    """By tanh(z / 2) they would be 2.98e-8, 0 and 0 in float32."""
+    z = np.array([[-18.0, -20.0, -40.0]], dtype)
+    p = np.exp(z) / (1 + np.exp(z))
+    rtol = 4 * np.finfo(dtype).eps
+    np.testing.assert_allclose(value(ACTIVATIONS["sigmoid"], z), p, rtol=rtol)
+    np.testing.assert_allclose(value(ACTIVATIONS["silu"], z), z * p, rtol=rtol)
+    np.testing.assert_allclose(slope(ACTIVATIONS["softplus"], z), p, rtol=rtol)
+    np.testing.assert_allclose(slope(ACTIVATIONS["sigmoid"], z), p * (1 - p), rtol=rtol)

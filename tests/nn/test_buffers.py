@@ -18,8 +18,8 @@ R, B = 3, 7
 def poison(net, batch=B):
     """Fill every buffer and gradient of a network with NaN, as memory that nobody has written."""
     net.use(batch)
-    net._use_backward()
-    for space in (net._activations, net._gradients):
+    net._buffers.between()
+    for space in (net._buffers.of_layers, net._buffers.between_layers):
         for flat in space._flat.values():
             flat.fill(np.nan)
     net.grad.fill(np.nan)
@@ -162,7 +162,7 @@ def test_float32_stays_float32(row):
     for optimizer in cases.OPTIMIZERS.values():
         xbnet.fit(net, loss, optimizer(), data, epochs=2, batch_size=8, **more)
     assert {"multiply", "matmul", "take"} <= spy.words
-    arrays = [*net.parameters.values(), *net._activations._flat.values(), net.state, net.predict_proba(data[0])]
+    arrays = [*net.parameters.values(), *net._buffers.of_layers._flat.values(), net.state, net.predict_proba(data[0])]
     assert {a.dtype for a in arrays} == {np.dtype("float32")}
 
 

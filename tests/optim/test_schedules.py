@@ -5,13 +5,13 @@ import xbnet
 from tests.support import cases
 from tests.support.errors import refuses
 from xbnet import ConfigError
+from xbnet.optim.schedule import Schedule
 from xbnet.optim.schedules import (
     SCHEDULES,
     Cosine,
     Exponential,
     InverseTime,
     Plateau,
-    Schedule,
     Step,
     Triangular,
     Warmup,

@@ -7,7 +7,8 @@ import pytest
 
 import xbnet
 from xbnet.errors import ConfigError
-from xbnet.optim.strategies import get_strategy, stages
+from xbnet.optim.stages import stages
+from xbnet.optim.strategies import get_strategy
 
 N, EPOCHS = 96, 4
 RNG = np.random.default_rng(0)

@@ -8,7 +8,8 @@ import numpy as np
 import xbnet
 from xbnet import BatchNorm, Dropout, LayerNorm, Linear, Residual
 from xbnet.nn.activations import ACTIVATIONS
-from xbnet.optim.schedules import Cosine, Exponential, InverseTime, Plateau, Schedule, Step, Triangular, Warmup
+from xbnet.optim.schedule import Schedule
+from xbnet.optim.schedules import Cosine, Exponential, InverseTime, Plateau, Step, Triangular, Warmup
 
 N_INPUTS, N_CLASSES = 4, 3
 

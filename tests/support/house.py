@@ -14,10 +14,20 @@ from xbnet.training.step import BoundStep
 
 PACKAGE = Path(xbnet.__file__).parent
 EVENING = {
-    "backends": ("blas", "cublas", "cublas_plan", "cuda", "machine", "memory", "numpy_ops", "replay"),
+    "backends": ("blas", "cublas", "cublas_plan", "cuda", "devices", "machine", "memory", "numpy_ops", "replay"),
     "nn": (),
     "optim": (),
-    "training": ("streaming", "sparse", "state", "checkpoints", "conditions", "memory", "tensorboard", "execution"),
+    "training": (
+        "streaming",
+        "sparse",
+        "state",
+        "checkpoints",
+        "conditions",
+        "callbacks",
+        "memory",
+        "tensorboard",
+        "execution",
+    ),
 }
 """Rooms of the core that one can read in an evening; named is what lies beside the way of `fit` on NumPy: what makes it
 quicker, what fits and what doesn't, and runs that go on."""
@@ -43,7 +53,10 @@ def tree(path):
 
 
 def code_lines(path):
-    """Lines that hold code: no docstrings, comments or blank ones."""
+    """Lines that hold code: no docstrings, comments, blank lines, or declarations of types.
+
+    A `Protocol`, a `TypedDict` and whatever stands under ``if TYPE_CHECKING:`` say what is there; nothing of them runs.
+    """
     text = path.read_text()
     lines = set()
     skip = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
@@ -53,6 +66,10 @@ def code_lines(path):
     for node in ast.walk(tree(path)):  # a text by itself documents what stands before it
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             lines.difference_update(range(node.lineno, node.end_lineno + 1))
+        bases = [ast.unparse(base) for base in getattr(node, "bases", ())]
+        guarded = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if guarded or {"Protocol", "TypedDict"} & set(bases):
+            lines.difference_update(range(node.lineno, (node.body[-1] if guarded else node).end_lineno + 1))
     return len(lines)
 
 

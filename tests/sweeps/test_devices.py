@@ -95,7 +95,7 @@ def test_dask_has_a_cluster_for_cuda(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "dask_cuda", types.SimpleNamespace(LocalCUDACluster=LocalCUDACluster))
     with open_workers("dask", None, on_cpu=False, devices=["3", "5"]) as workers:
         assert workers.executor.submit(np.add, 1, 2).result() == 3
-    assert asked == {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    assert asked == {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     monkeypatch.setitem(sys.modules, "dask_cuda", None)
     line = (
         "^sweep: a local Dask cluster on CUDA needs dask-cuda; install it with: pip install dask-cuda, "

@@ -274,7 +274,7 @@ def test_one_of_two_dask_workers_is_killed_in_mid_sweep(tmp_path):
     fixed = {"layers": layers, "epochs": 60}
     expected = xbnet.sweep(space, data, **fixed)
     command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
-    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as cluster:
         address = cluster.scheduler_address
         quiet = {
             "stdout": subprocess.DEVNULL,

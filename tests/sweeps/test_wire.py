@@ -15,7 +15,7 @@ from xbnet.sweeps.wire import Wire, listen, own_address
 
 from .conftest import make_data
 
-PULSE = Pulse(chunk=3, alive=2, done=5, steps=40, best=0.25)
+PULSE = Pulse(chunk=3, since=0, alive=2, done=5, steps=40, best=0.25)
 
 
 def wait_for(found, n=1):

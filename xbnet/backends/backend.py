@@ -1,6 +1,6 @@
 """Array libraries behind one record: NumPy on a CPU, CuPy on CUDA, dpnp on SYCL devices.
 
-This is the only module that imports cupy or dpnp. The numeric core receives a `Backend` and speaks the
+`devices` opens them. The numeric core receives a `Backend` and speaks the
 dialect that the three share:
 
 - ufuncs with `out=`, which never aliases an input unless the ufunc is arithmetic (dpnp refuses
@@ -13,14 +13,9 @@ dialect that the three share:
 
 from __future__ import annotations
 
-import importlib
-import os
 import sys
-import sysconfig
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,20 +23,11 @@ import numpy as np
 from ..errors import BackendError, ConfigError, unknown_name
 from ..parsing import check_keys, parse_settings
 from .arrays import NUMPY, Array, ArrayLike, DTypeLike, Namespace
-from .cublas import Cublas, Host, check_precision, load_library
-from .cuda.launch import CudaLauncher, Launcher
-from .cuda.ops import CudaOps
+from .cuda.launch import Launcher
+from .devices import INSTALL, SETTINGS, open_cupy, open_dpnp
 from .numpy_ops import SPECIALIZED, NumpyOps
 from .ops import Ops
 from .replay import Specialized
-
-INSTALL = {
-    "numpy": "pip install numpy",
-    "cupy": "pip install 'cupy-cuda12x[ctk]' (or 'cupy-cuda13x[ctk]' for a CUDA 13 driver)",
-    "dpnp": "pip install dpnp",
-}
-SETTINGS = {"cupy": {"precision": "fp32", "kernels": "fused"}}
-"""Backend -> what its name may set, with the default: ``cupy:precision=tf32``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +50,12 @@ class Backend:
         What runs the project's own kernels; None: nothing does.
     settings
         What was set by the name, e.g. "precision=tf32".
+
+    Examples
+    --------
+    >>> backend = get_backend("numpy")
+    >>> backend.name, backend.xp.__name__
+    ('numpy', 'numpy')
     """
 
     name: str
@@ -136,12 +128,21 @@ def get_backend(name: str | Backend = "numpy") -> Backend:
         products to 10 bits of mantissa ("fp32", the default, does not), and "cupy:kernels=plain" leaves out the
         project's own kernels.
 
+    Returns
+    -------
+    Backend
+
     Raises
     ------
     BackendError
         The library is missing or no device of it answers; the line says what to install.
     ConfigError
         There is no backend of that name, or it has no such setting.
+
+    Examples
+    --------
+    >>> get_backend("auto").name in ("cupy", "numpy")
+    True
     """
     if isinstance(name, Backend):
         return name
@@ -159,111 +160,32 @@ def get_backend(name: str | Backend = "numpy") -> Backend:
     return _open(bare, **settings)
 
 
-_opened: dict[tuple, Backend] = {}
+OPENERS: dict[str, Callable[..., dict[str, Any]]] = {"cupy": open_cupy, "dpnp": open_dpnp}
+_opened: dict[tuple[Any, ...], Backend] = {}
 
 
 def _open(name: str, **settings: str) -> Backend:
     defaults = SETTINGS.get(name, {})
     key = name, *(defaults | settings).items()
     if key not in _opened:
-        _opened[key] = {"numpy": _numpy, "cupy": _cupy, "dpnp": _dpnp}[name](**settings)
+        numpy = {"device": "cpu", "xp": NUMPY, "ops": NumpyOps(NUMPY), "specialized": SPECIALIZED}
+        _opened[key] = Backend(name, **(numpy if name == "numpy" else OPENERS[name](**settings)))
     return _opened[key]
 
 
-def _import(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise BackendError(f"backend {name!r}: {_reason(error)}; install it with: {INSTALL[name]}") from error
-
-
-def _reason(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def _numpy() -> Backend:
-    return Backend("numpy", "cpu", NUMPY, NumpyOps(NUMPY), SPECIALIZED)
-
-
-def _cupy(precision: str = "fp32", kernels: str = "fused") -> Backend:
-    check_precision(precision)
-    if kernels not in ("fused", "plain"):
-        raise ConfigError(f"backend 'cupy': expected kernels 'fused' or 'plain', got {kernels!r}")
-    cupy = _import("cupy")
-    try:
-        properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
-    except Exception as error:
-        raise BackendError(
-            f"backend 'cupy': CuPy {cupy.__version__} is installed, but no CUDA device answers ({_reason(error)}); "
-            "check `nvidia-smi`, or use --backend numpy"
-        ) from error
-    launcher = CudaLauncher(cupy) if kernels == "fused" else None
-    chosen = {"precision": precision, "kernels": kernels}
-    return Backend(
-        "cupy",
-        properties["name"].decode(),
-        cupy,
-        _cuda_ops(cupy, precision, launcher),
-        launcher=launcher,
-        settings=",".join(f"{key}={value}" for key, value in chosen.items() if value != SETTINGS["cupy"][key]),
-    )
-
-
-def _cuda_ops(cupy: Any, precision: str, launcher: Launcher | None) -> Ops:
-    """Products by one cuBLAS call each, or by `cupy.matmul` where the library can't be loaded."""
-
-    def allocate(nbytes: int) -> tuple[Any, int]:
-        memory = cupy.cuda.alloc(nbytes)
-        return memory, memory.ptr
-
-    def wait() -> None:
-        cupy.cuda.get_current_stream().synchronize()
-
-    host = Host(
-        pointer=lambda array: array.data.ptr,
-        stream=lambda: cupy.cuda.get_current_stream().ptr,
-        device=cupy.cuda.runtime.getDevice,
-        allocate=allocate,
-    )
-    try:
-        cublas = Cublas(load_library(cupy.cuda.runtime.runtimeGetVersion() // 1000), host, cupy.matmul, precision)
-        cublas.open()
-    except (OSError, AttributeError, BackendError) as error:
-        warnings.warn(
-            f"backend 'cupy': cuBLAS can't be used ({error}), so products go through cupy.matmul, which copies "
-            f"their operands and has no TF32 for stacks; install it with: {INSTALL['cupy']}",
-            stacklevel=2,
-        )
-        return Ops(cupy, wait=wait) if launcher is None else CudaOps(launcher, cupy, wait=wait)
-    if launcher is None:
-        return Ops(cupy, cublas.gemm, wait, capturable=True)
-    return CudaOps(launcher, cupy, cublas.gemm, wait, capturable=True)
-
-
-def _dpnp() -> Backend:
-    if "dpnp" not in sys.modules:
-        # Intel's OpenCL runtime for CPUs comes with dpnp from PyPI, but its loader has to be told where it is.
-        library = Path(sysconfig.get_path("data"), "lib", "libintelocl.so")
-        if library.exists():
-            os.environ.setdefault("OCL_ICD_FILENAMES", str(library))
-        # After every call dpnp lets go of its arguments in a SYCL host task that takes Python's lock, while oneMKL
-        # on a CPU waits for a host task of its own with that lock held (dpnp#2850). In the small default pool of
-        # threads the two wait for each other for ever, after a few training steps.
-        os.environ.setdefault("SYCL_QUEUE_THREAD_POOL_SIZE", "64")
-    dpnp = _import("dpnp")
-    try:
-        device = dpnp.empty(1).sycl_device
-    except Exception as error:
-        raise BackendError(
-            f"backend 'dpnp': dpnp {dpnp.__version__} is installed, but no SYCL device answers ({_reason(error)}); "
-            "install a driver for the device, or use --backend numpy"
-        ) from error
-    return Backend("dpnp", device.name.strip(), dpnp, Ops(dpnp))
-
-
 def describe_backends() -> list[dict[str, str]]:
-    """For each backend: its name, the library's version, the device that answers, or what to do."""
+    """Tell of each backend whether it can be used here.
+
+    Returns
+    -------
+    list of dict
+        "backend", the library's "version", the "device" that answers, and a "hint" where none does.
+
+    Examples
+    --------
+    >>> [found["backend"] for found in describe_backends()]
+    ['numpy', 'cupy', 'dpnp']
+    """
     rows = []
     for name in INSTALL:
         row = {"backend": name, "version": "", "device": "", "hint": ""}

@@ -124,7 +124,7 @@ def _per_thread(library: Any) -> bool:
 
 
 def _ask(library: Any, threads: int) -> None:
-    """Ask a BLAS for so many threads.
+    """Ask a BLAS for a number of threads.
 
     From 3.7 on threadpoolctl lets OpenBLAS's number be set only by the thread that set it first, and does nothing for
     others; nobody owns it before and after this.

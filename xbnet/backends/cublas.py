@@ -72,7 +72,7 @@ class Cublas:
     matmul
         What serves layouts without a `plan`: ``matmul(a, b, out=out)``.
     precision
-        Of float32 products: "fp32", or "tf32" for tensor cores that round operands to 10 bits of mantissa.
+        How float32 is multiplied: "fp32", or "tf32" for tensor cores that round operands to 10 bits of mantissa.
 
     Notes
     -----
@@ -85,7 +85,7 @@ class Cublas:
         self.precision = check_precision(precision)
         declare(library)
         self._threads = threading.local()
-        self._plans: dict[tuple, Plan | None] = {}
+        self._plans: dict[tuple[Any, ...], Plan | None] = {}
         # alpha = 1 and beta = 0, read by cuBLAS on the host before it returns.
         self._one = {"float32": ctypes.c_float(1), "float64": ctypes.c_double(1)}
         self._zero = {"float32": ctypes.c_float(0), "float64": ctypes.c_double(0)}

@@ -18,7 +18,7 @@ from .arrays import Array, Namespace
 from .parts import Applies, Elementwise, Evaluates, SampleArrays, Samples, Updates
 
 
-class Made(dict):
+class Made(dict[Any, Any]):
     """Read-only helper arrays, each made when it is first asked for: ``made[arguments]`` is ``make(*arguments)``.
 
     `wait` is for arrays that threads share while each works on a stream of its own: it waits until the array is there.
@@ -28,7 +28,7 @@ class Made(dict):
         super().__init__()
         self.make, self.wait = make, wait
 
-    def __missing__(self, arguments: tuple) -> Array:
+    def __missing__(self, arguments: tuple[Any, ...]) -> Array:
         made = self.make(*arguments)
         if self.wait is not None:
             self.wait()
@@ -56,6 +56,13 @@ class Ops:
         Waits for what the calling thread has asked of the device, see `Made`.
     capturable
         Whether all operations may be captured in a CUDA graph.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ops, out = Ops(np), np.empty((1, 2, 1))
+    >>> ops.row_sum(np.array([[[1.0, 2.0], [3.0, 4.0]]]), out).ravel().tolist()
+    [3.0, 7.0]
     """
 
     def __init__(

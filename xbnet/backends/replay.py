@@ -77,7 +77,7 @@ class Record:
     result
         The same array in each replay.
     calls
-        Of all operations: to make them is a replay.
+        The calls of all operations: to make them is a replay.
     """
 
     def __init__(self, operations: Sequence[Operation], result: Any):
@@ -204,12 +204,12 @@ class Recording:
             vars(ops).clear()  # what it has found holds it: the cycle would keep all arrays that were recorded
         self._proxies.clear()
 
-    def add(self, name: str, operands: tuple, out: Any, call: Callable[[], Any], **more: Any) -> None:
+    def add(self, name: str, operands: tuple[Any, ...], out: Any, call: Callable[[], Any], **more: Any) -> None:
         """Record one operation that is one call."""
         if not self.within:
             self.operations.append(Operation(name, operands, out, more.pop("options", {}), [call], **more))
 
-    def add_specialized(self, name: str, operands: tuple, out: Any, kind: str) -> None:
+    def add_specialized(self, name: str, operands: tuple[Any, ...], out: Any, kind: str) -> None:
         """Record one operation whose calls are made for its arrays."""
         if not self.within:
             calls = self.specialized[kind](self.scratch, *operands, out=out)
@@ -284,7 +284,7 @@ class OpsProxy:
         vars(self)[name] = recorded  # from now on this is what is found
         return recorded
 
-    def _compose(self, name: str, title: str, operands: tuple, out: Any, arguments: Any, options: Any) -> Any:
+    def _compose(self, name: str, title: str, operands: tuple[Any, ...], out: Any, arguments: Any, options: Any) -> Any:
         recording = self._recording
         around, recording.operations = recording.operations, []
         try:

@@ -107,5 +107,5 @@ def _print_version() -> int:
 
 def _complain(error: object, code: int) -> int:
     with suppress(OSError, ValueError, AttributeError):  # stderr may be full or closed as well
-        print(f"xbnet: {printable(error)}", file=sys.stderr)
+        print(f"xbnet: {printable(error, None)}", file=sys.stderr)
     return code

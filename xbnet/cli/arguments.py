@@ -31,7 +31,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Which data."""
     group = parser.add_argument_group("data")
     group.add_argument("--data", default="gmm", metavar="NAME|FILE", help=f"{', '.join(NAMES)}, or a file")
-    group.add_argument("--target", action="append", metavar="COLUMN,..", help="of a table: what to learn")
+    group.add_argument("--target", action="append", metavar="COLUMN,..", help="the column of a table to learn")
     group.add_argument("--task", metavar="TASK", help="of a table: classification, regression; by default as it looks")
     add_table_arguments(group)
     switch(group, "--standardize", "z-score the inputs by the training part; on for tables", default=None)
@@ -48,13 +48,17 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """Which network, on which device."""
     group = parser.add_argument_group("network")
-    group.add_argument("--hidden", type=widths, metavar="N,N,..", help="hidden widths, or none; 10,7, tables: 128")
+    group.add_argument("--hidden", type=widths, metavar="N,N,..", help="hidden widths, or none; 10,7, tables: 32")
     group.add_argument("--residual", type=count, default=0, metavar="N", help="residual blocks after the hidden layers")
     group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; by default tanh")
     switch(group, "--batch-norm", "batch normalization after each hidden layer")
     group.add_argument("--dropout", type=number, metavar="RATE", help="after each hidden layer; by default 0")
     group.add_argument("--init", metavar="NAME", help="glorot, he, zeros, normal:STD, uniform:A; by the activation")
     group.add_argument("--replicas", type=positive, default=1, metavar="R", help="networks with seeds of their own")
+    group.add_argument(
+        "--members", type=positive, metavar="N",
+        help="networks that are trained beside each other and become one, whose outputs are the means; 1, tables: 4",
+    )  # fmt: skip
     group.add_argument(
         "--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto; settings as cupy:precision=tf32"
     )
@@ -68,7 +72,7 @@ def add_loss_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--loss", metavar="NAME", help=f"{', '.join(LOSSES)}; by default what suits the targets")
     group.add_argument("--class-weight", metavar="W,W,..", help="one weight per class, or balanced")
     group.add_argument("--label-smoothing", type=number, default=0.0, metavar="E", help="in [0, 1)")
-    group.add_argument("--l2", type=number, metavar="X", help="times the sum of squared weights; 0, tables: 0.001")
+    group.add_argument("--l2", type=number, metavar="X", help="times the sum of squared weights; 0, tables: 0.0003")
     group.add_argument("--l1", type=number, default=0.0, metavar="X", help="times the sum of absolute weights")
 
 
@@ -79,10 +83,11 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--optimizer", metavar="NAME",
         help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99; sgd, tables: adam",
     )  # fmt: skip
-    group.add_argument("--lr", type=number, metavar="X", help="learning rate; of sgd 0.1, of adam 0.001, tables: 0.005")
+    group.add_argument("--lr", type=number, metavar="X", help="learning rate; of sgd 0.1, of adam 0.001, tables: 0.03")
     group.add_argument(
-        "--schedule", default="constant", metavar="NAME", help=f"{', '.join(SCHEDULES)}; settings as step:every=20"
-    )
+        "--schedule", metavar="NAME",
+        help=f"{', '.join(SCHEDULES)}; settings as step:every=20; constant, tables: cosine",
+    )  # fmt: skip
     group.add_argument(
         "--strategy", default="joint", metavar="NAME",
         help=f"{', '.join(STRATEGIES)}; settings as alternating:every=2, weighted:ratio=0.5, layerwise:epochs=5",
@@ -90,9 +95,13 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--flip", type=number, default=0.0, metavar="P", help="mirror images with this probability")
     group.add_argument("--clip-norm", type=number, metavar="X", help="largest norm of the gradient")
     group.add_argument(
-        "--batch-size", type=batch_size, default="auto", metavar="N|full", help="rows per step; auto is 64, tables: 32"
+        "--batch-size",
+        type=batch_size,
+        default="auto",
+        metavar="N|full",
+        help="rows per step; auto is 64, tables: 32 to 256",
     )
-    group.add_argument("--epochs", type=positive, metavar="N", help="passes over the training part; 100, tables: 300")
+    group.add_argument("--epochs", type=positive, metavar="N", help="passes over the training part; 100")
     group.add_argument(
         "--device-memory",
         type=memory,
@@ -109,7 +118,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--patience",
         type=patience,
         metavar="N|none",
-        help="stop after N epochs without a better figure, and keep the best weights; 20 for tables",
+        help="stop after N epochs without a better figure, and keep the best weights; 8 for tables",
     )
     group.add_argument("--monitor", metavar="FIGURE", help="e.g. val_loss (the default), val_accuracy")
 
@@ -151,6 +160,18 @@ def layers_from(args: argparse.Namespace, n_outputs: int) -> list[Layer]:
         args.hidden, n_outputs, args.activation, residual=args.residual, batch_norm=args.batch_norm,
         dropout=args.dropout, initializer=args.init,
     )  # fmt: skip
+
+
+def replicas_from(args: argparse.Namespace) -> int:
+    """How many networks are trained: those that the user asked for, or the members of one."""
+    if args.members == 1:
+        return int(args.replicas)
+    if args.replicas > 1:
+        raise ConfigError(f"--members {args.members} make one network, got --replicas {args.replicas} too; give one")
+    if args.residual or args.batch_norm:
+        flag = "residual" if args.residual else "batch-norm"
+        raise ConfigError(f"--members {args.members}: expected hidden layers alone to become one, got --{flag}")
+    return int(args.members)
 
 
 def loss_from(args: argparse.Namespace, data: Dataset) -> Loss:

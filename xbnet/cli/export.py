@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import argparse
 
-from ..errors import ConfigError
 from ..files import keep_input
+from ..io.ensembles import chosen, load_any
 from ..io.export import FORMATS, format_of
-from ..io.models import file_of, load_model
+from ..io.models import file_of
 from .arguments import count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
-    parser.add_argument("model", metavar="MODEL", help="a file of xbnet.save, or the folder of `xbnet train --out`")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a file of xbnet.save, an ensemble, or the folder of `xbnet train --out`"
+    )
     parser.add_argument("--out", required=True, metavar="FILE", help=".onnx, .safetensors (PyTorch) or .npz")
-    parser.add_argument("--format", choices=list(FORMATS), help="by default what the name of --out says")
-    parser.add_argument("--replica", type=count, metavar="R", help="of a stack")
+    parser.add_argument("--format", choices=list(FORMATS), help="by default told by the name of --out")
+    parser.add_argument("--replica", type=count, metavar="R", help="one member; by default ONNX gives their mean")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the file; for PyTorch print the module that loads it."""
     form = args.format or format_of(args.out)
     keep_input(args.out, file_of(args.model))
-    model = load_model(args.model)
-    if args.replica is not None:
-        if args.replica >= model.network.replicas:
-            raise ConfigError(f"--replica {args.replica}: the model has {model.network.replicas}, counted from 0")
-        model.network = model.network.select([args.replica])
+    model = chosen(load_any(args.model), args.replica)
     definition = FORMATS[form](model, args.out)
     if definition is not None:
         print(definition, end="")

@@ -13,7 +13,8 @@ from ..files import make_folder
 KEPT = (
     *("config.toml", "result.json", "history.jsonl", "model.safetensors", "curves.png", "regions.png"),  # train
     *("checkpoints", "tensorboard"),
-    *("sweep.json", "results.jsonl", "chunks", "best.safetensors", "keys.png", "heat_map.png"),  # sweep
+    *("sweep.json", "results.jsonl", "chunks", "paused", "best.safetensors"),
+    *("keys.png", "heat_map.png", "rungs.png", "trials.jsonl"),  # sweep
     *("report.txt", "orders.png", "entries.png"),  # verify
     "report.html",  # report
 )

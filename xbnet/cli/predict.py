@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from ..datasets.reading import Reading
 from ..datasets.rows import Chunk, open_rows
+from ..datasets.tables import is_table_file, open_table
 from ..errors import ConfigError, DataError
 from ..files import keep_input
-from ..io.models import Model, file_of, load_model
+from ..io.ensembles import Ensemble, chosen, load_any
+from ..io.models import Model, file_of
 from ..io.predictions import FORMATS, Score, open_writer
 from .arguments import count
 from .tables import split_names
@@ -25,17 +28,26 @@ FIGURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
-    parser.add_argument("model", metavar="MODEL", help="a file of xbnet.save, or the folder of `xbnet train --out`")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a file of xbnet.save, an ensemble, or the folder of `xbnet train --out`"
+    )
     parser.add_argument("--data", required=True, metavar="FILE", help=".csv, .parquet, .npy, .npz, a data set, or - ")
-    parser.add_argument("--target", action="append", metavar="COLUMN,..", help="what is right, to measure by; no input")
-    parser.add_argument("--id", action="append", metavar="COLUMN,..", help="columns to write beside the predictions")
-    parser.add_argument("--no-header", action="store_true", help="the table's first line is a row")
+    parser.add_argument(
+        "--target", action="append", metavar="COLUMN,..", help="columns with the right answers; no input"
+    )
+    parser.add_argument(
+        "--id", action="append", metavar="COLUMN,..", help="columns to write beside the predictions; as in training"
+    )
+    parser.add_argument(
+        "--no-header", dest="header", action="store_false", default=None, help="the first line is a row"
+    )
+    parser.add_argument("--header", action="store_true", default=None, help="the first line has names; as in training")
     parser.add_argument("--delimiter", metavar="CHAR", help="between the columns of a text table; by default found")
-    parser.add_argument("--decimal", metavar="CHAR", help="the decimal point of a text table: . or ,; by default found")
+    parser.add_argument("--decimal", metavar="CHAR", help="the decimal point of a text table: . or ,; as in training")
     parser.add_argument("--part", choices=["train", "val", "test"], help="of a data set")
     parser.add_argument("--out", default="-", metavar="FILE", help="where predictions go")
-    parser.add_argument("--format", choices=list(FORMATS), help="by default what the name of --out says")
-    parser.add_argument("--replica", type=count, metavar="R", help="of a stack; by default its members are averaged")
+    parser.add_argument("--format", choices=list(FORMATS), help="by default told by the name of --out")
+    parser.add_argument("--replica", type=count, metavar="R", help="one member; by default they are averaged")
     parser.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
 
@@ -46,11 +58,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--json prints to stdout, as the predictions do; give --out FILE")
     keep_input(args.out, file_of(args.model), args.data)
     started = time.perf_counter()
-    model = load_model(args.model, args.backend)
-    if args.replica is not None:
-        if args.replica >= model.network.replicas:
-            raise ConfigError(f"--replica {args.replica}: the model has {model.network.replicas}, counted from 0")
-        model.network = model.network.select([args.replica])
+    model = chosen(load_any(args.model, args.backend), args.replica)
     names = class_names(model)
     score, rows = Score(names), 0
     with open_writer(args.out, args.format, columns_of(model, names)) as write:
@@ -63,50 +71,61 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def chunks_of(args: argparse.Namespace, model: Model) -> Iterator[Chunk]:
-    """The rows of the file that the flags name."""
+def chunks_of(args: argparse.Namespace, model: Model | Ensemble) -> Iterator[Chunk]:
+    """The rows of the file that the flags name; a table is read as in training where they don't say otherwise."""
+    reading = Reading() if model.schema is None else model.schema.reading
+    source: Any = args.data
+    options = {"header": args.header is not False, "delimiter": args.delimiter, "decimal": args.decimal}
+    ids = split_names(args.id or (), reading.ids)
+    if is_table_file(source):
+        header = reading.header if args.header is None else args.header
+        source = open_table(source, header=header, delimiter=args.delimiter, decimal=args.decimal or reading.decimal)
+        options = {}
+        if args.id is None:  # those of training, if the rows have names at all
+            there = {name.strip() for name in source.columns}
+            ids = [name for name in reading.ids if name.strip() in there]
     return open_rows(
-        args.data,
-        model.network.n_inputs,
+        source,
+        model.n_inputs,
         split_names(args.target, outputs_of(model)) if args.target else None,
         args.part,
         model.features,
         model.schema,
-        split_names(args.id or (), ()),
-        header=not args.no_header,
-        delimiter=args.delimiter,
-        decimal=args.decimal,
+        ids,
+        **options,
     )
 
 
-def outputs_of(model: Model) -> list[str]:
+def outputs_of(model: Model | Ensemble) -> list[str]:
     """A name per target of the model."""
     target = None if model.schema is None else model.schema.target
-    return [f"y{i}" for i in range(model.network.n_outputs)] if target is None else list(target.names)
+    return [f"y{i}" for i in range(model.n_outputs)] if target is None else list(target.names)
 
 
-def class_names(model: Model) -> list[str] | None:
+def class_names(model: Model | Ensemble) -> list[str] | None:
     """Names of the classes; None for a regression."""
-    if model.network.link in ("identity", "exp"):
+    if model.link in ("identity", "exp"):
         return None
-    return [str(c) for c in (model.classes or range(model.network.n_outputs))]
+    return [str(c) for c in (model.classes or range(model.n_outputs))]
 
 
-def columns_of(model: Model, names: list[str] | None) -> list[str]:
+def columns_of(model: Model | Ensemble, names: list[str] | None) -> list[str]:
     """Names of the columns of values."""
     if names is None:
         return outputs_of(model)
     return [f"p_{name}" for name in names]
 
 
-def predict_chunk(source: str, model: Model, names: list[str] | None, chunk: Chunk, score: Score, write: Any) -> None:
+def predict_chunk(
+    source: str, model: Model | Ensemble, names: list[str] | None, chunk: Chunk, score: Score, write: Any
+) -> None:
     """Prepare, predict, write, and measure one chunk."""
-    values = model.outputs(chunk.x if model.preparation is None else model.preparation(chunk.x))
+    values = model.from_encoded(chunk.x)
     if names is None:
         write(None, values, chunk.ids)
         if chunk.y is not None:
             score.add_values(source, chunk.y, values)
-    elif model.network.link == "multilabel":
+    elif model.link == "multilabel":
         decided = values >= 0.5
         longest = len("|".join(names))
         write(np.array(["|".join(np.asarray(names)[row]) for row in decided], f"<U{longest}"), values, chunk.ids)

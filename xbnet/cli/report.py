@@ -10,9 +10,8 @@ import numpy as np
 
 from ..datasets.labels import Labels
 from ..datasets.rows import open_rows
-from ..datasets.sniff import printable
 from ..datasets.tables import is_table_file
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, printable
 from ..files import keep_input
 from ..io.models import Model, file_of, load_model
 from ..reports import report

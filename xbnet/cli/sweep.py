@@ -9,15 +9,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ..datasets import Dataset
 from ..errors import ConfigError, DivergenceError, Interrupted, XbnetError
 from ..files import write_text
 from ..sweeps import SweepResult, sweep
 from ..sweeps.distributions import as_distribution
 from ..sweeps.space import shown
 from ..sweeps.store import plain_row
+from ..training import tables as usual
 from . import arguments as flags
 from .folders import kept_in, open_folder, replacing_run
-from .tables import put_targets_back, settle
+from .tables import OF_TABLES, is_table_of, settle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +35,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUES",
         help="lr=0.01,0.1 or l2=loguniform:1e-6,1e-2 or hidden=[[10,7],[20]] or epochs=50; in a TOML file: [space]",
     )
-    group.add_argument("--draws", type=flags.positive, metavar="N", help="draw so many configurations at random")
+    group.add_argument("--draws", type=flags.positive, metavar="N", help="draw this many configurations at random")
+    group.add_argument("--sampler", metavar="NAME", help="tpe, random: Optuna proposes configurations by what came out")
+    group.add_argument("--trials", type=flags.positive, metavar="N", help="how many configurations --sampler proposes")
+    group.add_argument("--width", type=flags.positive, metavar="R", help="networks at a time; by default of 32 trials")
     group.add_argument("--seeds", type=seeds, default=1, metavar="N|N,N,..", help="how many, or which")
     group.add_argument("--folds", type=flags.positive, metavar="K", help="cross-validation on the training part")
-    group.add_argument("--monitor", metavar="FIGURE", help="what stops and ranks; val_loss where there is validation")
+    group.add_argument(
+        "--halving",
+        metavar="N|hyperband|asha",
+        help="after 1/9, 1/3 of the epochs and so on only the best 1 in N configurations trains on; "
+        "hyperband: in brackets; asha: without waiting; asha:4",
+    )
+    group.add_argument("--min-epochs", type=flags.positive, metavar="N", help="epochs of the first rung; by default 1")
+    group.add_argument("--monitor", metavar="FIGURE", help="the figure that stops and ranks; val_loss by default")
     group = parser.add_argument_group("execution")
     group.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
     group.add_argument("--dtype", default="float32", metavar="TYPE", help="float32, float64")
@@ -91,12 +105,18 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
     if args.folds and args.val is None:
         args.val = 0  # each fold is validated on what it leaves out
     taken = settle(args)
+    data = flags.data_from(argparse.Namespace(**vars(args) | {"standardize": False}), taken)
     return sweep(
         space,
-        flags.data_from(argparse.Namespace(**vars(args) | {"standardize": False}), taken),
+        data,
         draws=args.draws,
+        sampler=args.sampler,
+        trials=args.trials,
+        width=args.width,
         seeds=args.seeds,
         folds=args.folds,
+        halving=args.halving,
+        min_epochs=args.min_epochs,
         standardize=args.standardize,
         monitor=args.monitor,
         backend=args.backend,
@@ -108,7 +128,23 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
         out=folder,
         resume=args.resume is not None,
         progress=False if args.quiet else None,
+        **fixed_for_table(args, space, data),
     )
+
+
+def fixed_for_table(args: argparse.Namespace, space: dict[str, Any], data: Dataset) -> dict[str, Any]:
+    """What `train` takes for a table, where the space does not say it."""
+    if not is_table_of(args):
+        return {}
+    fixed = {key: OF_TABLES[key] for key in ("hidden", "activation", "optimizer", "lr", "schedule", "l2", "epochs")}
+    fixed["batch_size"] = usual.batch_size(len(data.train))
+    if data.val is not None or args.folds:
+        fixed["patience"] = OF_TABLES["patience"]
+    if "optimizer" in space:
+        del fixed["lr"]  # it is that of the other optimizer
+    if "width" in space or "depth" in space:
+        del fixed["hidden"]
+    return {key: value for key, value in fixed.items() if key not in space}
 
 
 def config_text(args: argparse.Namespace, space: dict[str, Any]) -> str:
@@ -178,6 +214,7 @@ def seeds(text: str) -> int | list[int]:
 def summarize(args: argparse.Namespace, result: SweepResult, seconds: float) -> dict[str, Any]:
     """The result as JSON has it."""
     best = result.best
+    r2 = r2_of(result, best["configuration"])
     return {
         "backend": result.program.backend,
         "dtype": args.dtype,
@@ -190,13 +227,24 @@ def summarize(args: argparse.Namespace, result: SweepResult, seconds: float) -> 
         "best_mean": plain_row(best)["mean"],
         "best_spread": plain_row(best)["spread"],
         "best_member": result.best_member(),
+        **({} if r2 is None else {"best_r2": r2}),
         "seconds": seconds,
     }
 
 
+def r2_of(result: SweepResult, configuration: int) -> float | None:
+    """The mean R2 of a configuration's networks, of validation where there is one; None where there are classes."""
+    if result.program.pool.data.task != "regression":
+        return None
+    where = [i for i, member in enumerate(result.members) if member.configuration == configuration]
+    found = [result.column(name)[where].mean() for name in ("val_r2", "train_r2")]
+    return next((float(value) for value in found if np.isfinite(value)), None)
+
+
 def keep(folder: Path, result: SweepResult, summary: dict[str, Any]) -> None:
     """Write the best network, the summary and pictures beside the table."""
-    from ..io.models import about_inputs, save
+    from ..io.about import about_inputs, put_targets_back
+    from ..io.models import save
     from ..plots import save_figure
 
     best, data = result.best_member(), result.program.pool.data
@@ -207,6 +255,8 @@ def keep(folder: Path, result: SweepResult, summary: dict[str, Any]) -> None:
     save_figure(result.plot_curves(), folder / "curves.png")
     if result.keys:
         save_figure(result.plot_keys(), folder / "keys.png")
+    if result.brackets:
+        save_figure(result.plot_rungs(), folder / "rungs.png")
     if len(result.keys) == 2:
         save_figure(result.plot_heat_map(*result.keys), folder / "heat_map.png")
 
@@ -217,10 +267,18 @@ def print_table(result: SweepResult, summary: dict[str, Any], rows: int = 10) ->
         f"{summary['dataset']}: {summary['networks']} networks of {summary['configurations']} configurations in "
         f"{summary['seconds']:.2f} s on {summary['backend']} ({summary['dtype']}), {summary['diverged']} diverged"
     )
-    print(f"{result.monitor:>12}{'spread':>10}{'networks':>10}  settings")
     found = result.configurations()
+    scores = {row["configuration"]: r2_of(result, row["configuration"]) for row in found[:rows]}
+    regression = result.program.pool.data.task == "regression"
+    title = f"{'R2':>10}" if regression else ""
+    places = [key for key in ("bracket", "rung") if key in found[0]]
+    head = "".join(f"{name:>9}" for name in places)
+    print(f"{result.monitor:>12}{'spread':>10}{title}{'networks':>10}{head}  settings")
     for row in found[:rows]:
+        where = "".join(f"{row[name]:>9}" for name in places)
         settings = ", ".join(f"{key}={shown(value)}" for key, value in row["settings"].items()) or "the only ones"
-        print(f"{row['mean']:>12.5f}{row['spread']:>10.5f}{row['networks']:>10}  {settings}")
+        r2 = scores[row["configuration"]]
+        score = f"{'' if r2 is None else f'{r2:.4f}':>10}" if regression else ""
+        print(f"{row['mean']:>12.5f}{row['spread']:>10.5f}{score}{row['networks']:>10}{where}  {settings}")
     if len(found) > rows:
         print(f"... and {len(found) - rows} more")

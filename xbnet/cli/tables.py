@@ -8,25 +8,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..training import tables as usual
 
 if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
     from ..datasets import Dataset
-    from ..nn.network import Network
 
 DEFAULTS: dict[str, Any] = {
     **{"standardize": False, "epochs": 100, "hidden": (10, 7), "activation": "tanh", "dropout": 0.0},
-    **{"optimizer": "sgd", "l2": 0.0},
+    **{"optimizer": "sgd", "schedule": "constant", "l2": 0.0, "members": 1},
 }
 """What is taken where a flag is not given."""
 OF_TABLES: dict[str, Any] = {
-    **{"standardize": True, "val": 0.15, "patience": 20, "epochs": 300},
-    **{"hidden": (128,), "activation": "tanh", "optimizer": "adam", "lr": 0.005, "l2": 0.001},
+    **{"standardize": True, "val": usual.VALIDATION, "patience": usual.PATIENCE, "epochs": usual.EPOCHS},
+    **{"hidden": usual.HIDDEN, "members": usual.MEMBERS, "activation": usual.ACTIVATION, "optimizer": "adam"},
+    **{"lr": usual.LEARNING_RATE, "schedule": usual.SCHEDULE, "l2": usual.L2},
 }
-"""The same for tables: who brings one wants a network that is good, and no settings. Chosen on real tables of 250 to
-50,000 rows by scores on held-back rows (`python -m benchmarks.tables`). tanh, for what lies far out doesn't carry it
-away; small batches cost time, and end in better probabilities."""
-BATCH_SIZE = 32
-"""What --batch-size auto means for a table."""
+"""The same for tables."""
 COLUMNS = ("drop", "columns", "categorical", "numeric", "id")
 
 
@@ -61,6 +58,8 @@ def settle(args: argparse.Namespace) -> list[str]:
     own = dict(OF_TABLES) if table else {}
     if getattr(args, "optimizer", None) is not None:
         own.pop("lr", None)  # it is that of the other optimizer
+    if asks_for_networks(args):
+        own.pop("members", None)
     taken = [key for key in own if getattr(args, key, None) is None]
     for key, value in (DEFAULTS | own).items():
         if getattr(args, key, None) is None:
@@ -68,10 +67,17 @@ def settle(args: argparse.Namespace) -> list[str]:
     return taken
 
 
+def asks_for_networks(args: argparse.Namespace) -> bool:
+    """Whether the flags say which networks there shall be: then there are no others beside them."""
+    several = getattr(args, "replicas", 1) > 1
+    other = getattr(args, "residual", 0) or getattr(args, "batch_norm", False)
+    return several or bool(other) or getattr(args, "hidden", None) is not None
+
+
 def settle_batch_size(args: argparse.Namespace, data: Dataset) -> None:
-    """Put a number where --batch-size is auto for a table; a small one is one batch."""
+    """Put a number where --batch-size is auto for a table."""
     if getattr(args, "batch_size", None) == "auto" and is_table_of(args):
-        args.batch_size = min(BATCH_SIZE, len(data.train))
+        args.batch_size = usual.batch_size(len(data.train))
 
 
 def told(args: argparse.Namespace, taken: Sequence[str]) -> str:
@@ -80,6 +86,7 @@ def told(args: argparse.Namespace, taken: Sequence[str]) -> str:
         "standardize": "inputs standardized (--no-standardize)",
         "val": f"{OF_TABLES['val']:.0%} of the rows kept for validation (--val none)",
         "patience": "stops early (--patience none)",
+        "members": f"{OF_TABLES['members']} networks that become one (--members 1)",
     }
     found = [text for key, text in words.items() if key in taken and getattr(args, key)]
     return f"defaults of tables: {', '.join(found)}" if found else ""
@@ -101,9 +108,8 @@ def table_options(args: argparse.Namespace) -> dict[str, Any]:
     for key in COLUMNS:
         if key in given:
             given[key] = split_names(given[key], known)
-    ids = given.pop("id", [])
-    if ids:
-        given["drop"] = [*given.get("drop", []), *ids]
+    if "id" in given:
+        given["ids"] = given.pop("id")
     return given
 
 
@@ -134,14 +140,3 @@ def split_names(texts: Sequence[str], known: Sequence[str]) -> list[str]:
     for text in texts:
         found += [text] if text in known else [name.strip() for name in next(csv.reader([text], skipinitialspace=True))]
     return found
-
-
-def put_targets_back(network: Network, data: Dataset) -> None:
-    """Let the last layer answer in the units of targets that were scaled; where a schema is kept, that does it."""
-    if data.target_scale is None or (data.schema is not None and data.schema.target is not None):
-        return
-    last, asarray = network.layers[-1], network.backend.asarray
-    mean, scale = (asarray(values, network.dtype) for values in (data.target_scale.mean, data.target_scale.scale))
-    last.W[...] *= scale
-    last.b[...] *= scale
-    last.b[...] += mean

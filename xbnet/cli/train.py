@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def train_and_report(args: argparse.Namespace) -> int:
     """Train, keep, and print."""
+    from ..io.about import put_targets_back
     from ..nn.network import Network
 
     folder = open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) if args.out else None
@@ -65,7 +66,7 @@ def train_and_report(args: argparse.Namespace) -> int:
     network = Network(
         flags.layers_from(args, data.n_outputs),
         data.n_inputs,
-        replicas=args.replicas,
+        replicas=flags.replicas_from(args),
         backend=args.backend,
         dtype=args.dtype,
         rng=args.seed,
@@ -78,15 +79,18 @@ def train_and_report(args: argparse.Namespace) -> int:
             if folder is None:
                 raise
             history, diverged = error.history, error
+        ended = summary.stopping(args, history)
+        if args.members > 1:
+            network, history = joined(network, history)
         result = summary.summarize(args, network, loss, data, history)
-        tables.put_targets_back(network, data)
+        put_targets_back(network, data)
         if folder is not None:
             keep(folder, args, network, data, history, result)
     if diverged is not None:
         raise diverged
     if not args.quiet:
         summary.print_table(network, result)
-        for words in (tables.told(args, taken), summary.stopping(args, history)):
+        for words in (tables.told(args, taken), ended):
             if words:
                 print(words)
         if folder is not None:
@@ -136,11 +140,20 @@ def train(
         raise Interrupted(f"{interrupt}; go on with: xbnet train --resume {folder}") from None
 
 
+def joined(network: Network, history: History) -> tuple[Network, History]:
+    """One network of those that have not diverged, and what happened to all of them."""
+    from ..nn.joining import join
+
+    good = [r for r, status in enumerate(history.status) if status != "diverged"]
+    return join(network.select(good) if 0 < len(good) < network.replicas else network), history.mean()
+
+
 def keep(
     folder: Path, args: argparse.Namespace, network: Network, data: Dataset, history: History, result: dict[str, Any]
 ) -> None:
     """Write what a later reader needs to `folder`."""
-    from ..io.models import about_inputs, save
+    from ..io.about import about_inputs
+    from ..io.models import save
     from ..plots import decision_regions, learning_curves, save_figure
 
     write_text(folder / "config.toml", config_text(args))

@@ -3,10 +3,11 @@
 The generators are in `xbnet.datasets.synthetic`, which is also a command.
 """
 
+from .columns import Column
 from .dataset import Dataset, Part
 from .download import fetch
 from .load import load_dataset
-from .schema import Column, Schema
+from .schema import Schema
 from .splits import split
 from .standardizer import Standardizer
 from .target import Target

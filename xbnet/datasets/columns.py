@@ -140,6 +140,6 @@ def expect(right: bool, what: str) -> None:
         raise ValueError(what)
 
 
-def is_finite(value: Any) -> bool:
+def is_finite(value: object) -> bool:
     """Whether a value from JSON is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf

@@ -33,6 +33,12 @@ class Part:
     y : array, or column
         One of: labels ``(N,)``, integers or strings (classification); ``(N, C)`` of 0 and 1 (multi-label);
         ``(N, O)`` floats, or ``(N,)`` floats for O = 1 (regression). Or a column of a table.
+
+    Examples
+    --------
+    >>> part = Part([[0.5, 1.0], [1.5, 2.0], [0.0, 1.0]], ["no", "yes", "no"])
+    >>> len(part), part.x.shape
+    (3, (3, 2))
     """
 
     x: Any
@@ -85,6 +91,12 @@ class Dataset:
     DataError
         For values that are not finite, a part without samples, lengths or widths that do not match,
         labels out of range, and a class that never occurs in training.
+
+    Examples
+    --------
+    >>> data = Dataset("mine", Part([[0.5, 1.0], [1.5, 2.0], [0.0, 1.0]], ["no", "yes", "no"]))
+    >>> data.n_inputs, data.classes, data.train.y.tolist()
+    (2, ('no', 'yes'), [0, 1, 0])
     """
 
     name: str
@@ -176,7 +188,7 @@ class Dataset:
     def standardized(self, *, in_place: bool = False) -> Dataset:
         """A new data set, z-scored by the statistics of the training part, with `preparation` or its schema set.
 
-        Of a table the numbers are, and dates; not its categories and truth values, which are 0 and 1.
+        In a table, numbers and dates are; categories and truth values, which are 0 and 1, are not.
 
         Parameters
         ----------

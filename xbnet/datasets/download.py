@@ -132,6 +132,15 @@ def fetch(name: str, *, progress: bool | None = None) -> Path:
         If the name is not known.
     DataError
         If there is no network, a file has another checksum than expected, or it can't be written.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> try:  # a name that is not known is told before anything is downloaded
+    ...     fetch("mnits")
+    ... except xbnet.ConfigError as error:
+    ...     print(error)
+    fetch: unknown data set 'mnits'; did you mean 'mnist'? ...
     """
     if name not in SOURCES:
         raise unknown_name("fetch", "data set", name, SOURCES)

@@ -9,20 +9,26 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, printable
 from .checks import Array
 from .labels import NUMBER
-from .sniff import printable
 from .tables import Table
 from .tables.values import first_bad, is_code, kind_of, parse, words_of
 from .target_reader import TargetReader, TargetValues
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 MOST_WORDS = 10_000
 """So many different words of a column are told apart; what comes later is a rare one."""
+
+
+FIRST = 16
+"""So many values are looked at before all others are: most that is no number is seen to be none at once."""
 
 
 @dataclass
@@ -160,7 +166,7 @@ def find_column(table: Table, name: str, what: str) -> int:
     raise DataError(f"{table.name}: expected as {what} one of {some}, got {printable(name)!r}{hint}{header}")
 
 
-def numbers_of(table: Table, column: int, kind: str, values: Any, start: int) -> Array:
+def numbers_of(table: Table, column: int, kind: str, values: pa.Array, start: int) -> Array:
     """A batch of a column as numbers; `start` is the number of its first row, for error lines."""
     found = parse(kind, values, table.decimals)
     name = printable(table.columns[column])
@@ -179,7 +185,7 @@ def numbers_of(table: Table, column: int, kind: str, values: Any, start: int) ->
     return found
 
 
-def _codes(values: Any, known: dict[str, int]) -> Array:
+def _codes(values: pa.Array, known: dict[str, int]) -> Array:
     """Numbers of the words of a batch, in the order in which they came; NaN where one is missing."""
     found = words_of(values)
     for word in found.words:
@@ -187,6 +193,11 @@ def _codes(values: Any, known: dict[str, int]) -> Array:
             known[word] = len(known)
     numbers = np.array([*(known.get(word, len(known)) for word in found.words), np.nan])
     return numbers[found.codes]
+
+
+def _are_plain(numbers: Array) -> bool:
+    """Whether there is a number besides 0 and 1."""
+    return bool((np.isfinite(numbers) & (numbers != 0) & (numbers != 1)).any())
 
 
 class _Guess:
@@ -209,20 +220,30 @@ class _Guess:
             self.possible = ["date", "boolean"] if table.typed else ["number", "boolean", "date"]
         else:
             self.kind = {"empty": "number"}.get(kind, kind)
-        self.seen = False
+        self.seen = self.looked = False
 
     @property
     def undecided(self) -> bool:
         return bool(self.possible)
 
-    def look(self, values: Any) -> None:
+    def look(self, values: pa.Array) -> None:
         """Strike off what a batch of values is not."""
+        numbers = None
         for kind in list(self.possible):
-            found = parse(kind, values, self.table.decimals)
+            if numbers is not None and kind != "number" and _are_plain(numbers):
+                self.possible.remove(kind)  # without looking at each word: a number is no date, nor but 0 and 1 a truth
+                continue
+            found = None
+            if self.looked or parse(kind, values.slice(0, FIRST), self.table.decimals) is not None:
+                found = parse(kind, values, self.table.decimals)
             if found is None:
                 self.possible.remove(kind)
             else:
                 self.seen = self.seen or not np.isnan(found).all()
+                numbers = found if kind == "number" else numbers
+        self.looked = True
+        if numbers is not None and not (np.isnan(numbers) | (numbers == np.trunc(numbers))).all():
+            self.digits = False
         if not self.table.typed and "number" in self.possible and self.digits and self.length:
             digits, zeros, length = is_code(values)
             self.digits, self.zeros = self.digits and digits, self.zeros or zeros

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import say
+from ..errors import printable, say
 from .checks import Array
 from .columns import Column
 from .frame import Frame, FrameColumn
 from .labels import have_decimal_commas
-from .sniff import printable
 
 MOST_VALUES = 255
-"""A category has at most so many values with an input of their own."""
+"""A category has at most this many values with an input of their own."""
 ENOUGH = 5
 """So many rows make a value of a large table worth an input: fewer do in one of less than 400 rows."""
 NEARLY_ALL = 0.95

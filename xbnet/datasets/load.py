@@ -6,20 +6,21 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, unknown_name
+from ..errors import ConfigError, DataError, printable, unknown_name
 from ..files import place
 from .dataset import Dataset, Part
 from .download import SOURCES, data_folders, find
 from .formats import read_file
-from .frame import Frame, names_of, read_frame
+from .frame import Frame, find_column, names_of, read_frame
+from .reading import Reading
 from .schema import Schema
-from .sniff import printable
 from .splits import split, split_rows
 from .tables import Table, is_table, is_table_file, open_table
+from .tables.source import Source
 
 #: Data sets that xbnet ships, and can generate.
 SHIPPED = ("gmm", "peaks", "swissroll")
@@ -28,7 +29,7 @@ NAMES = (*SHIPPED, *SOURCES)
 
 
 def load_dataset(
-    name: Any,
+    name: Source,
     *,
     standardize: bool = False,
     val: float | int | None = None,
@@ -64,9 +65,10 @@ def load_dataset(
         For a table or `.npz`, ``"classification"`` or ``"regression"``, or ``"multilabel"`` for several targets of
         0 and 1; by default text and a few whole numbers are classes and other numbers are not.
     **table
-        For a table, which columns are inputs and what they are: ``numeric``, ``categorical``, ``drop`` and
-        ``columns`` (the inputs, by default all but the target), each a name or several; ``missing="refuse"``, where
-        a missing value is an error; and for a text table ``delimiter``, ``decimal`` and ``header=False``.
+        For a table, which columns are inputs and what they are: ``numeric``, ``categorical``, ``drop``,
+        ``columns`` (the inputs, by default all but the target) and ``ids`` (they name the rows, and are no inputs),
+        each a name or several; ``missing="refuse"``, where a missing value is an error; and for a text table
+        ``delimiter``, ``decimal`` and ``header=False``.
 
     Returns
     -------
@@ -93,17 +95,17 @@ def load_dataset(
     return data.standardized(in_place=True) if standardize else data  # nobody else has these arrays
 
 
-def load_rows(name: Any) -> Dataset:
+def load_rows(name: str | os.PathLike[str]) -> Dataset:
     """A data set that is no table, whose samples are to be predicted: it may lack some of the classes."""
     return _find(name, None, None, {}, partial=True)
 
 
-def _is_path(name: Any) -> bool:
+def _is_path(name: Source) -> TypeGuard[str | os.PathLike[str]]:
     return isinstance(name, (str, os.PathLike)) and name not in NAMES
 
 
 def _from_table(
-    source: Any,
+    source: Source,
     standardize: bool,
     val: float | int | None,
     test: float | int | None,
@@ -111,9 +113,10 @@ def _from_table(
     target: Any,
     task: str | None,
     *,
-    numeric: Any = (),
-    categorical: Any = (),
-    drop: Any = (),
+    numeric: str | Sequence[str] = (),
+    categorical: str | Sequence[str] = (),
+    drop: str | Sequence[str] = (),
+    ids: str | Sequence[str] = (),
     columns: Any = None,
     missing: str = "fill",
     delimiter: str | None = None,
@@ -132,11 +135,12 @@ def _from_table(
     if missing not in ("fill", "refuse"):
         raise ConfigError(f"{table.name}: expected as missing fill or refuse, got {missing!r}")
     forced = {"numeric": names_of("numeric", numeric), "categorical": names_of("categorical", categorical)}
+    named = [table.columns[find_column(table, name, "ids")] for name in names_of("ids", ids)]
     frame = read_frame(
         table,
         targets,
         task,
-        drop=names_of("drop", drop),
+        drop=[*names_of("drop", drop), *named],
         columns=None if columns is None else names_of("columns", columns),
         **forced,
     )
@@ -149,6 +153,7 @@ def _from_table(
         labels = found.y if found.task == "classification" else None
         rows = split_rows(table.name, len(frame.x), labels, val, test, rng=rng)
     schema, places = Schema.of_frame(frame, rows["train"], [*forced["numeric"], *forced["categorical"]])
+    schema = replace(schema, reading=Reading(tuple(named), header, decimal))
     parts = {
         field: Part(schema.encode_frame(frame, places, taken), found.y if taken is None else found.y[taken])
         for field, taken in rows.items()
@@ -175,7 +180,13 @@ def _some(table: Table) -> str:
     return ", ".join(map(printable, table.columns[:10])) + more
 
 
-def _find(name: Any, target: Any, task: str | None, table: dict[str, Any], partial: bool = False) -> Dataset:
+def _find(
+    name: Any,
+    target: Any,
+    task: str | None,
+    table: dict[str, Any],
+    partial: bool = False,
+) -> Dataset:
     """The data set as it is stored, where it is no table."""
     if not isinstance(name, (str, os.PathLike)):
         raise ConfigError(f"load_dataset: expected a name, a path or a table, got {type(name).__name__}")
@@ -194,7 +205,7 @@ def _find(name: Any, target: Any, task: str | None, table: dict[str, Any], parti
     raise type(error)(f"{error}; there is no file of that name either")
 
 
-def _no_file(name: Any) -> DataError:
+def _no_file(name: Source) -> DataError:
     try:
         here = str(Path.cwd())
     except OSError:

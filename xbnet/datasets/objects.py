@@ -18,7 +18,7 @@ from .target_reader import TargetReader, TargetValues
 Parts = dict[str, tuple[Any, Any]]
 
 
-def is_readable(values: Any) -> bool:
+def is_readable(values: object) -> bool:
     """Whether Arrow can read `values`: a column, or a table."""
     return hasattr(values, "__arrow_c_stream__") or hasattr(values, "__arrow_c_array__")
 
@@ -79,7 +79,7 @@ def encode_parts(
     return {field: (inputs[field], targets[field]) for field in parts}, schema, classes
 
 
-def read_targets(name: str, values: Any, task: str | None = None) -> TargetValues:
+def read_targets(name: str, values: object, task: str | None = None) -> TargetValues:
     """What a column, or a table of them, says that is right."""
     pa = need_pyarrow(name)
     if not is_table(values):
@@ -103,7 +103,7 @@ def read_targets(name: str, values: Any, task: str | None = None) -> TargetValue
     return reader.values()
 
 
-def _more_targets(name: str, values: Any, target: Target | None) -> Array:
+def _more_targets(name: str, values: object, target: Target | None) -> Array:
     """The targets of another part than the training part."""
     if not is_readable(values):
         return np.asarray(values) if target is None else target.encode(values, name)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, say
+from ..errors import ConfigError, DataError, printable, say
 from ..files import place
 from .columns import Column
 from .formats.arrays import open_npy, read_npz_rows
@@ -17,9 +18,11 @@ from .frame import find_column, names_of
 from .labels import NUMBER
 from .load import load_rows
 from .schema import Schema
-from .sniff import printable
 from .tables import Table, is_table, is_table_file, open_table
 from .tables.values import MISSING_LABELS, kind_of, parse, words_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CHUNK_BYTES = 1 << 23
 """About so much of a file is in memory at a time."""
@@ -85,6 +88,7 @@ def open_rows(
     """
     if is_table(source) or is_table_file(source):
         table = open_table(source, **options)
+        source = table.name
         found = _table(table, n_inputs, names_of("target", target), features, schema, names_of("ids", ids))
     elif ids or any(value not in (None, True) for value in options.values()):
         raise ConfigError(f"{source}: expected no {'ids' if ids else ', '.join(options)}, for it is no table")
@@ -154,12 +158,12 @@ def _table(
         yield Chunk(x, y, {table.columns[i]: _texts(batch[at[i]]) for i in kept})
 
 
-def _texts(values: Any) -> list[str | None]:
+def _texts(values: pa.Array) -> list[str | None]:
     """A column as it is written."""
     return [None if value is None else str(value) for value in values.to_pylist()]
 
 
-def _by_place(source: Any, schema: Schema | None, x: np.ndarray, n_inputs: int, has_target: bool) -> np.ndarray:
+def _by_place(source: object, schema: Schema | None, x: np.ndarray, n_inputs: int, has_target: bool) -> np.ndarray:
     """Rows of an array as inputs: its columns are those of the schema, in that order."""
     if schema is None:
         _check_width(str(source), x.shape[1], n_inputs, has_target)
@@ -174,7 +178,7 @@ def _by_place(source: Any, schema: Schema | None, x: np.ndarray, n_inputs: int, 
     return schema.encode({column.name: x[:, i] for i, column in enumerate(schema.columns)})
 
 
-def _answers(table: Table, values: Any) -> np.ndarray:
+def _answers(table: Table, values: pa.Array) -> np.ndarray:
     """What a target's column says: numbers, or words."""
     if kind_of(values.type) == "number":
         numbers = parse("number", values, table.decimals)
@@ -194,7 +198,7 @@ def _rows(row_bytes: int) -> int:
     return max(256, CHUNK_BYTES // max(1, row_bytes))
 
 
-def _npy(source: Any, n_inputs: int, target: list[str], schema: Schema | None) -> Iterator[Chunk]:
+def _npy(source: str | PathLike[str], n_inputs: int, target: list[str], schema: Schema | None) -> Iterator[Chunk]:
     table, pages = open_npy(place(source))
     if table.ndim != 2 or table.dtype.kind not in "fiub":
         raise DataError(f"{source}: expected a table (N, I={n_inputs}) of numbers, got {table.dtype} {table.shape}")
@@ -217,14 +221,14 @@ def _npy(source: Any, n_inputs: int, target: list[str], schema: Schema | None) -
             pages.madvise(mmap.MADV_DONTNEED)
 
 
-def _check_finite(source: Any, x: np.ndarray, first: int) -> None:
+def _check_finite(source: object, x: np.ndarray, first: int) -> None:
     if np.isfinite(x).all():
         return
     row, column = np.argwhere(~np.isfinite(x))[0]
     raise DataError(f"{source}: expected finite numbers, got {x[row, column]} at row {first + row}, input {column}")
 
 
-def _parts(source: Any, n_inputs: int, part: str | None, schema: Schema | None) -> Iterator[Chunk]:
+def _parts(source: str | PathLike[str], n_inputs: int, part: str | None, schema: Schema | None) -> Iterator[Chunk]:
     """The rows of a part of an .npz file, which may lack y or some classes, or of a data set."""
     path = place(source)
     if path.suffix.lower() == ".npz" and path.is_file():

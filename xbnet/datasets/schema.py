@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, printable
 from .checks import Array
 from .columns import Column, expect
 from .frame import Frame, names_of, numbers_of, read_frame
 from .learning import learn_columns, remap
-from .sniff import printable
+from .reading import Reading
 from .standardizer import Standardizer
 from .tables import Table, open_table
 from .tables.values import Words, words_of
@@ -33,6 +33,8 @@ class Schema:
         In the order of the inputs.
     target : Target, optional
         None where it is not known.
+    reading : Reading, optional
+        How the table was read; a file that is encoded is read in the same way.
 
     Examples
     --------
@@ -46,13 +48,14 @@ class Schema:
 
     columns: tuple[Column, ...]
     target: Target | None = None
+    reading: Reading = field(default_factory=Reading)
 
     # -- learning ----------------------------------------------------------------------------------------------------
 
     @classmethod
     def learn(
         cls,
-        table: Any,
+        table: object,
         rows: Any = None,
         *,
         target: str | Sequence[str] | None = None,
@@ -153,7 +156,7 @@ class Schema:
         """I."""
         return sum(column.width for column in self.columns)
 
-    def encode(self, table: Any) -> Array:
+    def encode(self, table: object) -> Array:
         """The inputs (N, I), float64, for the rows of a table.
 
         Parameters
@@ -169,7 +172,7 @@ class Schema:
         """
         if isinstance(table, Mapping):
             return self._encode_arrays(table)
-        opened = open_table(table)
+        opened = self.reading.open(table)
         batches = [self.inputs_of(opened, batch, places, start) for start, places, batch in self.read(opened)]
         return np.concatenate(batches) if batches else np.empty((0, self.n_inputs))
 
@@ -244,7 +247,7 @@ class Schema:
 
     # -- targets -----------------------------------------------------------------------------------------------------
 
-    def encode_target(self, values: Any, where: str = "target") -> Array:
+    def encode_target(self, values: object, where: str = "target") -> Array:
         """Targets as a data set has them; see `Target.encode`."""
         if self.target is None:
             raise ConfigError("Schema: expected a target, but it was learned without one")
@@ -257,6 +260,8 @@ class Schema:
         found: dict[str, Any] = {"columns": [column.to_json() for column in self.columns]}
         if self.target is not None:
             found["target"] = self.target.to_json()
+        if reading := self.reading.to_json():
+            found["reading"] = reading
         return found
 
     @classmethod
@@ -268,12 +273,14 @@ class Schema:
         ValueError
             It is not as `to_json` makes it; the text says what was expected.
         """
-        expect(isinstance(found, dict) and set(found) <= {"columns", "target"}, "a schema has columns and a target")
+        right = isinstance(found, dict) and set(found) <= {"columns", "target", "reading"}
+        expect(right, "a schema has columns, a target, and how they are read")
         columns = found.get("columns")
         expect(isinstance(columns, list) and len(columns) > 0, "a schema has a list of columns")
         schema = cls(
             tuple(map(Column.from_json, columns)),
             None if found.get("target") is None else Target.from_json(found["target"]),
+            Reading.from_json(found.get("reading", {})),
         )
         names = [column.name for column in schema.columns]
         expect(len(set(names)) == len(names), "each column has a name of its own")

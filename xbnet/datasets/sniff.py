@@ -79,12 +79,6 @@ def _is_matlab4(head: bytes) -> bool:
     return False
 
 
-def printable(text: object, most: int = 100) -> str:
-    """Text that comes from a file, fit for an error line: no line breaks or escapes, and not too long."""
-    line = "".join(c if c.isprintable() else "?" for c in str(text)[: most + 1])
-    return line if len(line) <= most else line[:most] + "..."
-
-
 def open_head(path: Path, expected: str, size: int = 512) -> bytes:
     """First bytes of `path`, or a `DataError` when it is missing, a folder, unreadable or empty.
 

@@ -43,6 +43,14 @@ def split(
         For sizes out of range, or a part that `data` has already.
     DataError
         If a class has too few samples to be in every part, or nothing would be left to train on.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> whole = xbnet.Dataset("mine", xbnet.Part(np.arange(20.0)[:, None], np.arange(20) % 2))
+    >>> parts = split(whole, val=0.2, test=2)
+    >>> len(parts.train), len(parts.val), len(parts.test)
+    (14, 4, 2)
     """
     if data.standardizer is not None:
         raise ConfigError(

@@ -18,6 +18,12 @@ class Standardizer:
     ----------
     mean, scale : float64 array (I,)
         In the units of the inputs; no scale is zero.
+
+    Examples
+    --------
+    >>> standardizer = Standardizer(mean=np.array([1.0]), scale=np.array([2.0]))
+    >>> standardizer(np.array([[1.0], [5.0]])).tolist()
+    [[0.0], [2.0]]
     """
 
     mean: Array

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import DataError
 from .checks import BLOCK, Array
 
-#: A compressed file may unpack to so many times its size, or to so many bytes if that is more.
+#: A compressed file may unpack to this many times its size, or to this many bytes if that is more.
 MOST_INFLATION = 100
 ALWAYS_ALLOWED = 1 << 25
 

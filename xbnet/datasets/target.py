@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, printable
 from .checks import Array
 from .columns import expect, is_finite
 from .labels import Labels
-from .sniff import printable
 from .tables.values import MISSING_LABELS, Words, kind_of, parse, words_of
 
 TASKS = ("classification", "multilabel", "regression")
@@ -126,5 +125,5 @@ class Target:
         return cls(tuple(names), task, None if classes is None else tuple(classes), **scales)
 
 
-def _is_arrow(values: Any) -> bool:
+def _is_arrow(values: object) -> bool:
     return type(values).__module__.partition(".")[0] == "pyarrow"

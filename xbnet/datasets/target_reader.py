@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, say
+from ..errors import ConfigError, DataError, printable, say
 from .checks import FEW, MOST_CLASSES, Array
 from .labels import INTEGER, Labels, have_decimal_commas, in_order
-from .sniff import printable
 from .tables import Table
 from .tables.values import MISSING_LABELS, Words, first_bad, kind_of, parse, words_of
 from .target import TASKS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass
@@ -111,7 +113,7 @@ class _Look:
         """Whether there is nothing but 0 and 1, or true and false."""
         return self.words <= {"0", "1"} or {word.lower() for word in self.words} <= {"true", "false"}
 
-    def look(self, values: Any, start: int) -> None:
+    def look(self, values: pa.Array, start: int) -> None:
         """Strike off what a batch of values is not."""
         numbers = parse("number", values, self.table.decimals) if self.numeric else None
         if self.numeric and numbers is None:
@@ -177,7 +179,7 @@ class _Look:
             return tuple(sorted({word.capitalize() for word in map(str.lower, self.words)}))
         return in_order(self.words)
 
-    def numbers(self, values: Any, start: int, binary: bool) -> Array:
+    def numbers(self, values: pa.Array, start: int, binary: bool) -> Array:
         """A batch as float64."""
         kind = "boolean" if binary or self.kind == "boolean" else "number"
         found = parse(kind, values, self.table.decimals)
@@ -210,7 +212,7 @@ class _Look:
             f"{self.table.place(row)}; fill or remove such rows"
         )
 
-    def _refuse_text(self, values: Any, start: int) -> None:
+    def _refuse_text(self, values: pa.Array, start: int) -> None:
         row, text = first_bad("number", values, self.table.decimals)
         raise DataError(
             f"{self.table.name}: column {self.name!r}: expected a number, got {printable(text, 40)!r} at "

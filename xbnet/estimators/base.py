@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -15,6 +16,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_X_y, column_or_1d, validate_data
 
+from ..backends.arrays import ArrayLike, Rows
+from ..datasets.odd import say_if_collapsed
 from ..errors import ConfigError, DivergenceError
 from ..history import History
 from ..nn.network import Network
@@ -51,13 +54,13 @@ class XBEstimator(Predicting):
 
     def fit(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> Any:
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_val: Rows | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train for at most `max_iter` epochs.
 
         Parameters
@@ -84,22 +87,24 @@ class XBEstimator(Predicting):
             self._check_same("fit")
         if fresh:
             now = self._now()
-            X, y, w = now._validate(X, y, sample_weight, True)
-            now._learn_targets(y if is_classifier(self) else self._with_weight(X, y, w)[1])
+            rows, targets, w = now._validate(X, y, sample_weight, True)
+            now._learn_targets(targets if is_classifier(self) else self._with_weight(rows, targets, w)[1])
             now._start()
             self.__dict__ = now.__dict__  # all at once, for threads that predict meanwhile
         else:
-            X, y, w = self._validate(X, y, sample_weight, False)
-        X, y, w = self._with_weight(X, y, w)
+            rows, targets, w = self._validate(X, y, sample_weight, False)
+        rows, targets, w = self._with_weight(rows, targets, w)
         val = None
         if X_val is not None:
             val = self._with_weight(*self._validate(X_val, y_val, sample_weight_val, False))
         elif self.early_stopping:
-            X, y, w, val = self._split(X, y, w)
-        self._train(X, y, w, val, self.max_iter, stop=True)
+            rows, targets, w, val = self._split(rows, targets, w)
+        self._train(rows, targets, w, val, self.max_iter, stop=True)
         return self
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, learn: Any) -> Any:
+    def _partial_fit(
+        self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None, learn: Callable[[np.ndarray], None]
+    ) -> Self:
         """One epoch more, from where the last one ended."""
         check_parameters(self)
         if self.early_stopping:
@@ -107,14 +112,16 @@ class XBEstimator(Predicting):
         fresh = not hasattr(self, "network_")
         if not fresh:
             self._check_same("partial_fit")
-        X, y, w = self._validate(X, y, sample_weight, fresh)
+        rows, targets, w = self._validate(X, y, sample_weight, fresh)
         if fresh:
-            learn(y if is_classifier(self) else self._with_weight(X, y, w)[1])
+            learn(targets if is_classifier(self) else self._with_weight(rows, targets, w)[1])
             self._start()
-        self._train(*self._with_weight(X, y, w), None, 1, stop=False)
+        self._train(*self._with_weight(rows, targets, w), None, 1, stop=False)
         return self
 
-    def _validate(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Any]:
+    def _validate(
+        self, X: Rows, y: Any, sample_weight: ArrayLike | None, reset: bool
+    ) -> tuple[Any, np.ndarray, np.ndarray | None]:
         """Host arrays X (N, I), which may be sparse, y, weights or None."""
         namespace = library(X)
         X, y = to_numpy(X), y.toarray() if issparse(y) else to_numpy(y)
@@ -125,6 +132,9 @@ class XBEstimator(Predicting):
             self.schema_ = learn_schema(self, X, counted)
             self._target_name = str(getattr(y, "name", None) or "y")
         if getattr(self, "schema_", None) is None:
+            if reset:
+                cure = "scale X (schema=True, StandardScaler), or dtype='float64'"
+                say_if_collapsed(type(self).__name__, X, self.dtype, cure)
             X, y = validate_data(self, X, y, reset=reset, accept_sparse="csr", **rules)
         else:
             X, y = check_X_y(encode_rows(self, X), y, estimator=self, **rules)
@@ -134,7 +144,7 @@ class XBEstimator(Predicting):
             return X, y, None
         return X, y, _check_sample_weight(to_numpy(sample_weight), X, dtype=np.float64, ensure_non_negative=True)
 
-    def _with_weight(self, X: Any, y: Any, w: Any) -> tuple[Any, Any, Any]:
+    def _with_weight(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any, Any]:
         """Without the rows of weight 0, now that their classes are known."""
         if w is None:
             return X, y, None
@@ -193,7 +203,7 @@ class XBEstimator(Predicting):
                     f"to go on with, got {value}; {anew}"
                 )
 
-    def _split(self, X: Any, y: Any, w: Any) -> tuple[Any, Any, Any, Any]:
+    def _split(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any, Any, Any]:
         """Split a validation part off, as scikit-learn does; the same one each time when training goes on."""
         stream = self._random_state
         if self._split_state is None:
@@ -211,7 +221,7 @@ class XBEstimator(Predicting):
             )
         return (*train, None, (*val, None)) if w is None else (*train, val)
 
-    def _train(self, X: Any, y: Any, w: Any, val: Any, epochs: int, stop: bool) -> None:
+    def _train(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, epochs: int, stop: bool) -> None:
         if val is not None and self.validation_scores_ is None:
             self.validation_scores_, self.validation_loss_curve_ = [], []
         warn_of_batch_size(self, X.shape[0])
@@ -254,7 +264,7 @@ class XBEstimator(Predicting):
             and not len(self.history_)
         )
 
-    def _trainer(self, X: Any, y: Any, w: Any, val: Any, epochs: int, stop: bool) -> Trainer:
+    def _trainer(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, epochs: int, stop: bool) -> Trainer:
         samples = Samples(
             "X",
             self._task,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -17,15 +17,20 @@ from ..nn.mlp import mlp
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import SGD, Momentum, Nesterov, get_optimizer
 from ..parsing import is_whole, number, whole
+from ..replicas import PerReplica
+from ..training import tables as usual
 from ..training.recipe import SCORE, Recipe
 from ..training.sparse import SparseRows
 from .rules import BatchPenalty, PlainAdam
+
+if TYPE_CHECKING:
+    from .base import XBEstimator
 
 ALIASES = {"logistic": "sigmoid"}
 """scikit-learn's names of activations that have another one here."""
 
 
-def check_parameters(e: Any) -> None:
+def check_parameters(e: XBEstimator) -> None:
     """Raise `ConfigError` for a parameter of the estimator that makes no sense; the others are checked where used."""
     name = type(e).__name__
     for key, bounds in (
@@ -39,7 +44,9 @@ def check_parameters(e: Any) -> None:
         number(name, key, getattr(e, key), bounds)
     for key, least in (("max_iter", 1), ("n_members", 1), ("residual", 0)):
         whole(name, key, getattr(e, key), least)
-    for key in ("warm_start", "early_stopping", "nesterovs_momentum", "shuffle", "batch_norm"):
+    if not isinstance(e.early_stopping, (bool, np.bool_)) and e.early_stopping != "loss":
+        raise ConfigError(f"{name}: expected early_stopping to be True, False or 'loss', got {e.early_stopping!r}")
+    for key in ("warm_start", "nesterovs_momentum", "shuffle", "batch_norm"):
         if not isinstance(getattr(e, key), (bool, np.bool_)):
             raise ConfigError(f"{name}: expected {key} to be True or False, got {getattr(e, key)!r}")
     if e.n_iter_no_change != np.inf:
@@ -48,7 +55,7 @@ def check_parameters(e: Any) -> None:
         raise ConfigError(f"{name}: expected batch_size 'auto', 'full' or a whole number >= 1, got {e.batch_size!r}")
 
 
-def layers_of(e: Any, n_outputs: int) -> tuple[list[Layer], list[int]]:
+def layers_of(e: XBEstimator, n_outputs: int) -> tuple[list[Layer], list[int]]:
     """The layers of an estimator, and the positions of those that scikit-learn's rule initializes.
 
     Widths in `hidden_layer_sizes` become `Linear` layers, each followed by normalization and dropout where wanted;
@@ -64,7 +71,7 @@ def layers_of(e: Any, n_outputs: int) -> tuple[list[Layer], list[int]]:
     return layers, [k for k, layer in enumerate(layers) if type(layer) is Linear and id(layer) not in own]
 
 
-def optimizer_of(e: Any) -> Optimizer:
+def optimizer_of(e: XBEstimator) -> Optimizer:
     """The optimizer of `solver`: scikit-learn's "adam" and "sgd", any other of xbnet's by name, or an object."""
     if isinstance(e.solver, Optimizer):
         return e.solver
@@ -83,12 +90,12 @@ def simple(config: dict[str, Any]) -> str:
     return ", ".join(str(v) for v in config.values() if isinstance(v, (bool, int, float, str)))
 
 
-def part(X: Any, y: Any) -> Any:
+def part(X: Any, y: np.ndarray) -> Any:
     """Samples as a `Trainer` takes them, X (N, I) as an array or sparse."""
     return SimpleNamespace(x=SparseRows(X), y=y) if issparse(X) else Part(X, y)
 
 
-def warn_of_batch_size(e: Any, n: int) -> None:
+def warn_of_batch_size(e: XBEstimator, n: int) -> None:
     """Say that `batch_size` is cut to n rows, as scikit-learn does."""
     if is_whole(e.batch_size) and e.batch_size > n:
         warnings.warn(
@@ -98,16 +105,25 @@ def warn_of_batch_size(e: Any, n: int) -> None:
         )
 
 
-def batch_size_of(e: Any, n: int) -> int:
-    """B for n rows: "auto" is min(200, n), "full" is n."""
+def batch_size_of(e: XBEstimator, n: int) -> int:
+    """B for n rows: "auto" is min(200, n), or what suits a table where there is a schema; "full" is n."""
     if e.batch_size == "full":
         return n
+    if e.batch_size == "auto" and getattr(e, "schema_", None) is not None:
+        return usual.batch_size(n)
     if e.batch_size == "auto":
         return min(200, n)
     return min(int(e.batch_size), n)
 
 
-def recipe_of(e: Any, n: int, epochs: int, alpha: Any = None, clip_norm: Any = None, patient: bool = True) -> Recipe:
+def recipe_of(
+    e: XBEstimator,
+    n: int,
+    epochs: int,
+    alpha: PerReplica | None = None,
+    clip_norm: PerReplica | None = None,
+    patient: bool = True,
+) -> Recipe:
     """The settings of a run over n rows; `alpha` and `clip_norm` per member where they are given."""
     patience = None if e.n_iter_no_change == np.inf or not patient else int(e.n_iter_no_change) + 1
     return Recipe(
@@ -117,7 +133,7 @@ def recipe_of(e: Any, n: int, epochs: int, alpha: Any = None, clip_norm: Any = N
         penalty=BatchPenalty(e.alpha if alpha is None else np.asarray(alpha, float)),
         clip_norm=e.clip_norm if clip_norm is None else clip_norm,
         patience=patience,
-        monitor=SCORE if e.early_stopping else "train_cost",
+        monitor="val_loss" if e.early_stopping == "loss" else SCORE if e.early_stopping else "train_cost",
         tol=e.tol,
         keep_best=bool(e.early_stopping),
     )

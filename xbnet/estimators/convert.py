@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
@@ -15,6 +16,9 @@ from ..errors import ConfigError
 from ..nn.layers import Linear, copy_layers
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
+
+if TYPE_CHECKING:
+    from .base import XBEstimator
 
 SHARED = (
     "hidden_layer_sizes",
@@ -43,7 +47,7 @@ ACTIVATIONS = {"identity": "identity", "relu": "relu", "tanh": "tanh", "sigmoid"
 """xbnet's name -> scikit-learn's."""
 
 
-def parameters_of(mlp: Any, kind: Any) -> dict[str, Any]:
+def parameters_of(mlp: BaseEstimator, kind: type[BaseEstimator]) -> dict[str, Any]:
     """An xbnet estimator's parameters from those of a fitted scikit-learn network of the class `kind`.
 
     Raises
@@ -63,7 +67,7 @@ def parameters_of(mlp: Any, kind: Any) -> dict[str, Any]:
     return found | ({"loss": mlp.loss} if getattr(mlp, "loss", "") == "poisson" else {})
 
 
-def for_a_file(estimator: Any) -> tuple[Network, list[Any] | None]:
+def for_a_file(estimator: XBEstimator) -> tuple[Network, list[Any] | None]:
     """A network that a file can hold, and its classes: of two classes, both have an output there.
 
     With z the single output, softmax(0, z) = (1 - p, p) for p = sigmoid(z).
@@ -89,7 +93,7 @@ def for_a_file(estimator: Any) -> tuple[Network, list[Any] | None]:
     return twin, classes.tolist()
 
 
-def schema_for_a_file(estimator: Any, network: Network, classes: list[Any] | None) -> Schema | None:
+def schema_for_a_file(estimator: XBEstimator, network: Network, classes: list[Any] | None) -> Schema | None:
     """The estimator's schema with its target, as a file has it."""
     schema = getattr(estimator, "schema_", None)
     if schema is None:
@@ -105,7 +109,7 @@ def schema_for_a_file(estimator: Any, network: Network, classes: list[Any] | Non
     return replace(schema, target=Target(names, "regression", None, mean, scale))
 
 
-def take_weights(estimator: Any, mlp: Any) -> Any:
+def take_weights(estimator: XBEstimator, mlp: BaseEstimator) -> XBEstimator:
     """Give an estimator that knows its targets the weights of a fitted scikit-learn network."""
     estimator.n_features_in_ = mlp.n_features_in_
     if hasattr(mlp, "feature_names_in_"):
@@ -122,7 +126,7 @@ def take_weights(estimator: Any, mlp: Any) -> Any:
     return estimator
 
 
-def scikit_learn_of(estimator: Any, kind: Any) -> Any:
+def scikit_learn_of(estimator: XBEstimator, kind: type[BaseEstimator]) -> BaseEstimator:
     """A fitted scikit-learn network of the class `kind` with an estimator's weights.
 
     Raises

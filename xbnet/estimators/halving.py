@@ -32,19 +32,19 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
     n_candidates : int, default=None
         How many configurations to draw; None tries all.
     factor : int or float, default=3
-        One in so many configurations goes on at each rung, for so many times the epochs.
+        At each rung one configuration in `factor` goes on, for `factor` times the epochs.
     resource : str, default="max_iter"
         The parameter that says how many epochs: for the last step of a pipeline ``"STEP__max_iter"``.
     max_resources : int, default=200
         Epochs of the last rung, at most.
     min_resources : int, "smallest" or "exhaust", default="exhaust"
-        Epochs of the first rung; "exhaust": so many that the last rung comes near `max_resources`.
+        Epochs of the first rung; "exhaust": as many as bring the last rung near `max_resources`.
     aggressive_elimination, cv, scoring, refit, error_score, return_train_score, verbose
         As in `HalvingGridSearchCV`.
     n_jobs : int, default=None
         As in `StackedSearchCV`.
     random_state : int, RandomState or None
-        Of the draws.
+        The seed of the draws.
 
     Attributes
     ----------

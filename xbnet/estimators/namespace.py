@@ -31,7 +31,7 @@ def to_numpy(array: Any) -> Any:
     return np.asarray(array) if name in ("jax", "jaxlib") else np.from_dlpack(array)
 
 
-def check_namespace(estimator: Any, X: Any, method: str) -> None:
+def check_namespace(estimator: Any, X: object, method: str) -> None:
     """Where scikit-learn's array API dispatch is on: results follow X, and X must follow what `fit` got.
 
     Raises

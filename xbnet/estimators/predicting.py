@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..backends.arrays import Rows
 from ..datasets import Standardizer
 from ..errors import ConfigError
 from ..history import History
 from ..io.models import save
+from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.outputs import LINKS
 from .namespace import check_namespace, to_numpy
@@ -32,14 +35,14 @@ class Predicting(Settings):
     history_: History
     _task: str
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
         tags.input_tags.sparse = True
         return tags
 
     @abstractmethod
-    def _loss(self) -> Any:
+    def _loss(self) -> Loss:
         """The loss object."""
 
     @abstractmethod
@@ -50,13 +53,13 @@ class Predicting(Settings):
     def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
         """What `score` gives."""
 
-    def _now(self) -> Any:
+    def _now(self) -> Self:
         """The estimator as it is at this moment, whole: another thread may fit it anew meanwhile."""
         now = object.__new__(type(self))
         now.__dict__ = self.__dict__.copy()
         return now
 
-    def _run(self, finish: Callable[[np.ndarray], np.ndarray], X: Any, method: str) -> np.ndarray:
+    def _run(self, finish: Callable[[np.ndarray], np.ndarray], X: Rows, method: str) -> np.ndarray:
         """``finish(outputs)`` for the rows of X (N, I): (N, ...), or (R, N, ...) for several members.
 
         A few rows are followed by rows of zeros: BLAS would hand them to another routine, which rounds differently,
@@ -65,16 +68,16 @@ class Predicting(Settings):
         check_is_fitted(self)
         check_namespace(self, X, method)
         if getattr(self, "schema_", None) is None:
-            X = validate_data(self, to_numpy(X), reset=False, dtype=self.network_.dtype, accept_sparse="csr")
+            rows: Any = validate_data(self, to_numpy(X), reset=False, dtype=self.network_.dtype, accept_sparse="csr")
         else:
-            X = encode_rows(self, to_numpy(X))
-        n = X.shape[0]
+            rows = encode_rows(self, to_numpy(X))
+        n = rows.shape[0]
         if n < FEWEST_ROWS:
-            X = np.pad(X.toarray() if issparse(X) else X, ((0, FEWEST_ROWS - n), (0, 0)))
-        found = self.network_.run_rows(X, finish)
+            rows = np.pad(rows.toarray() if issparse(rows) else rows, ((0, FEWEST_ROWS - n), (0, 0)))
+        found = self.network_.run_rows(rows, finish)
         return found[:, :n] if self.network_.replicas > 1 else found[:n]
 
-    def _predict(self, X: Any) -> np.ndarray:
+    def _predict(self, X: Rows) -> np.ndarray:
         """What `predict` gives, on the host."""
         check_is_fitted(self)
         if self.network_.replicas > 1:
@@ -117,7 +120,7 @@ class Predicting(Settings):
         return self._blocks("W")
 
     @coefs_.setter
-    def coefs_(self, values: Any) -> None:
+    def coefs_(self, values: Sequence[np.ndarray]) -> None:
         self._set_blocks("W", "coefs_", self.coefs_, values)
 
     @property
@@ -126,10 +129,10 @@ class Predicting(Settings):
         return [b[..., 0, :] for b in self._blocks("b")]
 
     @intercepts_.setter
-    def intercepts_(self, values: Any) -> None:
+    def intercepts_(self, values: Sequence[np.ndarray]) -> None:
         self._set_blocks("b", "intercepts_", self.intercepts_, values)
 
-    def _set_blocks(self, name: str, what: str, before: list[np.ndarray], values: Any) -> None:
+    def _set_blocks(self, name: str, what: str, before: list[np.ndarray], values: Sequence[np.ndarray]) -> None:
         """Write arrays of the same shapes as `before` over the linear layers' blocks."""
         values = [np.asarray(value) for value in values]
         shapes = [value.shape for value in before]

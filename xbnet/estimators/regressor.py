@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils import Tags
 
+from ..backends.arrays import ArrayLike, Rows
 from ..datasets import Standardizer
 from ..errors import ConfigError
 from ..nn.losses import Loss, get_loss
@@ -15,6 +17,9 @@ from .namespace import back_to
 from .rules import HalfPoissonDeviance, HalfSquaredError
 from .validation import r_squared
 
+if TYPE_CHECKING:
+    from sklearn.neural_network import MLPRegressor
+
 LOSSES = {"auto": HalfSquaredError, "squared_error": HalfSquaredError, "poisson": HalfPoissonDeviance}
 """scikit-learn's, which are no names of xbnet's own losses."""
 
@@ -22,20 +27,36 @@ LOSSES = {"auto": HalfSquaredError, "squared_error": HalfSquaredError, "poisson"
 class XBRegressor(RegressorMixin, XBEstimator):
     """A neural network for regression, with scikit-learn's interface.
 
-    Parameters and attributes are those of `XBClassifier` but for `class_weight` and `classes_`. `loss` is
-    "squared_error", which is half of it, summed over the outputs ("auto" means the same), "poisson", half the Poisson
-    deviance of exp(output) from y >= 0, or a loss of xbnet's, such as "mse". The score is R^2. Where there is a
-    `schema_`, the network learns targets of mean 0 and standard deviation 1, and so the loss is of these; but not for
-    "poisson", whose targets are counts.
+    Where there is a `schema_`, the network learns targets of mean 0 and standard deviation 1, and the loss is that of
+    these; but not for "poisson", whose targets are counts. The score is R^2.
+
+    Parameters
+    ----------
+    loss : str or Loss, default="auto"
+        "squared_error" (as is "auto"): half of it, summed over the outputs; "poisson": half the Poisson deviance of
+        exp(output) from y >= 0; or a loss of xbnet's, such as "mse".
+    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate_init, max_iter, shuffle, random_state, tol,
+    verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon,
+    n_iter_no_change, residual, dropout, batch_norm, schedule, clip_norm, n_members, backend, dtype, schema
+        As in `XBClassifier`, as are all attributes but `classes_`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.linspace(-2, 2, 200)[:, None]
+    >>> model = XBRegressor((16,), "tanh", learning_rate_init=0.03, n_iter_no_change=5, tol=0.001, random_state=0)
+    >>> model = model.fit(X, np.sin(2 * X[:, 0]))
+    >>> bool(model.score(X, np.sin(2 * X[:, 0])) > 0.9)
+    True
     """
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         tags.regressor_tags.poor_score = False
         return tags
 
-    def partial_fit(self, X: Any, y: Any, *, sample_weight: Any = None) -> Any:
+    def partial_fit(self, X: Rows, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Self:
         """Train one epoch, going on from where the last call ended: n calls do what ``fit`` does in n epochs.
 
         Parameters
@@ -50,7 +71,7 @@ class XBRegressor(RegressorMixin, XBEstimator):
         return self._partial_fit(X, y, sample_weight, self._learn_targets)
 
     @classmethod
-    def from_sklearn(cls, mlp: Any, **parameters: Any) -> XBRegressor:
+    def from_sklearn(cls, mlp: MLPRegressor, **parameters: Any) -> XBRegressor:
         """A fitted regressor with the weights of a fitted `MLPRegressor`; see `XBClassifier.from_sklearn`."""
         from sklearn.neural_network import MLPRegressor
 
@@ -60,7 +81,7 @@ class XBRegressor(RegressorMixin, XBEstimator):
         estimator._learn_targets(np.zeros(1) if mlp.n_outputs_ == 1 else np.zeros((1, mlp.n_outputs_)))
         return take_weights(estimator, mlp)
 
-    def to_sklearn(self) -> Any:
+    def to_sklearn(self) -> MLPRegressor:
         """A fitted `MLPRegressor` with these weights; see `XBClassifier.to_sklearn`."""
         from sklearn.neural_network import MLPRegressor
 
@@ -103,7 +124,7 @@ class XBRegressor(RegressorMixin, XBEstimator):
     def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
         return r_squared(y, predicted, w)
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Rows) -> np.ndarray:
         """Values (N,) or (N, O), as y was; float32 for X of float32, else float64."""
         single = str(getattr(X, "dtype", "")).endswith("float32")
         return back_to(self._now()._predict(X).astype(np.float32 if single else np.float64, copy=False), X)

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from scipy.special import xlogy
 
+from ..backends.arrays import Array
 from ..backends.ops import Made
 from ..backends.parts import StepPart
 from ..nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError
 from ..nn.network import Network
 from ..nn.parameters import block_slices
 from ..optim.optimizers import Adam
-from ..replicas import replica_values, select_values
+from ..replicas import PerReplica, replica_values, select_values
 
 
 def draw_weights(network: Network, drawn: list[int], states: list[np.random.RandomState], logistic: bool) -> None:
@@ -102,7 +103,7 @@ class BatchPenalty:
         >= 0, a number or one per replica.
     """
 
-    def __init__(self, alpha: Any):
+    def __init__(self, alpha: PerReplica):
         self.alpha = alpha
 
     def select(self, index: np.ndarray) -> BatchPenalty:
@@ -119,7 +120,7 @@ class BoundBatchPenalty(StepPart):
 
     replayable = True
 
-    def __init__(self, alpha: Any, network: Network):
+    def __init__(self, alpha: PerReplica, network: Network):
         xp, R, n = network.backend.xp, network.replicas, network.n_weights
         alphas = replica_values("alpha", alpha, R)
         self.xp, self.ops = xp, network.backend.ops
@@ -135,7 +136,7 @@ class BoundBatchPenalty(StepPart):
         columns = (xp.zeros((R, 1, 1), dtype=network.dtype) for _ in range(6))
         self._square, self._sum, self._factor, self._rows, self._some, self._divisor = columns
 
-    def add_gradient(self, loss: Any) -> None:
+    def add_gradient(self, loss: Loss) -> None:
         """Add alpha W / (weight of the batch) to the gradient, and note the penalty."""
         B = loss.values.shape[1]
         if loss.weighted:
@@ -143,7 +144,7 @@ class BoundBatchPenalty(StepPart):
         else:
             self._add(self._alpha_over[(B,)])
 
-    def _add_weighted(self, B: int, total: Any) -> None:
+    def _add_weighted(self, B: int, total: Array) -> None:
         """Without memory of its own, so that it may be captured in a CUDA graph."""
         xp, some, divisor = self.xp, self._some, self._divisor
         xp.sign(total, out=some)  # no weight: no penalty, not 1 / 0
@@ -153,7 +154,7 @@ class BoundBatchPenalty(StepPart):
             xp.divide(out, divisor, out=out)
         self._add(self._factor[:, 0], self._rows)
 
-    def _add(self, factor: Any, rows: Any = None) -> None:
+    def _add(self, factor: Array, rows: Array | None = None) -> None:
         xp = self.xp
         self.ops.bmm_nt(self._row, self._row, self._square)
         if rows is not None:
@@ -162,8 +163,8 @@ class BoundBatchPenalty(StepPart):
         xp.multiply(self._weights, factor, out=self._work)
         xp.add(self._grad, self._work, out=self._grad)
 
-    def value(self, rows: int) -> Any:
-        """The mean penalty per row (R, 1) of an epoch of so many rows, on the device."""
+    def value(self, rows: int) -> Array:
+        """The mean penalty per row (R, 1) of an epoch of that many rows, on the device."""
         finite = self.xp.minimum(self._sum[:, 0], self._largest)  # so that 0 times an overflow is 0
         mean = finite * self._alpha_over[(2 * rows,)]
         self._sum.fill(0)
@@ -175,7 +176,7 @@ class SummedBinaryCrossEntropy(BinaryCrossEntropy):
 
     replayable = True
 
-    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+    def _evaluate(self, logits: Array, labels: Array, dlogits: Array | None) -> None:
         super()._evaluate(logits, labels, dlogits)
         _scale(self, dlogits, self.n_outputs)
 
@@ -189,7 +190,7 @@ class HalfSquaredError(MeanSquaredError):
         """Half the variance of the targets, a sum over outputs."""
         return super().spread(targets, sample_weight) * targets.shape[1] / 2
 
-    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+    def _evaluate(self, logits: Array, labels: Array, dlogits: Array | None) -> None:
         super()._evaluate(logits, labels, dlogits)
         _scale(self, dlogits, self.n_outputs / 2)
 
@@ -208,7 +209,7 @@ class HalfPoissonDeviance(Loss):
         mean = np.average(targets, axis=0, weights=sample_weight)
         return float(np.average(xlogy(targets, targets) - xlogy(targets, mean), axis=0, weights=sample_weight).sum())
 
-    def _evaluate(self, logits: Any, labels: Any, dlogits: Any) -> None:
+    def _evaluate(self, logits: Array, labels: Array, dlogits: Array | None) -> None:
         xp, targets = self.xp, self._target_rows(labels)
         xp.exp(logits, out=self.e)
         if dlogits is not None:
@@ -224,7 +225,7 @@ class HalfPoissonDeviance(Loss):
         xp.copyto(self.values_column, self.s)
 
 
-def _scale(loss: Any, dlogits: Any, factor: float) -> None:
+def _scale(loss: Loss, dlogits: Array | None, factor: float) -> None:
     if factor == 1:
         return
     loss.xp.multiply(loss.values_column, factor, out=loss.values_column)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DivergenceError
 from ..training.checkpoints import deferred_interrupt
 from ..training.trainer import Trainer
 
+if TYPE_CHECKING:
+    from .base import XBEstimator
+
 IN_A_STACK = "in a stack"
 """In place of a state to go on from, where there is none."""
 
 
-def run_epochs(estimator: Any, trainer: Trainer, epochs: int) -> tuple[bool, bool]:
+def run_epochs(estimator: XBEstimator, trainer: Trainer, epochs: int) -> tuple[bool, bool]:
     """Train, and note figures and state: whether all members have converged, and whether Ctrl-C was pressed.
 
     Parameters
@@ -22,7 +25,7 @@ def run_epochs(estimator: Any, trainer: Trainer, epochs: int) -> tuple[bool, boo
     trainer
         Of its network and history.
     epochs
-        At most so many.
+        The most that may train.
     """
     e = estimator
     if e._run_state is not None:

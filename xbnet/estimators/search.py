@@ -37,7 +37,7 @@ class StackedSearchCV(GridSearchCV):
     n_jobs : int, default=None
         Threads, among which the networks are shared out; None or -1: one per core, -2: one less.
     random_state : int, RandomState or None
-        Of the draws.
+        The seed of the draws.
 
     Attributes
     ----------

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator
+
+from ..backends.arrays import DTypeLike
+from ..backends.backend import Backend
+from ..nn.activations import Activation
+from ..nn.layers import Layer
+from ..nn.losses import Loss
+from ..optim.optimizer import Optimizer
+from ..optim.schedule import Schedule
+from ..training import tables as usual
+
+FOR_TABLES: dict[str, Any] = {
+    **{"hidden_layer_sizes": usual.HIDDEN, "n_members": usual.MEMBERS, "activation": usual.ACTIVATION},
+    **{"learning_rate_init": usual.LEARNING_RATE, "schedule": usual.SCHEDULE, "max_iter": usual.EPOCHS},
+    **{"early_stopping": "loss", "n_iter_no_change": usual.PATIENCE - 1, "tol": 0.0},
+    **{"validation_fraction": usual.VALIDATION, "alpha": usual.ALPHA, "schema": True},
+}
+"""Parameters with which an estimator trains as `xbnet train` does on a table."""
 
 
 class Settings(BaseEstimator):
@@ -12,37 +31,37 @@ class Settings(BaseEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        hidden_layer_sizes: int | Layer | Sequence[int | Layer] = (100,),
+        activation: str | Activation = "relu",
         *,
-        solver: Any = "adam",
+        solver: str | Optimizer = "adam",
         alpha: float = 0.0001,
-        batch_size: Any = "auto",
+        batch_size: int | str = "auto",
         learning_rate_init: float = 0.001,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
         verbose: bool = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
+        early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
-        n_iter_no_change: Any = 10,
+        n_iter_no_change: float = 10,
         residual: int = 0,
         dropout: float = 0.0,
         batch_norm: bool = False,
-        loss: Any = "auto",
-        schedule: Any = None,
-        clip_norm: Any = None,
+        loss: str | Loss = "auto",
+        schedule: str | Schedule | None = None,
+        clip_norm: float | None = None,
         n_members: int = 1,
-        backend: Any = "numpy",
-        dtype: Any = "float32",
-        schema: Any = "auto",
+        backend: str | Backend = "numpy",
+        dtype: DTypeLike = "float32",
+        schema: bool | str = "auto",
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -74,3 +93,24 @@ class Settings(BaseEstimator):
         self.backend = backend
         self.dtype = dtype
         self.schema = schema
+
+    @classmethod
+    def for_tables(cls, **parameters: Any) -> Any:
+        """An estimator with the parameters that `xbnet train` takes for a table, in place of scikit-learn's.
+
+        It learns a `Schema`, and trains a stack of four small networks, whose probabilities or values are averaged, in
+        few epochs on a rate that falls; each keeps the weights with the least validation loss.
+
+        Parameters
+        ----------
+        **parameters
+            What shall be otherwise, and `random_state`.
+
+        Examples
+        --------
+        >>> from xbnet import XBClassifier
+        >>> model = XBClassifier.for_tables(n_members=8, random_state=0)
+        >>> model.hidden_layer_sizes, model.n_members, model.schema
+        ((32,), 8, True)
+        """
+        return cls(**{**FOR_TABLES, **parameters})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,11 @@ from ..datasets.tables.source import need_pyarrow
 from ..datasets.tables.values import kind_of, parse
 from ..errors import ConfigError
 
+if TYPE_CHECKING:
+    from .base import XBEstimator
 
-def learn_schema(estimator: Any, X: Any, rows: np.ndarray | None) -> Schema | None:
+
+def learn_schema(estimator: XBEstimator, X: object, rows: np.ndarray | None) -> Schema | None:
     """The schema of X, where the estimator's parameter `schema` wants one.
 
     Parameters
@@ -40,19 +43,20 @@ def learn_schema(estimator: Any, X: Any, rows: np.ndarray | None) -> Schema | No
     return schema
 
 
-def encode_rows(estimator: Any, X: Any) -> np.ndarray:
+def encode_rows(estimator: XBEstimator, X: object) -> np.ndarray:
     """The inputs (N, I), float64, that the estimator's schema makes of X: a table, or columns in the order of `fit`."""
-    name = type(estimator).__name__
+    name, schema = type(estimator).__name__, estimator.schema_
+    assert schema is not None, "whoever asks has one"
     if is_table(X):
-        return estimator.schema_.encode(open_table(X, name=f"{name}: X"))
+        return schema.encode(open_table(X, name=f"{name}: X"))
     array = np.asarray(X)
     if array.ndim != 2 or array.shape[1] != estimator.n_features_in_:
         raise ConfigError(f"{name}: expected X (N, {estimator.n_features_in_}) as in fit, got {array.shape}")
     names = getattr(estimator, "feature_names_in_", None)
-    return estimator.schema_.encode(_named(array, _default_names(array) if names is None else names))
+    return schema.encode(_named(array, _default_names(array) if names is None else names))
 
 
-def _needs_schema(X: Any) -> bool:
+def _needs_schema(X: object) -> bool:
     """Whether a table has text, dates, or missing values."""
     if not is_table(X):
         return False
@@ -73,7 +77,7 @@ def _needs_schema(X: Any) -> bool:
     return False
 
 
-def _default_names(X: Any) -> list[str]:
+def _default_names(X: object) -> list[str]:
     """Names as scikit-learn gives them to columns that have none."""
     array = np.asarray(X)
     if array.ndim != 2:
@@ -81,11 +85,11 @@ def _default_names(X: Any) -> list[str]:
     return [f"x{i}" for i in range(array.shape[1])]
 
 
-def _arrow(X: Any) -> Any:
+def _arrow(X: object) -> Any:
     """An array as a table."""
     return need_pyarrow("XBClassifier: schema=True").table(_named(X, _default_names(X)))
 
 
-def _named(X: Any, names: Any) -> dict[str, np.ndarray]:
+def _named(X: object, names: Any) -> dict[str, np.ndarray]:
     array = np.asarray(X)
     return {str(name): array[:, i] for i, name in enumerate(names)}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import Rows
 from ..nn.outputs import LINKS
 
 
@@ -31,7 +32,7 @@ class Validation:
         they keep.
     """
 
-    def __init__(self, estimators: Sequence[Any], y: Sequence[Any], w: Sequence[Any], X: Any = None):
+    def __init__(self, estimators: Sequence[Any], y: Sequence[Any], w: Sequence[Any], X: Rows | None = None):
         self.estimators, self.y, self.w, self.X = estimators, y, w, X
         self.link, _, self.decide = LINKS[estimators[0]._loss().links[estimators[0]._task]]
         self.together = np.nan

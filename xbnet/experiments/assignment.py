@@ -13,10 +13,11 @@ from ..nn.layers import Dropout, Layer, Linear, Residual
 from ..nn.mlp import mlp
 from ..nn.network import Network
 from ..optim.optimizers import SGD
-from ..plots import curves, heat_map, spread
+from ..plots import curves
 from ..training.fit import fit
 from .common import Setup, last, same_seeds, train_seeds
 from .gradients import gradient_section, jacobian_section
+from .pictures import heat_map, spread
 from .report import Report
 
 TITLE = "Assignment: softmax, standard and residual networks, regularisation and strategies"

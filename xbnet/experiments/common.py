@@ -126,7 +126,9 @@ def last(history: History, name: str) -> np.ndarray:
     return np.atleast_1d(history[name][-1])
 
 
-def train_seeds(layers: list[Layer], data: Dataset, optimizer: Any, *, seeds: int, rng: int = 0, **settings: Any):
+def train_seeds(
+    layers: list[Layer], data: Dataset, optimizer: Any, *, seeds: int, rng: int = 0, **settings: Any
+) -> tuple[Network, History]:
     """Train the same network from several seeds in one stack; the network and its history."""
     network = Network(layers, data.n_inputs, replicas=seeds, rng=rng)
     return network, fit(network, "cross_entropy", optimizer, data, rng=rng, progress=False, **settings)

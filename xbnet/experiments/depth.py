@@ -12,10 +12,11 @@ from ..nn.layers import Linear
 from ..nn.mlp import mlp
 from ..nn.network import Network
 from ..optim.optimizers import SGD, Adam
-from ..plots import curves, heat_map, spread
+from ..plots import curves
 from ..training.fit import fit
 from .common import Setup, best_by_training, last, same_seeds, train_seeds
 from .gradients import gradient_section, jacobian_section
+from .pictures import heat_map, spread
 from .report import Report, Row
 
 TITLE = "Depth: a grid for softmax regression, and networks of 1 to 16 layers"

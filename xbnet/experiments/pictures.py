@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..plots import TRAIN, VALIDATION, new_figure, verbatim
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def weight_images(weights: np.ndarray, image_shape: tuple[int, int, int], classes: Sequence[str]) -> Any:
@@ -59,4 +62,65 @@ def true_class_histograms(
         axis.set_xlabel("probability of the true class")
         axis.set_ylabel("samples")
         axis.legend(frameon=False)
+    return figure
+
+
+def heat_map(
+    values: np.ndarray,
+    rows: Sequence[float],
+    columns: Sequence[float],
+    *,
+    title: str = "",
+    row: str = "",
+    column: str = "",
+) -> Figure:
+    """Values (len(rows), len(columns)) as colours, with the numbers in the fields.
+
+    Parameters
+    ----------
+    values
+        Finite or NaN.
+    rows, columns
+        What the fields stand for.
+    title, row, column
+        Labels.
+    """
+    figure, axes = new_figure(width=1.6 + 1.0 * len(columns), height=1.4 + 0.6 * len(rows))
+    axis = axes[0, 0]
+    image = axis.imshow(values, aspect="auto", cmap="viridis")
+    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    for i, j in np.ndindex(values.shape):
+        color = "white" if values[i, j] < middle else "black"
+        axis.text(j, i, f"{values[i, j]:.3f}", ha="center", va="center", color=color)
+    axis.set_xticks(range(len(columns)), [f"{c:g}" for c in columns])
+    axis.set_yticks(range(len(rows)), [f"{r:g}" for r in rows])
+    axis.set_xlabel(column)
+    axis.set_ylabel(row)
+    axis.set_title(title)
+    figure.colorbar(image, ax=axis)
+    return figure
+
+
+def spread(x: Sequence[float], lines: dict[str, np.ndarray], *, xlabel: str, ylabel: str) -> Figure:
+    """A quantity by depth, length and the like: the median of several seeds as a line, each seed as a point.
+
+    Parameters
+    ----------
+    x
+        (K,).
+    lines
+        Label -> (K, R).
+    xlabel, ylabel
+        Labels of the axes.
+    """
+    figure, axes = new_figure(width=6.0, height=3.8)
+    axis = axes[0, 0]
+    for i, (label, values) in enumerate(lines.items()):
+        axis.plot(x, np.median(values, axis=1), "-", color=f"C{i}", label=label)
+        axis.plot(np.repeat(x, values.shape[1]), values.ravel(), ".", color=f"C{i}", alpha=0.5)
+    axis.set_xticks(x)
+    axis.set_xlabel(xlabel)
+    axis.set_ylabel(ylabel)
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False, loc="upper left")
     return figure

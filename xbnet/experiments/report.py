@@ -165,7 +165,7 @@ class Report:
         self.table(("", "reported", "ours", "ours is"), [row.cells() for row in rows])
 
     def picture(self, figure: Any, caption: str, colors: int = 64) -> None:
-        """Add a matplotlib figure, reduced to so many colours."""
+        """Add a matplotlib figure, reduced to few colours."""
         count = sum(isinstance(part, Picture) for part in self.parts)
         self.parts.append(Picture(f"{self.name}-{count + 1}.png", caption, png(figure, colors)))
 

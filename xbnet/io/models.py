@@ -7,22 +7,24 @@ metadata describe the network; they are checked against the tensors before anyth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import Rows
 from ..backends.backend import Backend
-from ..datasets import Dataset, Schema, Standardizer
+from ..datasets import Schema, Standardizer
 from ..errors import ConfigError, DataError
 from ..files import place
 from ..history import History
 from ..nn.network import Network
+from .about import restore_classes, restore_features, restore_preparation, restore_schema, target_scale_of
 from .histories import pack_history, unpack_history
-from .networks import SCALARS, describe_network, plain, restore_network
-from .tensorfile import Tensors, read_tensors, write_tensors
+from .networks import describe_network, plain, restore_network
+from .tensorfile import read_tensors, write_tensors
 
 KIND = "network"
 RUN_FILES = ("model.safetensors", "best.safetensors")
@@ -44,12 +46,20 @@ class Model:
     history
         How it was trained; None if it was not saved. Times are not kept: `seconds` are 0.
     version
-        Of the xbnet that wrote the file.
+        The version of xbnet that wrote the file.
     features
         Names of the inputs; None if they have none.
     schema
         How the rows of a table become inputs, and what is learned of them; None: it was trained on arrays. It does
         what a preparation does.
+
+    Examples
+    --------
+    >>> import tempfile, xbnet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(xbnet.Network([xbnet.Linear(2)], 3), f"{folder}/m.safetensors", classes=["no", "yes"])
+    ...     load_model(f"{folder}/m.safetensors").classes
+    ('no', 'yes')
     """
 
     network: Network
@@ -63,17 +73,42 @@ class Model:
     @property
     def target_scale(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Mean and scale (O,) of the targets that the network learned as ``(y - mean) / scale``; None: as they are."""
-        target = None if self.schema is None else self.schema.target
-        if target is None or target.mean is None or target.scale is None:
-            return None
-        return np.array(target.mean), np.array(target.scale)
+        return target_scale_of(self.schema)
+
+    @property
+    def n_inputs(self) -> int:
+        """I."""
+        return self.network.n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        """C, or O of a regression."""
+        return self.network.n_outputs
+
+    @property
+    def link(self) -> str:
+        """What turns outputs into predictions."""
+        return self.network.link
+
+    @property
+    def size(self) -> int:
+        """Networks in it, whose answers are averaged."""
+        return self.network.replicas
+
+    def member(self, index: int) -> Model:
+        """The same with one of its networks."""
+        return replace(self, network=self.network.select([index]), history=None)
+
+    def members(self) -> list[tuple[Network, Standardizer | None]]:
+        """Each network by itself, and what must be done to its inputs after the schema, if there is one."""
+        return [(self.network.select([r]), self.preparation) for r in range(self.size)]
 
     @property
     def standardizes(self) -> bool:
         """Whether inputs are standardized before the network sees them."""
         return self.preparation is not None or (self.schema is not None and self.schema.standardizer is not None)
 
-    def predict_proba(self, x: Any) -> np.ndarray:
+    def predict_proba(self, x: Rows) -> np.ndarray:
         """Probabilities (N, C), or values (N, O) in the targets' units, for rows as the user has them.
 
         Parameters
@@ -87,9 +122,11 @@ class Model:
         array
             Means over the replicas, if there are several.
         """
-        if self.schema is not None:
-            x = self.schema.encode(x)
-        return self.outputs(x if self.preparation is None else self.preparation(np.asarray(x)))
+        return self.from_encoded(np.asarray(x) if self.schema is None else self.schema.encode(x))
+
+    def from_encoded(self, x: np.ndarray) -> np.ndarray:
+        """What `predict_proba` gives, for inputs (N, I) that the schema has encoded, if there is one."""
+        return self.outputs(x if self.preparation is None else self.preparation(x))
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """What `predict_proba` gives, for inputs (N, I) that are prepared."""
@@ -105,10 +142,10 @@ def save(
     network: Network,
     path: str | Path,
     *,
-    classes: Any = None,
+    classes: Sequence[Any] | None = None,
     preparation: Standardizer | None = None,
     history: History | None = None,
-    features: Any = None,
+    features: Sequence[str] | None = None,
     schema: Schema | None = None,
 ) -> None:
     """Write a network to a file, in one piece: nobody ever sees half of it.
@@ -135,6 +172,14 @@ def save(
     ConfigError
         Classes, names, preparation or history are not this network's; a setting of a layer is neither a number, a text
         nor a list of these; or the file can't be written.
+
+    Examples
+    --------
+    >>> import tempfile, xbnet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(xbnet.Network([xbnet.Linear(2)], 3), f"{folder}/m.safetensors")
+    ...     load(f"{folder}/m.safetensors").n_parameters
+    8
     """
     if not isinstance(network, Network):
         raise ConfigError(f"save: expected a Network, got {type(network).__name__}")
@@ -164,23 +209,6 @@ def save(
         figures, description["history"] = pack_history(history, times=False)  # so equal runs leave equal bytes
         tensors |= figures
     write_tensors(path, KIND, tensors, description)
-
-
-def about_inputs(data: Dataset, preparation: Standardizer | None = None) -> dict[str, Any]:
-    """What `save` keeps of a data set: its schema, or else classes, features, and how the inputs were standardized.
-
-    Parameters
-    ----------
-    data
-        What the network was trained on.
-    preparation
-        How inputs were standardized after they had left the data set, which then has none of its own.
-    """
-    if data.schema is None:
-        return {"classes": data.classes, "features": data.features, "preparation": preparation or data.preparation}
-    if preparation is None or data.schema.standardizer is not None:
-        return {"classes": data.classes, "schema": data.schema}
-    return {"classes": data.classes, "schema": data.schema.scaled(preparation)}
 
 
 def _expect_number(what: str, expected: int, got: int, of: str) -> None:
@@ -214,12 +242,36 @@ def load(path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[
     See Also
     --------
     load_model : the same with classes, preparation and history.
+
+    Examples
+    --------
+    >>> import tempfile, xbnet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(xbnet.Network([xbnet.Linear(2)], 3), f"{folder}/m.safetensors")
+    ...     load(f"{folder}/m.safetensors").n_outputs
+    2
     """
     return load_model(path, backend, custom=custom).network
 
 
 def load_model(path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[str, Any] | None = None) -> Model:
-    """What `save` wrote, with classes, preparation and history; see `load`."""
+    """A file that `save` wrote, with classes, preparation, history and schema.
+
+    Parameters
+    ----------
+    path, backend, custom
+        See `load`, as for errors and an example.
+
+    Returns
+    -------
+    Model
+
+    Examples
+    --------
+    >>> load_model("missing.safetensors")
+    Traceback (most recent call last):
+    xbnet.errors.DataError: missing.safetensors: ...
+    """
     if custom is not None and not isinstance(custom, Mapping):
         raise ConfigError(f"load: expected custom to be {{name: object}}, got {type(custom).__name__}")
     file = read_tensors(file_of(path), KIND)
@@ -228,12 +280,12 @@ def load_model(path: str | Path, backend: str | Backend = "numpy", *, custom: Ma
         description = file.description
         return Model(
             network,
-            _restore_classes(file, network),
-            _restore_preparation(file, network),
+            restore_classes(file, network),
+            restore_preparation(file, network),
             None if "history" not in description else unpack_history(file, description["history"], network.replicas),
             file.version,
-            _restore_features(file, network),
-            _restore_schema(file, network),
+            restore_features(file, network),
+            restore_schema(file, network),
         )
 
 
@@ -252,55 +304,6 @@ def file_of(path: str | Path) -> Path:
     if not found:
         raise DataError(f"{path}: is a folder; expected {' or '.join(RUN_FILES)} in it, or a file that xbnet saved")
     return found[0]
-
-
-# -- what belongs to it --------------------------------------------------------------------------------------------
-
-
-def _restore_classes(file: Tensors, network: Network) -> tuple[Any, ...] | None:
-    classes = file.description.get("classes")
-    if classes is None:
-        return None
-    file.require(
-        isinstance(classes, list) and len(classes) == network.n_outputs and all(type(c) in SCALARS for c in classes),
-        f"there is a class per output, C={network.n_outputs}",
-    )
-    return tuple(classes)
-
-
-def _restore_features(file: Tensors, network: Network) -> tuple[str, ...] | None:
-    names = file.description.get("features")
-    if names is None:
-        return None
-    right = isinstance(names, list) and len(names) == network.n_inputs and all(type(name) is str for name in names)
-    file.require(right, f"there is a name per input, I={network.n_inputs}")
-    return tuple(names)
-
-
-def _restore_schema(file: Tensors, network: Network) -> Schema | None:
-    kept = file.description.get("schema")
-    if kept is None:
-        return None
-    try:
-        schema = Schema.from_json(kept)
-    except ValueError as error:
-        raise DataError(f"{file.source}: expected that its schema is right: {error}; save it anew") from None
-    file.require(schema.n_inputs == network.n_inputs, f"its schema makes the network's inputs, I={network.n_inputs}")
-    target = schema.target
-    if target is not None:
-        n = len(target.classes or target.names)
-        file.require(n == network.n_outputs, f"its schema's target has the network's outputs, {network.n_outputs}")
-    file.require("preparation.mean" not in file.arrays, "it has a schema or a preparation, not both")
-    return schema
-
-
-def _restore_preparation(file: Tensors, network: Network) -> Standardizer | None:
-    if "preparation.mean" not in file.arrays:
-        return None
-    mean, scale = (file.tensor(f"preparation.{name}", float, (network.n_inputs,)) for name in ("mean", "scale"))
-    right = np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()
-    file.require(bool(right), "preparation has finite means and scales > 0")
-    return Standardizer(mean, scale)
 
 
 __all__ = ["Model", "load", "load_model", "save"]

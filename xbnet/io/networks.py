@@ -43,7 +43,7 @@ def _settings(layer: Layer) -> dict[str, Any]:
     return {k: plain(f"save: {type(layer).__name__}.{k}", v) for k, v in config.items()}
 
 
-def plain(where: str, value: Any) -> Any:
+def plain(where: str, value: object) -> Any:
     """A value as JSON has it."""
     value = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
     if value is None or isinstance(value, SCALARS):

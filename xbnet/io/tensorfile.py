@@ -26,6 +26,7 @@ UNEXPECTED = (ArithmeticError, AttributeError, LookupError, MemoryError, Recursi
 """What Python and NumPy raise where a description is of another kind than expected."""
 HINTS = {
     "training state": "; go on with the run by `xbnet train --resume DIR`, whose end writes DIR/model.safetensors",
+    "ensemble": "; xbnet.Ensemble.load reads it",
 }
 """Kind of a file that is not the wanted one -> what to do with it."""
 
@@ -164,6 +165,17 @@ def read_tensors(path: str | Path, kind: str) -> Tensors:
     right = metadata.get("crc32") == checksum(metadata["xbnet"], arrays)
     found.require(right, "its checksum is right; it was damaged or changed")
     return found
+
+
+def kind_of(path: str | Path) -> str | None:
+    """What a file says that it holds; None where it says nothing that could be read: `read_tensors` tells why."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(place(path), framework="numpy") as file:
+            return str(json.loads((file.metadata() or {})["xbnet"])["kind"])
+    except (OSError, SafetensorError, *UNEXPECTED):
+        return None
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -37,6 +37,18 @@ class Activation:
         See `StepPart`: whether both functions do nothing but by operations of `xp` with ``out=``, and the name by which
         kernels know them. No arguments, so that `dataclasses.replace` doesn't hand on what was true of other functions;
         a class derived from this one may say ``replayable = True`` in its body.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> def square(xp, z, out, work):
+    ...     xp.multiply(z, z, out=out)
+    >>> def square_backward(xp, dy, z, y, work):
+    ...     xp.multiply(dy, z, out=dy)
+    ...     xp.multiply(dy, 2.0, out=dy)
+    >>> layer = xbnet.Linear(3, Activation("square", square, square_backward))
+    >>> xbnet.jacobian_test(layer, [[0.5, -1.0]]).passed
+    True
     """
 
     name: str
@@ -137,11 +149,14 @@ def _gelu_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[
 
 
 def _sigmoid(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
-    """1 / (1 + exp(-z)) = (1 + tanh(z / 2)) / 2, which can't overflow."""
-    xp.multiply(z, 0.5, out=out)
-    xp.tanh(out, out=out)
-    xp.multiply(out, 0.5, out=out)
-    xp.add(out, 0.5, out=out)
+    """1 / (1 + exp(-z)) = max(sign z, e) / (1 + e) with e = exp(-|z|), which can't overflow and keeps small digits."""
+    xp.abs(z, out=out)
+    xp.negative(out, out=out)
+    xp.exp(out, out=out)
+    xp.sign(z, out=work[0])
+    xp.maximum(work[0], out, out=work[0])  # 1 for z > 0, else e: at 0 both are 1
+    xp.add(out, 1.0, out=out)
+    xp.divide(work[0], out, out=out)
 
 
 def _sigmoid_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
@@ -153,14 +168,14 @@ def _sigmoid_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequen
 
 def _silu(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
     """z sigmoid(z) (Elfwing et al. 2018)."""
-    _sigmoid(xp, z, work[0], ())
+    _sigmoid(xp, z, work[0], work[1:])
     xp.multiply(z, work[0], out=out)
 
 
 def _silu_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy * (s + y (1 - s)) with s = sigmoid(z)."""
     s, u = work
-    _sigmoid(xp, z, s, ())
+    _sigmoid(xp, z, s, (u,))
     xp.multiply(y, s, out=u)
     xp.subtract(y, u, out=u)
     xp.add(u, s, out=u)
@@ -190,7 +205,7 @@ def softplus(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None
 
 def _softplus_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy * sigmoid(z)."""
-    _sigmoid(xp, z, work[0], ())
+    _sigmoid(xp, z, work[0], work[1:])
     xp.multiply(dy, work[0], out=dy)
 
 
@@ -217,7 +232,27 @@ ACTIVATIONS = {
 
 
 def get_activation(activation: str | Activation | None) -> Activation:
-    """The activation of that name; an `Activation` is returned as it is, None means identity."""
+    """The activation of that name.
+
+    Parameters
+    ----------
+    activation
+        A key of `ACTIVATIONS`; an `Activation` is returned as it is, None means "identity".
+
+    Returns
+    -------
+    Activation
+
+    Raises
+    ------
+    ConfigError
+        There is no activation of that name.
+
+    Examples
+    --------
+    >>> get_activation("relu").kinks
+    (0.0,)
+    """
     if isinstance(activation, Activation):
         return activation
     if activation is None:

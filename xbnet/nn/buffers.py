@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import count
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..backends.arrays import Array, Namespace
+from .layers.base import Layer, buffer_shapes
 
+GENERATIONS = count(1)
+"""Numbers for memory: each network's buffers get one of their own."""
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -27,7 +31,7 @@ class Workspace:
     def __init__(self, xp: Namespace, dtype: np.dtype, replicas: int):
         self.xp, self.dtype, self.replicas = xp, dtype, replicas
         self._flat: dict[str, Any] = {}
-        self._carved: dict[tuple, dict] = {}
+        self._carved: dict[tuple[Any, ...], dict[Any, Any]] = {}
 
     def carve(self, shapes: Mapping[Key, tuple[str, tuple[int, ...]]]) -> dict[Key, Any]:
         """Key -> (slot, shape) to key -> contiguous array (R, *shape) in that slot's memory.
@@ -66,6 +70,67 @@ def slot_sizes(shapes: Mapping[Any, tuple[str, tuple[int, ...]]]) -> dict[str, i
     for slot, shape in shapes.values():
         needed[slot] = max(needed.get(slot, 0), math.prod(shape))
     return needed
+
+
+class LayerBuffers:
+    """What the layers of a network work on from forward to backward, for each size of batch.
+
+    Parameters
+    ----------
+    layers
+        With their parameters; `use` sets one attribute per buffer and scratch array.
+    n_inputs
+        I of the first layer.
+    workspace
+        Makes an empty `Workspace`.
+    """
+
+    def __init__(self, layers: Sequence[Layer], n_inputs: int, workspace: Callable[[], Workspace]):
+        self.layers, self.workspace = layers, workspace
+        self.widths = [n_inputs, *(layer.n_outputs for layer in layers)]
+        self._before = [set(vars(layer)) for layer in layers]
+        self.release()
+
+    def release(self) -> None:
+        """Let go of all memory; layers forget whatever was set since they were built, and so hold no batch."""
+        self.between_layers, self.of_layers = self.workspace(), self.workspace()
+        self._arrays: dict[int, list[dict[str, Array]]] = {}  # batch size -> for each layer, its arrays
+        self._between: dict[int, list[Array]] = {}
+        self.batch = -1
+        self.generation = next(GENERATIONS)
+        for layer, names in zip(self.layers, self._before, strict=True):
+            for name in vars(layer).keys() - names:
+                delattr(layer, name)
+
+    def use(self, B: int) -> int:
+        """Point every layer at its buffers for batches of B rows; see `Network.use`."""
+        if self.batch == B:
+            return self.generation
+        if B not in self._arrays:
+            before = self.of_layers.nbytes()
+            carved = self.of_layers.carve(buffer_shapes(self.layers, B))
+            if self.of_layers.nbytes() != before:  # nobody shall go on holding the old memory
+                self._arrays.clear()
+                self.generation = next(GENERATIONS)
+            self._arrays[B] = [{} for _ in self.layers]
+            for (k, name), array in carved.items():
+                self._arrays[B][k][name] = array
+        self.batch = -1  # cut short, this leaves buffers of several sizes
+        for layer, arrays in zip(self.layers, self._arrays[B], strict=True):
+            vars(layer).update(arrays)
+        self.batch = B
+        return self.generation
+
+    def between(self) -> list[Array]:
+        """Gradients between the layers, for the batch in use: two pieces of memory, used in turn."""
+        if self.batch not in self._between:
+            shapes = {i: (f"d{i % 2}", (self.batch, width)) for i, width in enumerate(self.widths)}
+            before, carved = self.between_layers.nbytes(), list(self.between_layers.carve(shapes).values())
+            if self.between_layers.nbytes() != before:
+                self._between.clear()
+                self.generation = next(GENERATIONS)
+            self._between[self.batch] = carved
+        return self._between[self.batch]
 
 
 def cut(flat: Array, shapes: Mapping[Key, tuple[int, ...]]) -> dict[Key, Any]:

@@ -32,7 +32,7 @@ def mlp(
     n_outputs
         O >= 1.
     activation
-        Of the hidden layers and within the residual blocks: a name or an `Activation`.
+        The function of the hidden layers and within the residual blocks: a name or an `Activation`.
     residual
         How many residual blocks follow the hidden layers, <= 10,000.
     batch_norm
@@ -41,7 +41,7 @@ def mlp(
         Drop outputs behind each hidden layer and block: a rate in [0, 1), or one per replica. The rate 0 makes no
         layers, rates per replica always do.
     initializer
-        Of all weights; by default what suits the activation.
+        How all weights start; by default what suits the activation.
 
     Returns
     -------

@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from ..backends.memory import expect_memory
 from ..errors import ConfigError, ShapeError, XbnetError, expect_shape
 from ..parsing import float_type, whole
 from ..replicas import PerReplica, Seeds, replica_seeds, replica_values, stream
-from .buffers import Workspace
-from .layers import Layer, buffer_shapes, copy_layers
+from .buffers import LayerBuffers, Workspace
+from .layers import Layer, buffer_shapes, check_names, copy_layers
 from .outputs import LINKS
 from .parameters import carve, draw_rows, layout
 from .predictor import Predictor, chunk_rows
@@ -27,9 +26,6 @@ from .turns import Turns, in_turn
 
 REPLICA_BYTES = 1000
 """Of the seed and the random stream that each replica has on the host, at least."""
-
-GENERATIONS = count(1)
-"""Numbers for memory: each network's buffers get one of their own."""
 
 
 class Network:
@@ -68,6 +64,15 @@ class Network:
     ------
     ConfigError, BackendError
         No layers, or impossible sizes, dtype or seeds; see `get_backend`.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = Network([xbnet.Linear(10, "tanh"), xbnet.Linear(3)], n_inputs=4, replicas=2, rng=0)
+    >>> network.theta.shape
+    (2, 83)
+    >>> network.predict_proba(np.zeros((5, 4))).shape  # (R, N, C)
+    (2, 5, 3)
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class Network:
         width, specs, state_specs = self.n_inputs, [], []
         for k, layer in enumerate(self._bare):
             layer.build(width)
+            check_names(layer)
             width = layer.n_outputs
             specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.parameters()]
             state_specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.state()]
@@ -125,7 +131,6 @@ class Network:
         self.parameters = carve(self._theta, self.specs)
         self.gradients = carve(self._grad, self.specs)
         self.statistics = carve(self._state, self.state_specs)
-        self._forget_buffers()
         for k, layer in enumerate(self.layers):
             layer.backend, layer.xp, layer.ops, layer.dtype = self.backend, xp, self.backend.ops, self.dtype
             for spec in layer.parameters():
@@ -136,6 +141,9 @@ class Network:
             for name, value in layer.hyper().items():
                 setattr(layer, name, self.per_replica(type(layer).__name__, value)[:, :, None])
             layer.bind(self.streams)
+        self._buffers = LayerBuffers(self.layers, self.n_inputs, lambda: Workspace(xp, self.dtype, R))
+        self._ready = False
+        self._predictor: Predictor | None = None
 
     def per_replica(self, where: str, value: PerReplica) -> Array:
         """A number, or one per replica, as a device column (R, 1), within what the network's dtype can hold."""
@@ -156,14 +164,6 @@ class Network:
         """(R, S)."""
         return self._state
 
-    def _forget_buffers(self) -> None:
-        self._activations, self._gradients = (Workspace(self.backend.xp, self.dtype, self.replicas) for _ in "ab")
-        self._buffers: dict[int, list[dict[str, Any]]] = {}  # batch size -> for each layer, its arrays
-        self._between: dict[int, list[Any]] = {}  # batch size -> gradients between the layers
-        self._batch, self._ready = -1, False
-        self._generation = next(GENERATIONS)
-        self._predictor: Predictor | None = None
-
     def use(self, B: int) -> int:
         """Point every layer at its buffers for batches of B rows; all layers share their scratch memory.
 
@@ -171,39 +171,12 @@ class Network:
         buffers have got other memory: then what was recorded with the old one is void.
         """
         self._ready = False
-        if self._batch == B:
-            return self._generation
-        if B not in self._buffers:
-            before = self._activations.nbytes()
-            carved = self._activations.carve(buffer_shapes(self.layers, B))
-            if self._activations.nbytes() != before:  # nobody shall go on holding the old memory
-                self._buffers.clear()
-                self._generation = next(GENERATIONS)
-            self._buffers[B] = [{} for _ in self.layers]
-            for (k, name), array in carved.items():
-                self._buffers[B][k][name] = array
-        self._batch = -1  # cut short, this leaves buffers of several sizes
-        for layer, arrays in zip(self.layers, self._buffers[B], strict=True):
-            layer.__dict__.update(arrays)
-        self._batch = B
-        return self._generation
-
-    def _use_backward(self) -> list[Any]:
-        """Gradients between the layers, for the last forward's batch: two pieces of memory, used in turn."""
-        if self._batch not in self._between:
-            widths = [self.n_inputs] + [layer.n_outputs for layer in self.layers]
-            shapes = {i: (f"d{i % 2}", (self._batch, width)) for i, width in enumerate(widths)}
-            before, carved = self._gradients.nbytes(), list(self._gradients.carve(shapes).values())
-            if self._gradients.nbytes() != before:
-                self._between.clear()
-                self._generation = next(GENERATIONS)
-            self._between[self._batch] = carved
-        return self._between[self._batch]
+        return self._buffers.use(B)
 
     @property
     def output_gradient(self) -> Array:
         """The gradient dlogits (R, B, C) for the last forward's batch: what the loss writes and `backward` reads."""
-        return self._use_backward()[-1]
+        return self._buffers.between()[-1]
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -225,7 +198,7 @@ class Network:
                 f"Network.forward: expected x of dtype {self.dtype}, got {x.dtype}; "
                 "convert it with network.backend.asarray(x, network.dtype)"
             )
-        if shape[1] != self._batch:
+        if shape[1] != self._buffers.batch:
             self.use(shape[1])
         self._ready = training
         y = x
@@ -250,7 +223,7 @@ class Network:
         """
         if not self._ready:
             raise XbnetError("Network.backward: expected forward(x, training=True) before it; call that first")
-        between = self._use_backward()
+        between = self._buffers.between()
         dy = between[-1] if dlogits is None else dlogits
         for k in range(len(self.layers) - 1, 0, -1):
             self.layers[k].backward(dy, between[k])
@@ -299,24 +272,22 @@ class Network:
         gather, where = self.backend.ops.gather, self.backend.asarray(index[None], np.intp)
         gather(self.theta, where, twin.theta[None])  # which takes no memory in between
         gather(self.state, where, twin.state[None])
-        twin.release()  # its layers are copies, and hold this network's buffers
         return twin
 
     def memory(self) -> list[Any]:
         """The memory of all buffers of now, see `Workspace.memory`."""
-        return self._activations.memory() + self._gradients.memory()
+        return self._buffers.of_layers.memory() + self._buffers.between_layers.memory()
 
     def buffer_bytes(self, B: int) -> int:
         """Bytes of the buffers that training with batches of B rows takes."""
         self.use(B)
-        self._use_backward()
-        return self._activations.nbytes() + self._gradients.nbytes()
+        self._buffers.between()
+        return sum(flat.nbytes for flat in self.memory())
 
     def release(self) -> None:
-        """Let go of the buffers; the next forward allocates what it needs."""
-        self._forget_buffers()
-        with np.errstate(all="ignore"):  # the weights may have diverged
-            self.forward(self.backend.xp.zeros((1, 1, self.n_inputs), dtype=self.dtype))  # layers let go, too
+        """Let go of the buffers, and of what layers keep of a batch; the next forward allocates what it needs."""
+        self._ready, self._predictor = False, None
+        self._buffers.release()
 
     @in_turn
     def __getstate__(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 FEW_CLASSES = 4
-"""Up to so many, NumPy is quicker with one of them after the other than with rows that short."""
+"""Up to this many classes, NumPy is quicker class by class than with rows that short."""
 
 
 def softmax(z: np.ndarray) -> np.ndarray:

@@ -31,6 +31,12 @@ class ParameterSpec:
         Weights take part in penalties and weight decay; biases, gains and offsets never do.
     layer
         Within a network the number of its layer, from 0; the network sets it.
+
+    Examples
+    --------
+    >>> spec = ParameterSpec("gain", (1, 4))
+    >>> spec.size, spec.draw(np.random.default_rng(0))
+    (4, array([[0., 0., 0., 0.]]))
     """
 
     name: str

@@ -68,7 +68,7 @@ class Optimizer(StepPart):
     xp: Namespace
     values: dict[str, np.ndarray]  # hyper-parameters (R,)
     state: dict[str, Array]  # slot -> (R, P)
-    steps: int
+    steps: int | np.ndarray  # that were taken; per replica (R,) where they are of several ages
     ops: Ops
     table: Array  # (K, S, R, 1): the K columns of `coefficients` for each of the S steps that are planned
     blocks: list[Block]
@@ -91,8 +91,8 @@ class Optimizer(StepPart):
         bound = copy.copy(self)
         bound.network, bound.xp, bound.ops = network, network.backend.xp, network.backend.ops
         bound.values = {k: replica_values(f"{self.name}.{k}", v, network.replicas) for k, v in self.hyper.items()}
-        zeros = lambda: bound.xp.zeros(network.theta.shape, dtype=network.dtype)  # noqa: E731
-        bound.state = {slot: zeros() for slot in self.slots} if state is None else state
+        shape, dtype = network.theta.shape, network.dtype
+        bound.state = {s: bound.xp.zeros(shape, dtype=dtype) for s in self.slots} if state is None else state
         bound.steps = bound._next = bound._planned = 0
         bound.blocks = []
         return bound
@@ -116,7 +116,7 @@ class Optimizer(StepPart):
         twin.hyper = {k: select_values(v, index) for k, v in self.hyper.items()}
         take = self.state.pop if successor else self.state.__getitem__
         twin = twin.bind(network, {slot: take(slot)[where] for slot in self.slots})
-        twin.steps = self.steps
+        twin.steps = select_values(self.steps, index)
         return twin
 
     def plan(self, lr: np.ndarray) -> None:
@@ -164,7 +164,7 @@ class Optimizer(StepPart):
             self.update(block.theta, block.grad, *columns[:, block.rows])
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What `update` gets at the steps t (S, 1) >= 1 with the learning rates lr (S, R): tables (S, R)."""
+        """What `update` gets at the steps t (S, 1 or R) >= 1 with the learning rates lr (S, R): tables (S, R)."""
         return (lr,)
 
     def update(self, theta: Array, grad: Array, *columns: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol, Self
+
 import numpy as np
 
 from ..backends.arrays import Array
@@ -12,10 +14,51 @@ from ..nn.network import Network
 from ..replicas import PerReplica, numbers, replica_values, select_values
 
 
-class Penalty:
-    """L2 and L1, each a number >= 0 or one per replica.
+class AnyBoundPenalty(Protocol):
+    """What a step and a trainer ask of a penalty that is bound to a network, of whatever kind."""
 
-    The gradient is ``2 l2 W + l1 sign(W)``. PyTorch's `weight_decay` is 2 l2; scikit-learn's `alpha` is 2 l2 B.
+    active: bool
+    """Whether it adds anything; only then the rest is asked for."""
+
+    def add_gradient(self, loss: Loss) -> None:
+        """Add its gradient to the network's, behind the loss's `backward`."""
+
+    def value(self, rows: int) -> Array:
+        """The penalty (R, 1) of an epoch of so many rows."""
+
+
+class AnyPenalty(Protocol):
+    """What `Penalty` and other kinds of penalties are to a trainer."""
+
+    def select(self, index: np.ndarray) -> Self:
+        """For the replicas `index`."""
+
+    def bind(self, network: Network) -> AnyBoundPenalty:
+        """For one network."""
+
+
+class Penalty:
+    """L2 and L1 penalties on the weights.
+
+    The cost is ``loss + l2 sum W^2 + l1 sum |W|`` and its gradient gains ``2 l2 W + l1 sign(W)``. PyTorch's
+    `weight_decay` is 2 l2; scikit-learn's `alpha` is 2 l2 B.
+
+    Parameters
+    ----------
+    l2, l1
+        Each a number >= 0, or one per replica (R,).
+
+    Raises
+    ------
+    ConfigError
+        A value that is negative or not finite.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(2, initializer="ones")], n_inputs=3)  # six weights of 1
+    >>> Penalty(l2=0.5).bind(network).value().item()
+    3.0
     """
 
     def __init__(self, l2: PerReplica = 0.0, l1: PerReplica = 0.0):

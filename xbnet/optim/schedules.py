@@ -1,70 +1,34 @@
-"""Learning-rate schedules: a factor on each replica's learning rate, as a function of the epoch.
-
-Epochs count from 0 and may be fractional: at step s of n in epoch k the argument is ``k + s / n``. Every parameter
-is a number, or one per replica; the factors are (S,) or (S, R).
-"""
+"""Learning-rate schedules by name; `Schedule` is what they share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, unknown_name
+from ..errors import unknown_name
 from ..parsing import check_keys, parse_number, parse_settings
-from ..replicas import numbers, powers, replica_values, select_values
-
-
-@dataclass
-class Schedule:
-    """Factor 1 throughout ("constant").
-
-    A subclass is a dataclass of its parameters, each >= 0; those named in `positive` are > 0.
-    """
-
-    positive: ClassVar[tuple[str, ...]] = ()
-
-    def __post_init__(self) -> None:
-        for key, value in self._parameters().items():
-            values = numbers(f"{type(self).__name__}.{key}", value)
-            bound = "> 0" if key in self.positive else ">= 0"
-            right = values > 0 if key in self.positive else values >= 0
-            if not np.all(right & np.isfinite(values)):
-                raise ConfigError(f"{type(self).__name__}: expected {key} {bound}, got {value!r}")
-
-    def _parameters(self) -> dict[str, Any]:
-        """Name -> number, or one per replica."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    def bind(self, replicas: int) -> Schedule:
-        """A copy for a stack of R = `replicas`, which may take notes of its own."""
-        for key, value in self._parameters().items():
-            replica_values(f"{type(self).__name__}.{key}", value, replicas)
-        return self.select(np.arange(replicas))
-
-    def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
-        """Factors at `epochs` (S, 1) of a run of `total` epochs: broadcastable to (S, R)."""
-        return np.ones_like(epochs)
-
-    def update(self, metric: np.ndarray) -> None:
-        """Take note of an epoch's monitored loss (R,)."""
-
-    def state(self) -> dict[str, Any]:
-        """What `update` has gathered: name -> number, or one per replica."""
-        return {}
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take over a `state`, given as float64 arrays."""
-
-    def select(self, index: np.ndarray) -> Schedule:
-        """For the replicas `index`."""
-        return replace(self, **{f.name: select_values(getattr(self, f.name), index) for f in fields(self) if f.init})
+from ..replicas import powers, select_values
+from .schedule import Schedule
 
 
 @dataclass
 class Step(Schedule):
-    """gamma^floor(epoch / every)."""
+    """gamma^floor(epoch / every).
+
+    Attributes
+    ----------
+    every
+        Epochs between two falls, > 0.
+    gamma
+        The factor of each fall, >= 0.
+
+    Examples
+    --------
+    >>> Step(every=2, gamma=0.5).factors(np.array([[0], [1], [2], [4]]), 5).ravel().tolist()
+    [1.0, 1.0, 0.5, 0.25]
+    """
 
     positive = ("every",)
     every: Any = 30
@@ -76,7 +40,18 @@ class Step(Schedule):
 
 @dataclass
 class Exponential(Schedule):
-    """gamma^floor(epoch)."""
+    """gamma^floor(epoch).
+
+    Attributes
+    ----------
+    gamma
+        The factor of each epoch, >= 0.
+
+    Examples
+    --------
+    >>> Exponential(gamma=0.5).factors(np.array([[0], [1], [2]]), 3).ravel().tolist()
+    [1.0, 0.5, 0.25]
+    """
 
     gamma: Any = 0.95
 
@@ -86,7 +61,18 @@ class Exponential(Schedule):
 
 @dataclass
 class InverseTime(Schedule):
-    """1 / (1 + rate * epoch)."""
+    """1 / (1 + rate * epoch).
+
+    Attributes
+    ----------
+    rate
+        Per epoch, >= 0.
+
+    Examples
+    --------
+    >>> InverseTime(rate=1).factors(np.array([[0], [1], [3]]), 4).ravel().tolist()
+    [1.0, 0.5, 0.25]
+    """
 
     rate: Any = 0.1
 
@@ -96,7 +82,18 @@ class InverseTime(Schedule):
 
 @dataclass
 class Cosine(Schedule):
-    """From 1 to `final` along half a cosine (Loshchilov & Hutter 2017, equation 5, without restarts)."""
+    """From 1 to `final` along half a cosine (Loshchilov & Hutter 2017, equation 5, without restarts).
+
+    Attributes
+    ----------
+    final
+        The factor at the end of the run, >= 0.
+
+    Examples
+    --------
+    >>> Cosine(final=0.2).factors(np.array([[0], [5], [10]]), 10).ravel().round(6).tolist()
+    [1.0, 0.6, 0.2]
+    """
 
     final: Any = 0.0
 
@@ -107,7 +104,20 @@ class Cosine(Schedule):
 
 @dataclass
 class Triangular(Schedule):
-    """Up from `low` to 1 in `half_cycle` epochs and down again, for ever (Smith 2017, section 3.1)."""
+    """Up from `low` to 1 in `half_cycle` epochs and down again, for ever (Smith 2017, section 3.1).
+
+    Attributes
+    ----------
+    half_cycle
+        Epochs from the lowest factor to the highest, > 0.
+    low
+        The lowest factor, >= 0.
+
+    Examples
+    --------
+    >>> Triangular(half_cycle=2, low=0.5).factors(np.array([[0], [1], [2], [4]]), 5).ravel().tolist()
+    [0.5, 0.75, 1.0, 0.5]
+    """
 
     positive = ("half_cycle",)
     half_cycle: Any = 5
@@ -120,7 +130,20 @@ class Triangular(Schedule):
 
 @dataclass
 class Warmup(Schedule):
-    """From 0 to 1 linearly within `epochs`, times the schedule `then`."""
+    """From 0 to 1 linearly within `epochs`, times the schedule `then`.
+
+    Attributes
+    ----------
+    epochs
+        How many the rise takes, > 0.
+    then
+        The schedule behind it, counted from the first epoch; None: constant.
+
+    Examples
+    --------
+    >>> Warmup(epochs=2, then=Cosine()).factors(np.array([[1], [5], [10]]), 10).ravel().round(2).tolist()
+    [0.49, 0.5, 0.0]
+    """
 
     positive = ("epochs",)
     epochs: Any = 5
@@ -156,6 +179,21 @@ class Plateau(Schedule):
 
     The count is that of early stopping's `patience`. PyTorch's ``ReduceLROnPlateau(patience=n)`` waits for one epoch
     more (`patience` there is the number of epochs that are let pass), and asks for a fall of ``threshold=1e-4``.
+
+    Attributes
+    ----------
+    factor
+        Each fall multiplies the rate by it, >= 0.
+    patience
+        Epochs without a better loss before a fall, > 0.
+
+    Examples
+    --------
+    >>> plateau = Plateau(factor=0.5, patience=2).bind(1)
+    >>> for loss in (1.0, 0.9, 0.9, 0.9):  # two epochs bring nothing
+    ...     plateau.update(np.array([loss]))
+    >>> plateau.factors(np.array([[4.0]]), 10).item()
+    0.5
     """
 
     positive = ("patience",)
@@ -206,12 +244,25 @@ SCHEDULES: dict[str, type[Schedule]] = {
 def get_schedule(schedule: str | Schedule | None) -> Schedule:
     """The schedule of ``NAME`` or ``NAME:key=value,key=value``; a `Schedule` is returned as it is.
 
-    ``warmup`` takes ``then=NAME`` for what follows, e.g. ``warmup:epochs=3,then=cosine``.
+    Parameters
+    ----------
+    schedule
+        "constant" (as is None), "step", "exponential", "inverse_time", "cosine", "triangular", "warmup" or "plateau".
+        ``warmup`` takes ``then=NAME`` for what follows, e.g. ``warmup:epochs=3,then=cosine``.
+
+    Returns
+    -------
+    Schedule
 
     Raises
     ------
     ConfigError
         An unknown name or key, or a value that is no number.
+
+    Examples
+    --------
+    >>> get_schedule("step:every=10,gamma=0.5")
+    Step(every=10.0, gamma=0.5)
     """
     if isinstance(schedule, Schedule):
         return schedule

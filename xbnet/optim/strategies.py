@@ -12,18 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.parts import StepPart
 from ..errors import ConfigError, unknown_name
 from ..nn.network import Network
-from ..nn.parameters import block_slices
 from ..parsing import check_keys, number, parse_number, parse_settings, whole
+from .stages import GradientMask, stages
 
 TrainStage = Callable[[Network, "Strategy", int], Any]
 """``train(network, strategy, epochs) -> History``: what `fit` hands to `Strategy.prepare`."""
 
 
 class Strategy:
-    """Joint training, and the base of all strategies: every parameter moves in every epoch."""
+    """Joint training, and the base of all strategies: every parameter moves in every epoch.
+
+    Examples
+    --------
+    >>> Strategy().factors(None, 0) is None  # every gradient is taken as it is
+    True
+    """
 
     name = "joint"
 
@@ -62,52 +67,6 @@ class Strategy:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
 
 
-class GradientMask(StepPart):
-    """A factor on the gradient of each stage of a network, the same in all steps of an epoch.
-
-    Attributes
-    ----------
-    holds
-        Whether some parameters stand still.
-    """
-
-    replayable = True
-
-    def __init__(self, network: Network):
-        self.network, self.xp, self.ops = network, network.backend.xp, network.backend.ops
-        self.holds = False
-        self._row: Any = None
-        self._still: Any = None
-        self._before: Any = None
-
-    def set(self, factors: np.ndarray) -> None:
-        """Use these factors, one per stage, from now on; all arrays keep their places."""
-        network, xp, asarray = self.network, self.xp, self.network.backend.asarray
-        row, slices = np.ones((1, network.n_parameters)), block_slices(network.specs)
-        stage_of = {layer: s for s, layers in enumerate(stages(network)) for layer in layers}
-        for spec in network.specs:
-            row[:, slices[spec.name]] = factors[stage_of[spec.layer]]
-        self.holds = bool((row == 0).any())
-        if self._row is None:
-            self._row = xp.zeros(row.shape, dtype=network.dtype)
-        xp.copyto(self._row, asarray(row, network.dtype))
-        if not self.holds:
-            return
-        if self._before is None:
-            self._still, self._before = asarray(row == 0), xp.zeros(network.theta.shape, dtype=network.dtype)
-        xp.copyto(self._still, asarray(row == 0))
-        xp.copyto(self._before, network.theta)
-
-    def weigh(self) -> None:
-        """Multiply the gradient (R, P) by the factors."""
-        self.xp.multiply(self.network.grad, self._row, out=self.network.grad)
-
-    def hold(self) -> None:
-        """Undo what a step did to parameters that stand still: weight decay moves them without a gradient."""
-        if self.holds:
-            self.xp.copyto(self.network.theta, self._before, where=self._still)
-
-
 class Alternating(Strategy):
     """The classifier for some epochs, then the body for as many, and so on.
 
@@ -117,6 +76,13 @@ class Alternating(Strategy):
     ----------
     every
         Epochs of a turn, >= 1.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = Network([xbnet.Linear(8, "tanh"), xbnet.Linear(3)], n_inputs=4)
+    >>> [Alternating(every=2).factors(network, epoch).tolist() for epoch in (0, 1, 2)]  # body, classifier
+    [[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]]
     """
 
     name = "alternating"
@@ -144,6 +110,13 @@ class Weighted(Strategy):
         > 0: the classifier's factor is 1, and each stage before has `ratio` times that of the one behind it.
     factors
         Instead of `ratio`: one factor >= 0 per stage; 0 freezes it.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = Network([xbnet.Linear(8, "tanh"), xbnet.Linear(8, "tanh"), xbnet.Linear(3)], n_inputs=4)
+    >>> Weighted(ratio=0.5).factors(network, 0).tolist()
+    [0.25, 0.5, 1.0]
     """
 
     name = "weighted"
@@ -172,7 +145,7 @@ class Weighted(Strategy):
 
 
 class NewStage(Weighted):
-    """Only a new stage behind `earlier` ones, and the classifier, move; for so many `epochs`, as checkpoints note."""
+    """Only a new stage behind `earlier` ones, and the classifier, move, for `epochs` epochs, which checkpoints note."""
 
     def __init__(self, earlier: int, epochs: int):
         super().__init__(factors=[0.0] * earlier + [1.0, 1.0])
@@ -193,6 +166,15 @@ class Layerwise(Strategy):
     ----------
     epochs
         For each new stage, >= 1.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> data = xbnet.load_dataset("gmm")
+    >>> network = Network([xbnet.Linear(8, "tanh"), xbnet.Linear(8, "tanh"), xbnet.Linear(5)], n_inputs=5, rng=0)
+    >>> history = xbnet.fit(network, "cross_entropy", "sgd", data, epochs=1, batch_size=1000, strategy=Layerwise(1))
+    >>> len(history.stages), len(history)  # one run for each new stage, then the whole network's
+    (2, 1)
     """
 
     name = "layerwise"
@@ -229,10 +211,19 @@ def get_strategy(strategy: str | Strategy | None) -> Strategy:
     strategy
         E.g. "alternating:every=2", "layerwise:epochs=5", "weighted:ratio=0.5" or "weighted:factors=0.1/0.5/1".
 
+    Returns
+    -------
+    Strategy
+
     Raises
     ------
     ConfigError
         An unknown name or setting, or a value out of range.
+
+    Examples
+    --------
+    >>> get_strategy("alternating:every=2")
+    Alternating(every=2)
     """
     if isinstance(strategy, Strategy):
         return strategy
@@ -247,19 +238,6 @@ def get_strategy(strategy: str | Strategy | None) -> Strategy:
         for key, text in settings.items()
     }
     return STRATEGIES[name](**values)
-
-
-def stages(network: Network) -> list[list[int]]:
-    """Numbers of the layers of each stage."""
-    found: list[list[int]] = [[]]
-    began = False  # layers before the first weights belong to the first stage
-    for k, layer in enumerate(network.layers):
-        has_weights = any(spec.is_weight for spec in layer.parameters())
-        if has_weights and began:
-            found.append([])
-        began = began or has_weights
-        found[-1].append(k)
-    return found
 
 
 def _stages_with_body(name: str, network: Network) -> int:

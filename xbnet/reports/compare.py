@@ -74,6 +74,20 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
         Fewer than two runs.
     DataError
         A folder that holds no run.
+
+    Examples
+    --------
+    >>> import tempfile, xbnet
+    >>> from xbnet.cli import main
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for lr in ("0.1", "0.01"):
+    ...         train = ["train", "--data", "gmm", "--epochs", "1", "--quiet", "--batch-size", "1000"]
+    ...         code = main([*train, "--lr", lr, "--out", f"{folder}/lr-{lr}"])
+    ...     print(compare([f"{folder}/lr-0.1", f"{folder}/lr-0.01"]))
+                                  lr-0.1       lr-0.01
+    settings that differ
+      lr                             0.1          0.01
+    ...
     """
     folders = [Path(run) for run in runs]
     if len(folders) < 2:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ConfigError
 from ..plots import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_CLASSES = 20
 """Of more classes no confusion matrix is drawn, and no curve for each."""
@@ -50,8 +53,8 @@ def metrics() -> Any:
     return found
 
 
-def classification(proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Findings:
-    """Of probabilities (N, C), rows of which sum to 1, and labels (N,) in [0, C)."""
+def classification(proba: np.ndarray, y: np.ndarray, classes: Sequence[str], *, pictures: bool = True) -> Findings:
+    """How good probabilities (N, C), rows of which sum to 1, are for labels (N,) in [0, C)."""
     m = metrics()
     labels = np.arange(len(classes))
     decided = proba.argmax(axis=1)
@@ -70,6 +73,8 @@ def classification(proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> 
         areas = [m.roc_auc_score(y == c, proba[:, c]) for c in seen]
         figures["ROC AUC (mean over classes)"] = float(np.mean(areas))
     found = Findings(figures, losses)
+    if not pictures:
+        return found
     found.tables["Per class"] = _per_class(m, decided, y, labels, classes)
     if len(classes) <= MOST_CLASSES:
         found.pictures["Confusion matrix"] = _confusion(m, decided, y, labels, classes)
@@ -97,7 +102,7 @@ def _rows_of(parts: Any, classes: Sequence[str]) -> list[Sequence[Any]]:
     return [list(row) for row in zip(classes, *columns, strict=True)]
 
 
-def _confusion(m: Any, decided: np.ndarray, y: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Any:
+def _confusion(m: Any, decided: np.ndarray, y: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Figure:
     side = min(9.0, 2.6 + 0.55 * len(classes))
     figure, axes = new_figure(width=side + 0.8, height=side)
     matrix = m.confusion_matrix(y, decided, labels=labels)
@@ -106,7 +111,7 @@ def _confusion(m: Any, decided: np.ndarray, y: np.ndarray, labels: np.ndarray, c
     return figure
 
 
-def _ranking(m: Any, proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Any:
+def _ranking(m: Any, proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Figure:
     figure, axes = new_figure(2, width=5.0, height=4.0)
     counts = np.bincount(y, minlength=len(classes))
     chosen = [1] if len(classes) == 2 else [int(c) for c in np.argsort(-counts, kind="stable") if counts[c]]
@@ -120,7 +125,7 @@ def _ranking(m: Any, proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -
     return figure
 
 
-def _calibration(proba: np.ndarray, y: np.ndarray, bins: int = 10) -> Any:
+def _calibration(proba: np.ndarray, y: np.ndarray, bins: int = 10) -> Figure:
     """How often the class that is named is the right one, by how sure the network is (Guo et al., 2017)."""
     two = proba.shape[1] == 2
     sure = proba[:, 1] if two else proba.max(axis=1)
@@ -138,8 +143,8 @@ def _calibration(proba: np.ndarray, y: np.ndarray, bins: int = 10) -> Any:
     return figure
 
 
-def multilabel(proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Findings:
-    """Of probabilities (N, C), each on its own, and targets (N, C) of 0 and 1."""
+def multilabel(proba: np.ndarray, y: np.ndarray, classes: Sequence[str], *, pictures: bool = True) -> Findings:
+    """How good probabilities (N, C), each on its own, are for targets (N, C) of 0 and 1; there are no pictures."""
     m = metrics()
     decided = proba >= 0.5
     tiny = np.finfo(float).tiny
@@ -155,8 +160,8 @@ def multilabel(proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Find
     return found
 
 
-def regression(values: np.ndarray, y: np.ndarray, names: Sequence[str]) -> Findings:
-    """Of predicted and right values (N, O)."""
+def regression(values: np.ndarray, y: np.ndarray, names: Sequence[str], *, pictures: bool = True) -> Findings:
+    """How good predicted values (N, O) are for the right ones."""
     m = metrics()
     several = y.shape[1] > 1
     figures: dict[str, float] = {}
@@ -167,6 +172,8 @@ def regression(values: np.ndarray, y: np.ndarray, names: Sequence[str]) -> Findi
         figures[f"MAE{more}"] = float(np.mean(np.abs(y[:, o] - values[:, o])))
     spread = np.maximum(y.std(axis=0), np.finfo(float).tiny)
     found = Findings(figures, (((y - values) / spread) ** 2).mean(axis=1))
+    if not pictures:
+        return found
     figure, axes = new_figure(2, len(names), width=4.6, height=4.0)
     for o, name in enumerate(names):
         for axis, kind in zip(axes[o], ("actual_vs_predicted", "residual_vs_predicted"), strict=True):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..notebook import table
 from ..plots import new_figure
+from ..replicas import Seed
 from .figures import plain_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_ROWS = 5000
 """Rows that are predicted for each permutation, at most."""
@@ -24,7 +28,7 @@ def permutation_importance(
     columns: Mapping[str, Sequence[int]],
     *,
     repeats: int = 5,
-    rng: Any = 0,
+    rng: Seed = 0,
 ) -> dict[str, tuple[float, float]]:
     """By how much `score` falls when the inputs of one column of the table are permuted together.
 
@@ -64,7 +68,7 @@ def permutation_importance(
     return dict(sorted(found.items(), key=lambda item: -item[1][0]))
 
 
-def importance_figure(found: Mapping[str, tuple[float, float]], figure_name: str) -> Any:
+def importance_figure(found: Mapping[str, tuple[float, float]], figure_name: str) -> Figure:
     """Bars, the most important column on top."""
     shown = list(found.items())[:MOST_SHOWN]
     figure, axes = new_figure(width=6.0, height=0.9 + 0.28 * len(shown))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..files import write_text
 from ..notebook import picture, table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STYLE = """
 body { font-family: system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -55,7 +58,7 @@ class Page:
         """A table that scrolls where it is wide."""
         return f'<div class="scroll">{table(head, rows, most=most)}</div>'
 
-    def picture(self, figure: Any, alt: str) -> str:
+    def picture(self, figure: Figure, alt: str) -> str:
         """A matplotlib figure within the page."""
         return picture(figure, alt)
 
@@ -87,7 +90,7 @@ class OnPage:
         return "".join(self.page.parts)
 
 
-def number(value: Any) -> str:
+def number(value: object) -> str:
     """A figure with four digits, a whole number with commas."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)

@@ -14,6 +14,9 @@ from ..datasets.schema import Schema
 from ..errors import ConfigError, DataError
 from ..history import History
 from ..io.models import Model, load_model
+from ..nn.network import Network
+from ..replicas import Seed
+from ..version import __version__
 from .figures import Findings, classification, multilabel, regression
 from .importance import MOST_COLUMNS, MOST_ROWS, importance_figure, importance_table, permutation_importance
 from .page import OnPage, Page
@@ -30,7 +33,7 @@ class Report(OnPage):
     Attributes
     ----------
     title
-        Of the page.
+        The title of the page.
     rows
         N, how many were predicted.
     figures
@@ -39,8 +42,19 @@ class Report(OnPage):
         Title -> a matplotlib figure.
     importance
         Column -> mean and standard deviation of what permuting it costs; empty where it was not asked for.
+    page
+        What `html` shows, part by part.
     worst
         (up to 10,) numbers of the rows that the model is most wrong about, the worst first.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> data = xbnet.load_dataset("gmm")
+    >>> network = xbnet.Network([xbnet.Linear(5)], n_inputs=5, rng=0)
+    >>> found = xbnet.report(network, data, importance=False)
+    >>> found.rows, "accuracy" in found.figures
+    (6250, True)
     """
 
     title: str
@@ -53,14 +67,14 @@ class Report(OnPage):
 
 
 def report(
-    model: str | Path | Model,
+    model: str | Path | Model | Network,
     data: Dataset | tuple[np.ndarray, np.ndarray],
     *,
     part: str | None = None,
     settings: str | None = None,
     importance: bool = True,
     repeats: int = 5,
-    rng: Any = 0,
+    rng: Seed = 0,
     title: str | None = None,
 ) -> Report:
     """Predict a part of a data set, and find out how good the predictions are.
@@ -68,7 +82,7 @@ def report(
     Parameters
     ----------
     model
-        A `Model`, or the file or run folder to load one from.
+        A `Network` or `Model` of one network, or the file or run folder to load one from.
     data
         Prepared as the model was trained: ``load_dataset`` with the same settings; or a pair of prepared inputs (N, I)
         and targets: labels (N,) in [0, C), (N, C) of 0 and 1, or values (N, O).
@@ -83,7 +97,7 @@ def report(
     rng
         Seed of the permutations.
     title
-        Of the page.
+        The title of the page.
 
     Returns
     -------
@@ -102,17 +116,17 @@ def report(
     >>> data = xbnet.load_dataset("swissroll")
     >>> net = xbnet.Network([xbnet.Linear(8, "tanh"), xbnet.Linear(2)], n_inputs=2, rng=0)
     >>> history = xbnet.fit(net, "cross_entropy", xbnet.Adam(lr=0.02), data, epochs=5, rng=0)
-    >>> found = xbnet.report(xbnet.Model(net, data.classes, None, history, ""), data)
+    >>> found = xbnet.report(net, data)
     >>> sorted(found.figures)
     ['ROC AUC', 'accuracy', 'average precision', 'balanced accuracy', 'log loss']
     """
-    model = model if isinstance(model, Model) else load_model(model)
     dataset = data if isinstance(data, Dataset) else None
+    model = _model_of(model, dataset)
     name, x, y = ("", *data) if not isinstance(data, Dataset) else _part_of(data, part, model)
     known = model.classes or (dataset.classes if dataset else None) or range(model.network.n_outputs)
     classes = [str(c) for c in known]
     judge = _judge(model, classes, _targets_of(dataset, model))
-    found = judge(x, y)
+    found = judge(x, y, True)
     page = Page(title or (f"{Path(dataset.name).name}: " if dataset else "") + "how good is the model?")
     of = f" of the {name} part" if name else ""
     page.parts.append(page.text(f"{len(x):,} rows{of}, {model.network.n_inputs} inputs."))
@@ -136,6 +150,13 @@ def report(
     if settings:
         page.section("Settings", page.code(settings))
     return Report(page.title, len(x), found.figures, found.pictures, costs, worst, page)
+
+
+def _model_of(model: str | Path | Model | Network, data: Dataset | None) -> Model:
+    if isinstance(model, Network):
+        classes, schema = (data.classes, data.schema) if data else (None, None)
+        return Model(model, classes, None, None, __version__, schema=schema)
+    return model if isinstance(model, Model) else load_model(model)
 
 
 def _part_of(data: Dataset, part: str | None, model: Model) -> tuple[str, np.ndarray, np.ndarray]:
@@ -165,22 +186,22 @@ def _targets_of(data: Dataset | None, model: Model) -> list[str]:
     return ["y"] if n == 1 else [f"y{i}" for i in range(n)]
 
 
-Judge = Callable[[np.ndarray, np.ndarray], Findings]
+Judge = Callable[[np.ndarray, np.ndarray, bool], Findings]
 
 
 def _judge(model: Model, classes: Sequence[str], targets: Sequence[str]) -> Judge:
-    """The function from inputs and targets to what is found."""
+    """The function from inputs, targets, and whether pictures are wanted, to what is found."""
     link = model.network.link
     if link == "scores":
         raise ConfigError("report: expected a model with probabilities or values; one of classes under mse has neither")
 
-    def judge(x: np.ndarray, y: np.ndarray) -> Findings:
+    def judge(x: np.ndarray, y: np.ndarray, pictures: bool) -> Findings:
         values = model.outputs(x).astype(float)
         if link == "identity":
-            return regression(values, np.asarray(y, float).reshape(len(x), -1), targets)
+            return regression(values, np.asarray(y, float).reshape(len(x), -1), targets, pictures=pictures)
         if link == "multilabel":
-            return multilabel(values, y, classes)
-        return classification(values / values.sum(axis=1, keepdims=True), y, classes)
+            return multilabel(values, y, classes, pictures=pictures)
+        return classification(values / values.sum(axis=1, keepdims=True), y, classes, pictures=pictures)
 
     return judge
 
@@ -192,7 +213,7 @@ def _importance(
     y: np.ndarray,
     columns: Mapping[str, Sequence[int]],
     repeats: int,
-    rng: Any,
+    rng: Seed,
 ) -> dict[str, tuple[float, float]]:
     """What permuting each column costs of the first figure."""
     kind = next(iter(found.figures))
@@ -200,7 +221,7 @@ def _importance(
     some_y = y[rows]
 
     def score(inputs: np.ndarray) -> float:
-        return judge(inputs, some_y).figures[kind]
+        return judge(inputs, some_y, False).figures[kind]
 
     return permutation_importance(score, x[rows], columns, repeats=repeats, rng=rng)
 

@@ -3,8 +3,9 @@
 `sweep` plans and runs; `SweepResult` is what it gives; `assert_replica_equal` checks the contract that a member of
 a stack equals the same network trained alone. The rooms: `space` (which configurations there are), `pool` (samples
 and folds), `plan` (members, buckets, chunks), `footprint` (memory, and how large a stack pays), `build` (members to
-a `Trainer`), `chunk` (the unit of work), `executors` (where it runs), `board` and `wire` (the progress bar, and what it
-hears from other processes), `store` and `fingerprint` (what stays when it is killed, and whether it may go on).
+a `Trainer`), `chunk` (the unit of work), `paused` (a network between two stacks), `halving` and `climb` (rungs, and who
+leaves there), `engine` (all of it together), `executors` (where it runs), `board` and `wire` (the progress bar, and
+what it hears from other processes), `store` and `fingerprint` (what stays when it is killed, and whether it may go on).
 """
 
 from importlib import import_module
@@ -13,12 +14,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .distributions import Distribution, Integers, LogIntegers, LogUniform, Uniform
     from .exact import assert_replica_equal
-    from .result import Ensemble, SweepResult
+    from .result import SweepResult
     from .run import sweep
 
 __all__ = [
     "Distribution",
-    "Ensemble",
     "Integers",
     "LogIntegers",
     "LogUniform",
@@ -31,7 +31,7 @@ __all__ = [
 LATE = {
     **dict.fromkeys(("Distribution", "Integers", "LogIntegers", "LogUniform", "Uniform"), "distributions"),
     "assert_replica_equal": "exact",
-    **dict.fromkeys(("Ensemble", "SweepResult"), "result"),
+    "SweepResult": "result",
     "sweep": "run",
 }
 """Which file has which names; it is imported when one of them is asked for."""

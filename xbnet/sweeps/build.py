@@ -16,11 +16,12 @@ from ..nn.mlp import mlp
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import get_optimizer
-from ..optim.schedules import Schedule
-from ..replicas import replica_seeds
+from ..optim.schedule import Schedule
+from ..replicas import replica_seeds, stream
 from ..training.recipe import Recipe
 from ..training.samples import Samples
 from ..training.trainer import Trainer
+from .paused import Paused, go_on
 from .plan import Member
 from .pool import Pool
 from .space import OPTIMIZER_KEYS, SCHEDULE_KEYS, Configuration, make_schedule
@@ -114,8 +115,8 @@ def _schedule(members: Sequence[Member]) -> Schedule:
     return make_schedule(settings["schedule"], columns)
 
 
-def make_trainer(program: Program, members: Sequence[Member]) -> Trainer:
-    """The stack of these members, ready to train. They must be of one bucket."""
+def make_trainer(program: Program, members: Sequence[Member], paused: Paused | None = None) -> Trainer:
+    """The stack of these members, ready to train, each from where it stands if it is paused. They are of one bucket."""
     settings, pool = members[0].settings, program.pool
     folds = None if pool.folds is None else [pool.folds[member.fold or 0] for member in members]
     samples = Samples.of(
@@ -134,14 +135,30 @@ def make_trainer(program: Program, members: Sequence[Member]) -> Trainer:
         patience=settings["patience"],
         monitor=program.monitor,
     )
-    return Trainer(
+    trainer = Trainer(
         make_network(program, members),
         make_loss(program, members),
         make_optimizer(members),
         samples,
         recipe,
-        rng=[replica_seeds(member.order_seed, 1)[0] for member in members],
+        shuffles=_orders(members, paused),
     )
+    if paused is not None:
+        go_on(trainer, [member.index for member in members], paused)
+    return trainer
+
+
+def _orders(members: Sequence[Member], paused: Paused | None) -> list[np.random.Generator]:
+    """Each member's stream of orders; those of equal seed and age share one."""
+    ages = {} if paused is None else dict(zip(paused.members, paused.ages.tolist(), strict=True))
+    made: dict[tuple[int, int], np.random.Generator] = {}
+    found = []
+    for member in members:
+        key = member.order_seed, ages.get(member.index, 0)
+        if key not in made:
+            made[key] = stream(replica_seeds(member.order_seed, 1)[0], "shuffle")
+        found.append(made[key])
+    return found
 
 
 def _column(members: Sequence[Member], key: str, default: Any = None) -> np.ndarray:

@@ -77,7 +77,7 @@ DISTRIBUTIONS: dict[str, type[Distribution]] = {
 }
 
 
-def as_distribution(value: Any) -> Any:
+def as_distribution(value: object) -> Any:
     """A `Distribution`, from one, from text like ``loguniform:1e-4,1``, or a frozen one of scipy.stats; else None."""
     if isinstance(value, Distribution) or callable(getattr(value, "rvs", None)):
         return value

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..backends.backend import get_backend
 from ..errors import ConfigError
-from .chunk import Outcome, run_chunk
+from .chunk import Outcome, pruned, run_chunk
 from .result import SweepResult
 
 TOLERANCE = 1e-3
@@ -23,7 +23,7 @@ def assert_replica_equal(
     Parameters
     ----------
     result
-        Of a sweep, however it was stacked, cut and executed.
+        What a sweep returned, however it was stacked, cut and executed.
     members
         Indices; None: all of them.
     tolerance
@@ -38,6 +38,12 @@ def assert_replica_equal(
         A member differs: which one, and in what.
     ConfigError
         There is no such member.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> result = xbnet.sweep({"lr": [0.1, 0.01]}, xbnet.load_dataset("gmm"), seeds=1, epochs=1, batch_size=1000)
+    >>> assert_replica_equal(result, 1)
     """
     if not isinstance(result, SweepResult):
         raise ConfigError(f"assert_replica_equal: expected the result of a sweep, got {type(result).__name__}")
@@ -46,14 +52,23 @@ def assert_replica_equal(
     indices = range(len(result)) if members is None else np.atleast_1d(members).tolist()
     for index in indices:
         outcome, r = result.place(index)
-        alone = run_chunk(result.program, [result.members[index]])
-        assert alone is not None
+        alone = train_alone(result, index)
         for name, stacked, solo in _pairs(outcome, r, alone):
             _compare(f"member {index}: {name}", np.asarray(stacked), np.asarray(solo), tolerance)
         if not tolerance:
             for name in ("status", "last_epoch", "best_epoch"):
                 stacked, solo = outcome.rows[r][name], alone.rows[0][name]
                 assert stacked == solo, f"member {index}: {name} is {stacked} in the stack, {solo} alone"
+
+
+def train_alone(result: SweepResult, index: int) -> Outcome:
+    """What a member gives alone; one that was pruned trains no longer than it did."""
+    outcome, r = result.place(index)
+    was_pruned = outcome.rows[r]["status"] == "pruned"
+    epochs = outcome.rows[r]["last_epoch"] if was_pruned else None
+    alone = run_chunk(result.program, [result.members[index]], None, epochs)
+    assert alone is not None
+    return alone if alone.paused is None else pruned(alone.paused, result.monitor)
 
 
 def _pairs(outcome: Outcome, r: int, alone: Outcome):

@@ -1,26 +1,30 @@
-"""Where chunks run: this process's threads, other processes, a Dask cluster, MPI: any `concurrent.futures.Executor`."""
+"""Where chunks run: this process's threads, other processes, a cluster, MPI: any `concurrent.futures.Executor`."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures import ThreadPoolExecutor as Threads
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BackendError, XbnetError, unknown_name
+from ..errors import XbnetError, unknown_name
 from .build import Program
 from .chunk import Outcome, run_chunk_elsewhere
+from .cluster import dask_executor, ray_executor
 from .plan import Chunk
-from .wire import Wire, own_address
+from .wire import Wire
 
 ATTEMPTS = 3
 """How often workers may die without any chunk ending in between: it is then likely the work that kills them."""
 
-KINDS = ("threads", "processes", "dask")
+KINDS = ("threads", "processes", "dask", "ray")
+CHECK = 2.0
+"""Seconds between two looks at whether a cluster still has workers."""
 
 
 @dataclass
@@ -37,6 +41,8 @@ class Workers:
         Whether they run in this process.
     renew
         Makes the executor anew after its workers died; None where it is the user's own, or heals itself.
+    check
+        Raises where chunks would be waited for in vain, for nobody is left to run them.
     host
         The address under which workers reach this process.
     """
@@ -45,6 +51,7 @@ class Workers:
     count: int
     local: bool
     renew: Callable[[], Executor] | None = None
+    check: Callable[[], None] = lambda: None
     host: str = "127.0.0.1"
 
 
@@ -90,8 +97,12 @@ def open_workers(executor: Any, workers: int | None, *, on_cpu: bool, devices: S
         return
     kind, _, address = str(executor or "threads").partition(":")
     if kind == "dask":
-        with _dask(address, workers, devices) as opened:
-            yield opened
+        with dask_executor(address, workers, devices, cores()) as (cluster, count, host):
+            yield Workers(cluster, count, False, check=cluster.check, host=host)
+        return
+    if kind == "ray":
+        with ray_executor(address, workers) as (cluster, count, host):
+            yield Workers(cluster, count, False, host=host)
         return
     if kind not in KINDS:
         raise unknown_name("sweep", "executor", executor, KINDS)
@@ -126,51 +137,10 @@ def _size(executor: Executor) -> int:
     return int(count or cores())
 
 
-@contextmanager
-def _dask(address: str, workers: int | None, devices: Sequence[str]) -> Iterator[Workers]:
-    """A Dask cluster: that of a scheduler's address, or one on this machine for "local"; on CUDA a worker a device."""
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError:
-        raise BackendError("sweep: Dask is not installed; install it with: pip install distributed") from None
-    cluster: Any = nullcontext()
-    if address in ("", "local"):
-        make, count = (_cuda_cluster(), len(devices)) if devices else (LocalCluster, cores())
-        cluster = make(n_workers=workers or count, threads_per_worker=1, dashboard_address=None)
-    with cluster:
-        try:
-            client: Any = Client(cluster if address in ("", "local") else address, timeout=20)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise BackendError(f"sweep: no Dask scheduler answers at {address} ({error}); is it running?") from None
-        with client:
-            count = workers or sum(client.nthreads().values())
-            if count < 1:
-                raise BackendError(
-                    f"sweep: the Dask scheduler at {address} has no workers; start `dask worker {address}`"
-                )
-            # A worker without xbnet would close itself at its first chunk, and the sweep wait for ever.
-            has_it = client.run(lambda: __import__("importlib.util").util.find_spec("xbnet") is not None)
-            without = [worker for worker, has in has_it.items() if not has]
-            if without:
-                raise BackendError(f"sweep: the Dask worker {without[0]} has no xbnet; install it there")
-            yield Workers(client.get_executor(pure=False), count, False, host=own_address(client.scheduler.address))
-
-
-def _cuda_cluster() -> Any:
-    try:
-        from dask_cuda import LocalCUDACluster
-    except ImportError:
-        raise BackendError(
-            "sweep: a local Dask cluster on CUDA needs dask-cuda; install it with: pip install dask-cuda, "
-            "or take --executor processes"
-        ) from None
-    return LocalCUDACluster
-
-
 def outcomes(
     workers: Workers,
     program: Program,
-    chunks: Sequence[Chunk],
+    chunks: deque[Chunk],
     run_local: Callable[..., Outcome | None],
     wire: Wire | None = None,
 ) -> Iterator[tuple[Chunk, Outcome]]:
@@ -183,7 +153,7 @@ def outcomes(
     program
         What all chunks have in common.
     chunks
-        In the order in which they shall start.
+        In the order in which they shall start; they are taken from it. Whoever is handed an outcome may put more in.
     run_local
         What runs a chunk ``(program, members)`` in this process.
     wire
@@ -197,14 +167,20 @@ def outcomes(
     deaths = 0
 
     def submit(chunk: Chunk) -> Future:
-        if workers.local:
-            return workers.executor.submit(run_local, program, chunk.members)
-        return workers.executor.submit(run_chunk_elsewhere, program, chunk.members, wire)
+        run, how = (run_local, ()) if workers.local else (run_chunk_elsewhere, (wire,))
+        more = () if chunk.epochs is None and chunk.paused is None else (chunk.epochs, chunk.paused)
+        return workers.executor.submit(run, program, chunk.members, *how, *more)
 
-    running = {submit(chunk): chunk for chunk in chunks}
+    running: dict[Future, Chunk] = {}
     try:
-        while running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
+        while chunks or running:
+            while chunks:
+                chunk = chunks.popleft()
+                running[submit(chunk)] = chunk
+            done, _ = wait(running, timeout=CHECK, return_when=FIRST_COMPLETED)
+            if not done:
+                workers.check()
+                continue
             again: list[Chunk] = []
             death: BaseException | None = None
             for future in sorted(done, key=lambda future: future.exception() is not None):  # keep first what ended well
@@ -222,6 +198,7 @@ def outcomes(
                     raise error
             if death is None:
                 continue
+            workers.check()
             deaths += 1
             if deaths >= ATTEMPTS:
                 raise XbnetError(
@@ -246,5 +223,6 @@ def outcomes(
 
 def _worker_died(error: BaseException) -> bool:
     """Whether an error says that a worker is gone, not that the work went wrong."""
-    dask = {"KilledWorker", "CommClosedError", "FutureCancelledError"}  # by name: Dask is an extra
-    return isinstance(error, BrokenExecutor) or any(kind.__name__ in dask for kind in type(error).__mro__)
+    dask = {"KilledWorker", "CommClosedError", "FutureCancelledError"}  # by name: both are extras
+    ray = {"WorkerCrashedError", "NodeDiedError", "OutOfMemoryError"}
+    return isinstance(error, BrokenExecutor) or any(kind.__name__ in dask | ray for kind in type(error).__mro__)

@@ -25,13 +25,22 @@ Fingerprint = dict[str, str]
 
 WORDS = {
     "space": "its space or settings differ",
+    "halving": "its halving differs",
     "data": "its data differ",
     "layers": "its function of layers differs",
 }
 
 
-def fingerprint(program: Program, members: Iterable[Member]) -> Fingerprint:
-    """Of everything that decides the results, and of the versions that decide their last bits."""
+def fingerprint(program: Program, members: Iterable[Member], halving: Any = None) -> Fingerprint:
+    """Of everything that decides the results, and of the versions that decide their last bits.
+
+    Parameters
+    ----------
+    program, members
+        Of the sweep.
+    halving
+        Who leaves when, as anything that has attributes, and None where nobody does.
+    """
     pool, xp = program.pool, get_backend(program.backend).library
     rows = [
         (m.index, m.fold, m.weight_seed, m.order_seed, sorted(m.settings.items(), key=lambda item: item[0]))
@@ -40,6 +49,7 @@ def fingerprint(program: Program, members: Iterable[Member]) -> Fingerprint:
     about = (program.monitor, program.backend, program.dtype, program.class_weight, pool.data.task)
     found = {
         "space": _digest((about, rows)),
+        "halving": _digest(halving),
         "data": _digest([[(p.x, p.y) for _, p in pool.data.parts()], pool.folds, pool.sample_weight]),
         "xbnet": __version__,
         "numpy": np.__version__,
@@ -52,7 +62,7 @@ def fingerprint(program: Program, members: Iterable[Member]) -> Fingerprint:
     return found
 
 
-def difference(before: Any, now: Fingerprint) -> str | None:
+def difference(before: object, now: Fingerprint) -> str | None:
     """What differs, for people; None where nothing does."""
     if not isinstance(before, Mapping):
         return "it was kept by an older xbnet"
@@ -62,7 +72,7 @@ def difference(before: Any, now: Fingerprint) -> str | None:
     return None
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     digest = hashlib.sha256()
     for piece in _pieces(value, frozenset()):
         digest.update(len(piece).to_bytes(8, "little"))
@@ -70,7 +80,7 @@ def _digest(value: Any) -> str:
     return digest.hexdigest()
 
 
-def _pieces(value: Any, above: frozenset[int]) -> Iterator[bytes]:
+def _pieces(value: object, above: frozenset[int]) -> Iterator[bytes]:
     """A value as a sequence of bytes, the same in every process. `above` are the values that it is a part of."""
     yield type(value).__qualname__.encode()
     if id(value) in above:
@@ -86,7 +96,7 @@ def _pieces(value: Any, above: frozenset[int]) -> Iterator[bytes]:
             yield from _pieces(part, above)
 
 
-def _parts(value: Any) -> Iterable[Any]:
+def _parts(value: object) -> Iterable[Any]:
     """What a value is made of."""
     if isinstance(value, Mapping):
         return [part for item in value.items() for part in item]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..nn.network import Network
-from ..optim.schedules import Schedule
+from ..optim.schedule import Schedule
 from ..training.trainer import Trainer
 
 WORKING_SET = 3 << 20

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..backends.backend import get_backend
+from ..backends.memory import expect_memory
 from ..errors import ConfigError
 from ..parsing import human_bytes
 from .footprint import Footprint
 from .pool import Pool
 from .space import OPTIMIZER_KEYS, PER_REPLICA, SCHEDULE_KEYS, Configuration
+
+if TYPE_CHECKING:
+    from .paused import Paused
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +31,7 @@ class Member:
     settings
         Every setting, complete.
     weight_seed, order_seed
-        Of the initial weights and dropout masks; of the order of the data.
+        Seeds of the initial weights and dropout masks, and of the order of the data.
     fold
         Number of its fold, or None.
     """
@@ -41,15 +46,36 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Members that train as one stack: the unit of work, and of loss when a worker dies."""
+    """Members that train as one stack: the unit of work, and of loss when a worker dies.
+
+    Attributes
+    ----------
+    members
+        Of one bucket.
+    epoch_cost
+        Relative time.
+    epochs
+        How many to train; None: to the end.
+    paused
+        Where those members stand that have trained before, or None.
+    """
 
     members: tuple[Member, ...]
     epoch_cost: float
+    epochs: int | None = None
+    paused: Paused | None = None
 
     @property
     def indices(self) -> list[int]:
         """Of the members."""
         return [member.index for member in self.members]
+
+    @property
+    def epochs_to_train(self) -> int:
+        """Of each member."""
+        oldest = 0 if self.paused is None else int(self.paused.ages.max())
+        left = self.members[0].settings["epochs"] - oldest
+        return left if self.epochs is None else min(self.epochs, left)
 
 
 @dataclass(frozen=True)
@@ -88,6 +114,16 @@ class Plan:
         )
 
 
+MEMBER_BYTES = 300
+"""Of each network's settings and row in the table, at least."""
+
+
+def expect_networks(count: float) -> None:
+    """Raise `ConfigError` where so many networks can't even be listed."""
+    there, cure = get_backend("numpy"), "take fewer values, draws, trials or seeds"
+    expect_memory("sweep", f"{count:,} networks", count * MEMBER_BYTES, there, cure)
+
+
 def make_members(rows: Sequence[Configuration], seeds: Sequence[int], folds: int | None) -> list[Member]:
     """Configurations x seeds x folds; a configuration's own seeds take the place of `seeds`."""
     members: list[Member] = []
@@ -119,6 +155,7 @@ def make_plan(
     workers: int,
     budget: int,
     footprint: Callable[[Member], Footprint],
+    parts: int | None = None,
 ) -> Plan:
     """Cut the members into chunks.
 
@@ -134,16 +171,18 @@ def make_plan(
         Bytes for all of these together.
     footprint
         What networks like a bucket's first member cost.
+    parts
+        In how many chunks to cut at least, where there are enough members; None: as many as there are workers.
 
     Raises
     ------
     ConfigError
         The budget is too small for one network.
     """
-    buckets: dict[tuple, list[Member]] = {}
+    buckets: dict[tuple[Any, ...], list[Member]] = {}
     for member in members:
         buckets.setdefault(bucket_of(member, pool), []).append(member)
-    share = max(1, -(-len(members) // workers))
+    share = max(1, -(-len(members) // (parts or workers)))
     chunks, largest = [], 0.0
     for bucket in buckets.values():
         # Neighbours share the order of their data where they can: one batch then serves a whole chunk.

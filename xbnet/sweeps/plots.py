@@ -36,7 +36,8 @@ def curves(result: Any, figure: str) -> Any:
     if _is_wide(np.concatenate([np.atleast_1d(result.history(m)[figure]) for m in range(len(result))])):
         axis.set_yscale("log")
     axis.grid(alpha=0.3)
-    axis.legend(frameon=False, fontsize=8)
+    rising = any(word in figure for word in ("accuracy", "r2"))
+    axis.legend(frameon=False, fontsize=8, loc="lower right" if rising else "upper right")
     return picture
 
 
@@ -84,6 +85,68 @@ def _write_cells(axis: Any, image: Any, mean: np.ndarray) -> None:
             axis.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=8, color="w" if dark else "k")
 
 
+def rungs(result: Any) -> Any:
+    """The mean of the monitored figure over each configuration's networks by epoch, up to where it left."""
+    if not result.brackets:
+        raise ConfigError("plot_rungs: expected a sweep with halving; give halving=3")
+    picture, axes = new_figure(1, len(result.brackets), width=7.0, height=4.0 if len(result.brackets) == 1 else 2.6)
+    members: dict[int, list[int]] = {}
+    for member in result.members:
+        members.setdefault(member.configuration, []).append(member.index)
+    best, places = result.best["configuration"], result.left_at()
+    deepest = max(len(bracket.rungs) for bracket in result.brackets)
+    colors = new_colors(deepest)
+    every = []
+    for number, (axis, bracket) in enumerate(zip(axes.flat, result.brackets, strict=True), 1):
+        skipped = deepest - len(bracket.rungs)
+        for c in sorted(bracket.configurations, key=lambda c: places[c]["rung"]):
+            value = mean_curve(result, members[c])
+            every.append(value)
+            epochs, color = 1 + np.arange(len(value)), colors[skipped + places[c]["rung"] - 1]
+            axis.plot(epochs, value, color=color, lw=0.8, alpha=0.7)
+            axis.plot(epochs[-1:], value[-1:], ".", color=color, ms=5)
+            if c == best:
+                axis.plot(epochs, value, color=BEST, lw=2, zorder=3, label=f"best: {_settings(result)}")
+                axis.legend(frameon=False, fontsize=8)
+        left = [sum(places[c]["rung"] >= k for c in bracket.configurations) for k in range(1, len(bracket.rungs) + 1)]
+        for rung, count in zip(bracket.rungs, left, strict=True):
+            axis.axvline(rung, color="#bbbbbb", lw=0.8, zorder=0)
+            axis.text(
+                rung, 1.01, str(count), ha="center", va="bottom", fontsize=8, transform=axis.get_xaxis_transform()
+            )
+        title = "configurations at each rung" if len(result.brackets) == 1 else f"bracket {number}"
+        axis.set_title(title, fontsize=9, loc="left", pad=16)
+        axis.set_ylabel(result.monitor.replace("_", " "))
+        if bracket.rungs[-1] > 10:
+            axis.set_xscale("log")
+        axis.set_xticks(result.brackets[0].rungs, result.brackets[0].rungs)
+        axis.minorticks_off()
+    axes.flat[-1].set_xlabel("epoch")
+    if _is_wide(np.concatenate(every)):
+        for axis in axes.flat:
+            axis.set_yscale("log")
+    return picture
+
+
+def mean_curve(result: Any, members: list[int]) -> np.ndarray:
+    """The monitored figure (E,) by epoch, the mean over members that still train."""
+    curves = [np.atleast_1d(result.history(m)[result.monitor]) for m in members]
+    longest = max(map(len, curves))
+    total, count = np.zeros((2, longest))
+    for curve in curves:
+        good = np.isfinite(curve)
+        total[: len(curve)][good] += curve[good]
+        count[: len(curve)] += good
+    return np.divide(total, count, out=np.full(longest, np.nan), where=count > 0)
+
+
+def new_colors(count: int) -> list[Any]:
+    """From light to dark."""
+    from matplotlib import colormaps
+
+    return [colormaps["Blues"](x) for x in np.linspace(0.25, 0.95, count)]
+
+
 def against_keys(result: Any) -> Any:
     """The score of every member against each key that varies; with medians where values repeat, and a line through
     those of numbers.
@@ -104,7 +167,7 @@ def against_keys(result: Any) -> Any:
             where = np.unique(places)
             medians = [_median(score[places == place]) for place in where]
             axis.plot(where, medians, "o-" if numeric else "o", color=BEST, ms=4, label="median")
-            axis.legend(frameon=False, fontsize=8)
+            axis.legend(frameon=False, fontsize=8, loc="upper right")
         if not numeric:
             axis.set_xticks(range(len(distinct)), [shown(value, 3) for value in distinct])
             axis.set_xlim(-0.5, len(distinct) - 0.5)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import ArrayLike
 from ..datasets import Dataset, Part, Standardizer
 from ..errors import ConfigError, DataError
 from ..parsing import is_whole
@@ -62,7 +63,7 @@ def make_pool(
     folds: int | Sequence[tuple[Any, Any]] | None = None,
     *,
     standardize: bool = False,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     rng: np.random.Generator | int = 0,
 ) -> Pool:
     """The samples, cut into folds.

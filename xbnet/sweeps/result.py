@@ -3,60 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..datasets import Standardizer
 from ..errors import ConfigError, XbnetError
 from ..history import History
+from ..io.about import put_targets_back
+from ..io.ensembles import Ensemble
 from ..nn.network import Network
-from ..nn.outputs import LINKS
 from ..notebook import heading, table
 from .build import Program, make_network
 from .chunk import Outcome, sign
+from .halving import Bracket, rung_of
 from .plan import Member
 from .space import Configuration, shown
 from .store import table_row
 
-
-@dataclass(frozen=True, eq=False)
-class Ensemble:
-    """Networks that answer together: the mean of their probabilities (or values).
-
-    Attributes
-    ----------
-    networks
-        Each for one network.
-    preparations
-        What must be done to each one's inputs, or None.
-    """
-
-    networks: tuple[Network, ...]
-    preparations: tuple[Standardizer | None, ...]
-
-    def __repr__(self) -> str:
-        return f"Ensemble({len(self.networks)} networks)"
-
-    def _repr_html_(self) -> str:
-        rows = [(i, *summary(network)) for i, network in enumerate(self.networks)]
-        return heading(repr(self)) + table(("member", "layers", "inputs", "outputs", "parameters"), rows)
-
-    def predict_proba(self, x: Any) -> np.ndarray:
-        """Inputs (N, I) as they come -> the mean over the networks, (N, C)."""
-        x, total = np.asarray(x), np.zeros(())
-        for network, preparation in zip(self.networks, self.preparations, strict=True):
-            total = total + network.predict_proba(x if preparation is None else preparation(x)).astype(float)
-        return total / len(self.networks)
-
-    def predict(self, x: Any) -> np.ndarray:
-        """Labels (N,), or values (N, O) for a regression."""
-        return LINKS[self.networks[0].link][1](self.predict_proba(x))
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 
 class SweepResult:
     """The networks of a sweep, in the order of the table.
+
+    Parameters
+    ----------
+    program, members, outcomes
+        What was to be done, for whom, and what came of it: `sweep` puts them together.
 
     Attributes
     ----------
@@ -64,10 +40,31 @@ class SweepResult:
         The figure that ranks.
     keys
         Those of the settings in which configurations differ.
+    brackets
+        Of halving: which configurations were ranked among each other, and after how many epochs.
+    study
+        Optuna's, where a sampler proposed the configurations; else None.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> result = xbnet.sweep({"lr": [0.1, 0.001]}, xbnet.load_dataset("gmm"), seeds=2, epochs=2, batch_size=1000)
+    >>> len(result), result.best["settings"]
+    (4, {'lr': 0.1})
+    >>> result.ensemble(2).predict([[0.5, 0.5, 0.5, 0.5, 0.5]]).shape
+    (1,)
     """
 
-    def __init__(self, program: Program, members: Sequence[Member], outcomes: Sequence[Outcome]):
-        self.program, self.members = program, list(members)
+    def __init__(
+        self,
+        program: Program,
+        members: Sequence[Member],
+        outcomes: Sequence[Outcome],
+        brackets: Sequence[Bracket] = (),
+        study: Any = None,
+    ):
+        self.program, self.members, self.brackets = program, list(members), tuple(brackets)
+        self.study = study
         self.monitor = program.monitor or "val_loss"
         self._where = {index: (o, r) for o in outcomes for r, index in enumerate(o.members)}
         missing = [member.index for member in members if member.index not in self._where]
@@ -97,13 +94,14 @@ class SweepResult:
         `best_epoch`, figures at that epoch.
 
         `score` is the monitored figure at the best epoch, NaN for a network that diverged; `seconds` is its share of
-        its stack's time.
+        its stack's time. With halving, `rung` (and `bracket`) say where its configuration left, see `left_at`.
         """
+        places = self.left_at()
         for member in self.members:
             outcome, r = self._where[member.index]
-            yield table_row(member, outcome.rows[r])
+            yield table_row(member, outcome.rows[r]) | places.get(member.configuration, {})
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> DataFrame:
         """The table as a `pandas.DataFrame`."""
         try:
             import pandas
@@ -122,9 +120,10 @@ class SweepResult:
         """One dict per configuration, best first: the settings that vary, and its score over seeds and folds.
 
         `mean` and `spread` (standard deviation with divisor n) are over its networks; where one of them diverged,
-        `mean` is NaN and the configuration comes last. `diverged` counts these.
+        `mean` is NaN and the configuration comes last. `diverged` counts these. With halving there are `rung` and
+        `bracket`, see `left_at`.
         """
-        score = self.column("score")
+        score, places = self.column("score"), self.left_at()
         found = []
         for number in dict.fromkeys(member.configuration for member in self.members):
             where = [i for i, member in enumerate(self.members) if member.configuration == number]
@@ -138,10 +137,28 @@ class SweepResult:
                     "spread": float(scores.std()),
                     "networks": len(where),
                     "diverged": int(np.isnan(scores).sum()),
+                    **places.get(number, {}),
                 }
             )
         better = sign(self.monitor)
         return sorted(found, key=lambda row: -better * row["mean"] if np.isfinite(row["mean"]) else np.inf)
+
+    def left_at(self) -> dict[int, dict[str, int]]:
+        """With halving: configuration -> the `rung`, from 1, at which it left, and its `bracket` if there are several.
+
+        The last rung is that of those which trained to the end. One whose networks all stopped or diverged by
+        themselves left at the rung that they did not come to.
+        """
+        ends: dict[int, list[tuple[str, int]]] = {}
+        for member in self.members if self.brackets else ():
+            outcome, r = self._where[member.index]
+            ends.setdefault(member.configuration, []).append((outcome.rows[r]["status"], outcome.rows[r]["last_epoch"]))
+        several = len(self.brackets) > 1
+        return {
+            c: {"rung": rung_of(bracket, ends[c])} | ({"bracket": number} if several else {})
+            for number, bracket in enumerate(self.brackets, 1)
+            for c in bracket.configurations
+        }
 
     @property
     def best(self) -> dict[str, Any]:
@@ -177,13 +194,32 @@ class SweepResult:
         return self.program.pool.preparation(self._member(member).fold)
 
     def ensemble(self, members: int | Sequence[int] = 5) -> Ensemble:
-        """The members with these indices, or as many of the best as a number says, none of which diverged, as one."""
+        """Members that answer together, by the mean of their probabilities or values.
+
+        Parameters
+        ----------
+        members
+            Their indices; or how many: those of the best configurations, the best first, of those that did not diverge.
+        """
         if isinstance(members, (int, np.integer)):
             most = int(np.isfinite(self.column("score")).sum())  # the others have diverged
             if not 1 <= members <= most:
                 raise ConfigError(f"ensemble: expected 1 to {most} members, got {members}")
-            members = self.ranking()[: int(members)]
-        return Ensemble(tuple(map(self.network, members)), tuple(map(self.preparation, members)))
+            places = {row["configuration"]: place for place, row in enumerate(self.configurations())}
+            ranked = [m for m in self.ranking() if np.isfinite(self.column("score")[m])]
+            members = sorted(ranked, key=lambda m: places[self.members[m].configuration])[: int(members)]
+        data = self.program.pool.data
+        networks = tuple(map(self.network, members))
+        for network in networks:
+            put_targets_back(network, data)
+        scaled = data.schema is not None and data.schema.standardizer is not None
+        return Ensemble(
+            networks,
+            tuple(None if scaled else self.preparation(member) for member in members),
+            data.classes,
+            data.features,
+            data.schema,
+        )
 
     def history(self, member: int) -> History:
         """How a member was trained: the epochs until it left. Times are not kept."""
@@ -207,29 +243,29 @@ class SweepResult:
 
     # -- pictures --------------------------------------------------------------------------------------------------
 
-    def plot_curves(self, figure: str | None = None) -> Any:
+    def plot_curves(self, figure: str | None = None) -> Figure:
         """Every member's curve of a figure of `History` (by default the monitored one), the best in front."""
         from .plots import curves
 
         return curves(self, figure or self.monitor)
 
-    def plot_heat_map(self, x: str, y: str) -> Any:
+    def plot_heat_map(self, x: str, y: str) -> Figure:
         """The score over two keys: mean over everything else."""
         from .plots import heat_map
 
         return heat_map(self, x, y)
 
-    def plot_keys(self) -> Any:
+    def plot_rungs(self) -> Figure:
+        """With halving: each configuration's way by epoch, and at which rung it left."""
+        from .plots import rungs
+
+        return rungs(self)
+
+    def plot_keys(self) -> Figure:
         """The score against each key that varies."""
         from .plots import against_keys
 
         return against_keys(self)
-
-
-def summary(network: Network) -> tuple[str, int, int, int]:
-    """What a table says of a network: layers, inputs, outputs, parameters."""
-    layers = " ".join(f"{type(layer).__name__}({layer.n_outputs})" for layer in network.layers)
-    return layers, network.n_inputs, network.n_outputs, network.n_parameters
 
 
 def _varied(members: Sequence[Member]) -> list[str]:

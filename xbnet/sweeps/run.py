@@ -3,50 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..backends.backend import get_backend
-from ..backends.blas import one_blas_thread
-from ..backends.memory import expect_memory, free_bytes
-from ..datasets import load_dataset
+from ..backends.arrays import ArrayLike
 from ..errors import ConfigError
-from ..files import make_folder, only_one
-from ..parsing import is_whole, parse_bytes, whole
-from ..training.samples import check_data
-from .board import show_progress
-from .build import Program, layer_keys, make_trainer, settings_for
-from .chunk import Outcome
-from .executors import open_workers, outcomes, visible_devices
-from .fingerprint import fingerprint
-from .footprint import Footprint, footprint
-from .plan import Member, bucket_of, make_members, make_plan
+from ..parsing import is_whole, whole
+from ..training.samples import Data, check_data
+from .build import Program, layer_keys, settings_for
+from .engine import run_members
+from .halving import Bracket, make_brackets, parse_halving
+from .plan import Member, expect_networks, make_members
 from .pool import make_pool
 from .result import SweepResult
-from .space import complete, configurations, count_configurations, listed_values
-from .store import Store
-from .wire import listen
-
-MEMBER_BYTES = 300
-"""Of each network's settings and row in the table, at least."""
+from .space import Configuration, complete, configurations, count_configurations, listed_values
+from .trials import Sampling, Space, make_study
 
 
 def sweep(
     space: Any,
-    data: Any,
+    data: Data,
     *,
     draws: int | None = None,
+    sampler: Any = None,
+    trials: int | None = None,
+    width: int | None = None,
     seeds: int | Sequence[int] = 1,
     folds: int | Sequence[tuple[Any, Any]] | None = None,
+    halving: Any = None,
+    min_epochs: int | None = None,
     standardize: bool = False,
     layers: Callable[..., Any] | None = None,
     monitor: str | None = None,
-    class_weight: Any = None,
-    sample_weight: Any = None,
+    class_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     backend: str = "numpy",
     dtype: str = "float32",
     rng: int = 0,
@@ -79,10 +72,27 @@ def sweep(
         A name, a path, a `Dataset`, or ``(x, y)``.
     draws
         How many configurations to draw at random; None: all combinations.
+    sampler
+        Proposes configurations by what came out of the earlier ones, see `trials`: "tpe" (tree-structured Parzen
+        estimators) or "random", or a sampler or a study of Optuna (extra `optuna`).
+    trials
+        How many configurations `sampler` proposes. They come in batches; with `halving` those that are pruned are told,
+        and new ones take their places in the running stacks.
+    width
+        With `sampler`: how many networks train at once, at least those of one trial; by default those of 32 trials. The
+        more, the faster, and the less each trial knows of the others.
     seeds
         How many seeds, 0, 1, ..., or the seeds: whole numbers >= 0, of initial weights, dropout and order.
     folds
         Cross-validation on the training part: a number >= 2, or pairs of row numbers (train, validation).
+    halving
+        Successive halving: a factor > 1 such as 3. At each rung, after 1/9, 1/3 of the epochs and so on, only the best
+        third of the configurations trains on, in stacks that are that much smaller; by the mean over seeds and folds
+        of the best `monitor` so far. "hyperband" shares the configurations out among brackets, whose first rungs lie
+        higher and higher; "asha" lets the best so far go on as soon as a chunk ends, so that no worker waits (then
+        the table depends on which chunk was first). Both may have a factor: "asha:4".
+    min_epochs
+        Epochs of halving's first rung, at least; by default 1.
     standardize
         z-score the inputs, each fold by its own training part.
     layers
@@ -133,22 +143,20 @@ def sweep(
     """
     rng = whole("sweep", "rng", rng, least=0, most=None)
     generator = np.random.default_rng(rng)
-    dataset = load_dataset(data) if isinstance(data, (str, Path)) else check_data(data, "sweep")
+    dataset = check_data(data, "sweep")
     custom = layer_keys(layers)
     twice = sorted(set(space) & set(fixed)) if isinstance(space, Mapping) else []
     if twice:
         raise ConfigError(f"sweep: {twice[0]} is given twice, in the space and as {twice[0]}=; leave one of them away")
-    seeds = _seeds(seeds)
-    networks = count_configurations(space, draws) * len(seeds)
-    expect_memory(
-        "sweep",
-        f"{networks:,} networks",
-        networks * MEMBER_BYTES,
-        get_backend("numpy"),
-        "take fewer values, draws or seeds",
-    )
-    rows = configurations(space, draws, generator)
-    for row in listed_values(space, rows[0]) if draws is not None else ():
+    if sampler is None and (trials is not None or width is not None):
+        raise ConfigError("sweep: trials and width go with a sampler; give sampler='tpe', or draws=N for random ones")
+    if sampler is not None and (draws is not None or trials is None):
+        raise ConfigError("sweep: a sampler wants to know how many trials, in place of draws: trials=N")
+    some = draws if sampler is None else 1  # of a sampler: an example
+    seeds_ = _seeds(seeds)
+    expect_networks(count_configurations(space, draws if sampler is None else trials) * len(seeds_))
+    rows = configurations(space, some, generator)
+    for row in listed_values(space, rows[0]) if some is not None else ():
         complete(row, fixed, custom)  # a value is wrong whether it was drawn or not
     rows = [complete(row, fixed, custom) for row in rows]
     if resume and out is None:
@@ -156,10 +164,40 @@ def sweep(
     pool = make_pool(dataset, folds, standardize=standardize, sample_weight=sample_weight, rng=rng)
     rows = [settings_for(row, pool) for row in rows]
     program = Program(pool, layers, monitor, backend, dtype, class_weight)
-    members = make_members(rows, seeds, None if pool.folds is None else len(pool.folds))
+    count = None if pool.folds is None else len(pool.folds)
+    members = make_members(rows, seeds_, count)
+    how = parse_halving(halving, min_epochs)
+    sampling = None
+    if sampler is not None:
+
+        def make(number: int, row: Configuration) -> list[Member]:
+            own = make_members([settings_for(complete(row, fixed, custom), pool)], seeds_, count)
+            return [replace(m, index=number * len(own) + m.index, configuration=number) for m in own]
+
+        figure = monitor or ("train_loss" if pool.folds is None and pool.data.val is None else "val_loss")
+        if resume and not isinstance(sampler, str):
+            raise ConfigError(
+                "sweep: resume asks the sampler anew; name it, like sampler='tpe', or sweep without resume"
+            )
+        sampling = Sampling(
+            make_study(sampler, figure, rng),
+            Space(space),
+            whole("sweep", "trials", trials),
+            len(members),
+            whole("sweep", "width", 32 * len(members) if width is None else width, least=len(members)),
+            make,
+            None if how is None else how.factor,
+        )
+    brackets: Sequence[Bracket] = ()
+    if how is not None:
+        ranked = range(len(rows) if sampling is None else sampling.count)
+        brackets = make_brackets(ranked, _epochs(rows), how, generator)
     return run_members(
         program,
         members,
+        halving=how,
+        brackets=brackets,
+        sampling=sampling,
         executor=executor,
         workers=workers,
         memory=memory,
@@ -169,77 +207,12 @@ def sweep(
     )
 
 
-def run_members(
-    program: Program,
-    members: Sequence[Member],
-    *,
-    executor: Any = None,
-    workers: int | None = None,
-    memory: Any = None,
-    out: str | Path | None = None,
-    resume: bool = False,
-    progress: bool | None = None,
-) -> SweepResult:
-    """Train members; the arguments are those of `sweep`."""
-    device = get_backend(program.backend)
-    if workers is not None:
-        workers = whole("sweep", "workers", workers)
-    budget = free_bytes(device) // 2 if memory is None else parse_bytes("sweep: memory", memory)
-    costs, sizes, monitor = _probe(program, members)
-    program = replace(program, monitor=monitor)
-    devices = visible_devices(device.count())
-    found: list[Outcome] = []
-    with ExitStack() as held:
-        store = None
-        if out is not None:
-            held.enter_context(only_one(make_folder(out)))
-            store = Store(out, fingerprint(program, members), resume=resume)
-            found += store.read(sizes, program.dtype)
-        done = {index for outcome in found for index in outcome.members}
-        left = [member for member in members if member.index not in done]
-        on_cpu = device.name == "numpy"
-        where = held.enter_context(open_workers(executor, workers, on_cpu=on_cpu, devices=devices))
-        plan = make_plan(
-            left,
-            program.pool,
-            workers=where.count,
-            budget=budget if where.local or memory is not None else budget * max(1, len(devices)),
-            footprint=lambda member: costs[bucket_of(member, program.pool)],
-        )
-        if where.local:
-            held.enter_context(one_blas_thread())  # each chunk does, but so threads don't come and go between them
-        board = held.enter_context(show_progress(progress, plan, monitor, n_done=len(done)))
-        wire = None if where.local or board.bar is None else held.enter_context(listen(where.host, board.pulse))
-        try:
-            for chunk, outcome in outcomes(where, program, plan.chunks, board.run, wire):
-                found.append(outcome)
-                board.ended(chunk, outcome)
-                if store is not None:
-                    store.append(chunk.members, outcome)
-        except BaseException:
-            board.stopped = True  # chunks in threads end with their epoch
-            raise
-    return SweepResult(program, members, found)
-
-
-def _probe(
-    program: Program, members: Sequence[Member]
-) -> tuple[dict[tuple, Footprint], Callable[[int], tuple[int, int]], str]:
-    """What a network of each bucket costs, the sizes of a member's theta and state, and the monitored figure.
-
-    Complains where settings don't fit together.
-    """
-    costs: dict[tuple, Footprint] = {}
-    shapes: dict[tuple, tuple[int, int]] = {}
-    monitor = ""
-    for member in members:
-        bucket = bucket_of(member, program.pool)
-        if bucket not in costs:
-            trainer = make_trainer(program, [member])
-            costs[bucket], monitor = footprint(trainer), trainer.monitor
-            shapes[bucket] = trainer.network.theta.shape[1], trainer.network.state.shape[1]
-    by_index = {member.index: member for member in members}
-    return costs, lambda index: shapes[bucket_of(by_index[index], program.pool)], monitor
+def _epochs(rows: Sequence[Configuration]) -> int:
+    """Of all configurations, which halving ranks after the same number of them."""
+    found = sorted({row["epochs"] for row in rows})
+    if len(found) > 1:
+        raise ConfigError(f"sweep: halving ranks after equal numbers of epochs; give one value of epochs, got {found}")
+    return found[0]
 
 
 def _seeds(seeds: Any) -> Sequence[int]:

@@ -217,7 +217,7 @@ def _numbers(settings: Configuration) -> None:
     make_schedule(settings["schedule"], {key: settings[key] for key in SCHEDULE_KEYS if key in settings})
 
 
-def shown(value: Any, digits: int = 4) -> str:
+def shown(value: object, digits: int = 4) -> str:
     """A value for people: ``0.0123``, ``10-7`` for widths, ``none``."""
     if isinstance(value, float):
         return f"{value:.{digits}g}"

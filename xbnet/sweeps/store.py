@@ -2,7 +2,9 @@
 
 - ``sweep.json``: fingerprints of what was asked for, of the data, and the versions;
 - ``results.jsonl``: one line per member (schema `SCHEMA`), appended chunk by chunk;
-- ``chunks/NAME.safetensors``: weights, statistics and learning curves of the members of one chunk.
+- ``chunks/NAME.safetensors``: weights, statistics and learning curves of the members of one chunk;
+- ``trials.jsonl``: what a sampler has proposed, a line per trial;
+- ``paused/NAME.safetensors``: where members stand that have come to a rung of halving, until all have results.
 
 A chunk's arrays are written first, its lines after them: a line stands for a member whose arrays are there. Whoever
 reads them believes nothing: a line, a name or an array that the sweep would not have written ends it in one line.
@@ -14,7 +16,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +27,17 @@ from ..errors import ConfigError, DataError, reason
 from ..files import make_folder, write_text
 from ..history import PER_REPLICA, plain
 from ..io.tensorfile import Tensors, read_tensors, write_tensors
+from ..training.trainer import Trainer
 from .chunk import FIGURES, OUTCOME, Outcome
 from .fingerprint import Fingerprint, difference
+from .paused import Paused
 from .plan import Member
 
 SCHEMA = "xbnet.sweep/2"
 KIND = "chunk of a sweep"
+PAUSED = "paused networks of a sweep"
 NAME = re.compile(r"chunks/\d{6,12}-[0-9a-f]{12}\.safetensors")
-STATUSES = ("finished", "stopped", "diverged")
+STATUSES = ("finished", "stopped", "diverged", "pruned")
 
 
 class Store:
@@ -77,15 +83,75 @@ class Store:
             json.dumps(plain_row(table_row(by_index[index], row)) | {"schema": SCHEMA, "arrays": name}, default=_name)
             for index, row in zip(outcome.members, outcome.rows, strict=True)
         ]
+        self._add(self.lines, lines)
+
+    def _add(self, path: Path, lines: Sequence[str]) -> None:
+        """Lines more, safely."""
         try:
-            with open(self.lines, "a", encoding="utf-8") as stream:
+            with open(path, "a", encoding="utf-8") as stream:
                 stream.write("".join(line + "\n" for line in lines))
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
             raise ConfigError(
-                f"{self.lines}: can't be written ({reason(error)}); go on with resume once that is mended"
+                f"{path}: can't be written ({reason(error)}); go on with resume once that is mended"
             ) from error
+
+    def note_trial(self, params: dict[str, Any]) -> None:
+        """Keep what a sampler has proposed next."""
+        self._add(self.folder / "trials.jsonl", [json.dumps(params)])
+
+    def read_trials(self) -> list[dict[str, Any]]:
+        """What a sampler has proposed so far."""
+        path = self.folder / "trials.jsonl"
+        if not path.exists():
+            return []
+        texts = _text(path).split("\n")
+        try:
+            found = [json.loads(text) for text in texts[:-1]]
+            if not all(isinstance(one, dict) for one in found):
+                raise ValueError
+        except (ValueError, RecursionError):
+            raise DataError(f"{path}: is damaged; sweep into another folder") from None
+        if texts[-1]:
+            write_text(path, "".join(text + "\n" for text in texts[:-1]))
+        return found
+
+    def pause(self, paused: Paused) -> None:
+        """Keep where members stand in the middle of their runs."""
+        make_folder(self.folder / "paused")
+        digest = hashlib.sha256(repr((paused.members, paused.ages.tolist())).encode()).hexdigest()[:12]
+        tensors, description = paused.pack()
+        write_tensors(self.folder / f"paused/{digest}.safetensors", PAUSED, tensors, description)
+
+    def read_paused(self, make: Callable[[Sequence[int]], Trainer], done: Container[int]) -> Iterator[Paused]:
+        """What `pause` has kept, of members that are not `done`.
+
+        Parameters
+        ----------
+        make
+            Indices of members -> a fresh trainer of theirs.
+        done
+            Indices of those that have results.
+
+        Raises
+        ------
+        DataError
+            Something there is not what this sweep wrote.
+        """
+        for path in sorted(self.folder.glob("paused/*.safetensors")):
+            file = read_tensors(path, PAUSED)
+            with file.reading():
+                indices = file.tensor("members", np.int64, file.shape("members")).tolist()
+                file.require(len(set(indices)) == len(indices) > 0, "its members are different ones")
+                paused = Paused.unpack(file, make(indices))
+            left = [index for index in indices if index not in done]
+            if left:
+                yield paused.take(left)
+
+    def forget_paused(self) -> None:
+        """All have results, and nobody goes on from where they stood."""
+        shutil.rmtree(self.folder / "paused", ignore_errors=True)
 
     def read(self, sizes: Callable[[int], tuple[int, int]], dtype: Any) -> Iterator[Outcome]:
         """The outcomes that are there; a half-written last line counts for nothing.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import Array
 from ..backends.backend import Backend
 from ..errors import ConfigError
 from ..parsing import number
@@ -30,7 +30,7 @@ class Flips:
 
     def __init__(self, probability: float, image_shape: tuple[int, int, int]):
         self.probability, self.image_shape = probability, image_shape
-        self._buffers: dict[tuple[int, ...], Any] = {}
+        self._buffers: dict[tuple[int, ...], Array] = {}
 
     def epoch(self, batches: Shuffled) -> Iterator[Batch]:
         """The batches of the next epoch; x (R or 1, B, I) lies in a buffer that the next batch overwrites."""
@@ -42,7 +42,7 @@ class Flips:
             yield Batch(self._flip(backend, x, masks[:, start : start + B]), y, w)
             start += B
 
-    def _draw(self, backend: Backend, batches: Shuffled) -> Any:
+    def _draw(self, backend: Backend, batches: Shuffled) -> Array:
         """Which samples of the epoch are mirrored, (R or 1, N)."""
         drawn: dict[int, np.ndarray] = {}
         for stream in batches.streams:
@@ -51,7 +51,7 @@ class Flips:
         rows = [drawn[id(stream)] for stream in batches.streams] if len(drawn) > 1 else list(drawn.values())
         return backend.asarray(np.stack(rows))
 
-    def _flip(self, backend: Backend, x: Any, mask: Any) -> Any:
+    def _flip(self, backend: Backend, x: Array, mask: Array) -> Array:
         """X (R or 1, B, I), with the images mirrored where mask (R or 1, B) is set."""
         xp, shape = backend.xp, (max(x.shape[0], mask.shape[0]), *x.shape[1:])
         if shape not in self._buffers:
@@ -63,7 +63,7 @@ class Flips:
         return out
 
 
-def get_flips(probability: Any, data: Samples) -> Flips | None:
+def get_flips(probability: float, data: Samples) -> Flips | None:
     """`Flips` for the images of a data set, or None for the probability 0.
 
     Raises

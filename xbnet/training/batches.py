@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..backends.arrays import Array, ArrayLike, DTypeLike
 from ..backends.backend import Backend
+from ..backends.parts import SampleArrays
 from .sparse import SparseRows
 
 
 class Batch(NamedTuple):
     """x (R or 1, B, I), y (R or 1, B) labels or (R or 1, B, C) targets, w (R or 1, B) weights or None."""
 
-    x: Any
-    y: Any
-    w: Any
+    x: Array
+    y: Array
+    w: Array | None
 
 
 class Resident:
@@ -39,7 +41,7 @@ class Resident:
 
     streamed = False
 
-    def __init__(self, backend: Backend, dtype: Any, x: Any, y: np.ndarray, w: np.ndarray | None = None):
+    def __init__(self, backend: Backend, dtype: np.dtype, x: Any, y: np.ndarray, w: ArrayLike | None = None):
         labels = np.issubdtype(y.dtype, np.integer)
         self._backend = backend
         self.sparse = isinstance(x, SparseRows)
@@ -49,7 +51,7 @@ class Resident:
         self.rows: list[np.ndarray] | None = None
         self.n = self._total = len(x)
 
-    def _put(self, array: Any, dtype: Any) -> Any:
+    def _put(self, array: ArrayLike, dtype: DTypeLike) -> Array:
         return self._backend.asarray(array, dtype)
 
     @property
@@ -63,7 +65,7 @@ class Resident:
         twin.rows, twin.n = list(rows), len(rows[0])
         return twin
 
-    def weighted(self, w: np.ndarray | None) -> Resident:
+    def weighted(self, w: ArrayLike | None) -> Resident:
         """The same samples with other weights (N,), or all of weight 1."""
         twin = copy.copy(self)
         twin.w = None if w is None else self._put(w, self.x.dtype)
@@ -106,13 +108,13 @@ class Batches:
     def __init__(self, backend: Backend, data: Resident, batch_size: int):
         self.backend, self.data, self.batch_size = backend, data, batch_size
         self.steps = -(-data.n // batch_size)
-        self._buffers: dict[int, tuple[Any, Batch]] = {}
-        self.which: Any = None
+        self._buffers: dict[int, tuple[Array | None, Batch]] = {}
+        self.which: Array | None = None
 
-    def _share(self, keys: Sequence[Any]) -> list[int]:
+    def _share(self, keys: Sequence[Hashable]) -> list[int]:
         """Replicas with equal keys share an order: the first replica of each distinct key."""
-        first: dict[Any, int] = {}
-        firsts: dict[Any, int] = {}
+        first: dict[Hashable, int] = {}
+        firsts: dict[Hashable, int] = {}
         numbers = [first.setdefault(key, len(first)) for key in keys]
         for r, key in enumerate(keys):
             firsts.setdefault(key, r)
@@ -132,7 +134,7 @@ class Batches:
         if last is not None:
             yield self.gather(last)
 
-    def by_step(self, order: np.ndarray) -> tuple[Any, Any]:
+    def by_step(self, order: np.ndarray) -> tuple[Array, Array | None]:
         """The orders (U, n) on the device: for whole batches (S, U, B), and for a shorter last one, or None."""
         U, n = order.shape
         B, whole = self.batch_size, n // self.batch_size
@@ -140,29 +142,30 @@ class Batches:
         last = self.backend.asarray(order[:, whole * B :], np.intp) if whole * B < n else None
         return self.backend.asarray(by_step, np.intp), last
 
-    def gather(self, index: Any, data: Any = None) -> Batch:
+    def gather(self, index: Array, data: SampleArrays | None = None) -> Batch:
         """The samples of index (U, B), on the device; overwritten by the next batch of B rows."""
-        (spread, batch), data, ops = self._buffer(index.shape[1]), data or self.data, self.backend.ops
+        (spread, batch), ops = self._buffer(index.shape[1]), self.backend.ops
+        samples: Any = data or self.data
         if not self.data.sparse:
-            return ops.gather_batch(data, index, self.which, spread, batch)
-        data.x.gather(index, self.which, batch.x)
-        if self.which is not None:
+            return ops.gather_batch(samples, index, self.which, spread, batch)
+        samples.x.gather(index, self.which, batch.x)
+        if self.which is not None and spread is not None:
             index = ops.gather(index, self.which, spread)[0]
-        ops.gather(data.y, index, batch.y)
+        ops.gather(samples.y, index, batch.y)
         if batch.w is not None:
-            ops.gather(data.w, index, batch.w)
+            ops.gather(samples.w, index, batch.w)
         return batch
 
-    def _buffer(self, B: int) -> tuple[Any, Batch]:
+    def _buffer(self, B: int) -> tuple[Array | None, Batch]:
         if B not in self._buffers:
             self._buffers[B] = self._allocate(B)
         return self._buffers[B]
 
-    def _allocate(self, B: int) -> tuple[Any, Batch]:
+    def _allocate(self, B: int) -> tuple[Array | None, Batch]:
         xp, data = self.backend.xp, self.data
         R = 1 if self.which is None else self.which.shape[1]
 
-        def rows(a: Any) -> Any:
+        def rows(a: Array) -> Array:
             return xp.empty((R, B, *a.shape[1:]), dtype=a.dtype)
 
         spread = None if self.which is None else xp.empty((1, R, B), dtype=self.which.dtype)
@@ -181,7 +184,7 @@ class InOrder(Batches):
 
     def __init__(self, backend: Backend, data: Resident, batch_size: int):
         super().__init__(backend, data, batch_size)
-        self._order: Any = None
+        self._order: np.ndarray | None = None
         if data.rows is not None:
             self._order = np.stack([data.rows[r] for r in self._share([id(rows) for rows in data.rows])])
         elif data.streamed:
@@ -207,7 +210,7 @@ class InOrder(Batches):
     def _copied(self, part: Batch) -> Batch:
         _, batch = self._buffer(part.x.shape[1])
         for place, original in zip(batch, part, strict=True):
-            if original is not None:
+            if place is not None and original is not None:
                 self.backend.xp.copyto(place, original)
         return batch
 
@@ -232,7 +235,7 @@ class Shuffled(Batches):
         super().__init__(backend, data, batch_size)
         self.streams = list(streams)
         self._whole = InOrder(backend, data, batch_size) if data.n == batch_size else None
-        subsets: Sequence[Any] = [None] * len(self.streams) if data.rows is None else data.rows
+        subsets: Sequence[np.ndarray | None] = [None] * len(self.streams) if data.rows is None else data.rows
         self.firsts = self._share([(id(s), id(rows)) for s, rows in zip(self.streams, subsets, strict=True)])
 
     def epoch(self) -> Iterator[Batch]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from ..backends.arrays import Array
 from ..nn.network import Network
 
 NUMBERS_AT_ONCE = 1 << 16
-"""Rows are copied in groups of about so many numbers, for a selection of rows is a copy in itself."""
+"""Rows are copied in groups of about this many numbers, for a selection of rows is a copy in itself."""
 
 
 class Kept:
@@ -26,7 +25,7 @@ class Kept:
 
     def __init__(self, network: Network):
         self.network = network
-        self._copy: tuple[Any, Any] | None = (network.theta.copy(), network.state.copy())
+        self._copy: tuple[Array, Array] | None = (network.theta.copy(), network.state.copy())
 
     def keep(self, live: Network, rows: np.ndarray, which: np.ndarray) -> None:
         """Keep the present weights of the replicas `which` (R,) of `live`, which are the network's `rows` (R,)."""
@@ -56,12 +55,12 @@ class Kept:
             self.network.theta[...], self.network.state[...] = self._copy
             self._copy = None
 
-    def of(self, rows: np.ndarray) -> tuple[Any, Any]:
+    def of(self, rows: np.ndarray) -> tuple[Array, Array]:
         """What is kept of the network's `rows`: weights and statistics."""
         index = self.network.backend.asarray(rows)
         return self._copy or (self.network.theta[index], self.network.state[index])
 
-    def restore(self, rows: np.ndarray, theta: Any, state: Any) -> None:
+    def restore(self, rows: np.ndarray, theta: Array, state: Array) -> None:
         """Set what is kept of the network's `rows`."""
         index = self.network.backend.asarray(rows)
         if self._copy is None:

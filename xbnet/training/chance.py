@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..nn.layers import Linear
@@ -50,7 +48,7 @@ def chance_loss(network: Network, loss: Loss, task: str, y: np.ndarray) -> np.nd
     return evaluate(constant, loss, np.zeros((len(y), 1)), y, weight)["loss"]
 
 
-def _logits(link: str, mean: Any) -> np.ndarray:
+def _logits(link: str, mean: np.ndarray) -> np.ndarray:
     """The outputs (C,) of which a link makes these means."""
     if link in ("identity", "scores"):
         return mean

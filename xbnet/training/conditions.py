@@ -10,14 +10,18 @@ import logging
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..backends.blas import describe_blas
 
+if TYPE_CHECKING:
+    from .trainer import Trainer
 
-def conditions(trainer: Any) -> dict[str, str]:
+
+def conditions(trainer: Trainer) -> dict[str, str]:
     """Name -> value, of all that may change how a trainer's steps are rounded."""
     backend = trainer.network.backend
     found = {"numpy": np.__version__, "execution": trainer.execution.name}
@@ -34,7 +38,7 @@ def conditions(trainer: Any) -> dict[str, str]:
     return found
 
 
-def compare_conditions(path: Any, before: Any, now: Mapping[str, str]) -> None:
+def compare_conditions(path: Path, before: object, now: Mapping[str, str]) -> None:
     """Warn, in one line, where a checkpoint was kept under other conditions than those of now."""
     if not isinstance(before, dict):
         return

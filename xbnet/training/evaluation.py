@@ -5,10 +5,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import Array, ArrayLike
 from ..backends.replay import Replays
 from ..errors import ConfigError, DataError, expect_shape
 from ..nn.losses import Loss, get_loss
@@ -27,7 +27,7 @@ def means(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return total[:, 0] / total[:, 2], total[:, 1] / total[:, 2]
 
 
-def not_finite(theta: Any) -> Any:
+def not_finite(theta: Array) -> Array:
     """(R,) NaN where some of a replica's weights are not finite, else 0; some columns at a time, to save memory."""
     # 0 times infinity is NaN. For `isfinite` and `all` CuPy would compile a kernel from headers of CUDA's toolkit.
     width = max(1, FINITE_AT_ONCE // len(theta))
@@ -47,12 +47,17 @@ def spreads(loss: Loss, samples: Samples, replicas: int) -> dict[str, np.ndarray
 
 
 def _spreads(
-    loss: Loss, task: str, y: np.ndarray, sample_weight: Any, rows: Sequence[np.ndarray] | None, replicas: int
+    loss: Loss,
+    task: str,
+    y: np.ndarray,
+    sample_weight: ArrayLike | None,
+    rows: Sequence[np.ndarray] | None,
+    replicas: int,
 ) -> np.ndarray:
     if task != "regression":
         return np.full(replicas, np.nan)
 
-    def spread(some: Any) -> float:
+    def spread(some: slice | np.ndarray) -> float:
         w = None if sample_weight is None else np.asarray(sample_weight, float)[some]
         return loss.spread(y[some], w) if w is None or w.any() else np.nan
 
@@ -87,7 +92,7 @@ class Evaluation:
         self._replays = Replays(places, network.backend.specialized if batches.stay else {})
         self._sums = network.backend.xp.zeros((network.replicas, 3, 1), dtype=network.dtype)
 
-    def run(self, sums: Any, keep: Callable[[slice, np.ndarray], Any] | None = None) -> None:
+    def run(self, sums: Array, keep: Callable[[slice, np.ndarray], object] | None = None) -> None:
         """Write each batch's sums to sums (S, R, 3, 1), on the device.
 
         `keep` is called with which rows a batch holds and their outputs (R, B, O) on the host, which waits for the
@@ -105,7 +110,7 @@ class Evaluation:
                     start = s * self.batches.batch_size
                     keep(slice(start, start + n), network.backend.to_host(logits))
 
-    def _forward(self, batch: Batch, sums: Any) -> Any:
+    def _forward(self, batch: Batch, sums: Array) -> Array:
         x, y, w = batch
         logits = self.network.forward(x)
         self._parts["loss"](logits, y, None, w, sums=sums)
@@ -151,11 +156,11 @@ class Errors:
 def evaluate(
     network: Network,
     loss: str | Loss,
-    x: Any,
-    y: Any,
-    sample_weight: Any = None,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
-    device_memory: Any = None,
+    device_memory: int | str | None = None,
     per_target: bool = False,
 ) -> dict[str, np.ndarray]:
     """Mean loss of every replica on host data, and how good its answers are.
@@ -180,6 +185,14 @@ def evaluate(
     dict
         Figures (R,) in float64: "loss" and "accuracy"; of a regression "loss", "r2", "rmse" and "mae". Over several
         targets these three are means, as in scikit-learn.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(3)], n_inputs=4, replicas=2, rng=0)
+    >>> found = evaluate(network, "cross_entropy", np.zeros((6, 4)), [0, 1, 2, 0, 1, 2])
+    >>> found["loss"].round(4)  # log 3
+    array([1.0986, 1.0986])
     """
     task, x, y, sample_weight = check_samples(network, get_loss(loss), x, y, sample_weight)
     errors = Errors(y, sample_weight, network.replicas) if task == "regression" else None
@@ -193,7 +206,12 @@ def evaluate(
 
 
 def _sums(
-    network: Network, loss: Loss, task: str, samples: tuple[Any, Any, Any], device_memory: Any, errors: Errors | None
+    network: Network,
+    loss: Loss,
+    task: str,
+    samples: tuple[np.ndarray, np.ndarray, np.ndarray | None],
+    device_memory: int | str | None,
+    errors: Errors | None,
 ) -> np.ndarray:
     """Sums (S, R, 3) of all samples on the host; their errors are noted, too."""
     bound, rows = loss.bind(network, task), network.chunk_rows
@@ -205,7 +223,9 @@ def _sums(
     return network.backend.to_host(sums)[..., 0].astype(float)
 
 
-def check_samples(network: Network, loss: Loss, x: Any, y: Any, sample_weight: Any) -> tuple[str, Any, Any, Any]:
+def check_samples(
+    network: Network, loss: Loss, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[str, np.ndarray, np.ndarray, np.ndarray | None]:
     """The task that targets `y` and `loss` are for, and x, y, sample_weight as arrays. Unlike in training, no class
     has to occur.
     """

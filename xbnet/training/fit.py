@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from ..backends.arrays import ArrayLike
+from ..datasets.odd import say_if_collapsed
 from ..history import History
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
@@ -16,10 +18,11 @@ from ..optim.optimizers import get_optimizer
 from ..optim.strategies import Strategy, get_strategy
 from ..parsing import check_keys
 from ..progress import progress_bar
-from ..replicas import replica_seeds
+from ..replicas import Seeds, replica_seeds
+from .callbacks import call_all
 from .checkpoints import has_begun, keep_checkpoints
 from .recipe import Recipe, Settings, check_network
-from .samples import Samples, check_data
+from .samples import Data, Samples, check_data
 from .trainer import Trainer
 
 
@@ -27,12 +30,13 @@ def fit(
     network: Network,
     loss: str | Loss,
     optimizer: str | Optimizer,
-    data: Any,
+    data: Data,
     *,
-    rng: Any = None,
-    sample_weight: Any = None,
+    rng: Seeds | None = None,
+    sample_weight: ArrayLike | None = None,
     progress: bool | None = None,
     on_epoch: Callable[[dict[str, Any]], Any] | None = None,
+    callbacks: Sequence[Any] | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
@@ -47,7 +51,8 @@ def fit(
     loss, optimizer
         Objects or names; what is handed in stays as it is.
     data
-        A `Dataset`, or ``(x, y)`` with x (N, I) and y (N,) labels or (N, C) targets.
+        A `Dataset`; a name or path, as `load_dataset` takes; or ``(x, y)`` with x (N, I) and y (N,) labels or (N, C)
+        targets.
     rng
         Seeds of the order of the data, see `replica_seeds`; None: the network's own seeds.
     sample_weight
@@ -57,6 +62,8 @@ def fit(
     on_epoch
         Called with each epoch's record; a truthy answer stops the run. Where the strategy trains stages first, the
         records of their epochs hold the number of the "stage" too, from 1.
+    callbacks
+        Objects with a method ``on_epoch(record)``, called likewise; see `training.callbacks` for those that are there.
     checkpoint
         A folder for the run's state, see `training.checkpoints`: written when the run is interrupted by Ctrl-C, which
         waits for the end of the epoch, and at the end of each stage that the strategy trains first.
@@ -81,11 +88,21 @@ def fit(
         The loss of every replica became NaN or infinite. The network holds the last good weights, and the error's
         `history` what happened until then. Where only some replicas diverge, they leave the stack, are marked in
         `History.status`, and the others go on.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> data = xbnet.load_dataset("gmm")
+    >>> network = xbnet.Network([xbnet.Linear(10, "tanh"), xbnet.Linear(5)], data.n_inputs, replicas=2, rng=0)
+    >>> history = fit(network, "cross_entropy", xbnet.SGD(lr=[0.1, 0.001]), data, epochs=3, rng=0)
+    >>> history["val_accuracy"][-1].round(1)  # of each network
+    array([0.6, 0.3])
     """
     check_network(network)
     check_keys("fit", settings, Settings.__annotations__)
     recipe = Recipe(**settings)
     samples = Samples.of(check_data(data), sample_weight=sample_weight)
+    say_if_collapsed("fit", samples.train.x, network.dtype, "standardize x (Dataset.standardized), or use float64")
     rng = None if rng is None else replica_seeds(rng, network.replicas)  # once: a generator would give others each time
     told_to_stop = False
 
@@ -102,7 +119,7 @@ def fit(
             while not trainer.done:
                 record = trainer.run_epoch()
                 bar(record)
-                if on_epoch is not None and on_epoch({**record, "stage": stage} if stage else record):
+                if wants_to_stop({**record, "stage": stage} if stage else record):
                     told_to_stop = True
                     trainer.stop()
                 after_epoch()
@@ -115,6 +132,7 @@ def fit(
         return train(net, first, History(net.replicas), stage=next(number))
 
     history = History(network.replicas)
-    if not has_begun(checkpoint, resume):
-        history.stages = get_strategy(recipe.strategy).prepare(network, train_stage)
-    return train(network, recipe, history)
+    with call_all(callbacks, on_epoch) as wants_to_stop:
+        if not has_begun(checkpoint, resume):
+            history.stages = get_strategy(recipe.strategy).prepare(network, train_stage)
+        return train(network, recipe, history)

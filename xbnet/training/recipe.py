@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Protocol, TypedDict
+from typing import ClassVar, TypedDict
 
 import numpy as np
 
@@ -12,27 +12,16 @@ from ..errors import ConfigError, expect_shape
 from ..history import PER_REPLICA
 from ..nn.losses import Loss
 from ..nn.network import Network
-from ..optim.penalties import Penalty
-from ..optim.schedules import Schedule, get_schedule
+from ..optim.penalties import AnyPenalty, Penalty
+from ..optim.schedule import Schedule
+from ..optim.schedules import get_schedule
 from ..optim.strategies import Strategy, get_strategy
 from ..parsing import number, parse_bytes, whole
-from ..replicas import numbers, select_values
+from ..replicas import PerReplica, numbers, select_values
 from .samples import Samples, check_weights
 
-PerReplica = Any
-"""A number, or one per replica."""
 SCORE = "score"
 """The monitored figure that a trainer's `scorer` gives."""
-
-
-class AnyPenalty(Protocol):
-    """What `Penalty` and other kinds of penalties are to a trainer."""
-
-    def select(self, index: np.ndarray) -> Any:
-        """For the replicas `index`."""
-
-    def bind(self, network: Network) -> Any:
-        """For one network."""
 
 
 class Settings(TypedDict, total=False):
@@ -65,7 +54,7 @@ class Recipe:
     batch_size
         B in [1, N]; None: all N at once; "auto": 64, or N where there are fewer samples.
     schedule
-        Of the learning rate, see `get_schedule`.
+        How the learning rate changes, see `get_schedule`.
     l2, l1
         Penalties, see `Penalty`: >= 0, a number or one per replica.
     clip_norm
@@ -91,12 +80,17 @@ class Recipe:
         Bytes for the data, a number or text like "2 GB"; None: all of it lies on the device. Parts that don't fit stay
         on the host and come in chunks, see `streaming`; the results are the same.
     penalty
-        Of another kind than l2 and l1, and in their place.
+        A penalty of another kind, which takes the place of l2 and l1.
 
     Raises
     ------
     ConfigError
         A setting is out of range or has no such name.
+
+    Examples
+    --------
+    >>> Recipe(epochs=10, schedule="cosine").schedule
+    Cosine(final=0.0)
     """
 
     epochs: int = 100
@@ -214,13 +208,13 @@ def check_network(network: object) -> None:
         raise ConfigError(f"fit: expected a Network, got {type(network).__name__}")
 
 
-def _optional(value: Any, name: str) -> int | str | None:
+def _optional(value: int | str | None, name: str) -> int | str | None:
     """A whole number or None; of a batch also "auto"."""
     if value is None or (name == "batch_size" and isinstance(value, str) and value == "auto"):
         return value
     return whole("fit", name, value)
 
 
-def _bytes(value: Any) -> int | None:
+def _bytes(value: int | str | None) -> int | None:
     """A number of bytes, or None."""
     return None if value is None else parse_bytes("fit: device_memory", value)

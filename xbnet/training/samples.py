@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..datasets import Dataset, Part
+from ..backends.arrays import ArrayLike, Rows
+from ..datasets import Dataset, Part, load_dataset
+from ..datasets.odd import say_if_labels
 from ..errors import ConfigError, DataError, expect_shape
+
+Data = Dataset | tuple[Rows, ArrayLike] | str | Path
+"""What `fit` takes: a data set, inputs (N, I) and targets, or a name or path that `load_dataset` takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +49,8 @@ class Samples:
     train: Part
     val: Part | None = None
     image_shape: tuple[int, int, int] | None = None
-    sample_weight: Any = None
-    val_weight: Any = None
+    sample_weight: ArrayLike | None = None
+    val_weight: ArrayLike | None = None
     train_rows: Sequence[np.ndarray] | None = None
     val_rows: Sequence[np.ndarray] | None = None
 
@@ -64,16 +70,19 @@ class Samples:
         return (self.val if self.train_rows is None else self.val_rows) is not None
 
 
-def check_data(data: Any, where: str = "fit") -> Dataset:
-    """A `Dataset`; a pair (x, y) becomes one without a validation part."""
+def check_data(data: Data, where: str = "fit") -> Dataset:
+    """A `Dataset`, which `load_dataset` makes of a name or path; of a pair (x, y) one without a validation part."""
     if isinstance(data, Dataset):
         return data
+    if isinstance(data, (str, Path)):
+        return load_dataset(data)
     if isinstance(data, (tuple, list)) and len(data) == 2:
+        say_if_labels(f"{where}: y", data[1], "make them integers for classes")
         return Dataset("arrays", Part(data[0], data[1]))
     raise DataError(f"{where}: expected data to be a Dataset or (x, y), got {type(data).__name__}; see load_dataset")
 
 
-def check_weights(where: str, sample_weight: Any, n: int) -> np.ndarray:
+def check_weights(where: str, sample_weight: ArrayLike, n: int) -> np.ndarray:
     """Weights (N,) of samples, as float64."""
     try:
         weights = np.asarray(sample_weight, dtype=float)

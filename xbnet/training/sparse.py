@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import Array, DTypeLike
+from ..backends.backend import Backend
+
 
 class SparseRows:
     """The rows of a SciPy matrix or array in CSR form, in the place of a dense array (N, I).
@@ -20,7 +23,7 @@ class SparseRows:
 
     ndim = 2
 
-    def __init__(self, csr: Any, backend: Any = None):
+    def __init__(self, csr: Any, backend: Backend | None = None):
         self.csr, self.backend = csr, backend
         self.shape, self.dtype = csr.shape, csr.dtype
         self.nbytes = csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
@@ -28,22 +31,22 @@ class SparseRows:
     def __len__(self) -> int:
         return int(self.shape[0])
 
-    def on(self, backend: Any, dtype: Any) -> SparseRows:
+    def on(self, backend: Backend, dtype: DTypeLike) -> SparseRows:
         """The same rows for a backend's network of that dtype."""
         return SparseRows(self.csr.astype(dtype, copy=False), backend)
 
-    def __getitem__(self, place: tuple[None, slice]) -> Any:
+    def __getitem__(self, place: tuple[None, slice]) -> Array:
         """Consecutive rows as a dense (1, n, I) on the device: ``rows[None, start:stop]``."""
         return self._put(self.csr[place[1]].toarray()[None])
 
-    def gather(self, index: Any, which: Any, out: Any) -> None:
+    def gather(self, index: Array, which: Array | None, out: Array) -> None:
         """The rows `index` (U, B) to out (U, B, I), or to out (R, B, I) by the order `which` (1, R) of each replica."""
         dense = [self._put(self.csr[order].toarray()) for order in self._host(index)]
         orders = range(len(dense)) if which is None else self._host(which)[0]
         for r, u in enumerate(orders):
             out[r] = dense[u]
 
-    def _put(self, dense: np.ndarray) -> Any:
+    def _put(self, dense: np.ndarray) -> Array:
         return dense if self.backend is None else self.backend.asarray(dense)
 
     def _host(self, array: Any) -> np.ndarray:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backends.arrays import Array
 from ..history import History
 from ..io.histories import pack_history, unpack_history
 from ..io.networks import generator_state, set_generator_state
@@ -16,6 +19,9 @@ from ..io.tensorfile import Tensors
 
 if TYPE_CHECKING:
     from .trainer import Trainer
+
+COUNTS = ("ages", "steps", "waited")
+"""What is counted for each replica that still trains."""
 
 Weights = tuple[np.ndarray, np.ndarray]
 """theta and the running statistics of some replicas, on the host."""
@@ -37,8 +43,8 @@ class State:
         Those that the n replicas have, (n, P) and (n, S), and those that are kept of them.
     slots
         The optimizer's arrays (n, P), by name.
-    steps
-        Steps that the optimizer has taken.
+    ages, steps
+        (n,) epochs that each has behind it, and steps that the optimizer has taken.
     schedule
         What the schedule has gathered, (n,), by name.
     best, waited
@@ -55,7 +61,8 @@ class State:
     live: Weights
     kept: Weights
     slots: dict[str, np.ndarray]
-    steps: int
+    ages: np.ndarray
+    steps: np.ndarray
     schedule: dict[str, np.ndarray]
     best: np.ndarray
     waited: np.ndarray
@@ -67,7 +74,7 @@ class State:
         """That of a trainer now; without its `history` where somebody else keeps that."""
         n, network, to_host = len(trainer.rows), trainer.network, trainer.network.backend.to_host
 
-        def weights(theta: Any, state: Any) -> Weights:
+        def weights(theta: Array, state: Array) -> Weights:
             return np.array(to_host(theta)), np.array(to_host(state))
 
         none = np.zeros((0, network.theta.shape[1])), np.zeros((0, network.state.shape[1]))
@@ -78,13 +85,65 @@ class State:
             live=weights(trainer.live.theta, trainer.live.state) if n else none,
             kept=weights(*trainer.kept.of(trainer.rows)) if n else none,
             slots={slot: np.array(to_host(trainer.optimizer.state[slot])) for slot in trainer.optimizer.slots},
-            steps=trainer.optimizer.steps,
+            ages=trainer.ages.copy(),
+            steps=np.broadcast_to(trainer.optimizer.steps, n).copy(),
             schedule={k: np.broadcast_to(np.asarray(v, float), n).copy() for k, v in trainer.schedule.state().items()},
             best=trainer.stopping.best.copy(),
             waited=trainer.stopping.waited.copy(),
             orders=states_of(trainer.shuffles),
             streams=states_of(network.streams),
         )
+
+    def take(self, which: np.ndarray) -> State:
+        """That of a run of only those `which` of the n that still train, without a history."""
+        orders = [self.orders[i] for i in which]
+        return self._made(lambda of: of(self)[which], orders, [self.streams[self.rows[i]] for i in which])
+
+    def append(self, others: Sequence[State]) -> State:
+        """That of a run of these replicas and all of the others', all of which still train."""
+        every = [self, *others]
+        orders, streams = ([one for s in every for one in getattr(s, name)] for name in ("orders", "streams"))
+        return self._made(lambda of: np.concatenate([of(s) for s in every]), orders, streams)
+
+    def _made(self, each: Callable[[Callable[[State], np.ndarray]], np.ndarray], orders: Any, streams: Any) -> State:
+        """One whose arrays are what `each` makes of a way to get them from a state."""
+
+        def pair(name: str) -> Weights:
+            return each(lambda s: getattr(s, name)[0]), each(lambda s: getattr(s, name)[1])
+
+        def mapping(name: str) -> dict[str, np.ndarray]:
+            get = operator.attrgetter(name)
+            return {key: each(partial(_item, get, key)) for key in get(self)}
+
+        ages, live = each(lambda s: s.ages), pair("live")
+        return State(
+            history=None,
+            rows=np.arange(len(ages)),
+            network=live,
+            live=live,
+            kept=pair("kept"),
+            slots=mapping("slots"),
+            ages=ages,
+            steps=each(lambda s: s.steps),
+            schedule=mapping("schedule"),
+            best=each(lambda s: s.best),
+            waited=each(lambda s: s.waited),
+            orders=orders,
+            streams=streams,
+        )
+
+    def put(self, where: np.ndarray, other: State) -> None:
+        """Let the replicas `where` of this run, all of which still train, stand where those of `other` do."""
+        targets = [*self.network, *self.live, *self.kept, *self.slots.values(), *self.schedule.values()]
+        sources = [*other.live, *other.live, *other.kept]
+        sources += [other.slots[name] for name in self.slots] + [other.schedule[name] for name in self.schedule]
+        for name in ("best", *COUNTS):
+            targets.append(getattr(self, name))
+            sources.append(getattr(other, name))
+        for target, source in zip(targets, sources, strict=True):
+            target[where] = source
+        for i, place in enumerate(where):
+            self.orders[place], self.streams[place] = other.orders[i], other.streams[i]
 
     def pack(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """As tensors, and a description that JSON can hold."""
@@ -94,12 +153,13 @@ class State:
                 tensors |= {f"{name}.theta": weights[0], f"{name}.state": weights[1]}
             tensors |= {f"optimizer.{slot}": array for slot, array in self.slots.items()}
             tensors |= {f"schedule.{key}": array for key, array in self.schedule.items()}
-            tensors |= {"best": self.best, "waited": self.waited.astype(np.int64)}
+            tensors |= {"best": self.best}
+            tensors |= {name: getattr(self, name).astype(np.int64) for name in COUNTS}
         description: dict[str, Any] = {}
         if self.history is not None:
             figures, description["history"] = pack_history(self.history)
             tensors |= figures
-        return tensors, description | {"steps": self.steps, "orders": self.orders, "streams": self.streams}
+        return tensors, description | {"orders": self.orders, "streams": self.streams}
 
     @classmethod
     def unpack(cls, kept: Tensors, like: State) -> State:
@@ -124,21 +184,21 @@ class State:
                     return np.zeros(shapes[0], dtype), np.zeros(shapes[1], dtype)
                 return kept.tensor(f"{prefix}theta", dtype, shapes[0]), kept.tensor(f"{prefix}state", dtype, shapes[1])
 
-            steps, orders, streams = d["steps"], d["orders"], d["streams"]
-            kept.require(type(steps) is int and 0 <= steps < 2**53, "steps is a number of steps")
+            orders, streams = d["orders"], d["streams"]
+            counts = {name: kept.tensor(name, np.int64, (n,)) if n else np.zeros(0, np.int64) for name in COUNTS}
+            kept.require(all(np.all((c >= 0) & (c < 2**53)) for c in counts.values()), "counts are whole and >= 0")
             kept.require(len(streams) == R, "there is a stream of masks per replica")
             kept.require(n == 0 or len(orders) == n, "there is a stream of orders per replica")
             return cls(
-                history=unpack_history(kept, d["history"], R),
+                history=unpack_history(kept, d["history"], R) if "history" in d else None,
                 rows=rows.astype(int),
                 network=weights("", R),
                 live=weights("live.", n),
                 kept=weights("kept.", n),
                 slots={slot: kept.tensor(f"optimizer.{slot}", dtype, (n, theta.shape[1])) for slot in like.slots if n},
-                steps=steps,
                 schedule={key: kept.tensor(f"schedule.{key}", float, (n,)) for key in like.schedule if n},
                 best=kept.tensor("best", float, (n,)) if n else np.zeros(0),
-                waited=kept.tensor("waited", np.int64, (n,)).astype(int) if n else np.zeros(0, int),
+                **{name: count.astype(int) for name, count in counts.items()},
                 orders=orders,
                 streams=streams,
             )
@@ -158,3 +218,7 @@ def restore_generators(generators: Sequence[Any], states: Sequence[dict[str, Any
 def check_generators(generators: Sequence[Any], states: Sequence[dict[str, Any]]) -> None:
     """Raise what `restore_generators` would; the generators stay as they are."""
     restore_generators(copy.deepcopy(list(generators)), states)
+
+
+def _item(get: Callable[[State], dict[str, np.ndarray]], key: str, state: State) -> np.ndarray:
+    return get(state)[key]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import Array
 from ..backends.machine.program import Program
 from ..backends.machine.record import NotRecordable
 from ..backends.parts import StepPart
@@ -16,9 +17,10 @@ from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import get_optimizer
-from ..optim.penalties import Penalty
-from ..optim.strategies import GradientMask
+from ..optim.penalties import AnyBoundPenalty, Penalty
+from ..optim.stages import GradientMask
 from ..parsing import whole
+from ..replicas import PerReplica
 from .batches import Batch
 from .execution.compiled import program_of
 from .execution.replay import ReplayedStep
@@ -46,7 +48,15 @@ class BoundStep(StepPart):
 
     replayable = True
 
-    def __init__(self, network: Network, loss: Loss, optimizer: Optimizer, penalty: Any, clip: Any, norm: Any):
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        optimizer: Optimizer,
+        penalty: AnyBoundPenalty,
+        clip: Array | None,
+        norm: Array,
+    ):
         xp, R = network.backend.xp, network.replicas
         self.network, self.xp, self.ops = network, xp, network.backend.ops
         self.loss, self.optimizer, self.penalty = loss, optimizer, penalty
@@ -55,7 +65,7 @@ class BoundStep(StepPart):
         self.parts = xp.zeros((R, min(64, -(-network.n_parameters // 1024))), dtype=network.dtype)  # for kernels
         self._scale = xp.zeros((R, 1), dtype=network.dtype)
 
-    def run(self, batch: Batch, columns: Any, sums: Any, wants_norm: bool = False) -> Any:
+    def run(self, batch: Batch, columns: Array, sums: Array, wants_norm: bool = False) -> Array:
         """Train on a batch: the loss of each sample (R, B), before the step.
 
         Parameters
@@ -76,34 +86,34 @@ class BoundStep(StepPart):
         self.ops.update(self, columns, wants_norm)  # a kernel, or the method below
         return values
 
-    def update(self, columns: Any, wants_norm: bool) -> None:
+    def update(self, columns: Array, wants_norm: bool) -> None:
         """From the gradient of the loss to the new theta."""
         if self.penalty.active:
             self.penalty.add_gradient(self.loss)
         if self.mask is not None:
             self.mask.weigh()
         if self.clip is not None:
-            self._clip()
+            self._clip(self.clip)
         elif wants_norm:
             self._gradient_norm()
         self.ops.apply(self.optimizer, columns)
         if self.mask is not None:
             self.mask.hold()
 
-    def _gradient_norm(self) -> Any:
+    def _gradient_norm(self) -> Array:
         """The norm of each replica's gradient, (R, 1, 1)."""
         grad = self.network.grad[:, None, :]
         self.ops.bmm_nt(grad, grad, self.norm)
         return self.xp.sqrt(self.norm, out=self.norm)
 
-    def _clip(self) -> None:
-        """Scale gradients that are longer than the limit down to it."""
+    def _clip(self, limit: Array) -> None:
+        """Scale gradients that are longer than limit (R, 1) down to it."""
         xp, grad = self.xp, self.network.grad
-        xp.maximum(self._gradient_norm()[:, 0], self.clip, out=self._scale)
-        xp.divide(self.clip, self._scale, out=self._scale)
+        xp.maximum(self._gradient_norm()[:, 0], limit, out=self._scale)
+        xp.divide(limit, self._scale, out=self._scale)
         xp.multiply(grad, self._scale, out=grad)
 
-    def run_all(self, batches: Iterable[Batch], sums: Any) -> None:
+    def run_all(self, batches: Iterable[Batch], sums: Array) -> None:
         """A step per batch, one call after the other; their sums go to sums (S, R, 3, 1)."""
         last = len(sums) - 1
         for s, batch in enumerate(batches):
@@ -154,9 +164,9 @@ class Step(BoundStep):
         loss: str | Loss,
         optimizer: str | Optimizer,
         *,
-        l2: Any = 0.0,
-        l1: Any = 0.0,
-        clip_norm: Any = None,
+        l2: PerReplica = 0.0,
+        l1: PerReplica = 0.0,
+        clip_norm: PerReplica | None = None,
         task: str = "classification",
     ):
         super().__init__(
@@ -168,10 +178,10 @@ class Step(BoundStep):
             network.backend.xp.zeros((network.replicas, 1, 1), dtype=network.dtype),
         )
         network.link = self.loss.link
-        self._batches: dict[tuple, Batch] = {}
+        self._batches: dict[tuple[Any, ...], Batch] = {}
         self._replayed = ReplayedStep(self)
 
-    def __call__(self, x: Any, y: Any, sample_weight: Any = None, *, rows: Any = None) -> Any:
+    def __call__(self, x: Array, y: Array, sample_weight: Array | None = None, *, rows: Array | None = None) -> Array:
         """Train on one batch: the loss of each sample (R, B), before the step; overwritten by the next one.
 
         Parameters
@@ -195,7 +205,7 @@ class Step(BoundStep):
         key = tuple([None if array is None else array.shape for array in (x, y, sample_weight, rows)])
         batch = self._batches.get(key) or self._allocate(key, given, rows)
         for place, array in zip(batch, given, strict=True):
-            if array is None:
+            if place is None or array is None:
                 continue
             if rows is None:
                 self.xp.copyto(place, array)
@@ -229,7 +239,7 @@ class Step(BoundStep):
         except NotRecordable as reason:
             raise ConfigError(f"Step.program: the step has no program: {reason}") from None
 
-    def _allocate(self, key: tuple, given: tuple, rows: Any) -> Batch:
+    def _allocate(self, key: tuple[Any, ...], given: tuple[Any, ...], rows: Array | None) -> Batch:
         """Arrays for batches like this one, which stay."""
         if len(self._batches) >= MOST:
             self._batches.clear()

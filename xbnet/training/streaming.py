@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import Array, ArrayLike, DTypeLike
 from ..backends.backend import Backend
 from ..errors import ConfigError, DataError
 from ..nn.network import Network
@@ -22,7 +23,12 @@ from .samples import Samples
 
 
 def place(
-    where: str, backend: Backend, dtype: Any, parts: Sequence[tuple[Any, Any, Any]], device_memory: Any, least: int = 0
+    where: str,
+    backend: Backend,
+    dtype: np.dtype,
+    parts: Sequence[tuple[Any, Any, Any]],
+    device_memory: int | str | None,
+    least: int = 0,
 ) -> list[Resident]:
     """Parts (x, y, w) of a data set: on the device if all fit into `device_memory` bytes (None: always), else streamed.
 
@@ -46,7 +52,12 @@ def place(
 
 
 def _place(
-    where: str, backend: Backend, dtype: Any, parts: Sequence[tuple[Any, Any, Any]], device_memory: Any, least: int
+    where: str,
+    backend: Backend,
+    dtype: np.dtype,
+    parts: Sequence[tuple[Any, Any, Any]],
+    device_memory: int | str | None,
+    least: int,
 ) -> list[Resident]:
     if device_memory is not None:
         budget = parse_bytes(f"{where}: device_memory", device_memory)
@@ -58,7 +69,9 @@ def _place(
     return [Resident(backend, dtype, *part) for part in parts]
 
 
-def place_samples(network: Network, samples: Samples, device_memory: Any) -> tuple[Resident, Resident | None]:
+def place_samples(
+    network: Network, samples: Samples, device_memory: int | str | None
+) -> tuple[Resident, Resident | None]:
     """What a network's replicas train on, and what they are validated on or None, see `place`."""
     parts = [(samples.train.x, samples.train.y, samples.sample_weight)]
     if samples.train_rows is None and samples.val is not None:
@@ -81,11 +94,13 @@ class Streamed(Resident):
 
     streamed = True
 
-    def __init__(self, backend: Backend, dtype: Any, x: Any, y: Any, w: Any = None, *, budget: int):
+    def __init__(
+        self, backend: Backend, dtype: np.dtype, x: Any, y: np.ndarray, w: ArrayLike | None = None, *, budget: int
+    ):
         super().__init__(backend, dtype, x, y, w)
         self.budget = budget
 
-    def _put(self, array: Any, dtype: Any) -> np.ndarray:
+    def _put(self, array: ArrayLike, dtype: DTypeLike) -> np.ndarray:
         return np.ascontiguousarray(array, dtype=dtype)
 
     @property
@@ -93,14 +108,14 @@ class Streamed(Resident):
         """Of one sample."""
         return -(-self.nbytes // self._total)
 
-    def parts(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[Batch, list[Any]]]:
+    def parts(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[Batch, list[Array]]]:
         """Chunks for the orders (U, n): samples (U m, ...) on the device, and where each batch (U, B) lies in them."""
         U, n = order.shape
         rows = self._rows_per_order(U, batch_size)
         starts = range(0, n, rows)
         lane = make_lane(self._backend)
         slots = [Slot(self, lane, U * min(rows, n)) for _ in starts[:2]]
-        positions: dict[int, list[Any]] = {}
+        positions: dict[int, list[Array]] = {}
         try:
             slots[0].fill(order[:, :rows])
             for c, start in enumerate(starts):
@@ -117,7 +132,7 @@ class Streamed(Resident):
                 lane.wait(slot.sent)
 
     def _rows_per_order(self, U: int, batch_size: int) -> int:
-        """Of a chunk: so many whole batches as half the budget holds."""
+        """The rows of a chunk: as many whole batches as half the budget holds."""
         batch_bytes = U * min(batch_size, self.n) * self.row_bytes
         batches = self.budget // 2 // batch_bytes
         if batches < 1:
@@ -128,7 +143,7 @@ class Streamed(Resident):
             )
         return batches * batch_size
 
-    def _positions(self, U: int, m: int, B: int) -> list[Any]:
+    def _positions(self, U: int, m: int, B: int) -> list[Array]:
         """Row numbers (U, B) of each batch within a chunk of U x m rows, on the device."""
         rows = np.arange(U * m).reshape(U, m)
         return [self._backend.asarray(rows[:, s : s + B], np.intp) for s in range(0, m, B)]
@@ -137,10 +152,10 @@ class Streamed(Resident):
 class Slot:
     """Memory for one chunk on both sides, and who has to wait for whom."""
 
-    def __init__(self, data: Streamed, lane: Any, rows: int):
+    def __init__(self, data: Streamed, lane: HostLane | CudaLane, rows: int):
         self.data, self.lane = data, lane
         empty = data._backend.xp.empty
-        sources = [array for array in (data.x, data.y, data.w) if array is not None]
+        sources: list[Any] = [array for array in (data.x, data.y, data.w) if array is not None]
         self.host = [lane.host_array((rows, *array.shape[1:]), array.dtype) for array in sources]
         self.there = [empty(array.shape, dtype=array.dtype) for array in self.host]
         self.sources, self.sent = sources, None
@@ -172,7 +187,7 @@ class HostLane:
     def __init__(self, backend: Backend):
         self.backend = backend
 
-    def host_array(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    def host_array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Memory to copy from."""
         return np.empty(shape, dtype)
 
@@ -198,7 +213,7 @@ class CudaLane:
         self.cuda = backend.library.cuda
         self.stream = self.cuda.Stream(non_blocking=True)
 
-    def host_array(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    def host_array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Pinned memory."""
         count = int(np.prod(shape))
         memory = self.cuda.alloc_pinned_memory(count * np.dtype(dtype).itemsize)

@@ -14,9 +14,11 @@ from ..nn.buffers import cut
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
-from ..optim.schedules import Schedule, get_schedule
-from ..optim.strategies import GradientMask, get_strategy
-from ..replicas import replica_seeds, replica_values, shared_streams
+from ..optim.schedule import Schedule
+from ..optim.schedules import get_schedule
+from ..optim.stages import GradientMask
+from ..optim.strategies import get_strategy
+from ..replicas import Seeds, replica_seeds, replica_values, shared_streams
 from .augmentation import get_flips
 from .batches import Batch, InOrder, Shuffled
 from .best import Kept
@@ -37,8 +39,7 @@ RATES_AHEAD = 512
 class Trainer:
     """The state of one run: which replicas are still training, and everything that belongs to them.
 
-    `network` is the user's, with all R replicas; `live` holds those that still train (`rows` says which). At
-    first they are the same; when replicas leave, `live` shrinks, and so does the work.
+    `network` is the user's, with all R replicas; `live` holds those that still train (`rows` says which), and shrinks.
 
     Parameters
     ----------
@@ -53,8 +54,7 @@ class Trainer:
     shuffles
         In place of `rng`: for each replica an object whose ``permutation(n)`` is its next order.
     scorer
-        Scores (R',), the higher the better, of the replicas `rows` (R',) by their outputs (R', N, O) on the validation
-        part, on the host; ``monitor="score"`` watches them.
+        For ``monitor="score"``: scores (R',) of the replicas `rows` (R',) by their validation outputs (R', N, O).
     history
         To go on with; None: a new one.
     """
@@ -67,7 +67,7 @@ class Trainer:
         samples: Samples,
         recipe: Recipe,
         *,
-        rng: Any = None,
+        rng: Seeds | None = None,
         shuffles: Sequence[Any] | None = None,
         scorer: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         history: History | None = None,
@@ -85,8 +85,8 @@ class Trainer:
         seeds = network.seeds if rng is None else replica_seeds(rng, R)
         self.shuffles = shared_streams(seeds, "shuffle") if shuffles is None else list(shuffles)
         self.history = History(R) if history is None else history
-        self.rows = np.arange(R)
-        self.live = network
+        self.rows, self.live = np.arange(R), network
+        self.ages = np.full(R, len(self.history))  # epochs that each replica has behind it
         check_memory(self, optimizer)
         self.optimizer = optimizer.bind(network)
         self.stopping = Stopping(self.recipe, R)
@@ -122,8 +122,8 @@ class Trainer:
 
     @property
     def done(self) -> bool:
-        """Whether no replica has an epoch left."""
-        return len(self.rows) == 0 or len(self.history) >= self.recipe.epochs
+        """Whether no replica has an epoch left, or one that trains beside others has none."""
+        return len(self.rows) == 0 or int(self.ages.max()) >= self.recipe.epochs
 
     def run_epoch(self, on_leave: Callable[[], None] | None = None) -> dict[str, Any]:
         """Train one epoch, validate, and let those leave that are finished or diverged.
@@ -152,6 +152,7 @@ class Trainer:
         record["seconds"] = seconds
         record["samples_per_second"] = self.train.n * R_live / seconds
         self.history.records.append(record)
+        self.ages += 1
         leaving = self._judge(figures, sums, finite)
         if leaving.any():
             if leaving.all() and on_leave is not None:
@@ -172,9 +173,10 @@ class Trainer:
         """Learning rates (S, R) of the epoch's steps, handed to the optimizer; those that stay, for many epochs."""
         S, constant = self.batches.steps, type(self.schedule) is Schedule
         if not (constant and self.optimizer.planned >= S):
-            epochs = len(self.history) + np.arange(S)[:, None] / S
             self._rates = np.empty((S, len(self.rows)))
-            self._rates[...] = self.lr * self.schedule.factors(epochs, self.recipe.epochs)
+            for age in np.unique(self.ages):
+                factors = self.schedule.factors(age + np.arange(S)[:, None] / S, self.recipe.epochs)
+                np.copyto(self._rates, self.lr * factors, where=self.ages == age)
             ahead = max(1, RATES_AHEAD // self._rates.size) if constant else 1  # in a stack, planning costs little
             self.optimizer.plan(np.tile(self._rates, (ahead, 1)))
         return self._rates
@@ -222,7 +224,7 @@ class Trainer:
         good = np.isfinite(sums[:, :, 0]).all(axis=0) & finite
         loss = self.stopping.loss(figures[self.monitor], good)
         better = self.stopping.better(loss)
-        self.history.best_epoch[self.rows[better]] = len(self.history)
+        self.history.best_epoch[self.rows[better]] = self.ages[better]
         self.kept.keep(self.live, self.rows, better if self.recipe.keep_best else good)
         self.schedule.update(loss)
         leaving = ~good | self.stopping.over
@@ -232,7 +234,7 @@ class Trainer:
 
     def narrow(self, stay: np.ndarray) -> None:
         """Go on with the live replicas `stay` only; the others' kept weights are in the user's network."""
-        self.rows = self.rows[stay]
+        self.rows, self.ages = self.rows[stay], self.ages[stay]
         if len(stay) == 0:
             self.kept.settle()
             return
@@ -294,7 +296,7 @@ class Trainer:
         self.kept.restore(self.rows, *map(asarray, state.kept))
         for slot, array in state.slots.items():
             self.optimizer.state[slot][...] = asarray(array)
-        self.optimizer.steps = state.steps
+        self.ages, self.optimizer.steps = state.ages.copy(), state.steps.copy()
         self.stopping.best, self.stopping.waited = state.best.copy(), state.waited.copy()
         self.schedule.restore(state.schedule)
         restore_generators(self.shuffles, state.orders)

@@ -43,6 +43,19 @@ def numerical_gradient(
     dict
         Block -> ``(R, *shape)``: a block per parameter, as in `network.gradients`, and "x" (R, B, I). NaN where every
         step crosses a kink, even one of h / 4096.
+
+    Raises
+    ------
+    ShapeError, DataError, ConfigError
+        Arguments that don't fit together.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(2)], n_inputs=3, rng=0)
+    >>> found = numerical_gradient(network, "cross_entropy", np.eye(3), [0, 1, 0])
+    >>> {name: block.shape for name, block in found.items()}
+    {'0.W': (1, 3, 2), '0.b': (1, 1, 2), 'x': (1, 3, 3)}
     """
     objective, _ = _objective("numerical_gradient", network, loss, x, y, sample_weight, l2, l1, task)
     out = {}
@@ -89,6 +102,20 @@ def compare_gradients(
     -------
     GradientComparison
         Print it, `plot` it, or let it `raise_if_failed`.
+
+    Raises
+    ------
+    ShapeError, DataError, ConfigError
+        Arguments that don't fit together.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(2)], n_inputs=3, rng=0)
+    >>> found = compare_gradients(network, "cross_entropy", np.eye(3), [0, 1, 0])
+    >>> found.raise_if_failed()
+    >>> [block.block for block in found.blocks]
+    ['0.W', '0.b', 'x']
     """
     objective, title = _objective("compare_gradients", network, loss, x, y, sample_weight, l2, l1, task)
     generator = np.random.default_rng(seed_of(rng))

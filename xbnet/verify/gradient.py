@@ -91,6 +91,15 @@ def gradient_test(
     ----------
     Farrell, Ham, Funke & Rognes, "Automated derivation of the adjoint of high-level transient finite element programs",
     2013, for the Taylor test.
+
+    Examples
+    --------
+    >>> import numpy as np, xbnet
+    >>> network = xbnet.Network([xbnet.Linear(4, "tanh"), xbnet.Linear(2)], n_inputs=3, rng=0)
+    >>> result = gradient_test(network, "cross_entropy", np.eye(3), [0, 1, 0])
+    >>> result.raise_if_failed()
+    >>> result.orders["0.W"].round(1)  # of the two curves, expected 1 and 2
+    array([[1., 2.]])
     """
     check_settings("gradient_test", tolerance, jitter)
     loss = get_loss(loss)
@@ -127,7 +136,7 @@ def jacobian_test(
     x
         (N, I), or (R or 1, B, I).
     replicas, backend, dtype
-        Of the stack in which a fresh layer is tested; by default as many replicas as x has, or 2.
+        The stack in which a fresh layer is tested; by default as many replicas as x has, or 2.
     e0, steps, tolerance, float32_tolerance, jitter, rng
         See `gradient_test`.
 
@@ -135,6 +144,17 @@ def jacobian_test(
     ------
     ShapeError, ConfigError
         Arguments that don't fit together.
+
+    Returns
+    -------
+    Verification
+        Print it, `plot` it, or let it `raise_if_failed`.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> jacobian_test(xbnet.LayerNorm(), [[1.0, 2.0, 4.0]]).passed
+    True
     """
     check_settings("jacobian_test", tolerance, jitter)
     x = rows_of("jacobian_test", x)

@@ -30,12 +30,26 @@ def jacobian(
     x
         (N, I), or (R or 1, B, I).
     replicas, backend, rng
-        Of the stack in which a fresh layer is put; by default as many replicas as x has, or 2.
+        The stack in which a fresh layer is put; by default as many replicas as x has, or 2.
 
     Returns
     -------
     dict
         Block -> ``(R, B, O, *shape)``: a block per parameter, and "x" with ``(R, B, O, B, I)``.
+
+    Raises
+    ------
+    ShapeError, ConfigError
+        Arguments that don't fit together.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> found = jacobian(xbnet.Linear(2), [[1.0, 2.0, 3.0]], replicas=1)
+    >>> found["0.W"].shape  # R, B, O, I, O
+    (1, 1, 2, 3, 2)
+    >>> found["0.W"][0, 0, 0].tolist()  # the first output: x, by the first column of W
+    [[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]
     """
     rows = rows_of("jacobian", x)
     if isinstance(layer, Network):

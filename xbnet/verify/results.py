@@ -39,9 +39,18 @@ class Verification:
     tolerance
         How far an order may be below 1 or 2.
     seed
-        Of the directions; the same seed gives the same test.
+        Seed of the directions; the same seed gives the same test.
     layers
         Names of the layers' classes.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> found = xbnet.jacobian_test(xbnet.Linear(2, "tanh"), [[1.0, 2.0]])
+    >>> found
+    <Verification passed: ...>
+    >>> sorted(found.orders)
+    ['0.W', '0.b', 'theta', 'x']
     """
 
     title: str
@@ -182,7 +191,14 @@ class GradientComparison:
     blocks
         In layer order, x last.
     tolerance
-        Of an entry, relative to its block's largest.
+        How far an entry may be off, relative to its block's largest.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(2)], n_inputs=3, rng=0)
+    >>> xbnet.compare_gradients(network, "cross_entropy", np.eye(3), [0, 1, 0]).to_dict()["passed"]
+    True
     """
 
     title: str

@@ -67,7 +67,7 @@ class Rounding:
 class Operations:
     """An array namespace, or a `Ops`, whose results are moved in place where they are rounded."""
 
-    def __init__(self, operations: Any, rounding: Rounding, rounds: Callable[[str, dict], bool]):
+    def __init__(self, operations: Any, rounding: Rounding, rounds: Callable[[str, dict[Any, Any]], bool]):
         self._operations, self._rounding, self._rounds = operations, rounding, rounds
 
     def __getattr__(self, name: str) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .objective import Noise, Objective
 
 CLEAR = 100.0
-"""A difference counts where it is so many times larger than rounding."""
+"""A difference counts where it is this many times larger than rounding."""
 FEWEST, MOST = 4, 6
 """Points that an order is measured on."""
 TRIES = (1.0, 1.0, 2.0**-12, 2.0**-20)
@@ -223,7 +224,7 @@ def taylor_curve(
 ) -> TaylorCurve:
     """Test one block of every replica at once along random unit directions; gradient (R, n)."""
     R, size = gradient.shape
-    kept: dict[int, tuple] = {}
+    kept: dict[int, tuple[Any, ...]] = {}
     tried = 0
     for scale in TRIES:
         tried += 1

@@ -8,6 +8,7 @@ from tests.support import cases
 from tests.support.devices.emulation import launcher
 from tests.support.devices.fake_cupy import Array, Cupy, Watched, fake_cublas
 from xbnet.backends import backend as module
+from xbnet.backends import devices
 from xbnet.backends.numpy_ops import NumpyOps
 from xbnet.training.recipe import Recipe
 from xbnet.training.samples import Samples
@@ -32,7 +33,7 @@ class Counted:
 def cupy(monkeypatch):
     """A function that opens the backend "cupy" with settings: with the true code, on the stand-in."""
     library = fake_cublas()
-    gemm = module.Cublas.gemm
+    gemm = devices.Cublas.gemm
 
     def counted(self, *arguments, **keywords):
         Array.launches.append("product")
@@ -40,10 +41,10 @@ def cupy(monkeypatch):
 
     monkeypatch.setattr(module, "_opened", {})
     stand_in = Cupy()
-    monkeypatch.setattr(module, "_import", lambda name: stand_in)
-    monkeypatch.setattr(module, "load_library", lambda major: library)
-    monkeypatch.setattr(module, "CudaLauncher", Counted)
-    monkeypatch.setattr(module.Cublas, "gemm", counted)
+    monkeypatch.setattr(devices, "_import", lambda name: stand_in)
+    monkeypatch.setattr(devices, "load_library", lambda major: library)
+    monkeypatch.setattr(devices, "CudaLauncher", Counted)
+    monkeypatch.setattr(devices.Cublas, "gemm", counted)
     return lambda settings="": xbnet.get_backend("cupy" + settings)
 
 

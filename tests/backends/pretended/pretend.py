@@ -128,7 +128,7 @@ cuda.pathfinder.find_nvidia_header_directory = lambda name: str(FOLDER)
 import cupy  # noqa: E402
 from cupy.cuda import compiler, function  # noqa: E402
 
-from xbnet.backends import backend  # noqa: E402
+from xbnet.backends import devices  # noqa: E402
 from xbnet.backends.cuda import emulated  # noqa: E402
 
 # -- kernels ----------------------------------------------------------------------------------------------------------
@@ -177,4 +177,4 @@ ctypes.py_object.in_dll(runtime, "loader").value = load
 compiler._compile_with_cache_cuda = compile_module
 cupy._core.set_reduction_accelerators([])  # CUB is compiled for devices only
 cupy._core.set_routine_accelerators([])
-backend.load_library = lambda major: runtime
+devices.load_library = lambda major: runtime

@@ -83,7 +83,7 @@ def test_spaces_quotes_blank_lines_and_a_byte_order_mark(save):
         ("a,,,kind\n4,5,6,7\n", "expected a header with a name for each column, got '' twice"),
         ("\n\n", "expected a header with the names of the columns in the first line, got none"),
         ("a,a,kind\n4,5,6\n", "expected a different name for each column, got 'a' twice"),
-        ('a,kind\n1,"x\n', "expected a CSV table, got one in which the quotes of the last value never end; it begins with 'x?'"),
+        ('a,kind\n1,"x\n', "expected a CSV table, got one in which the quotes of the last value never end; it begins with 'x\\\\n'"),
         ("kind\nx\ny\n", "expected columns besides the target 'kind' to learn from, got none"),
         ("a,kind\n1,x\n2,x\n", "expected at least two classes, got 'x' alone; there is nothing to tell apart"),
         ("", "the file is empty; expected a CSV table; copy or download it again"),

@@ -77,7 +77,10 @@ def test_the_schema_encodes_new_rows():
     [
         ({"columns": []}, "a schema has a list of columns"),
         ({"columns": "x"}, "a schema has a list of columns"),
-        ({"more": 1}, "a schema has columns and a target"),
+        ({"more": 1}, "a schema has columns, a target, and how they are read"),
+        ({"reading": {"ids": "a"}}, "a reading's ids are texts"),
+        ({"reading": {"header": 1}}, "a reading's header is true or false"),
+        ({"reading": {"decimal": ";"}}, "a reading's decimal is . or ,"),
         ({"columns": [{"name": "a", "kind": "shape"}]}, "a column's kind is one of"),
         ({"columns": [{"name": "a", "kind": "number"}]}, "a column of kind number has fill, indicator, kind"),
         ({"target": {"names": ["y"]}}, "a target has classes, mean, names, scale, task"),

@@ -1,7 +1,7 @@
 // The functions of `activations.py`, which gives their sources; `kind` is a `Function`. That and the constants are
 // printed from `constants.py`.
 // Comparisons are written such that NaN stays NaN: a network that diverges is found by it.
-template <typename T> DEVICE T sigmoid(T z) { return T(0.5) * tanh(T(0.5) * z) + T(0.5); }
+template <typename T> DEVICE T sigmoid(T z) { return T(1) / (T(1) + exp(-z)); }
 
 template <typename T> DEVICE T gelu_tanh(T z) { return tanh(z * (T(GELU_C) + T(GELU_C * GELU_A) * z * z)); }
 

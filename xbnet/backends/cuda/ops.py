@@ -160,12 +160,20 @@ class CudaOps(Ops):
             *ints(n, P, net.n_weights, tiles),
         ), RULES[optimizer.kernel])  # fmt: skip
 
-    def _elements(self, source: str, name: str, like: Any, count: int, arguments: tuple) -> None:
+    def _elements(self, source: str, name: str, like: Any, count: int, arguments: tuple[Any, ...]) -> None:
         """Launch a kernel whose threads stride over `count` elements."""
         self._launch(source, name, like, _blocks(count), THREADS, 0, arguments, _index(count))
 
     def _launch(
-        self, source: str, name: str, like: Any, blocks: int, threads: int, shared: int, arguments: tuple, *more: str
+        self,
+        source: str,
+        name: str,
+        like: Any,
+        blocks: int,
+        threads: int,
+        shared: int,
+        arguments: tuple[Any, ...],
+        *more: str,
     ) -> None:
         template = ", ".join((TYPES[like.dtype.name], *more))
         self.launcher.launch(source, f"{name}<{template}>", (blocks,), threads, shared, arguments)

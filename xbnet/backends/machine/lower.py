@@ -44,7 +44,7 @@ from .table import (
 from .views import Place, View, owner
 
 BY_BLAS = 1 << 15
-"""Products of so many multiplications and more go to BLAS."""
+"""Products of this many multiplications and more go to BLAS."""
 
 OTHERS = ("where", "labels", "flags", "tanh_gradient", "subtract_scaled")
 """More operations that go number by number."""

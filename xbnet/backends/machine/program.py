@@ -75,7 +75,7 @@ class Program:
         return table, step, np.ascontiguousarray(np.argwhere(step)), slots
 
     def play(self, machine: Any, addresses: tuple, steps: int, first: int, last: int) -> None:
-        """Play so many steps of the replicas [first, last), at these addresses."""
+        """Play `steps` steps of the replicas [first, last), at these addresses."""
         bases, step, moving, _ = addresses
         own = np.empty(self.own + LINE, np.uint8)
         at = address(own) + -address(own) % LINE

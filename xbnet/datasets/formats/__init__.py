@@ -32,6 +32,19 @@ def read_file(path: Path, target: str | int | None = None, task: str | None = No
         If the format is not known, or the file can't be used.
     ConfigError
         If a `.npy` file lacks a `target`, or another format is given one.
+
+    Returns
+    -------
+    Dataset
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "points.npz")
+    ...     np.savez(path, x_train=np.eye(4), y_train=np.array([0, 1, 0, 1]))
+    ...     read_file(path).n_inputs
+    4
     """
     from . import arrays, cifar, idx, mat
 

@@ -15,10 +15,11 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from ...errors import ConfigError, DataError, XbnetError
+from ...errors import ConfigError, DataError, XbnetError, printable
 from ..checks import Array, floating, row_slices
 from ..dataset import Dataset, Part
-from ..sniff import looks_like, open_head, printable
+from ..odd import say_if_labels
+from ..sniff import looks_like, open_head
 from ..stream import check_unpacked, fill
 
 _PARTS = {"train": ("", "_train"), "val": ("_val", "_valid", "_validation"), "test": ("_test",)}
@@ -104,11 +105,13 @@ def read_npy(path: Path, target: str | int | None = None, task: str | None = Non
     with np.errstate(over="ignore"):  # what is not finite is found, and named, later
         x[:, :column], x[:, column:] = table[:, :column], table[:, column + 1 :]
     y = table[:, column].astype(table.dtype.newbyteorder("="))
-    return Dataset(str(path), Part(x, as_targets(str(path), y, task)))
+    return Dataset(str(path), Part(x, as_targets(f"{path}: column {column}", y, task)))
 
 
 def as_targets(where: str, y: Array, task: str | None) -> Array:
     """Numbers as the targets of `task`: labels or floats."""
+    if task is None:
+        say_if_labels(where, y, "--task classification (or task=) if it is not")
     if task is None or y.ndim != 1 or y.dtype.kind not in "biuf":
         return y
     if task == "regression":

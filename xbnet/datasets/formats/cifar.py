@@ -109,7 +109,7 @@ def _read_classes(path: Path) -> tuple[str, ...]:
 
 def _load(path: Path, content: memoryview, expected: str) -> dict[Any, Any]:
     """The dictionary in a pickle."""
-    if content[:1] != b"\x80":
+    if bytes(content[:1]) != b"\x80":
         raise DataError(f"{path}: expected {expected}, got what looks like {looks_like(bytes(content[:512]))}")
     try:
         loaded = unpickle(content)

@@ -15,10 +15,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ...errors import DataError
+from ...errors import DataError, printable
 from ..checks import Array, floating
 from ..dataset import Dataset, Part
-from ..sniff import looks_like, open_head, printable
+from ..sniff import looks_like, open_head
 from ..stream import check_unpacked, fill
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

@@ -73,6 +73,22 @@ def write_mat(path: str | os.PathLike[str], data: Dataset) -> None:
     ------
     DataError
         If `data` is no classification, or the file can't be written.
+
+    Parameters
+    ----------
+    path
+        The file; replaced if it exists.
+    data
+        With labels.
+
+    Examples
+    --------
+    >>> import tempfile, xbnet
+    >>> from xbnet.datasets.synthetic import gmm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_mat(f"{folder}/small.mat", gmm(n_train=50, n_val=10))
+    ...     len(xbnet.load_dataset(f"{folder}/small.mat").train)
+    50
     """
     import scipy.io
 

@@ -17,9 +17,9 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from ...errors import DataError
+from ...errors import DataError, printable
 from ..checks import Array
-from ..sniff import looks_like, open_head, printable
+from ..sniff import looks_like, open_head
 from ..stream import check_unpacked, fill
 
 EXPECTED = "a MATLAB 5 .mat file with Yt, Ct, Yv, Cv"

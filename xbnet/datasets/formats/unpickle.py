@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...errors import printable
 from ..checks import Array
-from ..sniff import printable
 
 _DTYPE = re.compile(r"[<>|=]?[biuf][1248]|b1")
 
@@ -221,19 +222,19 @@ def _array(data: Any, dtype: np.dtype, shape: Any, order: str) -> Array:
     return np.frombuffer(data, dtype).reshape(shape, order="F" if order == "F" else "C")
 
 
-def _push(value: Any):
+def _push(value: Any) -> Callable[[Any], None]:
     return lambda m: m.stack.append(value)
 
 
-def _push_bytes(form: str):
+def _push_bytes(form: str) -> Callable[[Any], None]:
     return lambda m: m.stack.append(m.take(m.number(form)))
 
 
-def _push_text(form: str):
+def _push_text(form: str) -> Callable[[Any], None]:
     return lambda m: m.stack.append(str(m.take(m.number(form)), "utf-8", "replace"))
 
 
-_STEPS = {
+_STEPS: dict[int, Callable[[Any], None]] = {
     ord("\x80"): lambda m: m.take(1),  # PROTO
     ord("\x95"): lambda m: m.take(8),  # FRAME: what follows is read all the same
     ord("("): lambda m: m.marks.append(len(m.stack)),

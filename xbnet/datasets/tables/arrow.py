@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...errors import DataError
-from ..sniff import looks_like, open_head, printable
+from ...errors import DataError, printable
+from ..sniff import looks_like, open_head
 from ..stream import check_unpacked
 from .source import CAST, Table, check_columns, need_pyarrow, reading
 from .values import kind_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: Values of 8 bytes that a file of one byte may hold.
 MOST_INFLATION = 1000
@@ -25,7 +28,7 @@ MOST_BYTES = 1 << 26
 class ArrowTable(Table):
     """What has Arrow's types."""
 
-    def __init__(self, name: str, schema: Any):
+    def __init__(self, name: str, schema: pa.Schema):
         self.name, self._schema = name, schema
         self.columns = check_columns(name, schema.names)
         self.index = _pandas_index(schema)
@@ -131,7 +134,7 @@ class ArrowFile(ArrowTable):
 class ArrowObject(ArrowTable):
     """What hands out a stream of Arrow's: a DataFrame of pandas or polars, a table of pyarrow, a relation of DuckDB."""
 
-    def __init__(self, name: str, table: Any):
+    def __init__(self, name: str, table: object):
         pa = need_pyarrow(name)
         try:
             self._table = table if isinstance(table, pa.Table) else pa.RecordBatchReader.from_stream(table).read_all()
@@ -146,7 +149,7 @@ class ArrowObject(ArrowTable):
             yield from self.parts(batch.columns, wanted)
 
 
-def _longest(array: Any) -> int:
+def _longest(array: pa.Array) -> int:
     """Bytes of the longest text, in an array or its dictionary."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -157,7 +160,7 @@ def _longest(array: Any) -> int:
     return pc.max(pc.binary_length(texts)).as_py() or 0
 
 
-def _pandas_index(schema: Any) -> frozenset[str]:
+def _pandas_index(schema: pa.Schema) -> frozenset[str]:
     """Names of the columns that pandas had as its index."""
     try:
         found = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))["index_columns"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from .arrow import ArrowFile, ArrowObject, ParquetTable
 from .source import Table
@@ -15,7 +14,7 @@ PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather", ".ipc", ".arrows")
 
 
-def is_table(source: Any) -> bool:
+def is_table(source: object) -> bool:
     """Whether `source` is an object that Arrow can read, or is a `Table` already."""
     return isinstance(source, Table) or (hasattr(source, "__arrow_c_stream__") and hasattr(source, "columns"))
 
@@ -28,7 +27,12 @@ def is_table_file(path: str | os.PathLike[str]) -> bool:
 
 
 def open_table(
-    source: Any, *, name: str = "table", delimiter: str | None = None, decimal: str | None = None, header: bool = True
+    source: object,
+    *,
+    name: str = "table",
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    header: bool = True,
 ) -> Table:
     """The table in a file, on stdin ("-"), or in an object with `__arrow_c_stream__`.
 

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from os import PathLike
+from typing import Any, Protocol
 
-from ...errors import DataError, XbnetError
-from ..sniff import printable
+from ...errors import DataError, XbnetError, printable
+
+
+class ArrowStream(Protocol):
+    """A DataFrame of pandas or polars, a table of pyarrow: whatever Arrow can read."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """See Arrow's PyCapsule interface."""
+
+
+Source = str | PathLike[str] | ArrowStream
+"""What can be loaded: a name or path, or a table in memory."""
 
 CAST = "cast such columns to integers of 64 bits, floats or text"
 

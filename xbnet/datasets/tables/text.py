@@ -5,26 +5,27 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import itertools
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from ...errors import DataError
-from ..sniff import looks_like, open_head, printable
+from ...errors import DataError, printable
+from ..sniff import looks_like, open_head
 from ..stream import ALWAYS_ALLOWED, check_unpacked
+from .dialect import find_delimiter, first_row
 from .source import Table, check_columns, need_pyarrow
 
-DELIMITERS = ",;\t|"
-LOOKED_AT = 10
-"""So many rows say what the delimiter is."""
 HEAD_BYTES = 1 << 15
 BATCH_BYTES = 1 << 22
-"""About so much of a table becomes numbers at a time; of a small one less."""
+"""About so much of a table becomes numbers at a time; of a small one a quarter."""
+AT_LEAST = 1 << 20
+"""Less than that at a time saves no memory to speak of, and takes longer."""
+WIDE_BLOCK, WIDE_BATCH = 1 << 9, 1 << 14
+"""Bytes for each column."""
 BLOCK_BYTES = 1 << 18
-"""pyarrow reads 32 blocks of so many bytes ahead; of a small file smaller ones."""
+"""pyarrow reads 32 blocks of this many bytes ahead, and smaller ones of a small file."""
 
 
 class TextTable(Table):
@@ -51,14 +52,15 @@ class TextTable(Table):
         self._stdin: tuple[bytes, IO[bytes]] | None = None
         head = self._head()
         text = self._decoded(head)
-        self._delimiter = delimiter or _delimiter(text, decimal)
-        first = _first_row(self.name, text, self._delimiter)
+        self._delimiter = delimiter or find_delimiter(text, decimal)
+        first = first_row(self.name, text, self._delimiter)
         self.decimals = decimal or ("." if self._delimiter == "," else ".,")
         self._width = len(first)
         size = BATCH_BYTES if self._path is None else self._path.stat().st_size // 4
         longest = max(map(len, head.splitlines()), default=0)
-        self._block = max(min(size // 64, BLOCK_BYTES), 1 << 14, 64 * longest)
-        self._batch = min(size, BATCH_BYTES)
+        # What is done for each column of each block and batch takes its time: those of wide tables are larger.
+        self._block = max(min(size // 64, BLOCK_BYTES), 1 << 14, 64 * longest, WIDE_BLOCK * self._width)
+        self._batch = max(min(size, BATCH_BYTES), AT_LEAST, WIDE_BATCH * self._width)
         names = [name.strip() for name in first] if header else [str(i) for i in range(len(first))]
         if not any(names):
             raise DataError(f"{self.name}: expected a header with the names of the columns in the first line, got none")
@@ -153,6 +155,8 @@ class TextTable(Table):
         if not head:
             raise DataError(f"{self.name}: the file is empty; expected {expected}; copy or download it again")
         what = looks_like(head[:512])
+        if 3 * head[:64].count(0) > len(head[:64]):  # half of the bytes of a text in UTF-16, which has no mark here
+            what = "text in UTF-16 (save it as UTF-8)"
         if what != "a text file" and not what.startswith("unknown bytes"):  # those may be text of another encoding
             raise DataError(f"{self.name}: expected a CSV table in UTF-8, got what looks like {what}")
         return head
@@ -275,30 +279,3 @@ def _read_head(stream: IO[bytes], head: bytes) -> bytes:
             break
         head += more
     return head
-
-
-def _delimiter(text: str, decimal: str | None) -> str:
-    """The delimiter that makes most columns of the first line; first of all one that makes as many of the next ones.
-
-    The latter tells ``1,5;2,5`` from ``1,5``, where a table has no header.
-    """
-
-    def columns(mark: str) -> tuple[bool, bool, int]:
-        rows = filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True))
-        try:
-            widths = [len(row) for row in itertools.islice(rows, LOOKED_AT)]
-        except csv.Error:
-            return False, False, 0
-        widths = widths[:-1] if len(widths) > 1 and len(widths) < LOOKED_AT else widths  # the last may be cut off
-        width = widths[0] if widths else 0
-        return len(widths) > 1 and set(widths) == {width} and width > 1, mark != decimal, width
-
-    return max(DELIMITERS, key=columns)
-
-
-def _first_row(name: str, text: str, delimiter: str) -> list[str]:
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-        return next(filter(None, reader), [])
-    except csv.Error as error:
-        raise DataError(f"{name}: expected a CSV table, got one that can't be parsed ({printable(error)})") from None

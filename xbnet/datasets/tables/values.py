@@ -7,11 +7,14 @@ NaN for a missing value, words as `Words`. pyarrow is imported where it is neede
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..checks import Array
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MISSING_LABELS = ("", "na", "n/a", "nan", "null", "?", "<na>", "nat")
 """What stands for a missing value, in small letters."""
@@ -31,7 +34,7 @@ class Words(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def kind_of(kind: Any) -> str | None:
+def kind_of(kind: pa.DataType) -> str | None:
     """What a column of Arrow's type `kind` holds: "text", "number", "boolean", "date", "empty", or none of these."""
     from pyarrow import types
 
@@ -49,7 +52,7 @@ def kind_of(kind: Any) -> str | None:
     return "text" if types.is_string(kind) or types.is_large_string(kind) or is_view(kind) else None
 
 
-def parse(kind: str, column: Any, decimals: str) -> Array | None:
+def parse(kind: str, column: pa.Array, decimals: str) -> Array | None:
     """Numbers, truth values (0 and 1) or dates (seconds since 1970) as float64 (n,); None if any value is none.
 
     Parameters
@@ -72,7 +75,7 @@ def parse(kind: str, column: Any, decimals: str) -> Array | None:
     return _text_dates(column) if found == "text" else _float(column)
 
 
-def words_of(column: Any, missing: tuple[str, ...] = MISSING) -> Words:
+def words_of(column: pa.Array, missing: tuple[str, ...] = MISSING) -> Words:
     """The values as words: a text without spaces around it; 1, 1.5 or True for what is typed."""
     import pyarrow as pa
 
@@ -94,7 +97,7 @@ def words_of(column: Any, missing: tuple[str, ...] = MISSING) -> Words:
     return Words(place[codes], kept)
 
 
-def is_code(column: Any) -> tuple[bool, bool, int]:
+def is_code(column: pa.Array) -> tuple[bool, bool, int]:
     """Whether all values are digits alone, whether one of several digits begins with 0, and their common length.
 
     The length is 0 where there are several, and -1 where all values are missing.
@@ -110,7 +113,7 @@ def is_code(column: Any) -> tuple[bool, bool, int]:
     return digits, bool(pc.any(pc.match_substring_regex(text, "^0[0-9]")).as_py()), same
 
 
-def first_bad(kind: str, column: Any, decimals: str) -> tuple[int, str]:
+def first_bad(kind: str, column: pa.Array, decimals: str) -> tuple[int, str]:
     """Row and text of the first value that is no `kind`."""
     for marks in (decimals, *decimals):  # where points and commas are mixed, each value is a number by itself
         for i in range(len(column)):
@@ -119,7 +122,7 @@ def first_bad(kind: str, column: Any, decimals: str) -> tuple[int, str]:
     raise AssertionError("every value is fine")
 
 
-def _plain(column: Any) -> Any:
+def _plain(column: pa.Array) -> pa.Array:
     """One array, not in chunks nor by a dictionary."""
     import pyarrow as pa
 
@@ -135,7 +138,7 @@ def _plain(column: Any) -> Any:
     return column
 
 
-def _float(column: Any) -> Array:
+def _float(column: pa.Array) -> Array:
     """Typed values as float64."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -151,7 +154,7 @@ def _float(column: Any) -> Array:
     return np.asarray(values.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _trimmed(text: Any) -> Any:
+def _trimmed(text: pa.Array) -> pa.Array:
     """Without spaces around it, nor quotes that stood behind a space."""
     import pyarrow.compute as pc
 
@@ -163,7 +166,7 @@ def _trimmed(text: Any) -> Any:
     return text
 
 
-def _without_missing(text: Any, missing: tuple[str, ...]) -> Any:
+def _without_missing(text: pa.Array, missing: tuple[str, ...]) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -171,7 +174,7 @@ def _without_missing(text: Any, missing: tuple[str, ...]) -> Any:
     return pc.if_else(away, pa.scalar(None, text.type), text)
 
 
-def _cast_text(text: Any, kind: Any) -> Any | None:
+def _cast_text(text: pa.Array, kind: pa.DataType) -> Any | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -181,7 +184,7 @@ def _cast_text(text: Any, kind: Any) -> Any | None:
         return None
 
 
-def _text_numbers(text: Any, decimals: str) -> Array | None:
+def _text_numbers(text: pa.Array, decimals: str) -> Array | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -200,14 +203,14 @@ def _text_numbers(text: Any, decimals: str) -> Array | None:
     return None if found is None else np.asarray(found.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _truth(column: Any) -> Array | None:
+def _truth(column: pa.Array) -> Array | None:
     """Text or numbers as 0 and 1."""
     words = words_of(column)
     values = [_TRUTH.get(word.lower(), 2.0) for word in words.words]
     return None if 2.0 in values else np.array([*values, np.nan])[words.codes]
 
 
-def _text_dates(text: Any) -> Array | None:
+def _text_dates(text: pa.Array) -> Array | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 

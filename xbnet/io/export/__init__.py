@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
-from ..models import Model
 from .arrays import to_npz
 from .onnx import to_onnx
 from .torch import to_torch
 
-FORMATS: dict[str, Callable[[Model, Any], Any]] = {"onnx": to_onnx, "torch": to_torch, "npz": to_npz}
+FORMATS: dict[str, Callable[[Any, Any], Any]] = {"onnx": to_onnx, "torch": to_torch, "npz": to_npz}
 SUFFIXES = {".onnx": "onnx", ".safetensors": "torch", ".npz": "npz"}
 
 

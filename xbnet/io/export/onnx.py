@@ -9,10 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from ...backends.arrays import Array, DTypeLike
 from ...backends.constants import GELU_A, GELU_C, LEAK
+from ...datasets import Standardizer
 from ...errors import ConfigError
 from ...files import write_bytes
+from ...nn.activations import Activation
 from ...nn.layers import describes_forward
+from ...nn.network import Network
+from ..ensembles import Ensemble
 from ..models import Model
 from .onnx_table import ML_OPSET, encode_columns, input_names
 
@@ -21,14 +26,14 @@ OPSET = 18
 IR_VERSION = 8
 """What goes with it: older runtimes refuse newer files."""
 OUTPUTS = ("probabilities", "label", "values")
-SIMPLE = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+SIMPLE = {"relu": "Relu", "tanh": "Tanh"}
 """Activations that are one operator."""
 WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 """A whole number as it is written: 7 and -1, but not 007 or +1, which are names."""
 
 
-def to_onnx(model: Model, path: str | Path) -> None:
-    """Write the network of one replica, with its schema or preparation in front and its link behind.
+def to_onnx(model: Model | Ensemble, path: str | Path) -> None:
+    """Write a network with its schema or preparation in front and its link behind; of several, the mean of all.
 
     The graph of a model with a schema has an input per column of the table, named as the column, (N, 1): text for a
     category ("" where it is missing), float64 for any other (NaN where it is missing; 0 and 1; seconds since 1970 for
@@ -41,23 +46,22 @@ def to_onnx(model: Model, path: str | Path) -> None:
     Raises
     ------
     ConfigError
-        onnx is not installed, there are several replicas, or a layer or activation of the user's own.
+        onnx is not installed, or there is a layer or activation of the user's own.
     """
     try:
         import onnx
     except ImportError:
         raise ConfigError("export to ONNX needs onnx: pip install onnx") from None
-    if model.network.replicas > 1:
-        raise ConfigError(f"export: the model has {model.network.replicas} replicas; choose one with --replica")
     write_bytes(path, _Graph(onnx, model).finished().SerializeToString())
 
 
 class _Graph:
     """A graph while it grows: nodes in order, and constants."""
 
-    def __init__(self, onnx: Any, model: Model):
-        self.onnx, self.model, self.network = onnx, model, model.network
-        self.dtype = self.network.dtype
+    def __init__(self, onnx: Any, model: Model | Ensemble):
+        self.onnx, self.model, self.members = onnx, model, model.members()
+        first, _ = self.members[0]
+        self.backend, self.dtype = first.backend, first.dtype
         self.type = onnx.TensorProto.FLOAT if self.dtype == np.float32 else onnx.TensorProto.DOUBLE
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
@@ -68,10 +72,10 @@ class _Graph:
         self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), [out], **attributes))
         return out
 
-    def constant(self, value: Any, dtype: Any = None) -> str:
+    def constant(self, value: Array | float, dtype: DTypeLike | None = None) -> str:
         """A constant; its name."""
         name = f"xbnet:constant {len(self.constants)}"
-        host = value if isinstance(value, float) else self.network.backend.to_host(value)
+        host = value if isinstance(value, (int, float)) else self.backend.to_host(value)
         array = np.array(host, dtype or self.dtype, order="C")
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
@@ -82,18 +86,13 @@ class _Graph:
         about: dict[str, Any] = {}
         schema, opsets = self.model.schema, [make.make_opsetid("", OPSET)]
         if schema is None:
-            x, inputs = self._prepared("x")
+            x, inputs = self._entry("x")
         else:
             names = input_names(schema, OUTPUTS)
             x, inputs = encode_columns(self, schema, names)
-            x = self.add("Cast", x, to=self.type)
             opsets.append(make.make_opsetid("ai.onnx.ml", ML_OPSET))
             about = {"schema": schema.to_json(), "inputs": names}
-        for layer in self.network.layers:
-            if not describes_forward(layer, "to_onnx"):
-                raise ConfigError(f"export: the layer {layer!r} is of your own; give it `to_onnx`")
-            x = layer.to_onnx(self, x)
-        outputs = self._link(x)
+        outputs = self._outputs(self._mean([self._answer(x, *member) for member in self.members]))
         graph = make.make_graph(self.nodes, "xbnet", inputs, outputs, self.constants)
         found = make.make_model(graph, opset_imports=opsets, producer_name="xbnet")
         found.ir_version = IR_VERSION
@@ -104,30 +103,55 @@ class _Graph:
         onnx.checker.check_model(found)
         return found
 
-    def _prepared(self, x: str) -> tuple[str, list[Any]]:
-        """The standardized inputs, computed in float64 as `Standardizer` does; and the graph's input."""
-        preparation = self.model.preparation
-        entry = self.type if preparation is None else self.onnx.TensorProto.DOUBLE
-        inputs = [self.onnx.helper.make_tensor_value_info(x, entry, ["N", self.network.n_inputs])]
-        if preparation is None:
-            return x, inputs
-        mean, scale = (self.constant(v, np.float64) for v in (preparation.mean, preparation.scale))
-        return self.add("Cast", self.add("Div", self.add("Sub", x, mean), scale), to=self.type), inputs
+    @property
+    def _wide(self) -> bool:
+        """Whether inputs are float64 until they are prepared."""
+        return self.model.schema is not None or any(preparation is not None for _, preparation in self.members)
 
-    def _link(self, z: str) -> list[Any]:
-        make, n = self.onnx.helper, self.network.n_outputs
-        link = self.network.link
-        if link in ("identity", "exp"):
-            z = z if link == "identity" else self.add("Exp", z)
-            return [make.make_tensor_value_info("values", self._values(z), ["N", n])]
+    def _entry(self, x: str) -> tuple[str, list[Any]]:
+        """The inputs as they come, and what the graph says of them."""
+        entry = self.onnx.TensorProto.DOUBLE if self._wide else self.type
+        return x, [self.onnx.helper.make_tensor_value_info(x, entry, ["N", self.model.n_inputs])]
+
+    def _answer(self, x: str, network: Network, preparation: Standardizer | None) -> str:
+        """What a network alone answers to inputs, which are standardized in float64 as `Standardizer` does."""
+        if preparation is not None:
+            mean, scale = (self.constant(v, np.float64) for v in (preparation.mean, preparation.scale))
+            x = self.add("Div", self.add("Sub", x, mean), scale)
+        if self._wide:
+            x = self.add("Cast", x, to=self.type)
+        for layer in network.layers:
+            if not describes_forward(layer, "to_onnx"):
+                raise ConfigError(f"export: the layer {layer!r} is of your own; give it `to_onnx`")
+            x = layer.to_onnx(self, x)
+        return self._linked(x, network.link)
+
+    def _linked(self, z: str, link: str) -> str:
+        """Probabilities or values of a network's outputs."""
+        if link == "exp":
+            return self.add("Exp", z)
+        if link == "multilabel":
+            return self._probability(z)
         if link == "sigmoid":  # log p of each class
             z = self.add("Neg", self._softplus(self.add("Neg", z)))
-        if link in ("softmax", "sigmoid"):
-            self.add("Softmax", z, out="probabilities", axis=-1)
-        else:
-            self.add("Identity", z if link == "scores" else self._probability(z), out="probabilities")
+        return self.add("Softmax", z, axis=-1) if link in ("softmax", "sigmoid") else z
+
+    def _mean(self, answers: list[str]) -> str:
+        """Of all members, in float64."""
+        if len(answers) == 1:
+            return answers[0]
+        wide = [self.add("Cast", one, to=self.onnx.TensorProto.DOUBLE) for one in answers]
+        mean = self.add("Div", self.add("Sum", *wide), self.constant(float(len(wide)), np.float64))
+        return self.add("Cast", mean, to=self.type)
+
+    def _outputs(self, answer: str) -> list[Any]:
+        """Name what the graph gives, and make labels of probabilities."""
+        make, n = self.onnx.helper, self.model.n_outputs
+        if self.model.link in ("identity", "exp"):
+            return [make.make_tensor_value_info("values", self._values(answer), ["N", n])]
+        self.add("Identity", answer, out="probabilities")
         outputs = [make.make_tensor_value_info("probabilities", self.type, ["N", n])]
-        if link == "multilabel":
+        if self.model.link == "multilabel":
             yes = self.add("GreaterOrEqual", "probabilities", self.constant(0.5))
             whole = self.onnx.TensorProto.INT64
             self.add("Cast", yes, out="label", to=whole)
@@ -150,13 +174,13 @@ class _Graph:
 
     def _labels(self) -> np.ndarray:
         """The classes (C,) as whole numbers where all are written so, else as text."""
-        names = [str(name) for name in self.model.classes or range(self.network.n_outputs)]
+        names = [str(name) for name in self.model.classes or range(self.model.n_outputs)]
         whole = all(WHOLE.fullmatch(name) for name in names)
         return np.array(names, np.int64) if whole else np.array(names, object)
 
     # -- layers ------------------------------------------------------------------------------------------------------
 
-    def affine(self, x: str, W: Any, b: Any) -> str:
+    def affine(self, x: str, W: Array, b: Array) -> str:
         """X W + b; in float64 not as Gemm, which not every runtime computes in that."""
         if self.dtype == np.float32:
             return self.add("Gemm", x, self.constant(W), self.constant(b))
@@ -182,12 +206,14 @@ class _Graph:
         low = self.add("Sub", self.add("Exp", self.add("Min", z, self.constant(0.0))), self.constant(1.0))
         return self.add("Add", self.add("Max", z, self.constant(0.0)), low)
 
-    def activation(self, activation: Any, z: str) -> str:
+    def activation(self, activation: Activation | None, z: str) -> str:
         name = "identity" if activation is None else activation.kernel  # `name` may be that of another's functions
         if name == "identity":
             return z
         if name in SIMPLE:
             return self.add(SIMPLE[name], z)
+        if name == "sigmoid":
+            return self._probability(z)
         if name == "softplus":
             return self._softplus(z)
         if name == "leaky_relu":
@@ -195,11 +221,12 @@ class _Graph:
         if name == "elu":
             return self._elu(z)
         if name == "silu":
-            return self.add("Mul", z, self.add("Sigmoid", z))
+            return self.add("Mul", z, self._probability(z))
         if name == "gelu":  # z (1 + tanh(c (z + a z^3))) / 2
             cube = self.add("Mul", self.add("Mul", z, z), z)
             inner = self.add("Add", z, self.add("Mul", cube, self.constant(GELU_A)))
             t = self.add("Tanh", self.add("Mul", inner, self.constant(GELU_C)))
             half = self.add("Mul", z, self.constant(0.5))
             return self.add("Mul", half, self.add("Add", t, self.constant(1.0)))
+        assert activation is not None, "None is the identity"
         raise ConfigError(f"export: the activation {activation.name!r} is of your own, and has no ONNX operator")

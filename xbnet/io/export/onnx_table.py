@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...datasets import Column, Schema
 from ...datasets.tables.values import MISSING
+
+if TYPE_CHECKING:
+    from .onnx import _Graph
 
 ML_OPSET = 2
 """Of ai.onnx.ml: the first whose LabelEncoder takes lists."""
@@ -24,7 +27,7 @@ def input_names(schema: Schema, taken: tuple[str, ...]) -> list[str]:
     return found
 
 
-def encode_columns(graph: Any, schema: Schema, names: list[str]) -> tuple[str, list[Any]]:
+def encode_columns(graph: _Graph, schema: Schema, names: list[str]) -> tuple[str, list[Any]]:
     """Let a graph compute what `Schema.encode` does.
 
     Returns
@@ -59,7 +62,7 @@ def encode_columns(graph: Any, schema: Schema, names: list[str]) -> tuple[str, l
     return joined, inputs
 
 
-def _numbers(graph: Any, names: list[str], columns: list[Column]) -> list[str]:
+def _numbers(graph: _Graph, names: list[str], columns: list[Column]) -> list[str]:
     """All numbers at once, and where they were missing."""
     fill, mean, std = (
         graph.constant(np.array([values]), np.float64)
@@ -80,7 +83,7 @@ def _numbers(graph: Any, names: list[str], columns: list[Column]) -> list[str]:
     return pieces
 
 
-def _category(graph: Any, name: str, column: Column) -> str:
+def _category(graph: _Graph, name: str, column: Column) -> str:
     """A 1 for the value that a column has, among zeros."""
     n = len(column.values)
     place = dict.fromkeys(_spellings(MISSING), n + column.rare if column.missing else -1)

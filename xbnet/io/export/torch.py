@@ -14,6 +14,7 @@ from ...files import write_bytes
 from ...nn.activations import Activation
 from ...nn.layers import describes_forward
 from ...nn.network import Network
+from ..ensembles import Ensemble
 from ..models import Model
 from .torch_text import ENCODE, PUT_BACK, RESIDUAL, STANDARDIZE
 
@@ -38,7 +39,7 @@ AFTERWARDS = {
 }
 
 
-def to_torch(model: Model, path: str | Path) -> str:
+def to_torch(model: Model | Ensemble, path: str | Path) -> str:
     """Write the `state_dict` of one replica to a safetensors file; of a model with a schema, that is in its metadata.
 
     Returns
@@ -54,9 +55,9 @@ def to_torch(model: Model, path: str | Path) -> str:
     """
     from safetensors.numpy import save
 
+    if isinstance(model, Ensemble) or model.size > 1:
+        raise ConfigError(f"export: the model has {model.size} networks; choose one with --replica, or write .onnx")
     network = model.network
-    if network.replicas > 1:
-        raise ConfigError(f"export: the model has {network.replicas} replicas; choose one with --replica")
     modules = _Modules(network)
     about = {"format": "pt"}
     if model.schema is not None:

@@ -11,7 +11,7 @@ from ...datasets.labels import Labels
 from ...errors import DataError, listed, printable
 
 MOST_CLASSES = 1000
-"""Up to so many, a confusion matrix is counted."""
+"""Up to this many classes, a confusion matrix is counted."""
 
 
 class Score:

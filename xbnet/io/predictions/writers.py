@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class _Terminal:
 class _Text:
     """Text lines to a binary stream that stays open."""
 
-    def __init__(self, stream: Any):
+    def __init__(self, stream: IO[Any]):
         self.stream = stream
 
     def write(self, text: str) -> None:
@@ -68,7 +69,7 @@ class _Text:
 
 
 @contextmanager
-def _csv(stream: Any, columns: list[str]) -> Iterator[Write]:
+def _csv(stream: IO[Any], columns: list[str]) -> Iterator[Write]:
     writer = csv.writer(_Text(stream), lineterminator="\n")
     header: list[list[str]] = []
 
@@ -87,7 +88,7 @@ def _csv(stream: Any, columns: list[str]) -> Iterator[Write]:
 
 
 @contextmanager
-def _jsonl(stream: Any, columns: list[str]) -> Iterator[Write]:
+def _jsonl(stream: IO[Any], columns: list[str]) -> Iterator[Write]:
     def write(labels: np.ndarray | None, values: np.ndarray, ids: Ids) -> None:
         lines = []
         for i, row in enumerate(values.astype(str).astype(float).tolist()):  # no more digits than float32 has
@@ -100,7 +101,7 @@ def _jsonl(stream: Any, columns: list[str]) -> Iterator[Write]:
 
 
 @contextmanager
-def _parquet(stream: Any, columns: list[str]) -> Iterator[Write]:
+def _parquet(stream: IO[Any], columns: list[str]) -> Iterator[Write]:
     try:
         import pyarrow
         import pyarrow.parquet as parquet
@@ -122,34 +123,42 @@ def _parquet(stream: Any, columns: list[str]) -> Iterator[Write]:
 
 
 @contextmanager
-def _npz(stream: Any, columns: list[str]) -> Iterator[Write]:
-    """Arrays "labels" and "values", gathered in files of their own: their headers come first, and hold their length."""
-    with tempfile.TemporaryFile() as labels_file, tempfile.TemporaryFile() as values_file:
-        kinds: dict[str, Any] = {}
-        n = [0]
+def _npz(stream: IO[Any], columns: list[str]) -> Iterator[Write]:
+    """Arrays "labels", "values", and one of texts per column in front, by its name ("" where one is missing).
+
+    They are gathered in files of their own: their headers come first, and hold their length.
+    """
+    with ExitStack() as stack:
+        gathered: dict[str, tuple[Any, list[Any]]] = {}
+
+        def add(name: str, array: np.ndarray) -> None:
+            if name not in gathered:
+                gathered[name] = stack.enter_context(tempfile.TemporaryFile()), []
+            file, pieces = gathered[name]
+            pieces.append((array.dtype, array.shape))
+            file.write(np.ascontiguousarray(array).tobytes())
 
         def write(labels: np.ndarray | None, values: np.ndarray, ids: Ids) -> None:
-            if ids:
-                raise ConfigError("--id: expected --out as .csv, .jsonl or .parquet, for .npz has no place for texts")
-            n[0] += len(values)
-            kinds["values"] = values.dtype
-            values_file.write(np.ascontiguousarray(values).data)
+            for name, texts in ids.items():
+                if name in ("labels", "values"):
+                    raise ConfigError(f"--id {name}: an .npz file has an array of that name; write .csv or .parquet")
+                add(name, np.array([text or "" for text in texts], np.str_))
             if labels is not None:
-                kinds["labels"] = labels.dtype
-                labels_file.write(np.ascontiguousarray(labels).tobytes())
+                add("labels", labels)
+            add("values", values)
 
         yield write
-        shapes = {"labels": (n[0],), "values": (n[0], len(columns))}
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-            for name, file in (("labels", labels_file), ("values", values_file)):
-                if name not in kinds:
-                    continue
-                header = {"descr": kinds[name].str, "fortran_order": False, "shape": shapes[name]}
+            for name, (file, pieces) in gathered.items():
+                dtype = np.result_type(*(dtype for dtype, _ in pieces))
+                shape = (sum(shape[0] for _, shape in pieces), *pieces[0][1][1:])
+                header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                     np.lib.format.write_array_header_2_0(entry, header)
                     file.seek(0)
-                    while block := file.read(1 << 20):
-                        entry.write(block)
+                    for of_piece, piece in pieces:
+                        content = file.read(of_piece.itemsize * math.prod(piece))
+                        entry.write(np.frombuffer(content, of_piece).astype(dtype).tobytes())
 
 
 FORMATS: dict[str, Any] = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet, "npz": _npz}

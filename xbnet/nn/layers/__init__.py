@@ -1,6 +1,15 @@
 """Layers: each one's forward and backward in a file of its own."""
 
-from .base import BATCH, MOST_LAYERS, Layer, buffer_shapes, copy_layers, describes_forward, forgotten_arguments
+from .base import (
+    BATCH,
+    MOST_LAYERS,
+    Layer,
+    buffer_shapes,
+    check_names,
+    copy_layers,
+    describes_forward,
+    forgotten_arguments,
+)
 from .dropout import Dropout
 from .linear import Linear
 from .normalization import BatchNorm, LayerNorm
@@ -19,6 +28,7 @@ __all__ = [
     "Linear",
     "Residual",
     "buffer_shapes",
+    "check_names",
     "copy_layers",
     "describes_forward",
     "forgotten_arguments",

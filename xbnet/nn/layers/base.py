@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -30,8 +30,8 @@ class OnnxGraph(Protocol):
     def add(self, operator: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
         """A node; the name of its output."""
 
-    def constant(self, value: Array, dtype: DTypeLike | None = None) -> str:
-        """An array; its name."""
+    def constant(self, value: Array | float, dtype: DTypeLike | None = None) -> str:
+        """An array or number; its name."""
 
     def affine(self, x: str, W: Array, b: Array) -> str:
         """``x W + b``."""
@@ -62,6 +62,20 @@ class Layer(StepPart):
     To write your own, derive from `Layer`, give `forward` and `backward`, and state what they use. What
     `__init__` sets under the names of its arguments goes into files, see `config`. Say ``replayable = True`` in the
     class's body where `StepPart` allows it: then NumPy's steps are played without the Python in between.
+
+    Examples
+    --------
+    >>> class Twice(Layer):
+    ...     def buffers(self):
+    ...         return {"y": (BATCH, self.n_inputs)}
+    ...     def forward(self, x, training):
+    ...         return self.xp.multiply(x, 2.0, out=self.y)
+    ...     def backward(self, dy, dx):
+    ...         if dx is not None:
+    ...             self.xp.multiply(dy, 2.0, out=dx)
+    >>> import xbnet
+    >>> xbnet.jacobian_test(Twice(), [[1.0, -1.0]]).passed
+    True
     """
 
     n_inputs: int
@@ -75,9 +89,12 @@ class Layer(StepPart):
     frozen: bool = False
     """True while a gradient is tested: forward draws nothing anew, and leaves the state as it is."""
 
-    if TYPE_CHECKING:  # parameters, buffers, scratch and hyper arrays are set by the network
-
-        def __getattr__(self, name: str) -> Array: ...
+    def __getattr__(self, name: str) -> Array:
+        """Parameters, buffers, scratch and hyper arrays are set by the network; whoever comes here forgot one."""
+        raise AttributeError(
+            f"{type(self).__name__}: nothing is named {name!r}; state it in parameters, state, buffers, scratch or "
+            "hyper, and use it in a network"
+        )
 
     def build(self, n_inputs: int) -> None:
         """Fix I = `n_inputs` and O; a layer that changes the width sets `self.n_outputs` itself."""
@@ -96,11 +113,14 @@ class Layer(StepPart):
         return {}
 
     def scratch(self) -> dict[str, Shape]:
-        """Arrays that hold nothing between two calls; all layers share their memory."""
+        """Arrays that hold nothing between two calls; all layers share their memory, the i-th of each the same."""
         return {}
 
     def hyper(self) -> dict[str, Any]:
-        """Settings that are a number or one value per replica: name -> value; appear as (R, 1, 1)."""
+        """Settings that are a number or one value per replica: name -> value; appear as (R, 1, 1).
+
+        Under names that `__init__` does not use, for what it sets there goes into files.
+        """
         return {}
 
     def bind(self, streams: list[np.random.Generator]) -> None:
@@ -111,13 +131,16 @@ class Layer(StepPart):
         return copy.copy(self)
 
     def forward(self, x: Array, training: bool) -> Array:
-        """The output y (R, B, O) of x (R or 1, B, I): a buffer of this layer. `backward` reads x again."""
+        """The output y (R, B, O) of x (R or 1, B, I): a buffer of this layer, or x itself if it has R rows.
+
+        x stays as it is until `backward`, which may read it where this keeps it (``self.x = x``).
+        """
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def backward(self, dy: Array, dx: Array | None) -> None:
         """Write to dx (R, B, I) the gradient by x, given dy (R, B, O); None: not wanted.
 
-        Overwrites the gradients of the parameters; may overwrite `dy`.
+        Overwrites the gradients of the parameters; may overwrite `dy`, which never lies in the memory of dx.
         """
         raise NotImplementedError(f"{type(self).__name__}.backward")
 
@@ -146,11 +169,6 @@ class Layer(StepPart):
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items() if v is not None)
         return f"{type(self).__name__}({arguments})"
-
-
-def name_of(thing: Any) -> Any:
-    """What stands for an activation in `config`: its name."""
-    return getattr(thing, "name", thing)
 
 
 def arguments_of(kind: type[Layer]) -> list[str]:
@@ -201,6 +219,17 @@ def buffer_shapes(layers: Sequence[Layer], B: int) -> dict[tuple[int, str], tupl
         for name, slot, shape in named:
             shapes[k, name] = slot, tuple(B if size == BATCH else int(size) for size in shape)
     return shapes
+
+
+def check_names(layer: Layer) -> None:
+    """Raise where two things that a layer states, or one of them and its class, have the same name."""
+    parameters = [spec.name for spec in layer.parameters()]
+    names = [*parameters, *(f"d{name}" for name in parameters), *(spec.name for spec in layer.state())]
+    names += [*layer.buffers(), *layer.scratch(), *layer.hyper()]
+    taken = {*dir(type(layer)), *arguments_of(type(layer))}
+    twice = [name for name in names if name in taken or names.count(name) > 1]
+    if twice:
+        raise ConfigError(f"{type(layer).__name__}: expected names that differ, got {twice[0]!r} twice; rename one")
 
 
 def check_width(where: str, n: object) -> int:

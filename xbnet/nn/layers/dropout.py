@@ -25,6 +25,21 @@ class Dropout(Layer):
     ----------
     rate
         In [0, 1): a number, or one per replica.
+
+    Raises
+    ------
+    ConfigError
+        A rate outside [0, 1).
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([Dropout(0.5)], n_inputs=6, rng=0)
+    >>> ones = np.ones((1, 1, 6), np.float32)
+    >>> network.forward(ones, training=True).ravel().tolist()
+    [0.0, 2.0, 2.0, 2.0, 0.0, 2.0]
+    >>> network.forward(ones).ravel().tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
     replayable = True

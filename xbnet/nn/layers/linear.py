@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ...backends.arrays import Array
 from ..activations import Activation, get_activation
 from ..initializers import Initializer, get_initializer
 from ..parameters import ParameterSpec
-from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width, name_of
+from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
 
 
 class Linear(Layer):
@@ -26,7 +25,19 @@ class Linear(Layer):
     activation
         s: a name, an `Activation`, or None for the identity.
     initializer
-        Of W (I, O); by default what suits the activation (Glorot, or He for the relu family). b starts at 0.
+        How W (I, O) starts; by default what suits the activation (Glorot, or He for the relu family). b starts at 0.
+
+    Raises
+    ------
+    ConfigError
+        `n_outputs` is no whole number >= 1, or there is no such activation.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([Linear(10, "tanh"), Linear(3)], n_inputs=4, replicas=2, rng=0)
+    >>> {name: block.shape for name, block in network.parameters.items()}
+    {'0.W': (2, 4, 10), '1.W': (2, 10, 3), '0.b': (2, 1, 10), '1.b': (2, 1, 3)}
     """
 
     replayable = True
@@ -77,13 +88,6 @@ class Linear(Layer):
         self.ops.bmm_tn(self.x, dy, self.dW)
         if dx is not None:
             self.ops.bmm_nt(dy, self.W, dx)
-
-    def config(self) -> dict[str, Any]:
-        return {
-            "n_outputs": self.n_outputs,
-            "activation": name_of(self.activation),
-            "initializer": self.initializer,
-        }
 
     @classmethod
     def examples(cls) -> dict[str, Layer]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...backends.arrays import Array
 from ...parsing import number
 from ..initializers import ones, zeros
@@ -29,6 +27,20 @@ class BatchNorm(Layer):
         Weight of the newest batch in the running statistics, in (0, 1].
     eps
         Added to the variance, > 0.
+
+    Raises
+    ------
+    ConfigError
+        `momentum` or `eps` out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, xbnet
+    >>> network = xbnet.Network([BatchNorm()], n_inputs=1)
+    >>> network.forward(np.array([[[1.0], [3.0]]], np.float32), training=True).ravel().round(3).tolist()
+    [-1.0, 1.0]
+    >>> round(network.statistics["0.running_mean"].item(), 3)
+    0.2
     """
 
     replayable = True
@@ -112,9 +124,6 @@ class BatchNorm(Layer):
         xp.multiply(self.gain, self.inv_std, out=self.row)
         xp.multiply(dx, self.row, out=dx)
 
-    def config(self) -> dict[str, Any]:
-        return {"momentum": self.momentum, "eps": self.eps}
-
     def to_onnx(self, graph: OnnxGraph, x: str) -> str:
         blocks = (self.gain, self.offset, self.running_mean, self.running_var)
         return graph.add("BatchNormalization", x, *(graph.constant(b[0, 0]) for b in blocks), epsilon=self.eps)
@@ -142,6 +151,18 @@ class LayerNorm(Layer):
     ----------
     eps
         Added to the variance, > 0.
+
+    Raises
+    ------
+    ConfigError
+        `eps` out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, xbnet
+    >>> network = xbnet.Network([LayerNorm()], n_inputs=2)
+    >>> network.forward(np.array([[[1.0, 3.0]]], np.float32)).ravel().round(3).tolist()
+    [-1.0, 1.0]
     """
 
     replayable = True
@@ -195,9 +216,6 @@ class LayerNorm(Layer):
         xp.multiply(xhat, self.column, out=self.work)
         xp.subtract(dx, self.work, out=dx)
         xp.multiply(dx, self.inv_std, out=dx)
-
-    def config(self) -> dict[str, Any]:
-        return {"eps": self.eps}
 
     def to_onnx(self, graph: OnnxGraph, x: str) -> str:
         gain, offset = graph.constant(self.gain[0, 0]), graph.constant(self.offset[0, 0])

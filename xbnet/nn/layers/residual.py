@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...backends.arrays import Array
 from ..activations import Activation, get_activation
 from ..initializers import Initializer, get_initializer
 from ..parameters import ParameterSpec
-from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width, name_of
+from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
 
 
 class Residual(Layer):
@@ -31,7 +29,19 @@ class Residual(Layer):
     begin, end
         Activation on the branch's input, or on the block's output.
     initializer
-        Of W1 (I, H) and W2 (H, I); by default W1's follows the activation and W2's is Glorot.
+        How W1 (I, H) and W2 (H, I) start; by default W1 as suits the activation, and W2 by Glorot.
+
+    Raises
+    ------
+    ConfigError
+        `n_hidden` is no whole number >= 1, or there is no such activation.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> deep = xbnet.Network([xbnet.Linear(16), *(Residual("relu") for _ in range(20)), xbnet.Linear(2)], n_inputs=2)
+    >>> deep.n_parameters
+    10642
     """
 
     replayable = True
@@ -113,15 +123,6 @@ class Residual(Layer):
             x, u = xp.broadcast_to(self.x, dx.shape), xp.broadcast_to(self.source, dx.shape)
             ops.activation_gradient(self.begin, dx, x, u, None, outer)
         xp.add(dx, dy, out=dx)
-
-    def config(self) -> dict[str, Any]:
-        return {
-            "activation": name_of(self.activation),
-            "n_hidden": self.n_hidden,
-            "begin": name_of(self.begin),
-            "end": name_of(self.end),
-            "initializer": self.initializer,
-        }
 
     @classmethod
     def examples(cls) -> dict[str, Layer]:

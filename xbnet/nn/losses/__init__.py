@@ -16,7 +16,28 @@ DEFAULT_LOSSES = {"classification": "cross_entropy", "multilabel": "binary_cross
 
 
 def get_loss(loss: str | Loss) -> Loss:
-    """The loss of that name with its default settings; a `Loss` is returned as it is."""
+    """The loss of that name with its default settings.
+
+    Parameters
+    ----------
+    loss
+        A key of `LOSSES`; a `Loss` is returned as it is.
+
+    Returns
+    -------
+    Loss
+        Not bound to a network yet.
+
+    Raises
+    ------
+    ConfigError
+        There is no loss of that name.
+
+    Examples
+    --------
+    >>> get_loss("cross_entropy")
+    SoftmaxCrossEntropy()
+    """
     if isinstance(loss, Loss):
         return loss
     if not isinstance(loss, str) or loss not in LOSSES:

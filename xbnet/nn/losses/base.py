@@ -34,13 +34,23 @@ class Loss(StepPart):
     ----------
     class_weight
         (C,) weights >= 0: an example counts as much as its class says. Needs integer labels.
+
+    Raises
+    ------
+    ConfigError
+        `class_weight` is no list of numbers >= 0, or all of them are 0.
+
+    Examples
+    --------
+    >>> Loss(class_weight=[1, 5])  # a mistake in class 1 counts five times; derived classes say what a mistake costs
+    Loss(class_weight=[1.0, 5.0])
     """
 
     name = ""
     links: dict[str, str]
     """Task -> the network's link, see `outputs.LINKS`."""
     _shape: tuple[int, ...] | None = None
-    _arrays: dict[tuple, dict[str, Any]]  # shape of logits -> attributes
+    _arrays: dict[tuple[Any, ...], dict[str, Any]]  # shape of logits -> attributes
 
     # Set by `bind`:
     task: str

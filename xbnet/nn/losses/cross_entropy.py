@@ -26,6 +26,18 @@ class SoftmaxCrossEntropy(Loss):
         See `Loss`.
     label_smoothing
         e in [0, 1), a number or one per replica: t = (1 - e) onehot(label) + e / C (Szegedy et al. 2016).
+
+    Raises
+    ------
+    ConfigError
+        `class_weight` or `label_smoothing` out of range.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(4, initializer="zeros")], n_inputs=2)  # knows nothing of four classes
+    >>> xbnet.evaluate(network, SoftmaxCrossEntropy(), [[1.0, 2.0]], [3])["loss"].round(4)  # log 4
+    array([1.3863])
     """
 
     name = "cross_entropy"
@@ -43,8 +55,8 @@ class SoftmaxCrossEntropy(Loss):
 
     def _prepare(self, network: Network) -> None:
         smoothing = replica_values(f"{self.name}.label_smoothing", self.label_smoothing, self.replicas)
-        to_column = lambda v: network.per_replica(self.name, v)[:, :, None]  # noqa: E731
-        self.keep, self.floor = to_column(1 - smoothing), to_column(smoothing / self.n_outputs)
+        self.keep = network.per_replica(self.name, 1 - smoothing)[:, :, None]
+        self.floor = network.per_replica(self.name, smoothing / self.n_outputs)[:, :, None]
 
     def select(self, index: np.ndarray) -> SoftmaxCrossEntropy:
         twin = copy.copy(self)
@@ -81,6 +93,19 @@ class BinaryCrossEntropy(Loss):
 
     Each class is a yes-or-no question of its own. Integer labels mean one-hot targets; targets (R or 1, B, C) of
     0 and 1 may say yes to several classes. The gradient is (p - t) / C.
+
+    Parameters
+    ----------
+    class_weight
+        See `Loss`.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(3, initializer="zeros")], n_inputs=2)
+    >>> found = xbnet.evaluate(network, BinaryCrossEntropy(), [[1.0, 2.0]], [[1, 0, 1]])  # two classes of three
+    >>> found["loss"].round(4)  # log 2
+    array([0.6931])
     """
 
     name = "binary_cross_entropy"

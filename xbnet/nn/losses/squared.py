@@ -9,7 +9,20 @@ from .base import Loss
 
 
 class MeanSquaredError(Loss):
-    """Mean over outputs of (y - t)^2; its gradient is 2 (y - t) / O. Integer labels mean one-hot targets."""
+    """Mean over outputs of (y - t)^2; its gradient is 2 (y - t) / O. Integer labels mean one-hot targets.
+
+    Parameters
+    ----------
+    class_weight
+        See `Loss`.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> network = xbnet.Network([xbnet.Linear(1, initializer="ones")], n_inputs=2)
+    >>> xbnet.evaluate(network, MeanSquaredError(), [[1.0, 2.0]], [5.0])["loss"]
+    array([4.])
+    """
 
     name = "mse"
     links = {"regression": "identity", "classification": "scores"}  # noqa: RUF012

@@ -83,7 +83,7 @@ class Compiled:
         ):
             if samples.size:
                 program = self.program(trainer, step)
-                program.run(self.play, samples, batches.which, columns[steps], trainer.sums[steps])
+                program.run(self.play, samples, batches.which, columns[steps], np.asarray(trainer.sums)[steps])
         optimizer.skip(S)
 
 
@@ -109,7 +109,8 @@ class StepProgram:
         U = 1 if shared else R
         place = lambda *shape, dtype=network.dtype: np.empty(shape, dtype)  # noqa: E731
         index = place(1, rows, dtype=np.intp)
-        batch = Batch(*(None if a is None else place(U, rows, *a.shape[1:], dtype=a.dtype) for a in data))
+        places: list[Any] = [None if a is None else place(U, rows, *a.shape[1:], dtype=a.dtype) for a in data]
+        batch = Batch(*places)
         count = len(optimizer.coefficients(np.ones((1, R)), np.ones((1, 1))))
         columns, sums, work = place(count, R, 1), place(R, 3, 1), place(*network.theta.shape)
         network.use(rows)
@@ -184,7 +185,7 @@ class StepProgram:
 
 
 def program_of(step: Any, rows: int) -> Program:
-    """The program of a step on batches of so many rows, which all replicas share."""
+    """The program of a step on batches of that many rows, which all replicas share."""
     network, targets = step.network, step.loss.task != "classification"
     x = np.empty((rows, network.n_inputs), network.dtype)
     y = np.empty((rows, network.n_outputs), network.dtype) if targets else np.empty(rows, np.intp)

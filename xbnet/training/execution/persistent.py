@@ -82,6 +82,7 @@ class Persistent:
             trainer.live, trainer.loss, trainer.optimizer, trainer.penalty, trainer.train,
         )  # fmt: skip
         batches = trainer.batches
+        kind: Any = penalty  # `why_not` has asked for its kernel
         table: Any = optimizer.ahead(batches.steps)
         slots = [optimizer.state[slot] for slot in optimizer.slots] + [None, None]
         arguments = (
@@ -91,7 +92,7 @@ class Persistent:
             None if batches.which is None else live.backend.asarray(batches.which, data.y.dtype),
             np.int32(data.n),
             table, np.int64(table.strides[0] // table.itemsize),
-            penalty.twice_l2 if penalty.uses_l2 else None, penalty.l1 if penalty.uses_l1 else None,
+            kind.twice_l2 if kind.uses_l2 else None, kind.l1 if kind.uses_l1 else None,
             trainer.clip, loss.keep, loss.floor,
             trainer.sums, trainer.norm, self.device_numbers,
         )  # fmt: skip

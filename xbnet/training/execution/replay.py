@@ -8,8 +8,9 @@ layer of a user's own, is called as a whole in each replay.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ...backends.arrays import Array
 from ...backends.replay import Replays
 from .run import Run
 
@@ -34,9 +35,9 @@ class ReplayedStep:
         places = [*layers, *((vars(step), name) for name in names), ({"step": step}, "step")]
         self.step, self.replays = step, Replays(places, network.backend.specialized)
         self.sums = network.backend.xp.zeros((network.replicas, 3, 1), dtype=network.dtype)
-        self.columns: Any = None
+        self.columns: Array | None = None
 
-    def __call__(self, key: Hashable, batch: Batch, wants_norm: bool = False) -> Any:
+    def __call__(self, key: Hashable, batch: Batch, wants_norm: bool = False) -> Array:
         """Train on a batch, see `BoundStep.run`; batches of the same `key` come in the same arrays."""
         step, optimizer, mask = self.step, self.step.optimizer, self.step.mask
         columns = optimizer.columns()

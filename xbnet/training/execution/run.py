@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from ...backends.arrays import Array
     from ...nn.losses import Loss
     from ...nn.network import Network
     from ...optim.optimizer import Optimizer
+    from ...optim.penalties import AnyBoundPenalty
     from ...optim.strategies import Strategy
     from ..augmentation import Flips
     from ..batches import Batch, Resident, Shuffled
@@ -40,7 +42,7 @@ class Run(Protocol):
     live: Network
     loss: Loss
     optimizer: Optimizer
-    penalty: Any
+    penalty: AnyBoundPenalty
     step: BoundStep
     train: Resident
     batches: Shuffled
@@ -48,9 +50,9 @@ class Run(Protocol):
     flips: Flips | None
     recipe: Recipe
     strategy: Strategy
-    sums: Any
-    norm: Any
-    clip: Any
+    sums: Array
+    norm: Array
+    clip: Array | None
 
     def epoch_batches(self) -> Iterable[Batch]:
         """The batches of the next epoch."""

@@ -1,0 +1,99 @@
+"""What belongs to a network in a file: the names of its classes and inputs, and how rows become inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..datasets import Dataset, Schema, Standardizer
+from ..errors import DataError
+from ..nn.network import Network
+from .networks import SCALARS
+from .tensorfile import Tensors
+
+
+def about_inputs(data: Dataset, preparation: Standardizer | None = None) -> dict[str, Any]:
+    """What `save` keeps of a data set: its schema, or else classes, features, and how the inputs were standardized.
+
+    Parameters
+    ----------
+    data
+        What the network was trained on.
+    preparation
+        How inputs were standardized after they had left the data set, which then has none of its own.
+    """
+    if data.schema is None:
+        return {"classes": data.classes, "features": data.features, "preparation": preparation or data.preparation}
+    if preparation is None or data.schema.standardizer is not None:
+        return {"classes": data.classes, "schema": data.schema}
+    return {"classes": data.classes, "schema": data.schema.scaled(preparation)}
+
+
+def target_scale_of(schema: Schema | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean and scale (O,) of the targets that are learned as ``(y - mean) / scale``; None: as they are."""
+    target = None if schema is None else schema.target
+    if target is None or target.mean is None or target.scale is None:
+        return None
+    return np.array(target.mean), np.array(target.scale)
+
+
+def put_targets_back(network: Network, data: Dataset) -> None:
+    """Let the last layer answer in the units of targets that were scaled; where a schema is kept, that does it."""
+    if data.target_scale is None or (data.schema is not None and data.schema.target is not None):
+        return
+    last, asarray = network.layers[-1], network.backend.asarray
+    mean, scale = (asarray(values, network.dtype) for values in (data.target_scale.mean, data.target_scale.scale))
+    last.W[...] *= scale
+    last.b[...] *= scale
+    last.b[...] += mean
+
+
+def restore_classes(file: Tensors, network: Network) -> tuple[Any, ...] | None:
+    """The classes (C,), if the file has any."""
+    classes = file.description.get("classes")
+    if classes is None:
+        return None
+    file.require(
+        isinstance(classes, list) and len(classes) == network.n_outputs and all(type(c) in SCALARS for c in classes),
+        f"there is a class per output, C={network.n_outputs}",
+    )
+    return tuple(classes)
+
+
+def restore_features(file: Tensors, network: Network) -> tuple[str, ...] | None:
+    """The names of the inputs (I,), if the file has any."""
+    names = file.description.get("features")
+    if names is None:
+        return None
+    right = isinstance(names, list) and len(names) == network.n_inputs and all(type(name) is str for name in names)
+    file.require(right, f"there is a name per input, I={network.n_inputs}")
+    return tuple(names)
+
+
+def restore_schema(file: Tensors, network: Network) -> Schema | None:
+    """The schema, if the file has one."""
+    kept = file.description.get("schema")
+    if kept is None:
+        return None
+    try:
+        schema = Schema.from_json(kept)
+    except ValueError as error:
+        raise DataError(f"{file.source}: expected that its schema is right: {error}; save it anew") from None
+    file.require(schema.n_inputs == network.n_inputs, f"its schema makes the network's inputs, I={network.n_inputs}")
+    target = schema.target
+    if target is not None:
+        n = len(target.classes or target.names)
+        file.require(n == network.n_outputs, f"its schema's target has the network's outputs, {network.n_outputs}")
+    file.require("preparation.mean" not in file.arrays, "it has a schema or a preparation, not both")
+    return schema
+
+
+def restore_preparation(file: Tensors, network: Network) -> Standardizer | None:
+    """How inputs are standardized, if the file says so."""
+    if "preparation.mean" not in file.arrays:
+        return None
+    mean, scale = (file.tensor(f"preparation.{name}", float, (network.n_inputs,)) for name in ("mean", "scale"))
+    right = np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()
+    file.require(bool(right), "preparation has finite means and scales > 0")
+    return Standardizer(mean, scale)

@@ -1,0 +1,66 @@
+"""What a learning-rate schedule is: a factor on each replica's learning rate, as a function of the epoch.
+
+Epochs count from 0 and may be fractional: at step s of n in epoch k the argument is ``k + s / n``. Every parameter
+is a number, or one per replica; the factors are (S,) or (S, R).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..replicas import numbers, replica_values, select_values
+
+
+@dataclass
+class Schedule:
+    """Factor 1 throughout ("constant").
+
+    A subclass is a dataclass of its parameters, each >= 0; those named in `positive` are > 0.
+
+    Examples
+    --------
+    >>> Schedule().factors(np.array([[0.0], [9.5]]), 10).ravel().tolist()  # at two times of a run of 10 epochs
+    [1.0, 1.0]
+    """
+
+    positive: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for key, value in self._parameters().items():
+            values = numbers(f"{type(self).__name__}.{key}", value)
+            bound = "> 0" if key in self.positive else ">= 0"
+            right = values > 0 if key in self.positive else values >= 0
+            if not np.all(right & np.isfinite(values)):
+                raise ConfigError(f"{type(self).__name__}: expected {key} {bound}, got {value!r}")
+
+    def _parameters(self) -> dict[str, Any]:
+        """Name -> number, or one per replica."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def bind(self, replicas: int) -> Schedule:
+        """A copy for a stack of R = `replicas`, which may take notes of its own."""
+        for key, value in self._parameters().items():
+            replica_values(f"{type(self).__name__}.{key}", value, replicas)
+        return self.select(np.arange(replicas))
+
+    def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
+        """Factors at `epochs` (S, 1) of a run of `total` epochs: broadcastable to (S, R)."""
+        return np.ones_like(epochs)
+
+    def update(self, metric: np.ndarray) -> None:
+        """Take note of an epoch's monitored loss (R,)."""
+
+    def state(self) -> dict[str, Any]:
+        """What `update` has gathered: name -> number, or one per replica."""
+        return {}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take over a `state`, given as float64 arrays."""
+
+    def select(self, index: np.ndarray) -> Schedule:
+        """For the replicas `index`."""
+        return replace(self, **{f.name: select_values(getattr(self, f.name), index) for f in fields(self) if f.init})

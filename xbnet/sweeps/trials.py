@@ -1,0 +1,293 @@
+"""Trials that a sampler of Optuna proposes: asked for in batches, each in the place of one that has left its stack."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import BackendError, ConfigError, unknown_name
+from .chunk import Outcome, sign
+from .distributions import Distribution, Integers, LogIntegers, LogUniform, as_distribution
+from .halving import Bracket, best_of, survivors
+from .paused import Paused
+from .plan import Chunk, Member
+from .space import Configuration, shown
+from .standings import Standings
+
+SAMPLERS = ("tpe", "random")
+Cut = Callable[[Sequence[Member], int], Sequence[Chunk]]
+BATCH = 4
+"""New trials are asked for when at least one place in so many is free: stacks are made anew for them."""
+
+
+def optuna() -> Any:
+    """The library, which is an extra."""
+    try:
+        import optuna
+    except ImportError:
+        raise BackendError("sweep: sampler needs Optuna; install it with: pip install optuna") from None
+    return optuna
+
+
+class Space:
+    """A space as Optuna has it.
+
+    Parameters
+    ----------
+    space
+        Key -> list, distribution or single value, as `sweep` takes it.
+
+    Attributes
+    ----------
+    distributions
+        Key -> distribution of Optuna, of those that vary.
+    """
+
+    def __init__(self, space: Any):
+        if not isinstance(space, Mapping):
+            raise ConfigError("sweep: a sampler wants a space {key: values}, got a list of configurations")
+        self.distributions: dict[str, Any] = {}
+        self._fixed: Configuration = {}
+        self._values: dict[str, dict[Any, Any]] = {}
+        for key, values in space.items():
+            own = as_distribution(values)
+            if own is not None:
+                self.distributions[key] = _distribution(key, own)
+            elif isinstance(values, (list, tuple, range, np.ndarray)):
+                self.distributions[key] = self._choices(key, list(values))
+            else:
+                self._fixed[key] = values
+        if not self.distributions:
+            raise ConfigError("sweep: a sampler wants a key that varies, got none")
+
+    def _choices(self, key: str, values: list[Any]) -> Any:
+        plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+        if all(value is None or isinstance(value, (bool, int, float, str)) for value in plain):
+            named = {value: value for value in plain}
+        else:  # Optuna keeps nothing else: widths and objects go by what a table calls them
+            named = {shown(tuple(v) if isinstance(v, list) else v): v for v in plain}
+        if len(named) < len(plain) or not named:
+            raise ConfigError(f"sweep: expected different values of {key}, got {values}")
+        self._values[key] = named
+        return optuna().distributions.CategoricalDistribution(list(named))
+
+    def row(self, params: Mapping[str, Any]) -> Configuration:
+        """The configuration of a trial."""
+        return self._fixed | {key: self._values.get(key, {}).get(value, value) for key, value in params.items()}
+
+
+def _distribution(key: str, own: Any) -> Any:
+    kinds = optuna().distributions
+    if not isinstance(own, Distribution):
+        raise ConfigError(
+            f"sweep: a sampler takes distributions like loguniform:1e-4,1 of {key}, got one of scipy.stats"
+        )
+    log = isinstance(own, LogUniform)
+    if isinstance(own, (Integers, LogIntegers)):
+        return kinds.IntDistribution(int(own.low), int(own.high), log=log)
+    return kinds.FloatDistribution(own.low, own.high, log=log)
+
+
+def make_study(sampler: Any, monitor: str, rng: int) -> Any:
+    """The study of a sampler's name, or of one of Optuna's; a study comes back as it is, if it goes the right way."""
+    library, direction = optuna(), "maximize" if sign(monitor) > 0 else "minimize"
+    if isinstance(sampler, library.Study):
+        if [one.name.lower() for one in sampler.directions] != [direction]:
+            raise ConfigError(f"sweep: expected a study whose direction is {direction!r}, as that of {monitor} is")
+        return sampler
+    if isinstance(sampler, str):
+        if sampler not in SAMPLERS:
+            raise unknown_name("sweep", "sampler", sampler, SAMPLERS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they call some arguments experimental
+            if sampler == "random":
+                sampler = library.samplers.RandomSampler(seed=rng)
+            else:  # many trials are open at a time: those without a value yet shall not be asked for again
+                sampler = library.samplers.TPESampler(seed=rng, multivariate=True, constant_liar=True)
+    if not isinstance(sampler, library.samplers.BaseSampler):
+        names = ", ".join(SAMPLERS)
+        raise ConfigError(f"sweep: expected sampler to be {names}, or a sampler or study of Optuna, got {sampler!r}")
+    before = library.logging.get_verbosity()
+    library.logging.set_verbosity(library.logging.WARNING)
+    try:
+        return library.create_study(sampler=sampler, direction=direction, pruner=library.pruners.NopPruner())
+    finally:
+        library.logging.set_verbosity(before)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What a sweep with a sampler is told.
+
+    Attributes
+    ----------
+    study, space
+        Of Optuna.
+    count, each
+        Trials, and networks of each.
+    width
+        Networks that train at once.
+    make
+        Number of a trial, and its configuration in the space -> its networks.
+    factor
+        Of halving; None: nobody leaves at a rung, unless the study has a pruner.
+    """
+
+    study: Any
+    space: Space
+    count: int
+    each: int
+    width: int
+    make: Callable[[int, Configuration], list[Member]]
+    factor: float | None
+
+    def networks(self, number: int, params: Mapping[str, Any]) -> list[Member]:
+        """Those of a trial with these parameters."""
+        return self.make(number, self.space.row(params))
+
+    def describe(self) -> Any:
+        """What decides which trials there are, but for what the sampler draws."""
+        return type(self.study.sampler).__name__, self.count, self.width, repr(self.space.distributions)
+
+
+class Trials:
+    """Asks for trials, and lets each take a place that has fallen free.
+
+    A trial is a configuration; its value at a rung is its networks' mean, see `Standings`. With halving one goes on if
+    it is among the best of all that have come to this rung so far (ASHA's rule, in batches); the others are told as
+    pruned.
+
+    Parameters
+    ----------
+    sampling
+        What there is to do.
+    brackets
+        Of halving, over the numbers of all trials. Without any, a study's own pruner is asked after each epoch.
+    monitor
+        Of the sweep.
+    cut
+        Members, and in how many parts at least -> chunks.
+    places
+        Chunks that run at once.
+    announce, note
+        Called with the networks and with the parameters of each new trial.
+    over, paused, before
+        What an earlier run of this sweep has left behind: the last are the parameters of its trials.
+    """
+
+    spares = True
+
+    def __init__(
+        self,
+        sampling: Sampling,
+        brackets: Sequence[Bracket],
+        monitor: str,
+        cut: Cut,
+        places: int,
+        announce: Callable[[list[Member]], None],
+        note: Callable[[dict[str, Any]], None] | None = None,
+        over: Iterable[Outcome] = (),
+        paused: Iterable[Paused] = (),
+        before: Sequence[dict[str, Any]] = (),
+    ):
+        self.sampling, self.cut, self.places = sampling, cut, places
+        self.announce, self.note = announce, note
+        self.standings = Standings((), monitor, over, paused)
+        self._bracket = {c: bracket for bracket in brackets for c in bracket.configurations}
+        self._trials: dict[int, Any] = {}  # those that nobody has told yet
+        self._level: dict[int, int] = {}
+        self._reached: dict[
+            tuple[int, int], dict[int, float]
+        ] = {}  # rung of a bracket -> scores of all that came to it
+        self._asked = 0
+        for params in before:
+            sampling.study.enqueue_trial(params)
+            self._ask(known=True)
+
+    def next(self) -> tuple[list[Chunk], list[Outcome]]:
+        """The chunks to start now, and what those give that have just left."""
+        left = self._settle()
+        each, width = self.sampling.each, self.sampling.width
+        while self._asked < self.sampling.count:
+            open_ = [m for c in self._trials for m in self.standings.members[c] if m.index not in self.standings.over]
+            free = width - len(open_)
+            if open_ and free < max(each, width // BATCH):
+                break
+            for _ in range(min(max(1, free // each), self.sampling.count - self._asked)):
+                self._ask()
+        waiting = [m for c in self._trials for m in self.standings.lacking([c], self._target(c))]
+        chunks = []
+        for chunk in self.cut(waiting, max(1, self.places - self.standings.busy)) if waiting else ():
+            ages = [self._target(m.configuration) - self.standings.age(m.index) for m in chunk.members]
+            chunks.append(self.standings.stretch(chunk, min(ages)))
+        self.standings.begin(chunks)
+        return chunks, left
+
+    def ended(self, chunk: Chunk, outcome: Outcome) -> None:
+        """Take note of a chunk's outcome."""
+        self.standings.end(chunk, outcome)
+
+    # -- asking and telling ----------------------------------------------------------------------------------------
+
+    def _ask(self, known: bool = False) -> list[Member]:
+        """One trial more: its networks; `known` to those that are told of new ones."""
+        number = self._asked
+        trial = self.sampling.study.ask(self.sampling.space.distributions)
+        members = self.sampling.networks(number, trial.params)
+        self._asked += 1
+        self.standings.add(members)
+        self._trials[number], self._level[number] = trial, 0
+        if number not in self._bracket:
+            epochs, alone = members[0].settings["epochs"], type(self.sampling.study.pruner).__name__ == "NopPruner"
+            self._bracket[number] = Bracket((number,), (epochs,) if alone else tuple(range(1, epochs + 1)))
+        if not known:
+            self.announce(members)
+            if self.note is not None:
+                self.note(dict(trial.params))
+        return members
+
+    def _target(self, c: int) -> int:
+        """The epoch that a trial trains up to."""
+        return self._bracket[c].rungs[self._level[c]]
+
+    def _settle(self) -> list[Outcome]:
+        """Report those that have come to their rungs, and let leave who is not good enough."""
+        left: list[Outcome] = []
+        while there := [c for c in self._trials if self.standings.is_at(c, self._target(c))]:
+            batch: dict[tuple[int, int], list[int]] = {}
+            for c in there:
+                key = id(self._bracket[c]), self._level[c]
+                self._reached.setdefault(key, {})[c] = self.standings.score(c, self._target(c))
+                batch.setdefault(key, []).append(c)
+            for key, arrived in batch.items():
+                goes_on = self._judge(self._reached[key], arrived)
+                for c in arrived:
+                    is_over = all(m.index in self.standings.over for m in self.standings.members[c])
+                    if is_over or c not in goes_on:
+                        left += self.standings.prune([c])
+                        self._tell(c, self._reached[key][c], is_over)
+                    else:
+                        self._level[c] += 1
+        return left
+
+    def _judge(self, scores: dict[int, float], arrived: list[int]) -> set[int]:
+        """Which of those that have just come to a rung go on."""
+        good = [c for c in arrived if np.isfinite(scores[c])]
+        for c in good:
+            self._trials[c].report(sign(self.standings.monitor) * scores[c], self._target(c))
+        if self.sampling.factor is None:
+            return {c for c in good if not self._trials[c].should_prune()}
+        return set(good).intersection(best_of(scores, survivors(len(scores), self.sampling.factor)))
+
+    def _tell(self, c: int, score: float, is_over: bool) -> None:
+        states, trial = optuna().trial.TrialState, self._trials.pop(c)
+        if not np.isfinite(score):
+            self.sampling.study.tell(trial, state=states.FAIL)
+        elif is_over:
+            self.sampling.study.tell(trial, sign(self.standings.monitor) * score)
+        else:
+            self.sampling.study.tell(trial, state=states.PRUNED)
