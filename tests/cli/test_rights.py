@@ -60,7 +60,7 @@ def places():
 
 
 READ = [
-    *(["train", "--target", "kind", "--data", f"closed/{name}"] for name in ("x.csv", "x.npy", "x.npz", "x.mat", "x.parquet")),
+    *(["train", "--data", f"closed/{name}"] for name in ("x.csv", "x.npy", "x.npz", "x.mat", "x.parquet")),
     ["train", "--data", "shut/x.csv"],
     ["train", "--config", "closed/config.toml"],
     ["train", "--config", "shut"],
