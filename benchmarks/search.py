@@ -48,6 +48,9 @@ SWEEP = {"lr": "loguniform:1e-4,0.1", "l2": "loguniform:1e-7,1e-2", "beta1": [0.
 SHAPE = {"hidden": (10, 7), "activation": "tanh", "batch_size": 64, "optimizer": "adam"}
 EPOCHS, TRIALS = 81, 200
 
+ONLY = ""
+"""A part of the name of the one contender that runs; empty: all in turn."""
+
 Contender = Callable[[], tuple[float, Any]]
 """Searches; its best score, and what else is wanted of it."""
 
@@ -60,6 +63,7 @@ def rows_of(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def take_turns(title: str, contenders: dict[str, Contender], repeats: int, goal: float | None) -> dict[str, Any]:
     """Run all in turn, and print the ratio of the second's median to the first's; what the last turn gave."""
+    contenders = {name: search for name, search in contenders.items() if ONLY in name}
     times: dict[str, list[float]] = {name: [] for name in contenders}
     found: dict[str, tuple[float, Any]] = {}
     print(f"{title}; {repeats} repeat{'s' * (repeats > 1)} in turn")
@@ -188,7 +192,7 @@ def optuna_sweep() -> tuple[float, Any]:
     x, y = rows_of(5000)
     data = xbnet.Dataset("gmm", xbnet.Part(x[:4000], y[:4000]), xbnet.Part(x[4000:], y[4000:]))
     result = xbnet.sweep(
-        SWEEP, data, sampler="tpe", trials=TRIALS, width=64, halving=3, epochs=EPOCHS, monitor="val_accuracy",
+        SWEEP, data, sampler="tpe", trials=TRIALS, at_once=64, halving=3, epochs=EPOCHS, monitor="val_accuracy",
         progress=False, **SHAPE,
     )  # fmt: skip
     return result.study.best_value, result.study
@@ -201,7 +205,7 @@ def with_optuna(repeats: int, picture: str | None) -> None:
     }
     title = f"{TRIALS} trials, 4,000 rows to train and 1,000 to validate on, {EPOCHS} epochs, pruned at rungs"
     studies = take_turns(title, contenders, repeats, 30)
-    if picture is not None:
+    if picture is not None and len(studies) == 2:
         draw(studies, picture)
 
 
@@ -243,8 +247,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="?", choices=PARTS)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", default="", metavar="NAME", help="the contender whose name has this in it")
     parser.add_argument("--picture", metavar="FILE")
     arguments = parser.parse_args()
+    global ONLY
+    ONLY = arguments.only
     warnings.filterwarnings("ignore")
     compiled = "can be used" if why_not() is None else f"can't be used: {why_not()}"
     print(f"{machine()}; scikit-learn {sklearn.__version__}; OPENBLAS_NUM_THREADS={os.getenv('OPENBLAS_NUM_THREADS')}")

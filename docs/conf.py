@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -18,7 +19,7 @@ from xbnet.cli import VERBS, build_parser  # noqa: E402
 project = "xbnet"
 author = "The xbnet developers"
 copyright = author
-release = version = xbnet.__version__
+release = version = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]["version"]
 
 extensions = [
     "myst_parser",

@@ -3,17 +3,12 @@
 from tests.support import house
 
 LONGEST = 300
-STILL_LONGER = {
-    "backends/replay.py",
-    "datasets/tables/text.py",
-    "estimators/base.py",
-    "estimators/classifier.py",
-    "io/models.py",
-    "nn/network.py",
-    "verify/objective.py",
-}
+STILL_LONGER = {"estimators/classifier.py", "io/models.py", "nn/network.py", "verify/objective.py"}
 """Files that are to be split; nothing may be added to them, or here."""
-CODE_OF_THE_CORE = 3_400
+CODE_OF_THE_CORE = 3_330
+ANY = 500
+"""Parameters and results that are annotated `Any` and nothing else, for they may really be anything: each more of them
+hides something from readers and type checkers."""
 
 
 def test_no_file_is_longer_than_300_lines():
@@ -23,7 +18,12 @@ def test_no_file_is_longer_than_300_lines():
 
 
 def test_the_core_can_be_read_in_an_evening():
-    assert sum(house.evening_core().values()) <= CODE_OF_THE_CORE
+    code = sum(house.evening_core().values())
+    assert code <= CODE_OF_THE_CORE, f"{code} lines: make something simpler, or put it where it belongs"
+
+
+def test_annotations_say_what_is_meant():
+    assert sum(house.any_annotations()) <= ANY, "annotate what it is: an Array, PerReplica, ..., see backends/arrays"
 
 
 def test_a_step_runs_through_few_files():

@@ -54,7 +54,7 @@ class History:
     stages
         Histories of what a strategy trained before the first epoch, see `Layerwise`.
     execution
-        How the steps were run: "eager", "replay", "graph" or "persistent", see `execution`.
+        How the steps were run: "eager", "replay", "compiled", "graph" or "persistent", see `execution`.
 
     Examples
     --------

@@ -61,7 +61,7 @@ class XbnetCompiled(Xbnet):
 
     def __init__(self, case: Case):
         super().__init__(case)
-        self.play = machine(self.network.dtype)
+        self.machine = machine(self.network.dtype)
         data = Batch(self.x, self.y, None)
         self.program = StepProgram(self.bound, data, case.batch, shared=True, wants_norm=False)
         self.rates = np.broadcast_to(case.learning_rates.astype(float), (case.steps, case.replicas))
@@ -71,7 +71,7 @@ class XbnetCompiled(Xbnet):
         for _ in range(epochs):
             self.optimizer.plan(self.rates)
             columns = np.ascontiguousarray(self.optimizer.ahead(self.case.steps).swapaxes(0, 1))
-            self.program.run(self.play, self.order, None, columns, self.sums)
+            self.program.run(self.machine, self.order, None, columns, self.sums)
             self.optimizer.skip(self.case.steps)
 
 

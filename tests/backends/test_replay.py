@@ -228,7 +228,7 @@ def test_all_is_recorded(name):
         return steps.step_(x, y).copy(), net.grad.copy(), net.theta.copy()
 
     expected = outcome()
-    for space in (net._activations, net._gradients, loss._floats):
+    for space in (net._buffers.of_layers, net._buffers.between_layers, loss._floats):
         for key, flat in space._flat.items():
             if key not in ("report", "weights", "fractions"):  # `report` holds ones, which only `_use` writes
                 flat.fill(np.nan)

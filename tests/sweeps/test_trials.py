@@ -24,7 +24,7 @@ def states(result):
 
 @pytest.fixture(scope="module")
 def halved(data):
-    return xbnet.sweep(SPACE, data, sampler="tpe", trials=30, width=8, halving=3, **FIXED)
+    return xbnet.sweep(SPACE, data, sampler="tpe", trials=30, at_once=8, halving=3, **FIXED)
 
 
 def test_each_trial_is_told_and_is_a_row(halved):
@@ -49,7 +49,7 @@ def test_a_place_that_falls_free_is_taken_in_the_running_stack(data, monkeypatch
         return run(self, *arguments)
 
     monkeypatch.setattr(Trainer, "_run_epoch", noted)
-    result = xbnet.sweep(SPACE, data, sampler="random", trials=30, width=8, halving=3, **FIXED)
+    result = xbnet.sweep(SPACE, data, sampler="random", trials=30, at_once=8, halving=3, **FIXED)
     assert max(map(len, ages)) == 8
     assert any(len(set(beside)) > 2 for beside in ages)  # of several ages beside each other
     assert sum(map(len, ages)) == result.column("last_epoch").sum()  # nothing is trained twice
@@ -81,7 +81,7 @@ SPACES = st.fixed_dictionaries(
             "seeds": st.sampled_from([1, 2]),
             "batch_norm": st.booleans(),
             "dtype": st.sampled_from(["float32", "float64"]),
-            "width": st.integers(4, 9),
+            "at_once": st.integers(4, 9),
             "rng": st.integers(0, 99),
             "workers": st.integers(1, 2),
             "monitor": st.sampled_from([None, "train_accuracy", "val_accuracy"]),
@@ -95,10 +95,10 @@ def test_any_network_equals_its_solo_run_whenever_it_came(space, fixed):
 
 def test_tpe_learns(data):
     """Its later trials are better than its first ten, which are drawn at random."""
-    result = xbnet.sweep({"lr": "loguniform:1e-6,1"}, data, sampler="tpe", trials=40, width=2, epochs=3, workers=1)
+    result = xbnet.sweep({"lr": "loguniform:1e-6,1"}, data, sampler="tpe", trials=40, at_once=2, epochs=3, workers=1)
     scores = result.column("score")
     assert np.median(scores[20:]) < np.median(scores[:10])
-    again = xbnet.sweep({"lr": "loguniform:1e-6,1"}, data, sampler="tpe", trials=40, width=2, epochs=3, workers=1)
+    again = xbnet.sweep({"lr": "loguniform:1e-6,1"}, data, sampler="tpe", trials=40, at_once=2, epochs=3, workers=1)
     np.testing.assert_array_equal(scores, again.column("score"))
 
 
@@ -108,7 +108,7 @@ def test_a_study_of_ones_own_with_its_pruner(data):
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
         direction="maximize",
     )
-    result = xbnet.sweep(SPACE, data, sampler=study, trials=16, width=4, monitor="val_accuracy", **FIXED)
+    result = xbnet.sweep(SPACE, data, sampler=study, trials=16, at_once=4, monitor="val_accuracy", **FIXED)
     assert result.study is study
     assert result.brackets == ()
     assert {"PRUNED", "COMPLETE"} == set(states(result))
@@ -119,7 +119,7 @@ def test_a_study_of_ones_own_with_its_pruner(data):
 def test_trials_that_diverge_fail_and_those_that_stop_are_complete(data):
     space = {"lr": [1e30, 0.1, 0.2]}
     result = xbnet.sweep(
-        space, data, sampler="random", trials=9, width=3, loss="mse", activation="relu", epochs=4, halving=2
+        space, data, sampler="random", trials=9, at_once=3, loss="mse", activation="relu", epochs=4, halving=2
     )
     for row, trial in zip(result.rows(), result.study.trials, strict=True):
         assert (row["status"] == "diverged") == (trial.state.name == "FAIL") == (row["lr"] == 1e30)
@@ -132,7 +132,7 @@ def test_trials_that_diverge_fail_and_those_that_stop_are_complete(data):
 def test_an_interrupted_sampler_goes_on_with_what_it_proposed(data, tmp_path, monkeypatch, after):
     from xbnet.sweeps import board
 
-    fixed = FIXED | {"sampler": "tpe", "trials": 20, "width": 6, "halving": 3, "out": tmp_path}
+    fixed = FIXED | {"sampler": "tpe", "trials": 20, "at_once": 6, "halving": 3, "out": tmp_path}
     real, calls = board.run_chunk, []
     monkeypatch.setattr(board, "run_chunk", lambda *a: (calls.append(1), 1 / (len(calls) <= after), real(*a))[2])
     with pytest.raises(ZeroDivisionError):
@@ -153,17 +153,17 @@ def test_an_interrupted_sampler_goes_on_with_what_it_proposed(data, tmp_path, mo
 
 def test_in_processes(data):
     fixed = FIXED | {"workers": 2, "epochs": 3}
-    result = xbnet.sweep(SPACE, data, sampler="tpe", trials=9, width=4, halving=3, executor="processes", **fixed)
+    result = xbnet.sweep(SPACE, data, sampler="tpe", trials=9, at_once=4, halving=3, executor="processes", **fixed)
     xbnet.assert_replica_equal(result, [0, 4, 8])
 
 
 @pytest.mark.parametrize(
     ("space", "more", "line"),
     [
-        (SPACE, {"trials": 3}, "sweep: trials and width go with a sampler; give sampler='tpe', or draws=N for random ones"),
+        (SPACE, {"trials": 3}, "sweep: trials and at_once go with a sampler; give sampler='tpe', or draws=N for random ones"),
         (SPACE, {"sampler": "tpe"}, "sweep: a sampler wants to know how many trials, in place of draws: trials=N"),
         (SPACE, {"sampler": "tpe", "trials": 0}, "sweep: expected trials to be a whole number >= 1, got 0"),
-        (SPACE, {"sampler": "tpe", "trials": 1, "width": 1, "seeds": 2}, "sweep: expected width to be a whole number >= 2, got 1"),
+        (SPACE, {"sampler": "tpe", "trials": 1, "at_once": 1, "seeds": 2}, "sweep: expected at_once to be a whole number >= 2, got 1"),
         (SPACE, {"sampler": "tp", "trials": 3}, "sweep: unknown sampler 'tp'; did you mean 'tpe'? known are random, tpe"),
         ([{"lr": 1}], {"sampler": "tpe", "trials": 3}, "sweep: draws goes with a space {key: distribution}, got a list of configurations"),
         ({"lr": 0.1}, {"sampler": "tpe", "trials": 3}, "sweep: a sampler wants a key that varies, got none"),

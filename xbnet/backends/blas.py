@@ -52,7 +52,7 @@ def one_blas_thread() -> Iterator[None]:
     own: list[tuple[Any, int]] = []  # of this thread alone
     with _holders.lock:
         _holders.count += 1
-        for library in _libraries():
+        for library in libraries():
             threads = library.num_threads
             if not threads or threads == 1:
                 continue
@@ -60,7 +60,7 @@ def one_blas_thread() -> Iterator[None]:
                 own.append((library, threads))
             else:
                 _holders.before[library.filepath] = threads
-            _ask(library, 1)
+            ask_for_threads(library, 1)
             if library.get_num_threads() != 1:
                 warnings.warn(
                     f"{library.internal_api} {library.version} can't be held to one thread and computes on "
@@ -75,12 +75,12 @@ def one_blas_thread() -> Iterator[None]:
         with _holders.lock:
             _holders.count -= 1
             for library, threads in own:
-                _ask(library, threads)
+                ask_for_threads(library, threads)
             if not _holders.count:
-                for library in _libraries():
+                for library in libraries():
                     threads = _holders.before.pop(library.filepath, None)
                     if threads is not None and library.get_num_threads() == 1:
-                        _ask(library, threads)
+                        ask_for_threads(library, threads)
 
 
 def is_held() -> bool:
@@ -90,7 +90,7 @@ def is_held() -> bool:
 
 def blas_threads() -> int:
     """The largest number of threads that a BLAS of this process uses."""
-    return max((library.num_threads or 1 for library in _libraries()), default=1)
+    return max((library.num_threads or 1 for library in libraries()), default=1)
 
 
 def describe_blas() -> list[dict[str, Any]]:
@@ -98,7 +98,7 @@ def describe_blas() -> list[dict[str, Any]]:
 
     That is the one that NumPy brought along, or else whatever is loaded.
     """
-    libraries = _libraries()
+    found = libraries()
     return [
         {
             "name": library.internal_api,
@@ -107,11 +107,11 @@ def describe_blas() -> list[dict[str, Any]]:
             "threading": getattr(library, "threading_layer", None),
             "threads": library.num_threads,
         }
-        for library in [one for one in libraries if "numpy" in one.filepath] or libraries
+        for library in [one for one in found if "numpy" in one.filepath] or found
     ]
 
 
-def _libraries() -> list[Any]:
+def libraries() -> list[Any]:
     """What threadpoolctl knows of each BLAS that is loaded now."""
     from threadpoolctl import ThreadpoolController
 
@@ -123,7 +123,7 @@ def _per_thread(library: Any) -> bool:
     return getattr(library, "threading_layer", None) == "openmp"
 
 
-def _ask(library: Any, threads: int) -> None:
+def ask_for_threads(library: Any, threads: int) -> None:
     """Ask a BLAS for a number of threads.
 
     From 3.7 on threadpoolctl lets OpenBLAS's number be set only by the thread that set it first, and does nothing for

@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--draws", type=flags.positive, metavar="N", help="draw this many configurations at random")
     group.add_argument("--sampler", metavar="NAME", help="tpe, random: Optuna proposes configurations by what came out")
     group.add_argument("--trials", type=flags.positive, metavar="N", help="how many configurations --sampler proposes")
-    group.add_argument("--width", type=flags.positive, metavar="R", help="networks at a time; by default of 32 trials")
+    group.add_argument(
+        "--at-once", type=flags.positive, metavar="R", help="networks at a time; by default of 32 trials"
+    )
     group.add_argument("--seeds", type=seeds, default=1, metavar="N|N,N,..", help="how many, or which")
     group.add_argument("--folds", type=flags.positive, metavar="K", help="cross-validation on the training part")
     group.add_argument(
@@ -112,7 +114,7 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
         draws=args.draws,
         sampler=args.sampler,
         trials=args.trials,
-        width=args.width,
+        at_once=args.at_once,
         seeds=args.seeds,
         folds=args.folds,
         halving=args.halving,

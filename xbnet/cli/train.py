@@ -142,7 +142,7 @@ def train(
 
 def joined(network: Network, history: History) -> tuple[Network, History]:
     """One network of those that have not diverged, and what happened to all of them."""
-    from ..nn.joining import join
+    from ..io.joining import join
 
     good = [r for r, status in enumerate(history.status) if status != "diverged"]
     return join(network.select(good) if 0 < len(good) < network.replicas else network), history.mean()

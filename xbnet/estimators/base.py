@@ -28,7 +28,7 @@ from .meeting import train_together
 from .namespace import library, to_numpy
 from .predicting import Predicting
 from .rules import Order, draw_weights
-from .running import IN_A_STACK, run_epochs
+from .running import check_same, run_epochs
 from .tables import encode_rows, learn_schema
 from .validation import Validation
 
@@ -84,7 +84,7 @@ class XBEstimator(Predicting):
             raise ConfigError(f"{type(self).__name__}.fit: expected X_val and y_val together, or neither")
         fresh = not (self.warm_start and hasattr(self, "network_"))
         if not fresh:
-            self._check_same("fit")
+            check_same(self, "fit")
         if fresh:
             now = self._now()
             rows, targets, w = now._validate(X, y, sample_weight, True)
@@ -111,7 +111,7 @@ class XBEstimator(Predicting):
             raise ConfigError(f"{type(self).__name__}: partial_fit does not support early_stopping=True")
         fresh = not hasattr(self, "network_")
         if not fresh:
-            self._check_same("partial_fit")
+            check_same(self, "partial_fit")
         rows, targets, w = self._validate(X, y, sample_weight, fresh)
         if fresh:
             learn(targets if is_classifier(self) else self._with_weight(rows, targets, w)[1])
@@ -187,21 +187,6 @@ class XBEstimator(Predicting):
         layers = [f"{type(layer).__name__}({simple(layer.config())})" for layer in layers_of(self, self.n_outputs_)[0]]
         found = {name: str(getattr(self, name)) for name in ("n_members", "dtype", "backend")}
         return {"layers": ", ".join(layers), "solver": type(optimizer_of(self)).__name__, **found}
-
-    def _check_same(self, method: str) -> None:
-        """Raise where the parameters ask for another network than the one that is to be trained further."""
-        if self._run_state == IN_A_STACK:
-            raise ConfigError(
-                f"{type(self).__name__}.{method}: expected a model to go on with, got one that a search has trained "
-                "in a stack, without a state of its own; fit a clone"
-            )
-        for name, value in self._design().items():
-            if value != self._built[name]:
-                anew = "warm_start=False begins anew" if method == "fit" else "fit begins anew"
-                raise ConfigError(
-                    f"{type(self).__name__}.{method}: expected {name} {self._built[name]}, as before, "
-                    f"to go on with, got {value}; {anew}"
-                )
 
     def _split(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any, Any, Any]:
         """Split a validation part off, as scikit-learn does; the same one each time when training goes on."""

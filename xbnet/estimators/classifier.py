@@ -27,9 +27,6 @@ from .namespace import back_to
 if TYPE_CHECKING:
     from sklearn.neural_network import MLPClassifier
 
-VALUES = {link: functions[0] for link, functions in LINKS.items()}
-"""Link -> outputs to probabilities."""
-
 
 class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     """A neural network for classification, with scikit-learn's interface.
@@ -298,7 +295,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
 
     def predict_proba(self, X: Rows) -> np.ndarray:
         """Probabilities (N, C); for multi-label targets each class's own."""
-        p = self._now()._probabilities(X, VALUES, "predict_proba")
+        p = self._now()._probabilities(X, {link: f[0] for link, f in LINKS.items()}, "predict_proba")
         return back_to(p.mean(axis=0) if p.ndim == 3 else p, X)
 
     def predict_log_proba(self, X: Rows) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DivergenceError
+from ..errors import ConfigError, DivergenceError
 from ..training.checkpoints import deferred_interrupt
 from ..training.trainer import Trainer
 
@@ -13,6 +13,22 @@ if TYPE_CHECKING:
 
 IN_A_STACK = "in a stack"
 """In place of a state to go on from, where there is none."""
+
+
+def check_same(e: XBEstimator, method: str) -> None:
+    """Raise where the parameters ask for another network than the one that is to be trained further."""
+    where = f"{type(e).__name__}.{method}"
+    if e._run_state == IN_A_STACK:
+        raise ConfigError(
+            f"{where}: expected a model to go on with, got one that a search has trained in a stack, without a state "
+            "of its own; fit a clone"
+        )
+    for name, value in e._design().items():
+        if value != e._built[name]:
+            anew = "warm_start=False begins anew" if method == "fit" else "fit begins anew"
+            raise ConfigError(
+                f"{where}: expected {name} {e._built[name]}, as before, to go on with, got {value}; {anew}"
+            )
 
 
 def run_epochs(estimator: XBEstimator, trainer: Trainer, epochs: int) -> tuple[bool, bool]:

@@ -57,6 +57,8 @@ class Network:
         The blocks of a row of theta and of state, named "LAYER.NAME".
     parameters, gradients
         Block name -> view (R, ...) into theta or grad.
+    compiled
+        Whether the compiled machine predicts; `fit` sets it where that has trained the network.
     link
         What turns the last layer's output into predictions, a name in `outputs.LINKS`; `fit` sets it from the loss.
 
@@ -74,6 +76,8 @@ class Network:
     >>> network.predict_proba(np.zeros((5, 4))).shape  # (R, N, C)
     (2, 5, 3)
     """
+
+    compiled = False
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.machine.load import why_not
 from ..errors import ConfigError
 from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, Loss, SoftmaxCrossEntropy, get_loss
@@ -39,6 +40,8 @@ class Program:
         The user's function of layers, or None.
     monitor, backend, dtype, class_weight
         See `sweep`.
+    execution
+        See `Recipe`; chosen for the sweep as a whole, so that it doesn't matter how it is cut into stacks.
     """
 
     pool: Pool
@@ -47,6 +50,7 @@ class Program:
     backend: str = "numpy"
     dtype: str = "float32"
     class_weight: Any = None
+    execution: str = "auto"
 
 
 def layer_keys(layers: Any) -> list[str] | None:
@@ -134,6 +138,9 @@ def make_trainer(program: Program, members: Sequence[Member], paused: Paused | N
         clip_norm=_column(members, "clip_norm") if "clip_norm" in settings else None,
         patience=settings["patience"],
         monitor=program.monitor,
+        execution=program.execution
+        if program.execution != "compiled" or not why_not()
+        else "auto",  # a worker may lack it
     )
     trainer = Trainer(
         make_network(program, members),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,9 +11,11 @@ from typing import Any, Protocol
 
 from ..backends.backend import get_backend
 from ..backends.blas import one_blas_thread
+from ..backends.machine.load import why_not
 from ..backends.memory import free_bytes
 from ..files import make_folder, only_one
 from ..parsing import parse_bytes, whole
+from ..training.execution.compiled import LONG_ENOUGH, saves
 from .board import Board, show_progress
 from .build import Program, make_trainer
 from .chunk import Outcome
@@ -87,7 +89,10 @@ def run_members(
     probe = Probe(program)
     for member in members:
         probe.look(member)
-    program = replace(program, monitor=probe.monitor)
+    level = "auto"
+    if device.name == "numpy":
+        level = "compiled" if probe.saved(members) > LONG_ENOUGH and why_not() is None else "replay"
+    program = replace(program, monitor=probe.monitor, execution=level)
     about = (halving, brackets) if sampling is None else (halving, brackets, sampling.describe())
     signature = fingerprint(program, members, about)
     everyone = [] if sampling is not None else members
@@ -140,7 +145,7 @@ def run_members(
             note = None if store is None else store.note_trial
             scheduler = Trials(sampling, brackets, probe.monitor, cut, where.count, announce, note, *start)
             total = sampling.count * sampling.each * members[0].settings["epochs"]
-            about_it = f"{sampling.count} trials, {sampling.width} networks at a time"
+            about_it = f"{sampling.count} trials, {sampling.at_once} networks at a time"
         elif halving is not None:
             scheduler = Climb(members, brackets, halving, probe.monitor, cut, where.count, found, paused)
             configurations = sum(len(bracket.configurations) for bracket in brackets)
@@ -211,6 +216,7 @@ class Probe:
     def __init__(self, program: Program):
         self._program, self.monitor = program, ""
         self._known: dict[tuple, tuple[Footprint, tuple[int, int]]] = {}
+        self._saved: dict[tuple, tuple[float, float]] = {}
 
     def look(self, member: Member) -> tuple[Footprint, tuple[int, int]]:
         """Cost, and the sizes of theta and state."""
@@ -220,7 +226,13 @@ class Probe:
             self.monitor = trainer.monitor
             sizes = trainer.network.theta.shape[1], trainer.network.state.shape[1]
             self._known[bucket] = footprint(trainer), sizes
+            self._saved[bucket] = saves(trainer, 0), saves(trainer, 1) - saves(trainer, 0)
         return self._known[bucket]
+
+    def saved(self, members: Iterable[Member]) -> float:
+        """Seconds that the compiled machine saves for all of them, about, each bucket in one stack."""
+        counts = Counter(bucket_of(member, self._program.pool) for member in members)
+        return sum(self._saved[bucket][0] + n * self._saved[bucket][1] for bucket, n in counts.items())
 
     def cost(self, member: Member) -> Footprint:
         """What each network like this one takes."""

@@ -30,7 +30,7 @@ def sweep(
     draws: int | None = None,
     sampler: Any = None,
     trials: int | None = None,
-    width: int | None = None,
+    at_once: int | None = None,
     seeds: int | Sequence[int] = 1,
     folds: int | Sequence[tuple[Any, Any]] | None = None,
     halving: Any = None,
@@ -78,7 +78,7 @@ def sweep(
     trials
         How many configurations `sampler` proposes. They come in batches; with `halving` those that are pruned are told,
         and new ones take their places in the running stacks.
-    width
+    at_once
         With `sampler`: how many networks train at once, at least those of one trial; by default those of 32 trials. The
         more, the faster, and the less each trial knows of the others.
     seeds
@@ -148,8 +148,8 @@ def sweep(
     twice = sorted(set(space) & set(fixed)) if isinstance(space, Mapping) else []
     if twice:
         raise ConfigError(f"sweep: {twice[0]} is given twice, in the space and as {twice[0]}=; leave one of them away")
-    if sampler is None and (trials is not None or width is not None):
-        raise ConfigError("sweep: trials and width go with a sampler; give sampler='tpe', or draws=N for random ones")
+    if sampler is None and (trials is not None or at_once is not None):
+        raise ConfigError("sweep: trials and at_once go with a sampler; give sampler='tpe', or draws=N for random ones")
     if sampler is not None and (draws is not None or trials is None):
         raise ConfigError("sweep: a sampler wants to know how many trials, in place of draws: trials=N")
     some = draws if sampler is None else 1  # of a sampler: an example
@@ -184,7 +184,7 @@ def sweep(
             Space(space),
             whole("sweep", "trials", trials),
             len(members),
-            whole("sweep", "width", 32 * len(members) if width is None else width, least=len(members)),
+            whole("sweep", "at_once", 32 * len(members) if at_once is None else at_once, least=len(members)),
             make,
             None if how is None else how.factor,
         )

@@ -129,7 +129,7 @@ class Sampling:
         Of Optuna.
     count, each
         Trials, and networks of each.
-    width
+    at_once
         Networks that train at once.
     make
         Number of a trial, and its configuration in the space -> its networks.
@@ -141,7 +141,7 @@ class Sampling:
     space: Space
     count: int
     each: int
-    width: int
+    at_once: int
     make: Callable[[int, Configuration], list[Member]]
     factor: float | None
 
@@ -151,7 +151,7 @@ class Sampling:
 
     def describe(self) -> Any:
         """What decides which trials there are, but for what the sampler draws."""
-        return type(self.study.sampler).__name__, self.count, self.width, repr(self.space.distributions)
+        return type(self.study.sampler).__name__, self.count, self.at_once, repr(self.space.distributions)
 
 
 class Trials:
@@ -211,11 +211,11 @@ class Trials:
     def next(self) -> tuple[list[Chunk], list[Outcome]]:
         """The chunks to start now, and what those give that have just left."""
         left = self._settle()
-        each, width = self.sampling.each, self.sampling.width
+        each, at_once = self.sampling.each, self.sampling.at_once
         while self._asked < self.sampling.count:
             open_ = [m for c in self._trials for m in self.standings.members[c] if m.index not in self.standings.over]
-            free = width - len(open_)
-            if open_ and free < max(each, width // BATCH):
+            free = at_once - len(open_)
+            if open_ and free < max(each, at_once // BATCH):
                 break
             for _ in range(min(max(1, free // each), self.sampling.count - self._asked)):
                 self._ask()

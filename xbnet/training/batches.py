@@ -180,25 +180,27 @@ class InOrder(Batches):
     stay
         Whether all batches of one size come in the same arrays, so that what is done with them can be replayed. Large
         ones are views of the data: to copy them would take longer than a replay saves.
+    order
+        Row numbers (U, n) of the samples, see `which`; None: all of them, one after the other.
     """
 
     def __init__(self, backend: Backend, data: Resident, batch_size: int):
         super().__init__(backend, data, batch_size)
-        self._order: np.ndarray | None = None
+        self.order: np.ndarray | None = None
         if data.rows is not None:
-            self._order = np.stack([data.rows[r] for r in self._share([id(rows) for rows in data.rows])])
+            self.order = np.stack([data.rows[r] for r in self._share([id(rows) for rows in data.rows])])
         elif data.streamed:
-            self._order = np.arange(data.n)[None]
+            self.order = np.arange(data.n)[None]
         elif self.steps == 1:
             self._all = data.slice(0, data.n)
         row_bytes = math.prod(data.x.shape[1:]) * data.x.dtype.itemsize
         self._copies = self.steps > 1 and backend.on_host and batch_size * row_bytes <= CHEAP_BYTES
-        self.stay = self._order is not None or self.steps == 1 or self._copies
+        self.stay = self.order is not None or self.steps == 1 or self._copies
 
     def __iter__(self) -> Iterator[Batch]:
         data, B = self.data, self.batch_size
-        if self._order is not None:
-            yield from self._gathered(self._order)
+        if self.order is not None:
+            yield from self._gathered(self.order)
             return
         if self.steps == 1:
             yield self._all

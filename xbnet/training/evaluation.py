@@ -92,6 +92,11 @@ class Evaluation:
         self._replays = Replays(places, network.backend.specialized if batches.stay else {})
         self._sums = network.backend.xp.zeros((network.replicas, 3, 1), dtype=network.dtype)
 
+    @property
+    def loss(self) -> Loss:
+        """What is bound to the network."""
+        return self._parts["loss"]
+
     def run(self, sums: Array, keep: Callable[[slice, np.ndarray], object] | None = None) -> None:
         """Write each batch's sums to sums (S, R, 3, 1), on the device.
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..backends.memory import expect_memory
 from ..nn.buffers import slot_sizes
 from ..nn.layers import buffer_shapes
-from ..optim.optimizers import Optimizer
+from ..optim.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from .trainer import Trainer

@@ -74,7 +74,7 @@ class Recipe:
         data set's `image_shape`.
     execution
         How steps are run: "eager", "replay" or "compiled" (on NumPy), "graph" or "persistent" (on a CUDA device);
-        "auto" is the quickest that is possible, see `execution`; "compiled" has to be asked for.
+        "auto" is the quickest that is possible, see `execution`; "compiled" where the job is long enough.
         What was chosen stands in `History.execution`; the results are the same up to rounding.
     device_memory
         Bytes for the data, a number or text like "2 GB"; None: all of it lies on the device. Parts that don't fit stay
@@ -180,10 +180,14 @@ class Recipe:
             raise ConfigError(f"fit: expected monitor to be one of {', '.join(allowed)}, got {self.monitor!r}")
         return self.monitor
 
-    def select(self, index: np.ndarray) -> Recipe:
-        """For the replicas `index`; the schedule, which has a memory, is the trainer's to select."""
+    def select(self, index: np.ndarray, execution: str = "auto") -> Recipe:
+        """For the replicas `index`; the schedule, which has a memory, is the trainer's to select.
+
+        Where "auto" has chosen a level on NumPy, `execution`, they stay with it: fewer replicas might get another one.
+        """
         return replace(
             self,
+            execution=execution if execution in ("replay", "compiled") else self.execution,
             l2=select_values(self.l2, index),
             l1=select_values(self.l1, index),
             clip_norm=None if self.clip_norm is None else select_values(self.clip_norm, index),

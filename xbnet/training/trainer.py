@@ -96,8 +96,7 @@ class Trainer:
 
     def _bind(self) -> None:
         """Everything that depends on which replicas are alive."""
-        live, xp = self.live, self.live.backend.xp
-        R = live.replicas
+        live, xp, R = self.live, self.live.backend.xp, self.live.replicas
         self.loss = self.asked_loss.bind(live, self.task)
         self.penalty = self.recipe.any_penalty().bind(live)
         self.lr = replica_values("lr", self.optimizer.hyper["lr"], R)
@@ -117,6 +116,7 @@ class Trainer:
         self._mask = GradientMask(live)
         self.execution = get_execution(self.recipe.execution, self)
         self.history.execution = self.execution.name
+        self.network.compiled = self.execution.name == "compiled"
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class Trainer:
             if self.scorer is not None:
                 outputs = np.empty((live.replicas, self.val.n, live.n_outputs), live.dtype)
             keep = None if outputs is None else lambda rows, values: np.copyto(outputs[:, rows], values)
-            self.validation.run(device["validated"], keep)
+            self.execution.validate(self.validation, device["validated"], keep)
         if self.penalty.active:
             xp.copyto(device["cost"], self.penalty.value(self.train.n))
         xp.copyto(device["not_finite"], not_finite(live.theta))
@@ -246,7 +246,7 @@ class Trainer:
         self.live = self.live.select(stay, successor=True)
         self.kept.settle()
         self.optimizer = self.optimizer.select(stay, self.live, successor=True)
-        self.asked_loss, self.recipe = self.asked_loss.select(stay), self.recipe.select(stay)
+        self.asked_loss, self.recipe = self.asked_loss.select(stay), self.recipe.select(stay, self.history.execution)
         self.schedule = self.schedule.select(stay)
         self.shuffles = [self.shuffles[i] for i in stay]
         self.train, self.val = self.train.select(stay), None if self.val is None else self.val.select(stay)

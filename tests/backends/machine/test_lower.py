@@ -153,7 +153,7 @@ def test_recording_does_nothing():
         part.xp.add(x, 1.0, out=out)
         part.ops.bias_activation(None, out, x[:, :1], None, None)
 
-    assert [op.name for op in record([part], run)] == ["add", "add"]
+    assert [op.name for op in record([({"part": part}, "part")], run)] == ["add", "add"]
     assert not out.any()
     assert part.xp is np
 
@@ -161,5 +161,5 @@ def test_recording_does_nothing():
 def test_recording_refuses_what_gives_new_arrays():
     part = Part()
     with pytest.raises(NotRecordable, match=r"^xp\.exp without out= gives a new array$"):
-        record([part], lambda: part.xp.exp(draw(3)))
+        record([({"part": part}, "part")], lambda: part.xp.exp(draw(3)))
     assert part.xp is np

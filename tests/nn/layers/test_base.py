@@ -82,3 +82,42 @@ def test_config_makes_the_layer_anew(row):
         again = type(layer)(**layer.config())
         assert repr(again) == repr(layer)
         assert again.config() == layer.config()
+
+
+def test_what_a_layer_forgot_to_state_is_named():
+    class Forgetful(Layer):
+        def forward(self, x, training):
+            return self.xp.add(x, 1.0, out=self.y)
+
+    net = xbnet.Network([Forgetful()], 3)
+    with pytest.raises(
+        AttributeError, match="^Forgetful: nothing is named 'y'; state it in parameters, state, buffers"
+    ):
+        net.forward(np.zeros((1, 2, 3), np.float32))
+
+
+@pytest.mark.parametrize("stated", [{"gain": (1, 3)}, {"dgain": (1, 3)}, {"forward": (1, 3)}, {"times": (1, 3)}])
+def test_names_that_a_layer_states_twice_are_refused(stated):
+    """Of two arrays by one name, the second would take the first one's place."""
+
+    class Twice(Scale):
+        def parameters(self):
+            return (ParameterSpec("gain", (1, 3)),)
+
+        def buffers(self):
+            return stated
+
+    (name,) = stated
+    with pytest.raises(xbnet.ConfigError, match=f"^Twice: expected names that differ, got '{name}' twice; rename one$"):
+        xbnet.Network([Twice()], 3)
+
+
+def test_a_released_network_holds_no_batch():
+    net = cases.network("deep")
+    x, _ = cases.device_samples(net)
+    net.forward(x, training=True)
+    net.release()
+    names = [set(vars(layer)) for layer in net.layers]
+    assert not any({"x", "y", "z", "source"} & kept for kept in names)
+    net.forward(x, training=True)
+    net.backward(np.zeros_like(net.output_gradient))

@@ -1,4 +1,10 @@
-"""The compiled machine: the same numbers as step by step up to rounding, and the same bits alone, in a stack, and resumed."""
+"""The compiled machine by itself: threads, where its code is kept, what it refuses, and when "auto" takes it."""
+
+import _thread
+import multiprocessing
+import threading
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,232 +12,230 @@ import pytest
 import xbnet
 from tests.support import cases
 from tests.support.errors import refuses
+from tests.training.execution.test_levels import Scale, Unsaid, train
 from xbnet import BatchNorm, Dropout, Linear, Residual
+from xbnet.backends.machine import load
 
 pytest.importorskip("numba")
 
-TOLERANCE = {"float64": 1e-11, "float32": 2e-4}
 
+class NewArrays(Scale):
+    replayable = True
 
-def train(net, execution="compiled", *, loss="cross_entropy", optimizer=None, task=None, n=40, epochs=3, **settings):
-    """Train on the table's samples; the history."""
-    loss, task = cases.LOSSES[loss]()[0], task or cases.LOSSES[loss]()[1]
-    x, y = cases.samples(task, n)
-    settings = {"batch_size": 16, "rng": 1} | settings
-    return xbnet.fit(
-        net, loss, optimizer or xbnet.SGD(0.1), (x, y), epochs=epochs, execution=execution, progress=False, **settings
-    )
-
-
-def compare(layers="linear-tanh", *, dtype="float64", replicas=3, n_outputs=cases.N_CLASSES, **settings):
-    """Train two equal networks, by the machine and one call after the other."""
-    nets = [cases.network(layers, dtype=dtype, replicas=replicas, n_outputs=n_outputs) for _ in range(2)]
-    first, second = (train(net, level, **settings) for net, level in zip(nets, ("compiled", "eager"), strict=True))
-    assert (first.execution, second.execution) == ("compiled", "eager")
-    assert not np.array_equal(nets[0].theta, cases.network(layers, dtype=dtype, replicas=replicas).theta), "no step"
-    rtol = TOLERANCE[dtype]
-    np.testing.assert_allclose(nets[0].theta, nets[1].theta, rtol=rtol, atol=rtol)
-    np.testing.assert_allclose(nets[0].state, nets[1].state, rtol=rtol, atol=rtol)
-    for name in ("train_loss", "train_accuracy", "grad_norm"):
-        np.testing.assert_allclose(first[name], second[name], rtol=rtol, atol=rtol, err_msg=name)
-
-
-@pytest.mark.parametrize("replicas", [1, 3])
-@pytest.mark.parametrize("layers", cases.LAYERS)
-def test_layers(layers, replicas):
-    compare(layers, replicas=replicas)
-
-
-@pytest.mark.parametrize("layers", ["linear-tanh", "linear-elu", "linear-softplus", "deep"])
-def test_layers_in_float32(layers):
-    compare(layers, dtype="float32")
-
-
-@pytest.mark.parametrize("loss", cases.LOSSES)
-def test_losses(loss):
-    compare(loss=loss)
-
-
-@pytest.mark.parametrize("loss", cases.LOSSES)
-def test_losses_with_sample_weights(loss):
-    compare(loss=loss, sample_weight=np.linspace(0, 2, 40))
-
-
-@pytest.mark.parametrize("optimizer", cases.OPTIMIZERS)
-def test_optimizers(optimizer):
-    compare(optimizer=cases.OPTIMIZERS[optimizer]())
-
-
-@pytest.mark.parametrize("schedule", cases.SCHEDULES)
-def test_schedules(schedule):
-    compare(schedule=cases.SCHEDULES[schedule]()[0])
-
-
-@pytest.mark.parametrize("strategy", ["alternating", "weighted:ratio=0.5", "weighted:factors=0/1/1"])
-def test_strategies(strategy):
-    compare([Linear(5, "tanh"), Linear(4, "relu")], strategy=strategy, optimizer=xbnet.AdamW(0.02, weight_decay=0.3))
-
-
-def test_penalties_and_clipping_per_replica():
-    compare(l2=[0, 1e-3, 1e-2], l1=[1e-3, 0, 1e-3], clip_norm=[0.1, 10, 0.3])
-
-
-@pytest.mark.parametrize("batch_size", [1, 7, 40, None])
-def test_sizes_of_batches(batch_size):
-    compare("deep" if batch_size != 1 else "linear-tanh", batch_size=batch_size)
-
-
-@pytest.mark.parametrize("width", [1, 2, 33, 65, 130])
-def test_widths(width):
-    """Layouts, kinds of products and their last rows and columns."""
-    compare([Linear(width, "tanh"), Residual("relu", n_hidden=width + 1)], batch_size=20)
-
-
-@pytest.mark.parametrize("batch_size", range(1, 8))
-def test_batches_as_long_as_layers_are_wide(batch_size):
-    """Nothing may be taken for a batch because of its size: not weights (3, 6) where B = 3."""
-    compare([Linear(3, "tanh"), Linear(6, "tanh"), Residual("gelu", n_hidden=2)], batch_size=batch_size)
-
-
-def test_each_replica_in_its_own_order():
-    layers = [Linear(6, "tanh"), Dropout(0.3), BatchNorm()]
-    seeds = [np.random.SeedSequence(s) for s in (5, 6, 7)]
-    compare(layers, rng=seeds)
-
-
-# -- the same bits ---------------------------------------------------------------------------------------------------------
+    def forward(self, x, training):
+        return super().forward(self.xp.tanh(x), training)
 
 
 @pytest.fixture(params=[1, 2, 5])
 def threads(request, monkeypatch):
     """However little there is to do."""
-    monkeypatch.setattr("xbnet.training.execution.compiled.WORTH_A_THREAD", 1)
-    monkeypatch.setattr("xbnet.training.execution.compiled.count_cores", lambda: request.param)
+    monkeypatch.setattr("xbnet.backends.machine.threads.WORTH_A_THREAD", 1)
+    monkeypatch.setattr("xbnet.backends.machine.threads.count_cores", lambda: request.param)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_member_ends_in_the_bits_of_the_network_alone(threads, dtype):
+def test_on_any_number_of_threads_a_member_ends_in_the_bits_of_the_network_alone(threads, dtype):
     R, rates = 5, [0.1, 0.05, 0.2, 0.01, 0.02]
     layers = [Linear(40, "tanh"), BatchNorm(), Dropout([0.1, 0.2, 0.3, 0.4, 0.5]), Residual("gelu"), Linear(70, "relu")]
     settings = {"l2": [0, 0.1, 0, 0.01, 0], "clip_norm": [1, 2, 0.1, 4, 5]}
     stack = cases.network(layers, replicas=R, dtype=dtype)
-    train(stack, optimizer=xbnet.Adam(rates), rng=None, **settings)
+    train(stack, "compiled", optimizer=xbnet.Adam(rates), rng=None, **settings)
     for r, seed in enumerate(xbnet.replica_seeds(0, R)):
         layers[2] = Dropout(0.1 * (r + 1))
         alone = cases.network(layers, dtype=dtype, rng=[seed])
         mine = {key: values[r] for key, values in settings.items()}
-        train(alone, optimizer=xbnet.Adam(rates[r]), rng=None, **mine)
+        train(alone, "compiled", optimizer=xbnet.Adam(rates[r]), rng=None, **mine)
         np.testing.assert_array_equal(stack.theta[r], alone.theta[0])
         np.testing.assert_array_equal(stack.state[r], alone.state[0])
-
-
-def test_a_resumed_run_ends_in_the_bits_of_one_that_was_not_interrupted(tmp_path):
-    nets = [cases.network("deep", replicas=2) for _ in range(3)]
-    settings = {"optimizer": xbnet.Adam(0.02), "l2": 1e-3}
-    train(nets[0], epochs=5, **settings)
-    train(nets[1], epochs=2, checkpoint=tmp_path, checkpoint_every=1, **settings)
-    history = train(nets[2], epochs=5, checkpoint=tmp_path, resume=True, **settings)
-    assert history.execution == "compiled"
-    np.testing.assert_array_equal(nets[2].theta, nets[0].theta)
-    np.testing.assert_array_equal(nets[2].state, nets[0].state)
 
 
 def test_stretches_change_nothing(monkeypatch):
     """Epochs that are played some steps at a time."""
     nets = [cases.network("deep", replicas=2) for _ in range(2)]
-    train(nets[0], batch_size=3)
-    monkeypatch.setattr("xbnet.training.execution.compiled.AT_ONCE", 1)
-    train(nets[1], batch_size=3)
+    train(nets[0], "compiled", batch_size=3)
+    monkeypatch.setattr("xbnet.training.execution.programs.AT_ONCE", 1)
+    train(nets[1], "compiled", batch_size=3)
     np.testing.assert_array_equal(nets[0].theta, nets[1].theta)
 
 
-def test_a_diverging_replica_is_noticed_in_the_same_epoch():
-    ends = []
-    for level in ("compiled", "eager"):
-        net = cases.network([Linear(6, "tanh")], replicas=3)
-        with np.errstate(all="ignore"):
-            history = train(net, level, loss="mse", optimizer=xbnet.SGD([0.1, 1e100, 0.1]), epochs=6)
-        ends.append((history.status, np.isfinite(history["train_loss"]).tolist(), np.isfinite(net.theta).all()))
-    assert ends[0] == ends[1]
-    assert ends[0][0][1] == "diverged"
-
-
-# -- layers of a user's own -----------------------------------------------------------------------------------------------
-
-
-class Scale(xbnet.Layer):
-    """y = x g, by operations of `xp` and `ops` alone."""
-
-    replayable = True
-
-    def parameters(self):
-        return (xbnet.nn.parameters.ParameterSpec("g", (1, self.n_inputs), xbnet.nn.initializers.ones),)
-
-    def buffers(self):
-        return {"y": ("B", self.n_inputs)}
-
-    def scratch(self):
-        return {"work": ("B", self.n_inputs)}
-
-    def forward(self, x, training):
-        self.x = x
-        return self.xp.multiply(x, self.g, out=self.y)
-
-    def backward(self, dy, dx):
-        self.xp.multiply(dy, self.x, out=self.work)
-        self.ops.batch_sum(self.work, self.dg)
-        if dx is not None:
-            self.xp.multiply(dy, self.g, out=dx)
-
-
-class Arctan(Scale):
-    replayable = True
-
-    def forward(self, x, training):
-        self.xp.arctan(x, out=self.work)
-        return super().forward(self.work, training)
-
-
-class Unsaid(Scale):
-    """Derived, and says nothing of itself."""
-
-
-def test_a_layer_of_operations_runs_unchanged():
-    compare([Linear(5, "tanh"), Scale()])
-
-
-@pytest.mark.parametrize(
-    ("layer", "reason"),
-    [
-        (Arctan, "the machine has no instruction for arctan"),
-        (Unsaid, "Unsaid does more in a step than array operations, or doesn't say that it is replayable"),
-    ],
-)
-def test_what_the_machine_does_not_know_is_refused_in_one_line(layer, reason):
+def test_a_layer_that_is_not_what_it_says_is_refused_in_one_line():
+    reason = "xp.tanh without out= gives a new array"
     with refuses(xbnet.ConfigError, f"fit: execution 'compiled' is not possible: {reason}; use 'auto'"):
-        train(cases.network([Linear(5, "tanh"), layer()]))
+        train(cases.network([Linear(5, "tanh"), NewArrays()]), "compiled")
 
 
 def test_without_numba_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr("xbnet.backends.machine.load.find_spec", lambda name: None)
     reason = "numba is missing; install it with: pip install numba"
     with refuses(xbnet.ConfigError, f"fit: execution 'compiled' is not possible: {reason}; use 'auto'"):
-        train(cases.network())
+        train(cases.network(), "compiled")
 
 
 def test_a_cache_that_fails_is_said_and_fails_no_run(monkeypatch):
-    from xbnet.backends.machine import load
+    from xbnet.backends.machine import entries
 
-    load._machine.cache_clear()
-    made, whole = load._made, load._made(True)
-
-    class Broken:
-        def compile(self, arguments):
+    def broken(*arguments):
+        if arguments[-1]:
             raise OSError("no space left")
+        return whole(*arguments)
 
-    monkeypatch.setattr(load, "_made", lambda kept: Broken() if kept else whole)
+    whole = entries.make_play
+    monkeypatch.setattr(entries, "make_play", broken)
+    monkeypatch.setattr(load, "_keeps", True)
+    monkeypatch.setattr(load, "_loaded", {})
     net = cases.network()
     with pytest.warns(UserWarning, match=r"^the compiled machine is not kept on disk \(no space left\)"):
-        train(net)
-    load._machine.cache_clear()
-    assert made(True) is whole
+        machine = load.machine(net.dtype)
+    assert not load._keeps
+    monkeypatch.setattr(load, "_keeps", True)
+    machine.prepare({0})
+    assert machine.entries[0]
+
+
+# -- threads, processes, interrupts ---------------------------------------------------------------------------------------
+
+
+def wide(**more):
+    """A network whose program is cut into shares."""
+    return cases.network([Linear(300, "relu"), Residual("tanh", n_hidden=150)], n_inputs=80, dtype="float32", **more)
+
+
+def wide_samples():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(300, 80)).astype(np.float32), rng.integers(0, cases.N_CLASSES, 300)
+
+
+def test_several_threads_that_play_one_replica_end_in_the_same_bits(threads):
+    nets = [wide(), wide(replicas=3, rng=[xbnet.replica_seeds(0, 1)[0]] * 3)]
+    for net in nets:
+        train(net, "compiled", data=wide_samples(), batch_size=128, rng=[xbnet.replica_seeds(1, 1)[0]] * net.replicas)
+    plain = wide()
+    train(plain, "eager", data=wide_samples(), batch_size=128, rng=[xbnet.replica_seeds(1, 1)[0]])
+    assert zlib.crc32(nets[0].theta) == BITS.setdefault("wide", zlib.crc32(nets[0].theta)), "for 1, 2 and 5 threads"
+    for row in nets[1].theta:
+        np.testing.assert_array_equal(row, nets[0].theta[0])
+    np.testing.assert_allclose(nets[0].theta, plain.theta, rtol=1e-3, atol=1e-5)
+
+
+BITS: dict[str, int] = {}
+
+
+def test_threads_that_can_not_be_started_are_done_without(threads, monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    nets = [wide(), wide()]
+    train(nets[0], "compiled", data=wide_samples(), batch_size=128)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    train(nets[1], "compiled", data=wide_samples(), batch_size=128)
+    np.testing.assert_array_equal(nets[0].theta, nets[1].theta)
+
+
+def test_networks_that_are_trained_side_by_side_in_threads():
+    nets = [wide() for _ in range(4)]
+    workers = [
+        threading.Thread(target=train, args=(net, "compiled"), kwargs={"data": wide_samples(), "batch_size": 128})
+        for net in nets
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for net in nets[1:]:
+        np.testing.assert_array_equal(net.theta, nets[0].theta)
+
+
+def _train_and_send(pipe):
+    net = wide()
+    train(net, "compiled", data=wide_samples(), batch_size=128)
+    pipe.send(net.theta)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_another_process_ends_in_the_same_bits(method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} here")
+    net = wide()
+    train(net, "compiled", data=wide_samples(), batch_size=128)
+    context = multiprocessing.get_context(method)
+    here, there = context.Pipe()
+    process = context.Process(target=_train_and_send, args=(there,))
+    process.start()
+    assert here.poll(120)
+    np.testing.assert_array_equal(here.recv(), net.theta)
+    process.join()
+
+
+def test_an_interrupt_ends_the_run_and_all_threads(threads):
+    net, before = wide(replicas=2), threading.active_count()
+    timer = threading.Timer(0.3, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        train(net, "compiled", data=wide_samples(), batch_size=128, epochs=10**6)
+    timer.join()
+    assert threading.active_count() <= before
+    train(net, "compiled", data=wide_samples(), batch_size=128, epochs=1)
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_a_sweep_takes_the_level_as_a_whole(executor, monkeypatch):
+    """However it is cut into stacks."""
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr("xbnet.sweeps.engine.LONG_ENOUGH", 0.0)
+    x, y = cases.samples(n=40)
+    space = {"lr": [0.01, 0.1, 0.2], "hidden": [[6]]}
+    tables = [
+        xbnet.sweep(space, (x, y), seeds=2, epochs=2, executor=executor, workers=workers, progress=False)
+        for workers in (1, 2)
+    ]
+    assert [table.program.execution for table in tables] == ["compiled"] * 2
+    for column in ("train_loss", "epochs"):
+        np.testing.assert_array_equal(*(table.column(column) for table in tables))
+
+
+# -- when "auto" takes it ---------------------------------------------------------------------------------------------------
+
+
+def test_auto_takes_it_for_a_long_job():
+    net = cases.network()
+    assert train(net, "auto", epochs=2).execution == "replay"
+    net = cases.network(replicas=100)
+    history = train(net, "auto", epochs=10**4, on_epoch=lambda record: len(record) and record["epoch"] == 2)
+    assert history.execution == "compiled"
+    assert net.compiled
+
+
+def test_auto_leaves_it_where_steps_have_to_be_taken_one_by_one():
+    net = cases.network([Linear(5, "tanh"), Unsaid()], replicas=100)
+    assert train(net, "auto", epochs=10**4, on_epoch=lambda record: record["epoch"] == 2).execution == "replay"
+
+
+def test_a_stack_that_gets_narrow_stays_with_its_level():
+    net = cases.network(replicas=3)
+    history = train(net, "compiled", optimizer=xbnet.SGD([0.1, 1e30, 0.1]), loss="mse", epochs=4)
+    assert history.status[1] == "diverged"
+    assert history.execution == "compiled"
+
+
+def test_predictions_of_a_network_that_the_machine_has_trained():
+    """By the machine, in chunks and one by one; for a layer that has to be called back as on other levels."""
+    x = cases.samples(n=700)[0]
+    for layers in ("deep", [Linear(5, "tanh"), Unsaid()]):
+        net = cases.network(layers, replicas=3)
+        train(net, "compiled")
+        by_machine, rows = net.predict_proba(x), [net.predict_proba(row[None]) for row in x[:3]]
+        assert net.compiled
+        net.compiled = False
+        np.testing.assert_allclose(by_machine, net.predict_proba(x), rtol=1e-12)
+        np.testing.assert_allclose(np.concatenate(rows, axis=1), by_machine[:, :3], rtol=1e-12)
+        alone = net.select([1])
+        alone.compiled = net.compiled = True
+        np.testing.assert_array_equal(alone.predict_proba(x), net.predict_proba(x)[1])
+
+
+def test_where_code_is_kept_and_how_much():
+    about = load.describe_machine()
+    assert about["why_not"] is None
+    assert Path(about["cache"]).is_dir()
+    assert about["bytes"] > 10_000

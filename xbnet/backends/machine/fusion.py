@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .record import Operation
-from .views import View
+from .views import NARROW, View
 
 Found = tuple[Operation, np.ndarray | None]
 """One operation for some, and the intermediate result that is not made any more; None: all results are made."""
@@ -29,7 +29,8 @@ def fuse(operations: list[Operation], moved: Container[Any]) -> list[Operation]:
     while at < len(operations):
         for length, match in PATTERNS:
             found = match(*operations[at : at + length]) if at + length <= len(operations) else None
-            if found is not None and (found[1] is None or _gone(found[1], moved, operations[at + length :])):
+            gone = found is not None and (found[1] is None or _gone(found[1], moved, operations[at + length :]))
+            if found is not None and gone and _alike(found[0], moved):
                 done.append(found[0])
                 at += length
                 break
@@ -42,6 +43,14 @@ def fuse(operations: list[Operation], moved: Container[Any]) -> list[Operation]:
 def _gone(array: np.ndarray, moved: Container[Any], rest: list[Operation]) -> bool:
     """Whether nobody misses this intermediate result."""
     return View.of(array).key in moved and unread(array, rest)
+
+
+def _alike(op: Operation, moved: Container[Any]) -> bool:
+    """Whether what a fused operation goes through number by number lies in one layout."""
+    return (
+        op.name not in ("tanh_gradient", "relu_gradient")
+        or len({View.of(a).key in moved for a in (*op.operands, *op.out)}) == 1
+    )
 
 
 def unread(array: np.ndarray, rest: list[Operation]) -> bool:
@@ -83,6 +92,7 @@ def _bias(first: Operation, second: Operation) -> Found | None:
         return None
     (z,), (z2, b) = first.out, second.operands
     right = same(z, z2) and same(z, second.out[0]) and isinstance(b, np.ndarray) and b.shape[1:] == (1, z.shape[2])
+    right = right and z.shape[2] <= NARROW
     return (Operation("bmm", (*first.operands, b), (z,)), None) if right else None
 
 
@@ -96,4 +106,25 @@ def _copy(first: Operation, second: Operation) -> Found | None:
     return Operation(first.name, first.operands, (out,)), w
 
 
-PATTERNS = ((3, _tanh_gradient), (2, _subtract_scaled), (2, _bias), (2, _copy))
+def _relu_gradient(first: Operation, second: Operation, third: Operation) -> Found | None:
+    """dy *= min(ceil(y), 1), by way of a work array."""
+    if (first.name, second.name, third.name) != ("ceil", "minimum", "multiply") or second.operands[1] != 1.0:
+        return None
+    (y,), (w,), (dy, w2) = first.operands, first.out, third.operands
+    right = same(second.operands[0], w) and same(second.out[0], w) and same(w2, w) and same(third.out[0], dy)
+    return (Operation("relu_gradient", (y,), (dy,)), w) if right and not same(y, dy) else None
+
+
+def _bias_relu(first: Operation, second: Operation) -> Found | None:
+    """z += b and y = max(z, 0), where samples lie as rows; in narrow layers the product takes the bias."""
+    if (first.name, second.name) != ("add", "maximum") or not isinstance(second.operands[1], float):
+        return None
+    (z, b), (z2, number), (y,) = first.operands, second.operands, second.out
+    right = same(z, first.out[0]) and same(z, z2) and number == 0 and not same(y, z)
+    right = right and isinstance(b, np.ndarray) and b.shape[1:] == (1, z.shape[2]) and z.shape[2] > NARROW
+    return (Operation("bias_relu", (z, b), (y,)), z) if right else None
+
+
+PATTERNS = (
+    (3, _tanh_gradient), (3, _relu_gradient), (2, _subtract_scaled), (2, _bias_relu), (2, _bias), (2, _copy)
+)  # fmt: skip

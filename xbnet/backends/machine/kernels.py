@@ -272,3 +272,24 @@ def subtract_scaled(q: Any, t: Any) -> None:
         y, x, c = row(q[OUT] + i * q[OUT0], t), row(q[A] + i * q[A0], t), row(q[B] + i * q[B0], t)[0]
         for j in range(n):
             y[j] -= x[j] * c
+
+
+@fast
+def relu_gradient(q: Any, t: Any) -> None:
+    """out = out where a > 0, 0 where it is 0, NaN where it is NaN; a is no smaller than 0."""
+    n = q[N1]
+    for i in range(q[N0]):
+        y, x = row(q[OUT] + i * q[OUT0], t), row(q[A] + i * q[A0], t)
+        for j in range(n):
+            y[j] *= _minimum(np.ceil(x[j]), like(t, 1))
+
+
+@fast
+def bias_relu(q: Any, t: Any) -> None:
+    """out = the larger one of a + b and 0, for rows a[i, :] and a row b[:]."""
+    n = q[N1]
+    z = row(q[B], t)
+    for i in range(q[N0]):
+        y, x = row(q[OUT] + i * q[OUT0], t), row(q[A] + i * q[A0], t)
+        for j in range(n):
+            y[j] = _maximum(x[j] + z[j], like(t, 0))

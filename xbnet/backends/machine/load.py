@@ -1,12 +1,13 @@
 """The machine, compiled when it is first asked for, and kept on disk.
 
-Compiling takes half a minute per type of numbers, loading what was kept one or two seconds. numba looks for a folder
-beside the package, then in the user's cache; `NUMBA_CACHE_DIR` sets another. Where none can be written, or what was
-kept is of no use, the machine is compiled anew.
+An instruction takes about a second to compile, and a hundredth of that to load again; a program needs some fifteen of
+them. numba looks for a folder beside the package, then in the user's cache; `NUMBA_CACHE_DIR` sets another. Where none
+can be written, or what was kept is of no use, the machine is compiled anew.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import warnings
@@ -18,12 +19,14 @@ from typing import Any
 
 import numpy as np
 
-PARTS = ("functions.py", "kernels.py", "gathers.py", "products.py", "play.py", "table.py")
+from .table import NAMES
+
+PARTS = ("functions.py", "kernels.py", "gathers.py", "products.py", "entries.py", "table.py")
 """Files that compiled code is made of."""
 
-_lock = threading.Lock()
-if hasattr(os, "register_at_fork"):  # for a child of a fork, the thread that held the lock is not in it
-    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
+_lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # no fork while something is compiled: the child would wait for that for ever
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def why_not() -> str | None:
@@ -33,49 +36,107 @@ def why_not() -> str | None:
     return None
 
 
-def machine(dtype: Any) -> Any:
-    """The compiled function for numbers of this type."""
+class Machine:
+    """Compiled instructions for one type of numbers, and the loop that plays them.
+
+    Attributes
+    ----------
+    entries
+        (n,) addresses of the instructions, by their numbers; 0: not compiled yet.
+    play
+        See `entries.make_play`.
+    """
+
+    def __init__(self, dtype: np.dtype):
+        self.dtype, self.play = dtype, _kept_or_not("make_play")
+        self.entries = np.zeros(len(NAMES), np.int64)
+        self._compiled: dict[int, Any] = {}
+
+    def prepare(self, instructions: set[int]) -> None:
+        """Compile those of these instructions that are not there yet."""
+        if instructions <= self._compiled.keys():
+            return
+        with _lock:
+            for op in sorted(instructions - self._compiled.keys()):
+                self._compiled[op] = _kept_or_not("make_entry", op, self.dtype.type(0))
+                self.entries[op] = self._compiled[op].address
+
+
+def machine(dtype: Any) -> Machine:
+    """The machine for numbers of this type."""
     with _lock:
-        return _machine(np.dtype(dtype).name)
+        return _machine(np.dtype(dtype))
+
+
+def is_loaded(dtype: Any) -> bool:
+    """Whether this process has loaded the machine for numbers of this type."""
+    return np.dtype(dtype) in _loaded
+
+
+_loaded: dict[np.dtype, Machine] = {}
+_keeps = True
+"""Whether code is kept on disk."""
+
+
+def _machine(dtype: np.dtype) -> Machine:
+    if dtype not in _loaded:
+        _loaded[dtype] = Machine(dtype)
+    return _loaded[dtype]
+
+
+def _kept_or_not(maker: str, *arguments: Any) -> Any:
+    """What `entries` makes, kept on disk where that is possible."""
+    global _keeps
+    from . import entries
+
+    if _keeps:
+        try:
+            return getattr(entries, maker)(*arguments, _digest(), True)
+        except Exception as error:  # of a folder, or of a file in it: whatever it is, compiling goes without
+            _keeps = False
+            warnings.warn(
+                f"the compiled machine is not kept on disk ({error}); it is compiled anew each time", stacklevel=2
+            )
+    return getattr(entries, maker)(*arguments, _digest(), False)
 
 
 @cache
-def _machine(name: str) -> Any:
-    from .play import arguments
-
-    try:
-        play = _made(True)
-        play.compile(arguments(name))
-    except Exception as error:  # of a folder, or of a file in it: whatever it is, compiling goes without
-        warnings.warn(
-            f"the compiled machine is not kept on disk ({error}); it is compiled anew each time", stacklevel=4
-        )
-        play = _made(False)
-        play.compile(arguments(name))
-    return play
-
-
-@cache
-def _made(kept: bool) -> Any:
-    from .play import make
-
+def _digest() -> str:
     here = Path(__file__).parent
-    return make(f"{zlib.crc32(b''.join((here / part).read_bytes() for part in PARTS)):08x}", kept)
+    return f"{zlib.crc32(b''.join((here / part).read_bytes() for part in PARTS)):08x}"
+
+
+@cache
+def blas_address(name: str) -> int:
+    """Where SciPy's BLAS has a function such as "sgemm" with whole numbers of 32 bits; 0: nowhere."""
+    from scipy.linalg import cython_blas
+
+    capsule = cython_blas.__pyx_capi__.get(name)
+    if capsule is None:
+        return 0
+    text, pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    text.argtypes, text.restype = [ctypes.py_object], ctypes.c_char_p
+    pointer.argtypes, pointer.restype = [ctypes.py_object, ctypes.c_char_p], ctypes.c_void_p
+    signature = text(capsule)
+    return pointer(capsule, signature) or 0 if signature.count(b"int *") == 6 else 0
 
 
 def cache_folder() -> Path | None:
     """Where compiled code is kept; None: nowhere."""
+    from numba.core.caching import FunctionCache
+
+    from . import entries
+
     try:
-        path = _made(True).stats.cache_path
+        return Path(FunctionCache(entries.make_play).cache_path)
     except Exception:  # numba finds no folder
         return None
-    return None if path is None else Path(path)
 
 
-def cache_bytes() -> int:
-    """How much is kept there."""
+def kept_files() -> list[Path]:
+    """What is kept on disk."""
     folder = cache_folder()
-    return sum(file.stat().st_size for file in folder.glob("play.*.nb?")) if folder else 0
+    return [] if folder is None else [*folder.glob("entries.make_*.nb?")]
 
 
 def describe_machine() -> dict[str, Any]:
@@ -85,7 +146,7 @@ def describe_machine() -> dict[str, Any]:
     return {
         "why_not": reason,
         "cache": None if folder is None else str(folder),
-        "bytes": cache_bytes() if folder else 0,
+        "bytes": 0 if reason else sum(file.stat().st_size for file in kept_files()),
     }
 
 

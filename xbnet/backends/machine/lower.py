@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from .load import blas_address
 from .memory import Prepared, view
-from .program import Program
+from .program import Program, amount_of_work
 from .record import NotRecordable, Operation
+from .shares import WIDE, cut
 from .table import (
     A0,
     A1,
     ADDRESSES,
+    ALIASES,
     APART,
     B0,
     B1,
@@ -36,20 +39,19 @@ from .table import (
     OUT1,
     STRIDED,
     UNARY,
+    WAIT,
     A,
     B,
     C,
     K,
 )  # fmt: skip
-from .views import Place, View, owner
+from .views import Place, View, owner, two_loops
 
 BY_BLAS = 1 << 15
 """Products of this many multiplications and more go to BLAS."""
 
-OTHERS = ("where", "labels", "flags", "tanh_gradient", "subtract_scaled")
+OTHERS = ("where", "labels", "flags", "tanh_gradient", "relu_gradient", "subtract_scaled", "bias_relu")
 """More operations that go number by number."""
-
-ALIASES = {"absolute": "abs", "copyto": "copy", "true_divide": "divide"}
 
 
 def lower(
@@ -74,11 +76,13 @@ class Lowering:
 
     def __init__(self, prepared: Prepared):
         self.prepared, self.item = prepared, prepared.item
+        self.gemm = "sgemm" if self.item == 4 else "dgemm"
         self.bases: list[tuple[Any, int]] = [("own", 0)]  # (array or name of a slot, bytes between replicas)
         self.columns: dict[tuple[int, int], int] = {}
         self.numbers: list[float] = []
         self.lines: list[list[int]] = []
         self.base: list[list[int]] = []
+        self.calls: list[tuple[int, Any]] = []
 
     def column(self, array: np.ndarray, replica: int) -> int:
         """The number of the base of this array."""
@@ -96,6 +100,9 @@ class Lowering:
             return Place(-1, (len(self.numbers) - 1) * self.item, (), ())
         seen = view(x, op)
         own = self.prepared.moved.get(seen.key)
+        if own is not None and own.place is not None:
+            inside = View.of(own.place.reshape(x.shape))
+            return Place(self.column(own.place, inside.replica), 0, inside.shape, inside.strides)
         if own is not None:
             of = {s: stride for (_, s), stride in zip(own.axes, own.strides, strict=True)}
             return Place(0, own.offset, seen.shape, tuple(of[s] if s else 0 for s in seen.strides))
@@ -124,12 +131,11 @@ class Lowering:
         n_once = 0
         for op in prepared.operations:
             name = ALIASES.get(op.name, op.name)
-            if (
-                name in UNARY
-                or name in BINARY
-                or name in ("where", "labels", "flags", "tanh_gradient", "subtract_scaled")
-            ):
+            if name in UNARY or name in BINARY or name in OTHERS:
                 self.elementwise(name, op)
+            elif name == "call":
+                assert op.call is not None
+                self.calls.append((len(self.lines), op.call.on(prepared.place_of)))
             elif op.name in names:
                 self.product(op, *names[op.name])
             elif name in ("row_sum", "batch_sum", "row_max"):
@@ -138,35 +144,22 @@ class Lowering:
                 self.gather(op)
             else:
                 raise NotRecordable(f"the machine has no instruction for {name}")
-            if id(op.out[0]) in prepared.once:
+            if op.out and id(op.out[0]) in prepared.once:
                 n_once = len(self.lines)
         numbers = np.array(self.numbers or [0.0], prepared.dtype)
         self.bases.append((numbers, 0))
-        base = np.array(self.base, np.int64)
+        base = np.array(self.base, np.int64).reshape(-1, len(ADDRESSES))
         base[base == -1] = len(self.bases) - 1
         nothing = len(self.bases)
         base[base == -2] = nothing
-        return Program(np.array(self.lines, np.int64), base, self.bases, n_once, prepared)
-
-    def loops(self, places: list[Place], op: Operation) -> tuple[int, int, list[tuple[int, int]]]:
-        """Two loops over a result and its operands: their sizes, and for each place the distances along both."""
-        shape = places[0].shape
-        all_strides = [p.aligned(len(shape)) for p in places]
-        axes = [(n, *(s[k] for s in all_strides)) for k, n in enumerate(shape) if n > 1]
-        axes.sort(key=lambda a: -a[1])
-        merged: list[tuple[int, ...]] = []
-        for axis in axes:
-            if merged and all(o == n * axis[0] for o, n in zip(merged[-1][1:], axis[1:], strict=True)):
-                merged[-1] = (merged[-1][0] * axis[0], *axis[1:])
-            else:
-                merged.append(axis)
-        nothing = (1,) + (0,) * len(places)
-        if len(merged) > 2:
-            raise NotRecordable(f"{op.name} along {len(merged)} axes that can't be taken as two")
-        while len(merged) < 2:
-            merged.insert(0, nothing)
-        outer, inner = merged
-        return outer[0], inner[0], list(zip(outer[1:], inner[1:], strict=True))
+        lines, calls = np.array(self.lines, np.int64).reshape(-1, COLUMNS), self.calls
+        shared = amount_of_work(lines) >= WIDE
+        if shared:
+            lines, base, old = cut(lines, base, self.item)
+            n_once, *places = np.searchsorted(old, [n_once, *(line for line, _ in calls)]).tolist()
+            lines[n_once, WAIT] = 1
+            calls = [(line, function) for line, (_, function) in zip(places, calls, strict=True)]
+        return Program(lines, base, self.bases, n_once, calls, shared, prepared)
 
     def elementwise(self, name: str, op: Operation) -> None:
         """Number by number, in the quickest variant for these operands."""
@@ -175,7 +168,7 @@ class Lowering:
             places[1:] = places[:0:-1]
         if name in ("add", "multiply") and not places[1].shape and places[2].shape:
             places[1:] = places[:0:-1]
-        n0, n1, strides = self.loops(places, op)
+        n0, n1, strides = two_loops(places, op.name)
         item = [self.item] * len(places)
         if name in ("labels", "flags"):
             item[1] = op.operands[0].dtype.itemsize
@@ -199,7 +192,7 @@ class Lowering:
                 mode = IN_SECOND_OF_NUMBER if same[2] else OF_NUMBER
         elif name in ("labels", "flags") and (n0 > 1 or inner != [1, 1]):
             raise NotRecordable("labels that don't lie side by side")
-        elif name in ("tanh_gradient", "subtract_scaled") and inner[:2] != [1, 1]:
+        elif name in ("tanh_gradient", "relu_gradient", "subtract_scaled", "bias_relu") and inner[:2] != [1, 1]:
             raise NotRecordable("fused operands that don't lie side by side")
         columns = {MODE: mode, N0: n0, N1: n1}
         if name in ("labels", "flags"):
@@ -222,12 +215,14 @@ class Lowering:
         if bias and (M * N * K_ >= BY_BLAS or o0 != item or a0 != item):  # begin with it where rows are units
             self.plain_bias(op)
             return
-        if M * N * K_ >= BY_BLAS and min(M, N, K_) > 1:
+        if M * N * K_ >= BY_BLAS and min(M, N, K_) > 1 and blas_address(self.gemm):
             for x, y, m, n, (x0, x1), (y0, y1), (z0, z1) in (plain, swapped):
-                x_mode = 0 if (x1, x0) == (item, K_ * item) else 1 if (x0, x1) == (item, m * item) else None
-                y_mode = 0 if (y1, y0) == (item, n * item) else 2 if (y0, y1) == (item, K_ * item) else None
-                if (z1, z0) == (item, n * item) and x_mode is not None and y_mode is not None:
-                    self.emit("product_blas", {MODE: x_mode + y_mode, N0: m, N1: n, K: K_}, {OUT: out, A: x, B: y})
+                x_mode = 0 if x1 == item and x0 >= K_ * item else 1 if x0 == item and x1 >= m * item else None
+                y_mode = 0 if y1 == item and y0 >= n * item else 2 if y0 == item and y1 >= K_ * item else None
+                if z1 == item and z0 >= n * item and x_mode is not None and y_mode is not None:
+                    rows = {OUT1: z0 // item, A1: (x1 if x_mode else x0) // item, B1: (y1 if y_mode else y0) // item}
+                    columns = {MODE: x_mode + y_mode, N0: m, N1: n, K: K_, C: blas_address(self.gemm), **rows}
+                    self.emit("product_blas", columns, {OUT: out, A: x, B: y})
                     return
         ways: list[tuple[float, str, dict[int, int], dict[int, Place | None]]] = []
         for x, y, m, n, (x0, x1), (y0, y1), (z0, z1) in (plain, swapped):

@@ -17,18 +17,19 @@ import numpy as np
 from .fusion import fuse
 from .program import LINE
 from .record import NotRecordable, Operation
-from .views import Key, View, overlap, owner
+from .views import NARROW, Key, View, overlap, owner
 
-NARROW = 64
-"""Up to this many units a batch lies as (unit, sample)."""
-
-UPDATES = ("where", "tanh_gradient", "subtract_scaled")
+UPDATES = ("where", "tanh_gradient", "relu_gradient", "subtract_scaled")
 """Operations that read what they write to."""
 
 
 @dataclass
 class Moved:
-    """An array of the machine's own: where it lies, and between which operations it holds something."""
+    """An array of the machine's own: where it lies, and between which operations it holds something.
+
+    What a call is given has a `place` of its own, for all replicas: the buffers of layers share memory, and what one
+    replica is done with may lie where another's is still wanted.
+    """
 
     axes: tuple[tuple[int, int], ...]
     strides: tuple[int, ...]
@@ -36,6 +37,7 @@ class Moved:
     first: int
     last: int
     offset: int = 0
+    place: np.ndarray | None = None
 
 
 def arrays(op: Operation) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -90,19 +92,21 @@ class Prepared:
         self.written = {id(owner(a)) for op in operations for a in op.out}
         operations = self.convert(self.drawn(operations))
         self.moved = self.find_movable(operations)
-        self.operations = self.without_dead(fuse(operations, self.moved))
+        inside = {key for key, one in self.moved.items() if one.place is None}
+        self.operations = self.without_dead(fuse(operations, inside))
         self.own = self.settle()
 
     def drawn(self, operations: list[Operation]) -> list[Operation]:
         """Let drawn numbers be copied from a slot, which is filled for many steps at a time."""
-        self.random: list[tuple[str, Any, int]] = []
-        rest = []
+        self.random: list[tuple[str, Any, int, int]] = []
+        rest, calls = [], 0
         for op in operations:
+            calls += op.name == "call"
             if op.name == "random":
                 name, place = f"random{len(self.random)}", np.empty_like(op.out[0])
                 self.slots[id(place)] = name
                 self.keep.append(place)
-                self.random.append((name, op.operands[0], place[0].size))
+                self.random.append((name, op.operands[0], place[0].size, calls))
                 op = Operation("copy", (place,), op.out)
             rest.append(op)
         return rest
@@ -137,7 +141,8 @@ class Prepared:
             return made[key]
 
         rest = [
-            Operation(op.name, tuple(ready(op, j, x) for j, x in enumerate(op.operands)), op.out) for op in operations
+            op if op.name == "call" else op._replace(operands=tuple(ready(op, j, x) for j, x in enumerate(op.operands)))
+            for op in operations
         ]
         self.n_first, self.once = len(first), {id(a) for a in made.values()}
         return first + rest
@@ -148,6 +153,12 @@ class Prepared:
         fixed: set[Key] = set()
         seen: dict[Key, list[int]] = {}
         for t, op in enumerate(operations):
+            if op.name == "call":
+                for key in self.touched(op):
+                    seen.setdefault(key, [t, t])[1] = t
+                    fixed |= {key for other, s in last.items() if s > last.get(key, t) and overlap(other, key, 1)}
+                    last[key] = t
+                continue
             reads, writes = arrays(op)
             for array in reads:
                 if id(owner(array)) not in self.private:
@@ -169,10 +180,14 @@ class Prepared:
                 break
             fixed |= more
         end, moved = len(operations), {}
+        called = {key: a for op in operations if op.name == "call" for key, a in self.touched(op).items()}
         for key, (start, stop) in seen.items():
             if key in fixed:
                 continue
             axes = key[2]
+            if key in called:
+                moved[key] = Moved(axes, (), 0, start, stop, place=np.empty(called[key].shape, self.dtype))
+                continue
             across = len(axes) == 2 and axes[0][0] == self.batch and axes[1][0] <= NARROW
             order = [*axes[::-1]] if across else [*axes]
             strides, size = {}, self.item
@@ -185,11 +200,24 @@ class Prepared:
             )
         return moved
 
+    def touched(self, op: Operation) -> dict[Key, np.ndarray]:
+        """The arrays that a call was given, of those that may be moved."""
+        return {View.of(a, a.ndim > 0).key: a for a in op.out if id(owner(a)) in self.private}
+
+    def place_of(self, array: np.ndarray) -> np.ndarray:
+        """The array that a call gets in the place of this one."""
+        own = self.moved.get(View.of(array, array.ndim > 0).key) if id(owner(array)) in self.private else None
+        return array if own is None or own.place is None else own.place.reshape(array.shape)
+
     def without_dead(self, operations: list[Operation]) -> list[Operation]:
         """Without what nobody reads."""
         wanted: set[Key] = set()
         kept = []
         for op in reversed(operations):
+            if op.name == "call":
+                wanted |= self.touched(op).keys()
+                kept.append(op)
+                continue
             reads, writes = arrays(op)
             keys = {view(a, op).key for a in writes}
             if all(key in self.moved and key not in wanted for key in keys):
@@ -203,6 +231,8 @@ class Prepared:
         """Give each array of the machine its place, where nobody else needs it at the time; bytes in all."""
         placed: list[Moved] = []
         for one in sorted(self.moved.values(), key=lambda m: (m.first, -m.nbytes)):
+            if one.place is not None:
+                continue
             size = -(-one.nbytes // LINE) * LINE
             busy = sorted((m.offset, m.offset + -(-m.nbytes // LINE) * LINE) for m in placed if m.last >= one.first)
             at = 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numba import carray
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
 
-from .functions import like
+from .functions import like, lowered
 from .kernels import fast, row
 from .table import A0, A1, B0, B1, C0, MODE, N0, N1, OUT, OUT0, OUT1, A, B, C, K
 
@@ -123,16 +124,41 @@ def product_any(q: Any, t: Any) -> None:
             row(q[OUT] + m * q[OUT0] + n * q[OUT1], t)[0] = total
 
 
+@lowered
+def gemm(typingctx: Any, address: Any, turns: Any, sizes: Any, places: Any, leads: Any, t: Any) -> Any:
+    """Fortran's xGEMM at an address: C = A B, for arrays in Fortran's order.
+
+    `turns` says of A and B whether they lie the other way round; `sizes` are the rows and columns of C and the length
+    of the sums; `places` and `leads` are addresses and distances between columns of A, B and C.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word, byte, number = ir.IntType(32), ir.IntType(8), context.get_value_type(signature.args[5])
+        address, turns, sizes, places, leads, _ = arguments
+        take = lambda pack, k: builder.extract_value(pack, k)  # noqa: E731
+        keep = lambda value: cgutils.alloca_once_value(builder, value)  # noqa: E731
+        whole = lambda pack, k: keep(builder.trunc(take(pack, k), word))  # noqa: E731
+        at = lambda k: builder.inttoptr(take(places, k), number.as_pointer())  # noqa: E731
+        letter = lambda k: keep(  # noqa: E731
+            builder.select(
+                builder.icmp_signed("!=", take(turns, k), ir.Constant(ir.IntType(64), 0)), byte(84), byte(78)
+            )
+        )
+        one, none = keep(ir.Constant(number, 1.0)), keep(ir.Constant(number, 0.0))
+        given = [letter(0), letter(1), whole(sizes, 0), whole(sizes, 1), whole(sizes, 2), one]
+        given += [at(0), whole(leads, 0), at(1), whole(leads, 1), none, at(2), whole(leads, 2)]
+        kind = ir.FunctionType(ir.VoidType(), [value.type for value in given])
+        builder.call(builder.inttoptr(address, kind.as_pointer()), given)
+        return context.get_dummy_value()
+
+    return types.void(address, turns, sizes, places, leads, t), codegen
+
+
 @fast
 def product_blas(q: Any, t: Any) -> None:
-    """By BLAS; MODE says which operands lie the other way round: 1 for a, 2 for b."""
-    M, N, k_end, mode = q[N0], q[N1], q[K], q[MODE]
-    y = carray(row(q[OUT], t), (M, N))
-    if mode == 0:
-        np.dot(carray(row(q[A], t), (M, k_end)), carray(row(q[B], t), (k_end, N)), y)
-    elif mode == 1:
-        np.dot(carray(row(q[A], t), (k_end, M)).T, carray(row(q[B], t), (k_end, N)), y)
-    elif mode == 2:
-        np.dot(carray(row(q[A], t), (M, k_end)), carray(row(q[B], t), (N, k_end)).T, y)
-    else:
-        np.dot(carray(row(q[A], t), (k_end, M)).T, carray(row(q[B], t), (N, k_end)).T, y)
+    """By BLAS, whose address is in C; MODE says which operands lie the other way round: 1 for a, 2 for b.
+
+    BLAS sees arrays with rows and columns exchanged, so it makes b^T a^T.
+    """
+    mode = q[MODE]
+    gemm(q[C], (mode >> 1, mode & 1), (q[N1], q[N0], q[K]), (q[B], q[A], q[OUT]), (q[B1], q[A1], q[OUT1]), t)

@@ -17,6 +17,11 @@ LINE = 64
 """Bytes of a cache line: where arrays begin."""
 
 
+def amount_of_work(lines: np.ndarray) -> int:
+    """Multiplications and other operations of a step of one replica, about."""
+    return int(np.maximum(lines[:, [N0, N1, K]], 1).prod(axis=1).sum())
+
+
 class Program:
     """The program of one step.
 
@@ -31,23 +36,31 @@ class Program:
     own
         Bytes of the memory that a replica uses while it is at work.
     random
-        Of each array of drawn numbers its slot, the streams, and how many numbers one replica draws in a step.
+        Of each array of drawn numbers its slot, the streams, how many numbers one replica draws in a step, and how many
+        calls are made before.
+    calls
+        What is called from outside, and before which line: the program is played in stretches between them.
+    shared
+        Whether its lines are cut into shares, so that several threads can play one replica, see `shares`.
     work
-        Multiplications and other operations of a step of one replica, about.
+        See `amount_of_work`.
     """
 
-    def __init__(self, lines: Any, base: Any, bases: list[tuple[Any, int]], once: int, prepared: Any):
-        self.lines, self.base, self.bases, self.once = lines, base, bases, once
+    def __init__(
+        self, lines: Any, base: Any, bases: list[tuple[Any, int]], once: int, calls: list[tuple[int, Any]],
+        shared: bool, prepared: Any,
+    ):  # fmt: skip
+        self.lines, self.base, self.bases, self.once, self.calls = lines, base, bases, once, calls
         self.own, self.dtype, self.random, self.keep = prepared.own, prepared.dtype, prepared.random, prepared.keep
         self.names: dict[int, str] = {}
-        sizes = np.maximum(lines[:, [N0, N1, K]], 1)
-        self.work = int(sizes.prod(axis=1).sum())
-        self.uses_blas = NUMBER["product_blas"] in lines[:, OP]
+        self.shared, self.work = shared, amount_of_work(lines)
+        self.instructions = {int(op) for op in lines[:, OP]}
+        self.uses_blas = NUMBER["product_blas"] in self.instructions
 
     @property
     def drawn(self) -> int:
         """Numbers that a replica draws in a step."""
-        return sum(size for *_, size in self.random)
+        return sum(size for _, _, size, _ in self.random)
 
     def draw(self, steps: int, replicas: int) -> dict[str, Slot]:
         """Draw all numbers of some steps, in the order in which the steps ask for them."""
@@ -57,30 +70,67 @@ class Program:
         for stream, row in zip(self.random[0][1], drawn, strict=True):
             stream.random(out=row.reshape(-1), dtype=row.dtype)
         slots, start = {}, 0
-        for name, _, size in self.random:
+        for name, _, size, _ in self.random:
             slots[name] = drawn[:, :, start:], drawn.strides[0], drawn.strides[1]
             start += size
         return slots
 
-    def addresses(self, replicas: int, slots: Mapping[str, Slot]) -> tuple[Any, ...]:
-        """Where all bases are for each replica (R, n), by how much addresses move, which move; and what must stay."""
+    def draw_between(self, calls: int, places: Mapping[str, np.ndarray]) -> None:
+        """Draw the numbers that one step asks for behind so many calls, to places (R, n)."""
+        for name, streams, _, before in self.random:
+            if before == calls:
+                for stream, row in zip(streams, places[name], strict=True):
+                    stream.random(out=row, dtype=row.dtype)
+
+    def addresses(self, replicas: int, slots: Mapping[str, Slot], first: int = 0) -> tuple[Any, ...]:
+        """Where all bases are for each replica (R, n), by how much addresses move, which move; and what must stay.
+
+        Slots begin with step `first`, but for drawn numbers, which are drawn anew for each stretch.
+        """
         table = np.zeros((replicas, len(self.bases) + 1), np.int64)
         moves = np.zeros(len(self.bases) + 1, np.int64)
         for k, (array, stride) in enumerate(self.bases[1:], 1):
-            if isinstance(array, str):
-                array, stride, moves[k] = slots[array]
+            name = array
+            if isinstance(name, str):
+                array, stride, moves[k] = slots[name]
+            skipped = 0 if isinstance(name, str) and name.startswith("random") else first * moves[k]
             each = stride if isinstance(stride, np.ndarray) else stride * np.arange(replicas)
-            table[:, k] = address(array) + each
+            table[:, k] = address(array) + each + skipped
         step = moves[self.base]
         return table, step, np.ascontiguousarray(np.argwhere(step)), slots
 
-    def play(self, machine: Any, addresses: tuple, steps: int, first: int, last: int) -> None:
-        """Play `steps` steps of the replicas [first, last), at these addresses."""
+    def play(
+        self, machine: Any, addresses: tuple, steps: int, first: int, last: int, team: tuple[int, int, int] = (0, 1, 0),
+        own: Any = None, lines: slice = slice(None),
+    ) -> None:  # fmt: skip
+        """Play `steps` steps of the replicas [first, last), at these addresses.
+
+        Parameters
+        ----------
+        machine, addresses, steps, first, last
+            A `Machine`; what the method `addresses` gave.
+        team
+            Which one of how many threads that play the same replicas this is, and the address of the number by which
+            they meet, 0 at first.
+        own
+            Memory to work in, see `memory`; None: new one.
+        lines
+            Which lines.
+        """
+        machine.prepare(self.instructions)
         bases, step, moving, _ = addresses
-        own = np.empty(self.own + LINE, np.uint8)
-        at = address(own) + -address(own) % LINE
-        t = self.dtype.type(0)
-        machine(self.lines, self.base, step, moving, self.once, bases, at, first, last, steps, t)
+        at, each, _ = self.memory() if own is None else own
+        once = self.once if lines == slice(None) else 0
+        machine.play(
+            self.lines[lines], self.base[lines], step[lines], moving, once, bases, machine.entries, at, each,
+            first, last, steps, *team,
+        )  # fmt: skip
+
+    def memory(self, replicas: int = 0) -> tuple[int, int, Any]:
+        """Memory to work in, one piece for all replicas in turn or one for each: where, bytes between, what to keep."""
+        size = -(-self.own // LINE) * LINE
+        own = np.empty(size * max(1, replicas) + LINE, np.uint8)
+        return address(own) + -address(own) % LINE, size if replicas else 0, own
 
     def name(self, **arrays: Any) -> None:
         """Names of arrays, for who reads the program."""

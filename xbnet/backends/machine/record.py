@@ -2,28 +2,72 @@
 
 Nothing that a step does depends on the numbers in its arrays, and every operation says where its result goes. So the
 text of layers, losses and optimizers can be run on stand-ins for `xp` and `ops` that only write down what is asked.
+What the machine has no instruction for, such as a layer that does more than array operations, is written down as a call
+that is to be made, whenever the step comes to it.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..ops import COMPOSITE
+from .table import KNOWN
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function and what it is called with; what it returns goes to the array `result`, where there is one."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    result: np.ndarray | None = None
+
+    def __call__(self) -> None:
+        """Make the call."""
+        found = self.function(*self.arguments, **self.options)
+        if self.result is not None and found is not self.result:
+            np.copyto(self.result, found)
+
+    def on(self, other: Callable[[np.ndarray], np.ndarray]) -> Call:
+        """The same call on other arrays."""
+
+        def change(thing: Any) -> Any:
+            if isinstance(thing, (tuple, list)):
+                return type(thing)(map(change, thing))
+            return other(thing) if isinstance(thing, np.ndarray) else thing
+
+        options = {key: change(value) for key, value in self.options.items()}
+        return replace(self, arguments=tuple(map(change, self.arguments)), options=options)
 
 
 class Operation(NamedTuple):
-    """The name of an operation of `xp` or `ops`, its operands (arrays and numbers), and the arrays it writes."""
+    """One operation.
+
+    Attributes
+    ----------
+    name
+        Of an operation of `xp` or `ops`; "call": it has to be called.
+    operands, out
+        Arrays and numbers, and the arrays it writes. A call may read and write all arrays that it was given.
+    call
+        What to call, once for all replicas.
+    """
 
     name: str
     operands: tuple[Any, ...]
     out: tuple[Any, ...]
+    call: Call | None = None
 
 
 class NotRecordable(Exception):
-    """Something that is not on the list, or that gives a new array; the text says what."""
+    """Something that can't be put in a program; the text says what."""
 
 
 VIEWS = ("broadcast_to",)
@@ -31,6 +75,25 @@ VIEWS = ("broadcast_to",)
 
 RESULTS = {"row_max": ("out", "index")}
 """Arguments of operations of `ops` that are overwritten, where that is not `out` alone; `work` is theirs alone."""
+
+Place = tuple[Any, Any]
+"""A container and a key of it, under which a part lies: ``(network.layers, 0)``, ``(vars(step), "loss")``."""
+
+
+def call(function: Callable[..., Any], *arguments: Any, **options: Any) -> Operation:
+    """A call that is made as a whole, of parts without their stand-ins."""
+    given = Call(function, tuple(map(bare, arguments)), {key: bare(value) for key, value in options.items()})
+    arrays = tuple(arrays_in((*arguments, *options.values())))
+    return Operation("call", arrays, arrays, given)
+
+
+def arrays_in(things: Iterable[Any]) -> Iterable[np.ndarray]:
+    """All arrays among these things, also in tuples and lists of them."""
+    for thing in things:
+        if isinstance(thing, np.ndarray):
+            yield thing
+        elif isinstance(thing, (tuple, list)):
+            yield from arrays_in(thing)
 
 
 class XpRecorder:
@@ -45,16 +108,17 @@ class XpRecorder:
             return function
 
         def record(*arguments: Any, out: Any = None, where: Any = None, **options: Any) -> Any:
-            kind = name
-            if name == "copyto":
+            if name == "copyto" and not options:
                 out, *rest = arguments
-                arguments = (*rest,) if where is None else (*rest, where)
-                kind = "copyto" if where is None else "where"
+                kind, operands = ("copyto", (*rest,)) if where is None else ("where", (*rest, where))
+                self._operations.append(Operation(kind, operands, (out,)))
             elif out is None:
                 raise NotRecordable(f"xp.{name} without out= gives a new array")
-            elif where is not None or options:
-                raise NotRecordable(f"xp.{name} has no options here")
-            self._operations.append(Operation(kind, tuple(arguments), (out,)))
+            elif name not in KNOWN or where is not None or options:
+                more = options if where is None else options | {"where": where}
+                self._operations.append(call(function, *arguments, out=out, **more))
+            else:
+                self._operations.append(Operation(name, tuple(arguments), (out,)))
             return out
 
         return record
@@ -72,16 +136,16 @@ class OpsRecorder:
             return function
 
         def record(*arguments: Any, **options: Any) -> Any:
-            for part in (*arguments, *options.values()):
-                if not getattr(part, "replayable", True):
-                    raise NotRecordable(_more(part))
-            if name in COMPOSITE or name == "gather_batch":
-                return getattr(type(self._ops), name)(self, *arguments, **options)
             kind: Any = type(self._ops)
             given = _signature(kind, name).bind(None, *arguments, **options).arguments
-            results = RESULTS.get(name, ("out",))
-            operands = tuple(v for k, v in given.items() if k not in ("self", "work", *results))
-            self._operations.append(Operation(name, operands, tuple(given[k] for k in results)))
+            if any(not getattr(part, "replayable", True) for part in (*arguments, *options.values())):
+                self._operations.append(call(function, *arguments, **options))
+            elif name in COMPOSITE or name == "gather_batch":
+                return getattr(type(self._ops), name)(self, *arguments, **options)
+            else:
+                results = RESULTS.get(name, ("out",))
+                operands = tuple(v for k, v in given.items() if k not in ("self", "work", *results))
+                self._operations.append(Operation(name, operands, tuple(given[k] for k in results)))
             return given.get("out")
 
         return record
@@ -92,30 +156,66 @@ def _signature(ops: Any, name: str) -> inspect.Signature:
     return inspect.signature(getattr(ops, name))
 
 
-def _more(part: Any) -> str:
-    name = getattr(part, "name", None) or type(part).__name__
-    return f"{name} does more in a step than array operations, or doesn't say that it is replayable"
+class Called:
+    """Stands in for a part that does more than array operations: each call of one of its methods is written down.
+
+    Nothing is done, so nobody knows yet which array a method returns. What it will be is copied to one that stays.
+    """
+
+    def __init__(self, part: Any, operations: list[Operation], replicas: int):
+        self._part, self._operations, self._replicas = part, operations, replicas
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._part, name)
+        if not callable(value) or isinstance(value, type):
+            return value
+        return partial(self._write, name, value)
+
+    def __call__(self, logits: Any, *arguments: Any, **options: Any) -> Any:
+        """Of a loss: its values (R, B)."""
+        return self._write("__call__", self._part, logits, *arguments, **options)
+
+    def _write(self, name: str, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        operation = call(method, *arguments, **options)
+        if name not in ("forward", "__call__"):
+            self._operations.append(operation)
+            return None
+        x = arguments[0]
+        shape = (self._replicas, x.shape[1], self._part.n_outputs) if name == "forward" else x.shape[:2]
+        out = np.empty(shape, x.dtype)
+        assert operation.call is not None
+        written = replace(operation.call, result=out)
+        self._operations.append(operation._replace(out=(*operation.out, out), call=written))
+        return out
 
 
-def record(parts: Iterable[Any], function: Callable[[], Any]) -> list[Operation]:
-    """What `function` asks of the `xp` and `ops` of these parts; nothing of it is done.
+def bare(thing: Any) -> Any:
+    """A part in the place of its stand-in."""
+    return thing._part if isinstance(thing, Called) else thing
+
+
+def record(places: Sequence[Place], function: Callable[[], Any], replicas: int = 1) -> list[Operation]:
+    """What `function` asks of the `xp` and `ops` of the parts at these places; nothing of it is done.
 
     Raises
     ------
     NotRecordable
-        A part may do more than that.
+        A part that says that it is replayable gives new arrays.
     """
     operations: list[Operation] = []
-    plain = [(part, part.xp, part.ops) for part in parts]
-    for part, *_ in plain:
-        if not getattr(part, "replayable", False):
-            raise NotRecordable(_more(part))
+    before = [(holder, key, holder[key]) for holder, key in places]
+    plain = [(part, part.xp, part.ops) for *_, part in before if getattr(part, "replayable", False)]
     try:
         for part, xp, ops in plain:
             part.xp = XpRecorder(xp, operations)
             part.ops = OpsRecorder(ops, part.xp, operations)
+        for holder, key, part in before:
+            if not getattr(part, "replayable", False):
+                holder[key] = Called(part, operations, replicas)
         function()
     finally:
+        for holder, key, part in before:
+            holder[key] = part
         for part, xp, ops in plain:
             part.xp, part.ops = xp, ops
     return operations

@@ -6,10 +6,12 @@ A line of a program is a row of whole numbers. Addresses are kept as a place in 
 
 from __future__ import annotations
 
-OP, MODE, N0, N1, K, OUT, OUT0, OUT1, A, A0, A1, B, B0, B1, C, C0 = range(16)
+OP, MODE, N0, N1, K, OUT, OUT0, OUT1, A, A0, A1, B, B0, B1, C, C0, SHARE, WAIT = range(18)
 """Which instruction; its variant; sizes of both loops and of the sum in a product; for each operand its address, the
-distance in bytes along the outer loop, and that in numbers along the inner one. In products all are in bytes."""
-COLUMNS = 16
+distance in bytes along the outer loop, and that in numbers along the inner one. In products all are in bytes, but in
+`product_blas`, where OUT1, A1 and B1 are numbers from row to row. Where several threads play one replica, they take
+lines by SHARE, and meet before a line where WAIT is 1."""
+COLUMNS = 18
 ADDRESSES = (OUT, A, B, C)
 
 APART, IN_PLACE, BY_NUMBER, OF_NUMBER, IN_PLACE_BY_NUMBER, IN_SECOND, IN_SECOND_OF_NUMBER, STRIDED = range(8)
@@ -22,8 +24,12 @@ NAMES = (
     "sum_inner", "sum_outer", "largest_inner", "largest_outer",
     "one_hot", "take", "gather", "gather_labels", "labels", "flags",
     "product_rows", "product_dots", "product_any", "product_blas",
-    "tanh_gradient", "subtract_scaled",
+    "tanh_gradient", "subtract_scaled", "relu_gradient", "bias_relu",
 )  # fmt: skip
 """Of the instructions, in the order of their numbers."""
 NUMBER = {name: number for number, name in enumerate(NAMES)}
 UNARY, BINARY = NAMES[:12], NAMES[12:20]
+ALIASES = {"absolute": "abs", "copyto": "copy", "true_divide": "divide"}
+"""Other names that NumPy has for them."""
+KNOWN = {*UNARY, *BINARY, *ALIASES}
+"""Functions of `xp` that the machine has an instruction for."""

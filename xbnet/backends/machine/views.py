@@ -7,6 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from .record import NotRecordable
+
+NARROW = 64
+"""Up to this many units a batch lies as (unit, sample)."""
+
 
 def owner(array: np.ndarray) -> np.ndarray:
     """The array whose memory this is a view of."""
@@ -99,3 +104,24 @@ class Place:
     def aligned(self, ndim: int) -> tuple[int, ...]:
         """The distances along the last `ndim` axes, 0 where there are fewer."""
         return (0,) * (ndim - len(self.strides)) + self.strides
+
+
+def two_loops(places: list[Place], what: str) -> tuple[int, int, list[tuple[int, int]]]:
+    """Two loops over a result and its operands: their sizes, and for each place the distances along both."""
+    shape = places[0].shape
+    all_strides = [p.aligned(len(shape)) for p in places]
+    axes = [(n, *(s[k] for s in all_strides)) for k, n in enumerate(shape) if n > 1]
+    axes.sort(key=lambda a: -a[1])
+    merged: list[tuple[int, ...]] = []
+    for axis in axes:
+        if merged and all(o == n * axis[0] for o, n in zip(merged[-1][1:], axis[1:], strict=True)):
+            merged[-1] = (merged[-1][0] * axis[0], *axis[1:])
+        else:
+            merged.append(axis)
+    nothing = (1,) + (0,) * len(places)
+    if len(merged) > 2:
+        raise NotRecordable(f"{what} along {len(merged)} axes that can't be taken as two")
+    while len(merged) < 2:
+        merged.insert(0, nothing)
+    outer, inner = merged
+    return outer[0], inner[0], list(zip(outer[1:], inner[1:], strict=True))

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import warnings
 
+from ...backends.machine.record import NotRecordable
 from ...errors import ConfigError, unknown_name
-from .compiled import Compiled
+from .compiled import Compiled, pays
 from .eager import Eager
 from .graph import Graph
 from .persistent import Persistent
@@ -42,15 +43,17 @@ def get_execution(level: str, trainer: Run) -> Eager | Replay | Compiled | Graph
     if level not in LEVELS:
         raise unknown_name("fit", "execution", level, LEVELS)
     for kind in (Persistent, Graph, Compiled, Replay):
-        if level not in ("auto", kind.name) or (level == "auto" and kind is Compiled):
+        if level not in ("auto", kind.name):
             continue
         reason = kind.why_not(trainer)
+        if level == "auto" and kind is Compiled and not pays(trainer):
+            continue
         if reason is None:
             try:
                 return kind(trainer)
             except Exception as error:  # of a compiler or a device: whatever it is, there is another way
                 reason = first_line(error)
-                if level == "auto":
+                if level == "auto" and not isinstance(error, NotRecordable):
                     warnings.warn(f"execution {kind.name!r} failed ({reason}); trying the next", stacklevel=2)
         if level == kind.name:
             raise ConfigError(f"fit: execution {level!r} is not possible: {reason}; use 'auto'")

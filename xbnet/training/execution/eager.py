@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .run import Run
+from .run import Level, Run
 
 
-class Eager:
+class Eager(Level):
     """The reference for the other levels, on any backend."""
 
     name = "eager"

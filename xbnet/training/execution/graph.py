@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import XbnetError
-from .run import Run
+from .run import Level, Run
 
 LONGEST = 32
 """Steps of a chunk, at most."""
 
 
-class Graph:
+class Graph(Level):
     """One launch per chunk."""
 
     name = "graph"

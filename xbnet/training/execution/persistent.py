@@ -12,7 +12,7 @@ from ...backends.constants import ACTIVATIONS
 from ...backends.cuda.ops import RULES
 from ...nn.losses import SoftmaxCrossEntropy
 from ...nn.network import Network
-from .run import Run
+from .run import Level, Run
 
 SERVED = tuple(name for name in ACTIVATIONS if name not in ("gelu", "silu"))
 """Activations whose derivative their output tells; the kernel keeps nothing else."""
@@ -23,7 +23,7 @@ MAX_THREADS = 256
 """Of a block, as the kernel says."""
 
 
-class Persistent:
+class Persistent(Level):
     """One launch an epoch."""
 
     name = "persistent"

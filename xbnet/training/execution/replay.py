@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ...backends.arrays import Array
 from ...backends.replay import Replays
-from .run import Run
+from .run import Level, Run
 
 if TYPE_CHECKING:
     from ..batches import Batch
@@ -58,7 +58,7 @@ class ReplayedStep:
         self.replays.clear()
 
 
-class Replay:
+class Replay(Level):
     """Replayed steps."""
 
     name = "replay"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from ...backends.arrays import Array
@@ -14,8 +14,17 @@ if TYPE_CHECKING:
     from ...optim.strategies import Strategy
     from ..augmentation import Flips
     from ..batches import Batch, Resident, Shuffled
+    from ..evaluation import Evaluation
     from ..recipe import Recipe
     from ..step import BoundStep
+
+
+class Level:
+    """What levels share that only run the steps in a way of their own."""
+
+    def validate(self, validation: Evaluation, sums: Any, keep: Callable[[slice, Any], Any] | None) -> None:
+        """See `Evaluation.run`."""
+        validation.run(sums, keep)
 
 
 class Run(Protocol):
@@ -31,6 +40,8 @@ class Run(Protocol):
         The samples, and how they are cut into batches and mirrored.
     recipe, strategy
         The settings, and which parameters move.
+    val
+        What is validated on, or None.
     sums
         (S, R, 3, 1), to be overwritten by the loss's sums of the epoch's S steps.
     norm
@@ -45,6 +56,7 @@ class Run(Protocol):
     penalty: AnyBoundPenalty
     step: BoundStep
     train: Resident
+    val: Resident | None
     batches: Shuffled
     batch_size: int
     flips: Flips | None

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from .layers import Dropout, Layer, Linear
-from .network import Network
+from ..nn.layers import Dropout, Layer, Linear
+from ..nn.network import Network
 
 
 def can_join(layers: list[Layer]) -> bool:

@@ -1,0 +1,218 @@
+"""What numba compiles: each instruction by itself, for float32 or float64, and the loop that plays programs.
+
+Only the instructions that a program needs are compiled, when it needs them, and each is kept on disk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import cfunc, njit, types
+from numba.core import cgutils
+
+from . import gathers, products
+from . import kernels as do
+from .functions import lowered
+from .kernels import FAST
+from .table import ADDRESSES, COLUMNS, NAMES, OP, SHARE, WAIT
+
+(
+    COPY, NEGATIVE, ABS, SQUARE, SIGN, CEIL, SQRT, EXP, EXPM1, LOG, LOG1P, TANH, ADD, SUBTRACT, MULTIPLY, DIVIDE,
+    MAXIMUM, MINIMUM, EQUAL, GREATER_EQUAL, WHERE, SUM_INNER, SUM_OUTER, LARGEST_INNER, LARGEST_OUTER, ONE_HOT, TAKE,
+    GATHER, GATHER_LABELS, LABELS, FLAGS, PRODUCT_ROWS, PRODUCT_DOTS, PRODUCT_ANY, PRODUCT_BLAS, TANH_GRADIENT,
+    SUBTRACT_SCALED, RELU_GRADIENT, BIAS_RELU,
+) = range(len(NAMES))  # fmt: skip
+
+OPTIONS: dict[str, Any] = {key: FAST[key] for key in ("fastmath", "error_model")}
+
+
+def make_entry(op: int, t: Any, digest: str, kept: bool) -> Any:
+    """An instruction as a C function of a pointer to its line, for numbers of the type of t.
+
+    numba prunes all branches but one, for `op` is a constant here. `digest` stands for all text that the machine is
+    made of, so that numba keeps versions apart on disk.
+    """
+    compiled: Any = cfunc(types.void(types.CPointer(types.int64)), cache=kept, **OPTIONS)
+
+    @compiled
+    def entry(q: Any) -> None:
+        digest  # noqa: B018  (so that numba sees it)
+        if op == COPY:
+            do.copy(q, t)
+        elif op == NEGATIVE:
+            do.negative(q, t)
+        elif op == ABS:
+            do.absolute(q, t)
+        elif op == SQUARE:
+            do.square(q, t)
+        elif op == SIGN:
+            do.sign(q, t)
+        elif op == CEIL:
+            do.ceil(q, t)
+        elif op == SQRT:
+            do.sqrt(q, t)
+        elif op == EXP:
+            do.exp(q, t)
+        elif op == EXPM1:
+            do.expm1(q, t)
+        elif op == LOG:
+            do.log(q, t)
+        elif op == LOG1P:
+            do.log1p(q, t)
+        elif op == TANH:
+            do.tanh(q, t)
+        elif op == ADD:
+            do.add(q, t)
+        elif op == SUBTRACT:
+            do.subtract(q, t)
+        elif op == MULTIPLY:
+            do.multiply(q, t)
+        elif op == DIVIDE:
+            do.divide(q, t)
+        elif op == MAXIMUM:
+            do.maximum(q, t)
+        elif op == MINIMUM:
+            do.minimum(q, t)
+        elif op == EQUAL:
+            do.equal(q, t)
+        elif op == GREATER_EQUAL:
+            do.greater_equal(q, t)
+        elif op == WHERE:
+            do.where(q, t)
+        elif op == SUM_INNER:
+            do.sum_inner(q, t)
+        elif op == SUM_OUTER:
+            do.sum_outer(q, t)
+        elif op == LARGEST_INNER:
+            do.largest_inner(q, t)
+        elif op == LARGEST_OUTER:
+            do.largest_outer(q, t)
+        elif op == ONE_HOT:
+            gathers.one_hot(q, t)
+        elif op == TAKE:
+            gathers.take(q, t)
+        elif op == GATHER:
+            gathers.gather(q, t)
+        elif op == GATHER_LABELS:
+            gathers.gather_labels(q, t)
+        elif op == LABELS:
+            gathers.labels(q, t)
+        elif op == FLAGS:
+            gathers.flags(q, t)
+        elif op == PRODUCT_ROWS:
+            products.product_rows(q, t)
+        elif op == PRODUCT_DOTS:
+            products.product_dots(q, t)
+        elif op == PRODUCT_ANY:
+            products.product_any(q, t)
+        elif op == PRODUCT_BLAS:
+            products.product_blas(q, t)
+        elif op == TANH_GRADIENT:
+            do.tanh_gradient(q, t)
+        elif op == SUBTRACT_SCALED:
+            do.subtract_scaled(q, t)
+        elif op == RELU_GRADIENT:
+            do.relu_gradient(q, t)
+        elif op == BIAS_RELU:
+            do.bias_relu(q, t)
+
+    return entry
+
+
+@lowered
+def call(typingctx: Any, line: Any) -> Any:
+    """Let the instruction whose address stands in the column OP of a line, itself an address, do its work."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(64)
+        pointer = builder.inttoptr(arguments[0], word.as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [word.as_pointer()])
+        builder.call(builder.inttoptr(builder.load(pointer), kind.as_pointer()), [pointer])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+@lowered
+def arrive(typingctx: Any, counter: Any) -> Any:
+    """Add one to the number at an address, which several threads do."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("add", pointer, ir.Constant(ir.IntType(64), 1), "seq_cst")
+
+    return types.int64(types.int64), codegen
+
+
+@lowered
+def arrived(typingctx: Any, counter: Any) -> Any:
+    """The number at an address, to which other threads add."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.load_atomic(pointer, "acquire", 8)
+
+    return types.int64(types.int64), codegen
+
+
+@lowered
+def give_way(typingctx: Any) -> Any:
+    """Let another thread of the machine run on this core."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(32), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+ARGUMENTS: Any = (*(types.Array(types.int64, 2, "C"),) * 4, types.int64, types.Array(types.int64, 2, "C"))
+ARGUMENTS += (types.Array(types.int64, 1, "C"), *(types.int64,) * 8)
+"""Types of what `play` gets."""
+
+SPINS = 1 << 12
+"""How often a thread that waits for others looks before it lets others run."""
+
+
+def make_play(digest: str, kept: bool) -> Any:
+    """The machine itself: it knows lines and addresses, and no type of numbers."""
+    options: dict[str, Any] = {"cache": kept, "nogil": True, "no_cfunc_wrapper": True}
+    compiled: Any = njit(types.void(*ARGUMENTS), **options)
+
+    @compiled
+    def play(
+        lines: Any, base: Any, step: Any, moving: Any, once: Any, bases: Any, entries: Any, own: Any, each: Any,
+        first: Any, last: Any, steps: Any, rank: Any, threads: Any, counter: Any,
+    ) -> None:  # fmt: skip
+        digest  # noqa: B018
+        n, met = lines.shape[0], 0
+        now = lines.copy()
+        at = now.ctypes.data
+        for r in range(first, last):
+            for line in range(n):
+                now[line, OP] = entries[lines[line, OP]]
+                for j in range(4):
+                    place = ADDRESSES[j]
+                    of = base[line, j]
+                    now[line, place] = lines[line, place] + (own + r * each if of == 0 else bases[r, of])
+            for s in range(steps):
+                for line in range(once if s else 0, n):
+                    if threads > 1:
+                        if lines[line, WAIT]:
+                            met += threads
+                            arrive(counter)
+                            spins = 0
+                            while arrived(counter) < met:
+                                spins += 1
+                                if spins > SPINS:
+                                    give_way()
+                        if lines[line, SHARE] % threads != rank:
+                            continue
+                    call(at + line * COLUMNS * 8)
+                for m in range(moving.shape[0]):
+                    line, j = moving[m, 0], moving[m, 1]
+                    now[line, ADDRESSES[j]] += step[line, j]
+
+    return play
