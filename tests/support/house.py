@@ -26,7 +26,7 @@ EVENING = {
         "proxies",
         "replay",
     ),
-    "nn": ("summary",),
+    "nn": ("memory", "summary"),
     "optim": (),
     "training": (
         *("streaming", "sparse", "state", "checkpoints", "conditions", "tensorboard", "execution"),

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backends.arrays import Array, Namespace
 from .layers.base import Layer, buffer_shapes
+from .memory import slot_sizes
 
 GENERATIONS = count(1)
 """Numbers for memory: each network's buffers get one of their own."""
@@ -62,14 +63,6 @@ class Workspace:
     def nbytes(self) -> int:
         """Bytes held."""
         return sum(flat.nbytes for flat in self._flat.values())
-
-
-def slot_sizes(shapes: Mapping[Any, tuple[str, tuple[int, ...]]]) -> dict[str, int]:
-    """How many entries of one replica each slot has to hold: those of the largest shape that lies there."""
-    needed: dict[str, int] = {}
-    for slot, shape in shapes.values():
-        needed[slot] = max(needed.get(slot, 0), math.prod(shape))
-    return needed
 
 
 class LayerBuffers:

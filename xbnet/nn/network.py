@@ -12,20 +12,17 @@ import numpy as np
 
 from ..backends.arrays import Array, DTypeLike, Rows
 from ..backends.backend import Backend, get_backend
-from ..backends.memory import expect_memory
 from ..errors import ConfigError, ShapeError, XbnetError, expect_shape
 from ..parsing import float_type, whole
 from ..replicas import PerReplica, Seeds, replica_seeds, replica_values, stream
 from .buffers import LayerBuffers, Workspace
 from .layers import Layer, buffer_shapes, check_names, copy_layers
+from .memory import expect_network
 from .outputs import LINKS
 from .parameters import carve, draw_rows, layout
 from .predictor import Predictor, chunk_rows
 from .summary import describe, to_html
 from .turns import Turns, in_turn
-
-REPLICA_BYTES = 1000
-"""Of the seed and the random stream that each replica has on the host, at least."""
 
 
 class Network:
@@ -96,7 +93,7 @@ class Network:
         self.link = "softmax"
         self._bare = copy_layers(layers)
         self._build()
-        self._expect_memory()
+        expect_network(self)
         self.seeds = replica_seeds(rng, self.replicas)
         self.streams = [stream(seed, "dropout") for seed in self.seeds]
         self._allocate()
@@ -115,13 +112,6 @@ class Network:
             specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.parameters()]
             state_specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.state()]
         self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width
-
-    def _expect_memory(self) -> None:
-        """Refuse what no machine like this one can hold: to begin with it would take hours, or end the process."""
-        P = sum(spec.size for spec in self.specs)
-        needed = self.replicas * (2 * P * self.dtype.itemsize + REPLICA_BYTES)
-        cure = "take fewer replicas or smaller layers"
-        expect_memory("Network", f"{self.replicas:,} x {P:,} parameters", needed, self.backend, cure)
 
     def _allocate(self, grad: Array | None = None) -> None:
         """Make all arrays (but for a given `grad`), and copies of the bare layers that work on them."""

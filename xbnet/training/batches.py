@@ -114,12 +114,9 @@ class Batches:
     def _share(self, keys: Sequence[Hashable]) -> list[int]:
         """Replicas with equal keys share an order: the first replica of each distinct key."""
         first: dict[Hashable, int] = {}
-        firsts: dict[Hashable, int] = {}
         numbers = [first.setdefault(key, len(first)) for key in keys]
-        for r, key in enumerate(keys):
-            firsts.setdefault(key, r)
         self.which = None if len(first) == 1 else self.backend.asarray(np.array([numbers]), np.intp)
-        return list(firsts.values())
+        return np.unique(numbers, return_index=True)[1].tolist()
 
     def _gathered(self, order: np.ndarray) -> Iterator[Batch]:
         """Batches of the orders (U, n): row u serves the replicas that share it, see `which`."""

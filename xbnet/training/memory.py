@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..backends.memory import expect_memory
-from ..nn.buffers import slot_sizes
 from ..nn.layers import buffer_shapes
+from ..nn.memory import slot_sizes
 from ..optim.optimizer import Optimizer
 
 if TYPE_CHECKING:

@@ -73,11 +73,9 @@ class Trainer:
         history: History | None = None,
     ):
         self.recipe = recipe.check(network, loss, samples, scored=scorer is not None)
-        self.network, self.asked_loss, self.task = network, loss, samples.task
-        self.scorer = scorer
+        self.network, self.asked_loss, self.task, self.scorer = network, loss, samples.task, scorer
         R = network.replicas
-        self.schedule = get_schedule(recipe.schedule).bind(R)
-        self.strategy = get_strategy(recipe.strategy)
+        self.schedule, self.strategy = get_schedule(recipe.schedule).bind(R), get_strategy(recipe.strategy)
         self.flips = get_flips(recipe.flip, samples)
         self.train, self.val = place_samples(network, samples, self.recipe.device_memory)
         self.monitor, self.batch_size = str(self.recipe.monitor), int(self.recipe.batch_size or 0)  # `check` set both
