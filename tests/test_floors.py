@@ -23,8 +23,8 @@ FLOORS = [
     ["backends", "datasets"],
     ["nn"],
     ["optim", "io"],
-    ["reports", "training", "verify"],
-    ["sweeps"],
+    ["reports", "training"],
+    ["sweeps", "verify"],
     ["estimators", "experiments"],
     ["__init__", "__main__", "cli", "train"],
 ]

@@ -47,16 +47,19 @@ if TYPE_CHECKING:
     from .sweeps import SweepResult, assert_replica_equal, sweep
     from .training.evaluation import evaluate
     from .training.fit import fit
+    from .training.rates import find_lr
     from .training.recipe import Recipe
     from .training.step import Step
     from .verify import (
         GradientComparison,
+        TrainingVerification,
         Verification,
         compare_gradients,
         gradient_test,
         jacobian,
         jacobian_test,
         numerical_gradient,
+        training_test,
     )
     from .version import __version__ as __version__
 
@@ -102,6 +105,7 @@ __all__ = [
     "Step",
     "Strategy",
     "SweepResult",
+    "TrainingVerification",
     "Verification",
     "Weighted",
     "XbnetError",
@@ -109,6 +113,7 @@ __all__ = [
     "compare",
     "compare_gradients",
     "evaluate",
+    "find_lr",
     "fit",
     "get_backend",
     "gradient_test",
@@ -123,6 +128,7 @@ __all__ = [
     "report",
     "save",
     "sweep",
+    "training_test",
 ]
 
 PARTS = {
@@ -149,10 +155,11 @@ PARTS = {
     "optim.strategies": "Alternating Layerwise Strategy Weighted",
     "sweeps": "SweepResult assert_replica_equal sweep",
     "training.fit": "fit",
+    "training.rates": "find_lr",
     "training.recipe": "Recipe",
     "training.step": "Step",
-    "verify": "GradientComparison Verification compare_gradients gradient_test jacobian jacobian_test "
-    "numerical_gradient",
+    "verify": "GradientComparison TrainingVerification Verification compare_gradients gradient_test jacobian "
+    "jacobian_test numerical_gradient training_test",
     "version": "__version__",
 }
 """Which part of the package has which names. A part is imported when one of its names is asked for: so that help, and

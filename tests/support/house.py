@@ -26,11 +26,11 @@ EVENING = {
         "proxies",
         "replay",
     ),
-    "nn": ("memory", "summary"),
+    "nn": ("class_weights", "memory", "summary"),
     "optim": (),
     "training": (
         *("streaming", "sparse", "state", "checkpoints", "conditions", "tensorboard", "execution"),
-        *("callbacks", "chance", "memory", "tables"),
+        *("callbacks", "chance", "memory", "rates", "tables"),
     ),
 }
 """Rooms of the core that one can read in an evening; named is what lies beside the way of `fit` on NumPy: what makes it

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xbnet.verify.taylor import judge
+from xbnet.verify.verdicts import judge
 
 E = 0.5 ** np.arange(32)
 EPS = np.finfo(float).eps
@@ -124,6 +124,4 @@ def test_small_error_is_not_excused_by_smaller_steps():
     closer = judge(E / 2**20, np.expm1(E / 2**20), 1 + 1e-6, 0.0, np.full(32, 2e-15), CLEAN, 0.05)
     assert not failed.passed
     assert closer.passed
-    assert closer.quality > failed.quality
-    assert not closer.overrules(failed)
-    assert verdict(np.exp, 1.0).overrules(failed)
+    assert failed.quality > verdict(np.exp, 1.0).quality > closer.quality - 1

@@ -5,7 +5,8 @@ import numpy as np
 import xbnet
 from xbnet.optim.penalties import Penalty
 from xbnet.verify.functionals import Cost
-from xbnet.verify.objective import Objective, Problem
+from xbnet.verify.objective import Objective
+from xbnet.verify.problem import Problem
 
 EPS = float(np.finfo(float).eps)
 

@@ -20,7 +20,7 @@ from .parser import Parser, expand_config, name_data
 VERBS = {
     "train": "train a network on a data set",
     "sweep": "train a grid of configurations, seeds and folds as one",
-    "verify": "prove that backward is the derivative of forward",
+    "verify": "prove that backward is the derivative of forward, and a step what the papers say",
     "reproduce": "run the published reports and set our figures beside theirs",
     "data": "fetch a public data set, or show what a name or a file holds",
     "report": "judge a trained model: figures, curves, confusion, calibration, importance, on one page",

@@ -1,4 +1,4 @@
-"""`xbnet verify`: test the gradient of a network, the backward of a layer, or everything that the library has."""
+"""`xbnet verify`: test a network's gradient, a layer's backward, steps of training, or all that the library has."""
 
 from __future__ import annotations
 
@@ -18,23 +18,30 @@ from ..nn.layers import LAYERS, Layer
 from ..nn.network import Network
 from ..verify import GradientComparison, Verification, compare_gradients, gradient_test, jacobian_test
 from ..verify.catalogue import catalogue
+from ..verify.results import in_words
 from . import arguments as flags
+from . import verify_steps
 from .folders import open_folder, replacing_run
+from .own import is_own, own_object
 from .tables import settle
 
 KINDS = {name.lower(): kind for name, kind in LAYERS.items()}
+ROWS = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     group = parser.add_argument_group("what to test; by default the network that `train` would train")
-    group.add_argument("--layer", metavar="KIND", help=f"one layer's backward: {', '.join(KINDS)}")
+    group.add_argument(
+        "--layer", metavar="KIND", help=f"one layer's backward: {', '.join(KINDS)}; one of your own as mymodule:Class"
+    )
     group.add_argument("--all", action="store_true", help="every layer, activation and loss, and depths 1 to 20")
     group.add_argument("--entries", action="store_true", help="also compare every entry with central differences")
-    group.add_argument("--rows", type=flags.positive, default=8, metavar="B", help="rows of the training part")
+    group.add_argument("--rows", type=flags.positive, metavar="B", help="rows of the training part; 8, --training: 11")
     flags.add_data_arguments(parser)
     flags.add_network_arguments(parser)
     flags.add_loss_arguments(parser)
+    verify_steps.add_arguments(parser)
     group = parser.add_argument_group("how")
     group.add_argument("--e0", type=flags.number, default=1.0, metavar="E", help="largest step along a direction")
     group.add_argument("--steps", type=flags.positive, default=32, metavar="N", help="steps e0 * 0.5^i, at least 8")
@@ -49,17 +56,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Test, report, and fail where a test fails."""
+    verify_steps.check(args)
     if args.all and (args.layer or args.entries):
         raise ConfigError("--all tests everything; leave out --layer and --entries")
     folder = open_folder(args.out, overwrite=args.overwrite) if args.out else None
     with replacing_run(folder, args.overwrite):
+        if args.training:
+            return verify_steps.run_all_steps(args, folder) if args.all else run_training(args, folder)
         return run_all(args, folder) if args.all else run_one(args, folder)
+
+
+def run_training(args: argparse.Namespace, folder: Path | None) -> int:
+    """Steps of the run that the flags describe."""
+    own = args.optimizer, args.lr, args.epochs
+    data = flags.data_from(args, settle(args))
+    args.optimizer, args.lr, args.epochs = own  # those of a table are for learning
+    result = verify_steps.verify_steps(args, data, network_from(args, data), flags.loss_from(args, data))
+    verify_steps.report_steps(args, folder, result)
+    result.raise_if_failed()
+    return 0
 
 
 def run_one(args: argparse.Namespace, folder: Path | None) -> int:
     """One network, or one layer."""
     data = flags.data_from(args, settle(args))
-    rows = np.random.default_rng(args.seed).permutation(len(data.train.x))[: args.rows]
+    rows = np.random.default_rng(args.seed).permutation(len(data.train.x))[: args.rows or ROWS]
     x = np.asarray(data.train.x[rows], dtype=float)
     how: dict[str, Any] = {"e0": args.e0, "steps": args.steps, "tolerance": args.tolerance, "rng": args.seed}
     comparison = None
@@ -96,17 +117,22 @@ def network_from(args: argparse.Namespace, data: Dataset) -> Network:
 
 def layer_from(args: argparse.Namespace) -> Layer:
     """The layer that the flags describe; its kind may be spelled as `Network` or a flag of `train` does."""
-    kind = args.layer.lower().replace("_", "").replace("-", "")  # BatchNorm, batch-norm, batch_norm
-    if kind not in KINDS:
+    word = args.layer.lower().replace("_", "").replace("-", "")  # BatchNorm, batch-norm, batch_norm
+    if word not in KINDS and not is_own(args.layer):
         raise unknown_name("--layer", "layer", args.layer, KINDS)
+    kind = KINDS[word] if word in KINDS else own_object("--layer", args.layer)
+    if isinstance(kind, Layer):
+        return kind
+    if not (isinstance(kind, type) and issubclass(kind, Layer)):
+        raise ConfigError(f"--layer: expected {args.layer} to be a class derived from xbnet.Layer, got {kind!r}")
     given = {
         "n_outputs": args.hidden[0] if args.hidden else 3,
         "activation": args.activation,
         "initializer": args.init,
         "rate": args.dropout or 0.5,
     }
-    takes = inspect.signature(KINDS[kind]).parameters
-    return KINDS[kind](**{name: value for name, value in given.items() if name in takes})
+    takes = inspect.signature(kind).parameters
+    return kind(**{name: value for name, value in given.items() if name in takes})
 
 
 def report(
@@ -140,13 +166,13 @@ def run_all(args: argparse.Namespace, folder: Path | None) -> int:
         orders = np.concatenate(list(result.orders.values()))
         lines.append(
             f"{case.name:<44}{len(result.curves):>7}{spread(orders[:, 0]):>16}{spread(orders[:, 1]):>16}"
-            f"{time.perf_counter() - began:>9.2f}  {'ok' if result.passed else 'FAILED'}"
+            f"{time.perf_counter() - began:>9.2f}  {in_words(result.passed)}"
         )
         if not args.quiet:
             print(lines[-1], flush=True)
         if folder is not None:
             keep_case(folder, case.name, result)
-    failed = {name: result for name, result in results.items() if not result.passed}
+    failed = {name: result for name, result in results.items() if result.passed is False}
     seconds = time.perf_counter() - start
     lines.append(f"{len(results) - len(failed)} of {len(results)} passed in {seconds:.1f} s")
     if not args.quiet:

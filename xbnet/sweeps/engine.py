@@ -110,7 +110,8 @@ def run_members(
         store = None
         if out is not None:
             held.enter_context(only_one(make_folder(out)))
-            store = Store(out, signature, resume=resume)
+            count = len(members) if sampling is None else len(members) * sampling.count
+            store = Store(out, signature, program, count, resume=resume)
         if store is not None and resume:
             if sampling is not None:
                 asked = store.read_trials()

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backends.arrays import ArrayLike
 from ..errors import ConfigError
+from ..nn.class_weights import balanced_weights
 from ..parsing import is_whole, whole
 from ..training.samples import Data, check_data
 from .build import Program, layer_keys, settings_for
@@ -18,6 +19,7 @@ from .engine import run_members
 from .halving import Bracket, make_brackets, parse_halving
 from .plan import Member, expect_networks, make_members
 from .pool import make_pool
+from .refit import Source
 from .result import SweepResult
 from .space import Configuration, complete, configurations, count_configurations, listed_values
 from .trials import Sampling, Space, make_study
@@ -102,7 +104,7 @@ def sweep(
         The figure that stops, ranks and picks weights, see `fit`; by default "val_loss", or "train_loss" without
         anything to validate on.
     class_weight, sample_weight
-        See the losses, and `fit`.
+        See the losses, and `fit`. "balanced" is by all labels of the training part, the same for all folds.
     backend, dtype
         See `Network`.
     rng
@@ -163,6 +165,8 @@ def sweep(
         raise ConfigError("sweep: resume goes on with the folder of an earlier sweep; say which: out=FOLDER")
     pool = make_pool(dataset, folds, standardize=standardize, sample_weight=sample_weight, rng=rng)
     rows = [settings_for(row, pool) for row in rows]
+    if isinstance(class_weight, str) and class_weight == "balanced" and dataset.task == "classification":
+        class_weight = balanced_weights(dataset.train.y, dataset.n_outputs)  # the same for all folds
     program = Program(pool, layers, monitor, backend, dtype, class_weight)
     count = None if pool.folds is None else len(pool.folds)
     members = make_members(rows, seeds_, count)
@@ -192,7 +196,7 @@ def sweep(
     if how is not None:
         ranked = range(len(rows) if sampling is None else sampling.count)
         brackets = make_brackets(ranked, _epochs(rows), how, generator)
-    return run_members(
+    result = run_members(
         program,
         members,
         halving=how,
@@ -205,6 +209,8 @@ def sweep(
         resume=resume,
         progress=progress,
     )
+    result.source = Source(dataset, standardize, sample_weight)
+    return result
 
 
 def _epochs(rows: Sequence[Configuration]) -> int:

@@ -73,10 +73,11 @@ class Trainer:
         history: History | None = None,
     ):
         self.recipe = recipe.check(network, loss, samples, scored=scorer is not None)
-        self.network, self.asked_loss, self.task, self.scorer = network, loss, samples.task, scorer
+        self.network, self.task, self.scorer = network, samples.task, scorer
+        self.asked_loss = loss.balanced_by(samples.train.y, samples.n_outputs)
         R = network.replicas
-        self.schedule, self.strategy = get_schedule(recipe.schedule).bind(R), get_strategy(recipe.strategy)
-        self.flips = get_flips(recipe.flip, samples)
+        self.schedule = get_schedule(recipe.schedule).bind(R)
+        self.strategy, self.flips = get_strategy(recipe.strategy), get_flips(recipe.flip, samples)
         self.train, self.val = place_samples(network, samples, self.recipe.device_memory)
         self.monitor, self.batch_size = str(self.recipe.monitor), int(self.recipe.batch_size or 0)  # `check` set both
         self._spread = spreads(loss, samples, R)
@@ -113,8 +114,7 @@ class Trainer:
         self.step = BoundStep(live, self.loss, self.optimizer, self.penalty, self.clip, self.norm)
         self._mask = GradientMask(live)
         self.execution = get_execution(self.recipe.execution, self)
-        self.history.execution = self.execution.name
-        self.network.compiled = self.execution.name == "compiled"
+        self.history.execution, self.network.compiled = self.execution.name, self.execution.name == "compiled"
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ class Case:
     """
 
     name: str
-    run: Callable[[], Verification]
+    run: Callable[[], Any]
 
 
 LOSSES: dict[str, tuple[Callable[[], Loss], dict[str, Any]]] = {

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .objective import THETA, Objective, X
+from .objective import Objective
+from .problem import THETA, X
 
 EXACT = 1e-10
 """Two ways to the same float64 number agree to this, relative to the largest number of its kind."""

@@ -10,8 +10,9 @@ from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
 from ..optim.penalties import Penalty
 from .numerical import H, compare_block, differences
-from .objective import THETA, Objective, Problem
+from .objective import Objective
 from .prepare import brief, cost_of, penalty_text, seed_of, theta_of
+from .problem import THETA, Problem
 from .results import GradientComparison
 
 

@@ -14,9 +14,10 @@ from ..optim.penalties import Penalty
 from .checks import RETURNED, Check, adjoint, beside_dx, deterministic, isolated, permuted, single_precision
 from .functionals import InnerProduct
 from .numerical import compare_block
-from .objective import THETA, Objective, Problem
+from .objective import Objective
 from .points import move_to_general_position
 from .prepare import brief, check_settings, cost_of, network_of, penalty_text, rows_of, seed_of, steps_of, theta_of
+from .problem import THETA, Problem
 from .results import Verification
 from .taylor import taylor_curve
 
@@ -199,7 +200,7 @@ def _verify(
         checks = [deterministic(objective, gradient), beside_dx(objective, gradient)]
         if objective.replicas > 1:
             checks += [isolated(objective, generator), permuted(objective, gradient, generator)]
-        wrong = [c.block for c in curves if not c.passed]
+        wrong = [c.block for c in curves if c.passed is False]
         if jacobian:
             checks += [adjoint(objective, block, generator) for block in objective.blocks]
             size = max(part.shape[1] for part in gradient.values())

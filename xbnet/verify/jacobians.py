@@ -11,8 +11,9 @@ from ..nn.layers import Layer
 from ..nn.network import Network
 from ..optim.penalties import Penalty
 from .functionals import InnerProduct
-from .objective import THETA, Objective, Problem
+from .objective import Objective
 from .prepare import network_of, rows_of, seed_of, theta_of
+from .problem import THETA, Problem
 
 
 def jacobian(

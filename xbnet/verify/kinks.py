@@ -31,11 +31,16 @@ class Kinks:
         self._inputs: list[tuple[str, float, Any]] = []  # of the current forward: name, kink, input - kink
         self._sides: list[Any] = []  # at the base point
         self.watching = with_weights
+        self._names: dict[int, str] = {}
         for k, layer in enumerate(network.layers):
             for name, value in list(vars(layer).items()):
                 if isinstance(value, Activation) and value.kinks:
-                    setattr(layer, name, self._watched(f"{k}.{name} ({value.name})", value))
+                    watched = self._watched(f"{k}.{name} ({value.name})", value)
+                    setattr(layer, name, watched)
+                    self._names[id(watched)] = f"{k}.{name} ({value.name})"
                     self.watching = True
+            if self._names:
+                vars(layer)["ops"] = WatchedOps(layer.ops, self)
 
     def _watched(self, name: str, activation: Activation) -> Activation:
         def forward(xp: Any, z: Any, out: Any, work: Any) -> None:
@@ -43,6 +48,15 @@ class Kinks:
             activation.forward(xp, z, out, work)
 
         return replace(activation, forward=forward)
+
+    def bias_activation(self, ops: Any, activation: Any, z: Any, b: Any, out: Any, work: Any) -> Any:
+        """See `Ops`. What one kernel does never calls the activation's forward: its input is noted here."""
+        name, noted = self._names.get(id(activation)), len(self._inputs)
+        before = z + b if name and out is z and b is not None else z
+        result = ops.bias_activation(activation, z, b, out, work)
+        if name and len(self._inputs) == noted:
+            self._inputs += [(name, kink, before - kink) for kink in activation.kinks]
+        return result
 
     def begin(self) -> None:
         """Call before a forward."""
@@ -69,6 +83,20 @@ class Kinks:
 
     def _host(self, array: Any) -> np.ndarray:
         return self.network.backend.to_host(array)
+
+
+class WatchedOps:
+    """A layer's operations, of which one may compute an activation without calling it."""
+
+    def __init__(self, ops: Any, kinks: Kinks):
+        self._ops, self._kinks = ops, kinks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ops, name)
+
+    def bias_activation(self, activation: Any, z: Any, b: Any, out: Any, work: Any) -> Any:
+        """See `Ops`."""
+        return self._kinks.bias_activation(self._ops, activation, z, b, out, work)
 
 
 def margins(here: list[tuple[str, np.ndarray]], moved: list[tuple[str, np.ndarray]], replicas: int) -> np.ndarray:

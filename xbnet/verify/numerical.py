@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .objective import Noise, Objective, X
+from .objective import Objective
+from .problem import Noise, X
 
 H = float(np.finfo(float).eps) ** (1 / 3)
 """Step, relative to an entry where that is larger than 1: balances truncation (h^2) and rounding (eps / h)."""

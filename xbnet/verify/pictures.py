@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 from .taylor import TaylorCurve
 
 FIRST, SECOND = "#1f77b4", "#d62728"
+VERDICTS = {True: "passed", False: "FAILED", None: "not judged"}
 MOST = 16
 """Blocks that get axes of their own; of a deeper network the first and the last are drawn, "theta" and "x" always."""
 
@@ -39,14 +40,15 @@ def taylor_figure(result: Verification) -> Any:
         legend |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     ncols = len(legend) if columns > 2 else 2
     figure.legend(legend.values(), legend, loc="outside lower center", ncols=ncols, frameon=False, fontsize=8)
-    figure.suptitle(_wrapped(f"{result.title}: {'passed' if result.passed else 'FAILED'}", 40 * columns), fontsize=9)
+    figure.suptitle(_wrapped(f"{result.title}: {VERDICTS[result.passed]}", 40 * columns), fontsize=9)
     return figure
 
 
 def _draw(axis: Any, curve: TaylorCurve) -> None:
     """One block; a thin line per replica, dots on the points that were judged."""
     i = np.arange(curve.e.shape[1])
-    worst = min(range(len(curve.judgements)), key=lambda r: curve.judgements[r].quality)
+    qualities = [judgement.quality if judgement.passed is not False else -1 for judgement in curve.judgements]
+    worst = int(np.argmin(qualities))
     for values, color, order, label in (
         (curve.first, FIRST, 0, "|f(p + e d) - f(p)|"),
         (curve.second, SECOND, 1, "|f(p + e d) - f(p) - e <grad, d>|"),
@@ -65,7 +67,7 @@ def _draw(axis: Any, curve: TaylorCurve) -> None:
     judgement = curve.judgements[worst]
     text = ", ".join(f"{order:.3f}" for order in judgement.orders if not np.isnan(order))
     text = ", ".join(filter(None, (f"order {text}" if text else "", judgement.note)))
-    axis.set_title(f"{curve.block}: {text}", fontsize=8, color="black" if curve.passed else SECOND)
+    axis.set_title(f"{curve.block}: {text}", fontsize=8, color="black" if curve.passed is not False else SECOND)
     axis.set_yscale("log")
     floor = max(float(np.nanmin(curve.rounding)) / 100, 1e-300)
     seen = np.concatenate([curve.first.ravel(), curve.second.ravel()])

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .kinks import margins
-from .objective import Objective, Problem
+from .objective import Objective
+from .problem import Problem
 
 NEAR = 1e-4
 """A kink is within reach when an input's distance from it is less than this share of the inputs' size."""

@@ -124,7 +124,8 @@ def network_of(
     if hasattr(layer, "backend"):  # it is a network's
         backend, dtype, width = layer.backend, layer.dtype, layer.n_inputs
         trained = {spec.name: getattr(layer, spec.name) for spec in layer.parameters()}
-        replicas = next((len(block) for block in trained.values()), replicas)
+        blocks = [*trained.values(), *(getattr(layer, name) for name in layer.hyper())]
+        replicas = next((len(block) for block in blocks), replicas)
     if replicas is None:
         replicas = len(x) if len(x) > 1 else 2
     expect_shape(where, "x", x, R=(1, replicas) if replicas > 1 else 1, B=x.shape[1], I=width)

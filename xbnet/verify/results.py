@@ -64,9 +64,9 @@ class Verification:
     layers: tuple[str, ...] = ()
 
     @property
-    def passed(self) -> bool:
-        """Whether all is well."""
-        return not self.failures()
+    def passed(self) -> bool | None:
+        """Whether all is well; None: nothing is wrong, but of some blocks it can't be told, see `reasons`."""
+        return False if self.failures() else None if self.reasons() else True
 
     @property
     def orders(self) -> dict[str, np.ndarray]:
@@ -78,7 +78,7 @@ class Verification:
         """Which layer to look at first, by which gradients are wrong; empty where that tells nothing."""
         if any(check.name == RETURNED for check in self.checks):
             return ""
-        return suspect({curve.block: curve.passed for curve in self.curves}, self.layers)
+        return suspect({curve.block: curve.passed is not False for curve in self.curves}, self.layers)
 
     def failures(self) -> list[str]:
         """One line per thing that is wrong, the worst entry of the gradient first."""
@@ -86,7 +86,7 @@ class Verification:
         lines += [c.worst for c in self.comparisons if not c.passed]
         for curve in self.curves:
             for r, verdict in enumerate(curve.judgements):
-                if not verdict.passed:
+                if verdict.passed is False:
                     first, second = verdict.orders
                     lines.append(
                         f"{curve.block}[r={r}]: orders {first:.2f} and {second:.2f}, expected 1 and 2 "
@@ -100,8 +100,17 @@ class Verification:
         ]
         return lines
 
+    def reasons(self) -> list[str]:
+        """One line per block and replica of which it can't be told whether it is right: why."""
+        return [
+            f"{curve.block}[r={r}]: {verdict.note}"
+            for curve in self.curves
+            for r, verdict in enumerate(curve.judgements)
+            if verdict.passed is None
+        ]
+
     def raise_if_failed(self) -> None:
-        """Raise `GradientError`, which names the worst entry, unless all is well."""
+        """Raise `GradientError`, which names the worst entry, if anything is wrong."""
         failures = self.failures()
         if failures:
             more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
@@ -125,6 +134,7 @@ class Verification:
                 for block, rows in self.orders.items()
             },
             "failures": self.failures(),
+            "reasons": self.reasons(),
             "suspect": self.suspect,
         }
 
@@ -136,7 +146,7 @@ class Verification:
             left_out = int((~curve.clean).sum())
             if left_out:
                 notes.append(f"{left_out} steps across kinks left out")
-            verdict = "ok" if curve.passed else "FAILED"
+            verdict = in_words(curve.passed)
             lines.append(
                 f"{curve.block:<14}{curve.size:>9,}{_orders(orders[:, 0], 1):>17}{_orders(orders[:, 1], 2):>17}  "
                 + ", ".join([verdict, *notes])
@@ -148,14 +158,14 @@ class Verification:
             )
         lines += [f"{c.name}: {'ok' if c.passed else 'FAILED'}, {c.detail}" for c in self.checks]
         lines.append(f"{self.placement}; seed {self.seed}")
-        failures = self.failures()
-        lines.append("PASSED" if not failures else "FAILED\n  " + "\n  ".join(failures))
+        head = {True: "PASSED", False: "FAILED", None: "NOT JUDGED"}[self.passed]
+        lines.append("\n  ".join([head, *(self.failures() or self.reasons())]))
         if self.suspect:
             lines.append(self.suspect)
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"<Verification {'passed' if self.passed else 'FAILED'}: {self.title}>"
+        return f"<Verification {in_words(self.passed, 'passed')}: {self.title}>"
 
     def _repr_html_(self) -> str:
         rows = [
@@ -163,14 +173,19 @@ class Verification:
                 curve.block,
                 curve.size,
                 *(_orders(np.array([j.orders[i] for j in curve.judgements]), i + 1) for i in (0, 1)),
-                "ok" if curve.passed else "FAILED",
+                in_words(curve.passed),
             )
             for curve in self.curves
         ]
         head = ("block", "entries", "|f(p + e d) - f(p)|", "less e <grad, d>", "verdict")
         lines = "".join(f"<div>{html.escape(line)}</div>" for line in self.failures())
         shown = picture(self.plot(), "Taylor test of every block")
-        return heading(f"{self.title}: {'passed' if self.passed else 'FAILED'}") + table(head, rows) + lines + shown
+        return heading(f"{self.title}: {in_words(self.passed, 'passed')}") + table(head, rows) + lines + shown
+
+
+def in_words(passed: bool | None, right: str = "ok") -> str:
+    """A verdict."""
+    return {True: right, False: "FAILED", None: "not judged"}[passed]
 
 
 def _orders(orders: np.ndarray, expected: int) -> str:

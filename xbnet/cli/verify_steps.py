@@ -1,0 +1,184 @@
+"""`xbnet verify --training`: hold steps of training against the papers' rules."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..datasets import Dataset, Part
+from ..errors import ConfigError, GradientError
+from ..files import write_text
+from ..optim.optimizers import OPTIMIZERS, Optimizer, get_optimizer
+from ..optim.schedules import SCHEDULES
+from ..optim.strategies import STRATEGIES
+from ..parsing import parse_number, parse_settings
+from ..training.execution import LEVELS
+from ..verify.steps.catalogue import training_catalogue
+from ..verify.steps.results import TrainingVerification, verdict
+from ..verify.steps.training import training_test
+from . import arguments as flags
+from .own import is_own, own_object
+
+if TYPE_CHECKING:
+    from ..nn.losses import Loss
+    from ..nn.network import Network
+
+FLAGS = (
+    "optimizer", "rule", "lr", "schedule", "strategy", "flip", "clip_norm", "batch_size", "epochs", "device_memory",
+    "execution",
+)  # fmt: skip
+"""What says something with --training only."""
+SETTINGS = ("schedule", "strategy", "flip", "clip_norm", "epochs", "device_memory", "l2", "l1")
+ROWS = 11
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags that go with --training."""
+    group = parser.add_argument_group("a step of training")
+    group.add_argument(
+        "--training", action="store_true", help="test steps against the papers' rules; --all: of all parts"
+    )
+    group.add_argument(
+        "--optimizer", metavar="NAME",
+        help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99; one of your own as mymodule:Class; by default sgd",
+    )  # fmt: skip
+    group.add_argument("--rule", metavar="MODULE:FUNCTION", help="what an optimizer of your own should do")
+    group.add_argument("--lr", type=flags.number, metavar="X", help="learning rate")
+    group.add_argument("--schedule", metavar="NAME", help=f"{', '.join(SCHEDULES)}; settings as step:every=20")
+    group.add_argument("--strategy", metavar="NAME", help=f"{', '.join(STRATEGIES)}; settings as weighted:ratio=0.5")
+    group.add_argument("--flip", type=flags.number, metavar="P", help="mirror images with this probability")
+    group.add_argument("--clip-norm", type=flags.number, metavar="X", help="largest norm of the gradient")
+    group.add_argument(
+        "--batch-size", type=flags.widths, metavar="N,N", help="rows per step, in one run after the other"
+    )
+    group.add_argument("--epochs", type=flags.positive, metavar="N", help="of each run; by default 3")
+    group.add_argument("--device-memory", type=flags.memory, metavar="BYTES", help="for the data, like 2KB")
+    group.add_argument(
+        "--execution", metavar="LEVEL,..", help=f"{', '.join(LEVELS[1:])}; by default all that are possible here"
+    )
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what goes with --training where that is not, and what does not go with it where it is."""
+    if not args.training:
+        for name in FLAGS:
+            if getattr(args, name) is not None:
+                raise ConfigError(f"--{name.replace('_', '-')} says how steps are taken; add --training to test them")
+        return
+    if args.layer or args.entries:
+        raise ConfigError("--training tests steps; leave out --layer and --entries, which test backward")
+    given = [name for name in FLAGS if name != "execution" and getattr(args, name) is not None]
+    if args.all and given:
+        raise ConfigError(f"--training --all tests everything; leave out --{given[0].replace('_', '-')}")
+
+
+def verify_steps(args: argparse.Namespace, data: Dataset, network: Network, loss: Loss) -> TrainingVerification:
+    """Of the run that the flags describe."""
+    rows = np.random.default_rng(args.seed).permutation(len(data.train.x))[: args.rows or ROWS]
+    some = replace(data, train=Part(data.train.x[rows], data.train.y[rows]), val=None, test=None, partial=True)
+    settings: dict[str, Any] = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
+    return training_test(
+        network,
+        loss,
+        optimizer_from(args),
+        some,
+        rule=None if args.rule is None else rule_from(args.rule),
+        levels=levels_from(args),
+        batch_sizes=args.batch_size or None,
+        rng=args.seed,
+        **settings,
+    )
+
+
+def levels_from(args: argparse.Namespace) -> list[str] | None:
+    """Of --execution."""
+    return None if args.execution is None else [word.strip() for word in args.execution.split(",")]
+
+
+def optimizer_from(args: argparse.Namespace) -> Optimizer:
+    """The library's, or the user's own: ``mymodule:Class``, and settings behind it as for ours."""
+    text = args.optimizer or "sgd"
+    rate = {} if args.lr is None else {"lr": args.lr}
+    if not is_own(text):
+        return get_optimizer(text, **rate)
+    module, _, rest = text.partition(":")
+    name, settings = parse_settings("--optimizer", rest)
+    kind = own_object("--optimizer", f"{module}:{name}")
+    if isinstance(kind, Optimizer):
+        return kind
+    if not (isinstance(kind, type) and issubclass(kind, Optimizer)):
+        raise ConfigError(
+            f"--optimizer: expected {module}:{name} to be a class derived from xbnet.Optimizer, got {kind!r}"
+        )
+    hyper = {key: parse_number(f"--optimizer {name}", key, value) for key, value in settings.items()}
+    try:
+        return kind(**rate, **hyper)
+    except TypeError as error:
+        raise ConfigError(f"--optimizer: {name} could not be made: {error}") from None
+
+
+def rule_from(text: str) -> Any:
+    """The user's function."""
+    if not is_own(text):
+        raise ConfigError(f"--rule: expected MODULE:FUNCTION, got {text!r}")
+    rule = own_object("--rule", text)
+    if not callable(rule):
+        raise ConfigError(f"--rule: expected {text} to be a function, got {rule!r}")
+    return rule
+
+
+def report_steps(args: argparse.Namespace, folder: Path | None, result: TrainingVerification) -> None:
+    """Print, and keep."""
+    if not args.quiet:
+        print(result)
+    if folder is not None:
+        write_text(folder / "report.txt", f"{result}\n")
+        write_text(folder / "result.json", json.dumps(result.to_dict(), indent=1) + "\n")
+    if args.json:
+        print(json.dumps(result.to_dict()))
+
+
+def run_all_steps(args: argparse.Namespace, folder: Path | None) -> int:
+    """The catalogue, a line per case; the levels that can't run one are those that this machine has not."""
+    start, lines, results = time.perf_counter(), [], dict[str, TrainingVerification]()
+    if not args.quiet:
+        print(f"{'case':<44}{'steps':>6}  {'levels':<26}{'shows':>7}{'seconds':>9}  verdict")
+    for case in training_catalogue(args.backend, args.dtype, max(3, args.replicas), args.seed, levels_from(args)):
+        began = time.perf_counter()
+        result = results[case.name] = case.run()
+        levels = ", ".join(dict.fromkeys(level.level for level in result.levels))
+        shown = max(level.sharpness for level in result.levels)
+        lines.append(
+            f"{case.name:<44}{sum(level.steps for level in result.levels):>6}  {levels:<26}{shown:>7.0e}"
+            f"{time.perf_counter() - began:>9.2f}  {verdict(result.passed)}"
+        )
+        if not args.quiet:
+            print(lines[-1], flush=True)
+        if folder is not None:
+            place = folder / case.name.replace("/", "-").replace(",", "").replace(" ", "_")
+            write_text(place.with_suffix(".txt"), f"{result}\n")
+    failed = {name: result for name, result in results.items() if result.passed is False}
+    seconds = time.perf_counter() - start
+    lines.append(f"{len(results) - len(failed)} of {len(results)} passed in {seconds:.1f} s")
+    if not args.quiet:
+        print(lines[-1])
+    summary = {
+        "passed": not failed,
+        "cases": len(results),
+        "failed": {name: result.failures() for name, result in failed.items()},
+        "seconds": seconds,
+    }
+    if folder is not None:
+        write_text(folder / "report.txt", "\n".join(lines) + "\n")
+        write_text(folder / "result.json", json.dumps(summary, indent=1) + "\n")
+    if args.json:
+        print(json.dumps(summary))
+    for name, result in failed.items():
+        raise GradientError(f"{name}: {result.failures()[0]} ({len(failed)} of {len(results)} cases failed)", result)
+    return 0

@@ -1,0 +1,81 @@
+"""The losses told a second time, in float64: value and gradient by the outputs of each sample, and their mean."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from ...nn.network import Network
+from ...replicas import replica_values
+
+
+class Told(NamedTuple):
+    """Of a batch.
+
+    Attributes
+    ----------
+    values, weights
+        (R, B) the loss of each sample, and how much it counts.
+    gradient
+        (R, B, C), of the weighted mean by the outputs.
+    size
+        (R, B, C), of the numbers whose difference the gradient is: rounding is relative to them.
+    """
+
+    values: np.ndarray
+    weights: np.ndarray
+    gradient: np.ndarray
+    size: np.ndarray
+
+
+class Cost:
+    """The mean of a loss over a batch, sum_b w_b loss_b / sum_b w_b, and its gradient by the outputs.
+
+    Parameters
+    ----------
+    loss
+        One of the library's, told anew here; any other is taken at its word (`gradient_test` proves it).
+    task
+        "classification", "multilabel" or "regression".
+    network
+        With R replicas, in float64.
+    """
+
+    def __init__(self, loss: Loss, task: str, network: Network):
+        self.loss, self.task, self.replicas, self.C = loss, task, network.replicas, network.n_outputs
+        known = type(loss) in (SoftmaxCrossEntropy, BinaryCrossEntropy, MeanSquaredError)
+        self.own = None if known else loss.bind(network, task)
+
+    def __call__(self, outputs: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> Told:
+        """Of outputs (R, B, C) for labels (R, B) or targets (R, B, C), with weights (R, B) of the samples."""
+        weights = np.ones(outputs.shape[:2]) if w is None else w
+        if self.own is not None:
+            gradient = np.empty_like(outputs)
+            values = np.array(self.own(outputs, y, gradient, w))
+            if self.loss.class_weight is not None:
+                weights = weights * self.loss.class_weight[y]
+            return Told(values, weights, gradient, np.abs(gradient))
+        targets = np.eye(self.C)[y] if y.ndim == 2 else y
+        if self.loss.class_weight is not None:
+            weights = weights * self.loss.class_weight[y]
+        values, slopes, size = self._each(outputs, targets)
+        total = weights.sum(axis=1, keepdims=True)
+        share = np.where(total > 0, weights / np.where(total > 0, total, 1.0), 0.0)[:, :, None]
+        return Told(values, weights, slopes * share, size * share)
+
+    def _each(self, z: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Values (R, B), gradients and sizes (R, B, C) of single samples."""
+        if isinstance(self.loss, SoftmaxCrossEntropy):
+            e = replica_values("label_smoothing", self.loss.label_smoothing, self.replicas)[:, None, None]
+            t = (1 - e) * t + e / self.C  # Szegedy et al. 2016, section 7
+            shifted = z - z.max(axis=2, keepdims=True)
+            log_p = shifted - np.log(np.exp(shifted).sum(axis=2, keepdims=True))
+            p = np.exp(log_p)
+            return -(t * log_p).sum(axis=2), p - t, p + t
+        if isinstance(self.loss, BinaryCrossEntropy):
+            log_p, log_q = -np.logaddexp(0.0, -z), -np.logaddexp(0.0, z)  # of yes, and of no
+            p = np.exp(log_p)
+            return -(t * log_p + (1 - t) * log_q).mean(axis=2), (p - t) / self.C, (p + t) / self.C
+        return ((z - t) ** 2).mean(axis=2), 2 * (z - t) / self.C, 2 * (abs(z) + abs(t)) / self.C
