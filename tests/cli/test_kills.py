@@ -7,7 +7,6 @@ import tomllib
 
 import pytest
 
-from tests.support.files import csv_text
 from tests.support.kills import Plan, run
 from xbnet.cli import main
 from xbnet.files import TEMPORARY
@@ -15,7 +14,7 @@ from xbnet.io.tensorfile import read_tensors
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and asks /proc which file is flushed")
 
-KINDS = {"model": "network", "best": "network", "epoch": "training state", "0": "chunk of a sweep"}
+KINDS = {"model": "network", "epoch": "training state"}
 
 
 def check_whole(path):
@@ -93,52 +92,3 @@ def test_tensorboard_has_all_epochs_that_were_kept(tmp_path):
         kept = len(list((tmp_path / f"{i}-killed" / "checkpoints").glob("epoch-*")))
         (events,) = (tmp_path / f"{i}-killed" / "tensorboard").iterdir()
         assert events.read_bytes().count(b"train_loss") >= kept
-
-
-def test_sweep(tmp_path):
-    space = ["--space", "lr=0.1,0.2", "--space", "epochs=1", "--space", "hidden=[[2],[3]]", "--workers", "1"]
-    argv = ["sweep", "--data", "swissroll", *space, "--quiet", "--out", "{out}"]
-    found = run(tmp_path, Plan(argv, [["sweep", "--resume", "{out}", "--quiet"], [*argv, "--overwrite"]]))
-    assert [end for end in found if end["point"] == "os.fsync results.jsonl"]
-    check(tmp_path, found, same=["best.safetensors", "config.toml"])
-    folders = [tmp_path / "whole", *(tmp_path / str(i) for i, end in enumerate(found) if end["codes"])]
-    tables = [sorted(map(without_time, (folder / "results.jsonl").read_text().splitlines())) for folder in folders]
-    assert all(table == tables[0] for table in tables)
-
-
-def without_time(line):
-    return json.dumps(json.loads(line) | {"seconds": 0})
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A folder with a run, and a table to predict."""
-    folder = tmp_path_factory.mktemp("run")
-    (folder / "x.csv").write_text(csv_text())
-    flags = ["--target", "kind", "--epochs", "1", "--hidden", "2", "--quiet"]
-    assert main(["train", "--data", str(folder / "x.csv"), *flags, "--out", str(folder / "run")]) == 0
-    return folder
-
-
-@pytest.mark.parametrize("name", ["p.csv", "m.npz", "m.onnx", "report.html"])
-def test_a_file_is_the_old_one_or_the_new_one(name, model, tmp_path):
-    """Predictions, exports and reports."""
-    run_folder, data, out = str(model / "run"), str(model / "x.csv"), f"{{out}}/{name}"
-    if name.endswith(".onnx"):
-        pytest.importorskip("onnx")
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / name).write_bytes(b"old")
-    verbs = {
-        "p": ["predict", run_folder, "--data", data],
-        "m": ["export", run_folder],
-        "r": ["report", run_folder, "--repeats", "0"],
-    }
-    argv = [*verbs[name[0]], "--out", out]
-    found = run(tmp_path / "kills", Plan(argv, [argv], before=str(tmp_path / "old")))
-    assert {end["point"].split()[0] for end in found} == {"os.fsync", "os.rename"}
-    whole = files(tmp_path / "kills" / "whole")
-    for i, end in enumerate(found):
-        killed = tmp_path / "kills" / f"{i}-killed" / name
-        assert killed.read_bytes() in (b"old", whole[name].read_bytes()), end
-        if end["codes"]:
-            assert set(files(tmp_path / "kills" / str(i))) == set(whole), end
