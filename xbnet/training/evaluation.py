@@ -200,9 +200,9 @@ def evaluate(
     array([1.0986, 1.0986])
     """
     task, x, y, sample_weight = check_samples(network, get_loss(loss), x, y, sample_weight)
-    loss = get_loss(loss).balanced_by(y, network.n_outputs)
+    balanced = get_loss(loss).balanced_by(y, network.n_outputs)
     errors = Errors(y, sample_weight, network.replicas) if task == "regression" else None
-    sums = _sums(network, loss, task, (x, y, sample_weight), device_memory, errors)
+    sums = _sums(network, balanced, task, (x, y, sample_weight), device_memory, errors)
     with np.errstate(invalid="ignore"):
         mean, accuracy = means(sums)
     if errors is None:
