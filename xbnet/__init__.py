@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .sweeps import SweepResult, assert_replica_equal, sweep
     from .training.evaluation import evaluate
     from .training.fit import fit
+    from .training.rates import find_lr
     from .training.recipe import Recipe
     from .training.step import Step
     from .verify import (
@@ -112,6 +113,7 @@ __all__ = [
     "compare",
     "compare_gradients",
     "evaluate",
+    "find_lr",
     "fit",
     "get_backend",
     "gradient_test",
@@ -153,6 +155,7 @@ PARTS = {
     "optim.strategies": "Alternating Layerwise Strategy Weighted",
     "sweeps": "SweepResult assert_replica_equal sweep",
     "training.fit": "fit",
+    "training.rates": "find_lr",
     "training.recipe": "Recipe",
     "training.step": "Step",
     "verify": "GradientComparison TrainingVerification Verification compare_gradients gradient_test jacobian "

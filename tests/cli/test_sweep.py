@@ -4,6 +4,7 @@ import pytest
 
 from xbnet.cli import main
 from xbnet.cli.sweep import parse_space
+from xbnet.cli.sweep_table import print_columns
 
 SMALL = ["--data", "peaks", "--space", "epochs=1", "--space", "hidden=[[4]]"]
 
@@ -14,6 +15,10 @@ SMALL = ["--data", "peaks", "--space", "epochs=1", "--space", "hidden=[[4]]"]
         ("lr=0.1,1", ("lr", [0.1, 1])),
         ("lr=0.1", ("lr", 0.1)),
         ("hidden=[[10,7],[20]]", ("hidden", [[10, 7], [20]])),
+        ("hidden=10,7", ("hidden", [[10, 7]])),
+        ("hidden=10", ("hidden", 10)),
+        ("hidden=10|7", ("hidden", [[10], [7]])),
+        ("hidden=10,7|20|none", ("hidden", [[10, 7], [20], []])),
         ("lr=loguniform:1e-4,1", ("lr", "loguniform:1e-4,1")),
         ("activation=tanh, relu", ("activation", ["tanh", "relu"])),
         ("batch_norm=true,false", ("batch_norm", [True, False])),
@@ -54,7 +59,7 @@ def test_a_sweep_from_a_file_is_kept_and_goes_on(tmp_path, capsys):
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert len(rows) == 8
     assert {row["weight_seed"] for row in rows} == {1, 5}
-    assert all(row["schema"] == "xbnet.sweep/2" for row in rows)
+    assert all(row["schema"] == "xbnet.sweep/3" for row in rows)
     (out / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:3]))
     assert main(["sweep", "--resume", str(out), "--quiet"]) == 0
     again = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
@@ -85,7 +90,7 @@ def test_the_space_of_the_command_line_wins_over_that_of_the_file(tmp_path, caps
         (["--space", "lr=1", "--memory", "9"], None),
         (
             ["--space", "hidden=10-7,20"],
-            "sweep: expected hidden to be a width like 20, or widths like [10, 7], got '10-7'",
+            "--space hidden=10-7,20: expected widths of one network like 10,7, several as 10,7|20|none",
         ),
         (
             ["--space", "lr=1", "--memory", "1QB"],
@@ -118,3 +123,48 @@ def test_a_sweep_of_which_nothing_is_left_fails(capsys):
     assert json.loads(captured.out.splitlines()[-1])["diverged"] == 1
     line = "xbnet: sweep: all networks diverged; try smaller learning rates, or clip_norm"
     assert captured.err.splitlines()[-1] == line
+
+
+def test_lists_of_widths_say_what_was_taken(caplog):
+    assert parse_space("hidden=[10,7]") == ("hidden", [10, 7])
+    assert caplog.messages == ["--space hidden=[10,7]: takes 2 networks with a layer each; one network is 10,7"]
+
+
+def test_the_winner_is_refitted_and_the_ensemble_kept(tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["--folds", "2", "--space", "lr=0.03,0.1,0.3", "--space", "l2=0,1e-4", "--space", "momentum=0.5,0.9"]
+    given = [*SMALL, *words, "--space", "optimizer=momentum", "--standardize", "--ensemble", "3"]
+    assert main(["sweep", *given, "--class-weight", "balanced", "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "the best was trained anew on all 25,000 rows, 1 epochs: train_loss" in text
+    assert "last test, on rows that nothing was chosen by: val_loss" in text
+    assert "ensemble of 3: val_accuracy" in text
+    head = text.splitlines()[1].split()
+    assert head == ["val_loss", "spread", "val_accuracy", "networks", "settings"]
+    assert (out / "parallel.png").stat().st_size > 5000
+    kept = json.loads((out / "result.json").read_text())
+    assert (
+        main(["predict", str(out), "--data", "peaks", "--part", "val", "--out", str(tmp_path / "p.csv"), "--json"]) == 0
+    )
+    assert json.loads(capsys.readouterr().out)["accuracy"] == pytest.approx(kept["refit"]["val_accuracy"])
+    path = str(out / "ensemble.safetensors")
+    assert main(["predict", path, "--data", "peaks", "--part", "val", "--out", str(tmp_path / "p.csv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] == pytest.approx(kept["ensemble"]["val_accuracy"])
+    assert main(["info", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert told.splitlines()[1:-1] == text.splitlines()[1:-1]
+    assert main(["info", path]) == 0
+    assert "an ensemble of 3 networks" in capsys.readouterr().out
+    lines = (out / "results.jsonl").read_text().splitlines(keepends=True)
+    (out / "results.jsonl").write_text("".join(lines[:5]))
+    assert main(["info", str(out)]) == 0
+    assert f"5 of 24 networks have ended; go on with: xbnet sweep --resume {out}" in capsys.readouterr().out
+    assert main(["info", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["networks"] == 5
+
+
+def test_columns_never_run_together(capsys):
+    print_columns(["val_loss", "spread", "settings"], [["1.234e+12", "12345678.12345", "lr=1"], ["1", "2", "l2=0"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "1.234e+12  12345678.12345  lr=1"
+    assert lines[2] == "        1               2  l2=0"

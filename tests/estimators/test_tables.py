@@ -130,3 +130,23 @@ def test_mistakes_are_one_line(table):
         XBClassifier(schema="yes").fit(X, y)
     with pytest.raises(ValueError, match="could not convert"):
         XBClassifier(schema=False).fit(X, y)
+
+
+@pytest.mark.parametrize("kind", [XBClassifier, XBRegressor])
+def test_for_tables_trains_as_the_command_does(kind):
+    from xbnet.cli.tables import OF_TABLES
+
+    model = kind.for_tables(random_state=0, max_iter=3)
+    found = {"hidden": model.hidden_layer_sizes, "members": model.n_members, "activation": model.activation}
+    found |= {"lr": model.learning_rate_init, "schedule": model.schedule, "val": model.validation_fraction}
+    found |= {"patience": model.n_iter_no_change + 1, "optimizer": model.solver}
+    assert found == {key: OF_TABLES[key] for key in found}
+    assert model.max_iter == 3
+    frame = pd.DataFrame({"a": np.arange(400) % 7, "b": np.where(np.arange(400) % 3, "x", None)})
+    y = (frame["a"] > 3).astype(float) if kind is XBRegressor else np.where(frame["a"] > 3, "p", "q")
+    model.fit(frame, y)
+    assert model.network_.replicas == 4
+    assert model.history_.records[0]["val_loss"].shape == (4,)
+    assert list(model.history_.best_epoch) == list(1 + np.argmin(model.history_["val_loss"], axis=0))
+    with pytest.raises(ConfigError, match=r"expected early_stopping to be True, False or 'loss', got 'score'"):
+        kind(early_stopping="score").fit(frame[["a"]], y)

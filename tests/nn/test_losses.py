@@ -5,6 +5,7 @@ import xbnet
 from tests.support import cases
 from tests.support.errors import refuses
 from xbnet import BinaryCrossEntropy, ConfigError, MeanSquaredError, ShapeError, SoftmaxCrossEntropy
+from xbnet.nn.class_weights import balanced_weights
 from xbnet.nn.losses import get_loss
 
 R, B, C = 2, 6, 3
@@ -172,13 +173,30 @@ def test_config_makes_the_loss_anew():
     assert repr(MeanSquaredError(class_weight=[1, 2])) == "MeanSquaredError(class_weight=[1.0, 2.0])"
 
 
+def test_balanced_class_weights_are_those_of_the_labels_that_are_trained_on():
+    compute = pytest.importorskip("sklearn.utils.class_weight").compute_class_weight
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(90, 3)), np.repeat([0, 1, 2], [60, 20, 10])
+    weights = balanced_weights(y, 3)
+    np.testing.assert_allclose(weights, compute("balanced", classes=np.arange(3), y=y))
+    loss, found = SoftmaxCrossEntropy(class_weight="balanced"), []
+    for one in (loss, SoftmaxCrossEntropy(class_weight=weights)):
+        network = xbnet.Network([xbnet.Linear(3)], 3, rng=0)
+        xbnet.fit(network, one, "sgd:lr=0.1", (x, y), epochs=2)
+        found.append((network.theta.tolist(), xbnet.evaluate(network, one, x, y)["loss"][0]))
+    assert found[0] == found[1]
+    assert repr(loss) == "SoftmaxCrossEntropy(class_weight='balanced')"
+    with pytest.raises(ConfigError, match="balanced' has to know the labels: call loss.balanced_by first"):
+        loss.bind(network)
+
+
 def test_get_loss():
     assert isinstance(get_loss("mse"), MeanSquaredError)
     loss = BinaryCrossEntropy()
     assert get_loss(loss) is loss
 
 
-WEIGHTS = "cross_entropy: expected class_weight (C,) with values >= 0 and one > 0, got "
+WEIGHTS = "cross_entropy: expected class_weight (C,) with values >= 0 and one > 0, or 'balanced', got "
 
 
 @pytest.mark.parametrize(
@@ -192,7 +210,7 @@ WEIGHTS = "cross_entropy: expected class_weight (C,) with values >= 0 and one > 
         (lambda: get_loss(5), "loss: unknown loss 5; known are binary_cross_entropy, cross_entropy, mse"),
         *[
             (lambda w=w: SoftmaxCrossEntropy(class_weight=w), f"{WEIGHTS}{w!r}")
-            for w in (-1, [1, -1], "balanced", [1, float("nan")], [1, float("inf")], [0, 0], [[1, 2]])
+            for w in (-1, [1, -1], "balance", [1, float("nan")], [1, float("inf")], [0, 0], [[1, 2]])
         ],
         (
             lambda: SoftmaxCrossEntropy(label_smoothing=1),

@@ -146,7 +146,7 @@ def test_an_interrupt_ends_the_chunks_that_run(data, monkeypatch):
 @pytest.mark.parametrize(
     ("executor", "line"),
     [
-        ("thread", "sweep: unknown executor 'thread'; did you mean 'threads'? known are dask, processes, threads"),
+        ("thread", "sweep: unknown executor 'thread'; did you mean 'threads'? known are dask, processes, ray, threads"),
     ],
 )
 def test_an_unknown_executor_is_one_line(data, executor, line):
@@ -312,6 +312,13 @@ def test_one_of_two_dask_workers_is_killed_in_mid_sweep(tmp_path):
     # The chunk in work ran twice, and the one before it where nobody had fetched its result yet.
     assert begun + chunks_begun(workers[1]) - chunks in (1, 2)
     assert_same_table(expected, result)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_ray_on_this_machine(data, expected):
+    pytest.importorskip("ray")
+    assert_same_table(expected, xbnet.sweep(SPACE, data, executor="ray", workers=2, **FIXED))
 
 
 @pytest.mark.filterwarnings("ignore")

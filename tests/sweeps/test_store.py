@@ -21,7 +21,7 @@ def test_each_network_has_a_line(kept):
     result, folder = kept
     rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
     assert sorted(row["member"] for row in rows) == list(range(len(result)))
-    assert {row["schema"] for row in rows} == {"xbnet.sweep/2"}
+    assert {row["schema"] for row in rows} == {"xbnet.sweep/3"}
     row = rows[0]
     assert {"configuration", "weight_seed", "fold", "lr", "l2", "hidden", "status", "best_epoch"} <= set(row)
     assert all((folder / row["arrays"]).exists() for row in rows)

@@ -12,6 +12,7 @@ from ..datasets import Dataset, load_dataset
 from ..datasets.load import NAMES
 from ..errors import ConfigError, DataError, say
 from ..nn.activations import ACTIVATIONS
+from ..nn.class_weights import balanced_weights
 from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
 from ..nn.mlp import mlp
@@ -83,7 +84,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--optimizer", metavar="NAME",
         help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99; sgd, tables: adam",
     )  # fmt: skip
-    group.add_argument("--lr", type=number, metavar="X", help="learning rate; of sgd 0.1, of adam 0.001, tables: 0.03")
+    group.add_argument("--lr", type=rate, metavar="X|auto", help="of sgd 0.1, adam 0.001, tables 0.03; auto tries 100")
     group.add_argument(
         "--schedule", metavar="NAME",
         help=f"{', '.join(SCHEDULES)}; settings as step:every=20; constant, tables: cosine",
@@ -192,8 +193,7 @@ def class_weight_from(text: str | None, data: Dataset) -> np.ndarray | None:
     if data.task != "classification":
         raise ConfigError(f"--class-weight needs classes, but {data.name} is for {data.task}")
     if text == "balanced":
-        counts = np.bincount(data.train.y, minlength=data.n_outputs)
-        return len(data.train.y) / (len(counts) * np.maximum(counts, 1))
+        return balanced_weights(data.train.y, data.n_outputs)
     try:
         weights = np.array([float(word) for word in text.split(",")])
     except ValueError:
@@ -204,7 +204,9 @@ def class_weight_from(text: str | None, data: Dataset) -> np.ndarray | None:
 
 
 def optimizer_from(args: argparse.Namespace) -> Optimizer:
-    """The optimizer that the flags name."""
+    """The optimizer that the flags name; where its rate is to be found, with the usual one."""
+    if args.lr == "auto":
+        return get_optimizer(args.optimizer)
     return get_optimizer(args.optimizer, **({} if args.lr is None else {"lr": args.lr}))
 
 
@@ -237,6 +239,11 @@ def number(text: str) -> float:
     except ValueError:
         hint = "; several at once are for xbnet sweep" if "," in text else ""
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}{hint}") from None
+
+
+def rate(text: str) -> float | str:
+    """A number, or ``auto``."""
+    return text if text == "auto" else number(text)
 
 
 def count(text: str) -> int:

@@ -13,8 +13,8 @@ from ..files import make_folder
 KEPT = (
     *("config.toml", "result.json", "history.jsonl", "model.safetensors", "curves.png", "regions.png"),  # train
     *("checkpoints", "tensorboard"),
-    *("sweep.json", "results.jsonl", "chunks", "paused", "best.safetensors"),
-    *("keys.png", "heat_map.png", "rungs.png", "trials.jsonl"),  # sweep
+    *("sweep.json", "results.jsonl", "chunks", "paused", "best.safetensors", "ensemble.safetensors"),
+    *("keys.png", "heat_map.png", "parallel.png", "rungs.png", "rates.png", "trials.jsonl"),  # sweep
     *("report.txt", "orders.png", "entries.png"),  # verify
     "report.html",  # report
 )

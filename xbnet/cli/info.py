@@ -1,4 +1,4 @@
-"""`xbnet info`: what is installed and which devices answer; `xbnet info MODEL`: what a model's file holds."""
+"""`xbnet info`: what is installed and which devices answer; `xbnet info PATH`: what a model or a sweep holds."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ from ..backends.machine.load import describe_machine
 from ..datasets import Schema
 from ..errors import DataError, listed, printable
 from ..history import History, plain
-from ..io.models import Model, load_model
+from ..io.ensembles import Ensemble, load_any, summary
+from ..io.models import Model
+from ..sweeps import SweepResult
+from ..sweeps.kept import is_sweep
+from .folders import kept_in
+from .sweep_table import print_extras, print_table, summarize
 
+COLUMNS = ("layers", "inputs", "outputs", "parameters")
 PACKAGES = ("numpy", "scipy", "matplotlib", "safetensors", "tqdm", "numba", "scikit-learn", "torch", "jax")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="a file of xbnet.save or the folder of a run: show the network"
+        "model", nargs="?", metavar="MODEL", help="a file that xbnet saved, or the folder of a run or a sweep"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -32,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the table."""
     if args.model is not None:
-        return show_model(args)
+        return show_sweep(args) if is_sweep(args.model) else show_model(args)
     from .. import __version__
 
     packages = {name: _version(name) for name in PACKAGES}
@@ -57,9 +63,35 @@ def _kept(compiled: dict[str, Any]) -> str:
     return f"{compiled['bytes'] / 1e6:.1f} MB of machine code are kept in {compiled['cache']}"
 
 
+def show_sweep(args: argparse.Namespace) -> int:
+    """Print the best configurations of the sweep in a folder, and how far it has come."""
+    folder = Path(args.model)
+    result = SweepResult.load(folder)
+    told = summarize(result) | {"of": result.about.networks}
+    if (folder / "result.json").is_file() and len(result) == result.about.networks:
+        try:
+            kept = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+            told |= {key: kept[key] for key in ("refit", "ensemble") if type(kept.get(key)) is dict}
+        except (OSError, ValueError, AttributeError, RecursionError):
+            pass  # it is told once more, and nothing depends on it
+    if args.json:
+        print(json.dumps(told))
+        return 0
+    print_table(result, told)
+    print_extras(told)
+    if len(result) < result.about.networks:
+        print(
+            f"{len(result)} of {result.about.networks} networks have ended; go on with: xbnet sweep --resume {folder}"
+        )
+    print(f"in {folder}: {', '.join(kept_in(folder))}")
+    return 0
+
+
 def show_model(args: argparse.Namespace) -> int:
-    """Print the architecture, parameters per layer, and the history in brief."""
+    """Print the architecture, parameters per layer, and the history in brief; of an ensemble its members."""
     model = _load(args.model)
+    if isinstance(model, Ensemble):
+        return show_ensemble(args, model)
     network, history = model.network, model.history
     about: dict[str, Any] = {
         "file": args.model,
@@ -97,6 +129,23 @@ def show_model(args: argparse.Namespace) -> int:
     return 0
 
 
+def show_ensemble(args: argparse.Namespace, ensemble: Ensemble) -> int:
+    """Print what an ensemble is made of."""
+    members = [dict(zip(COLUMNS, summary(network), strict=True)) for network in ensemble.networks]
+    if args.json:
+        classes = None if ensemble.classes is None else list(ensemble.classes)
+        about = {"file": args.model, "written_by": ensemble.version, "link": ensemble.link, "classes": classes}
+        print(json.dumps(about | {"members": members}))
+        return 0
+    print(f"{args.model}: written by xbnet {printable(ensemble.version, 40)}, an ensemble of {ensemble.size} networks")
+    for i, member in enumerate(members):
+        print(f"  {i}: {member['layers']}, {member['parameters']:,} parameters")
+    print(f"link: {ensemble.link}" + (f"; classes: {listed(ensemble.classes)}" if ensemble.classes else ""))
+    if ensemble.schema is not None:
+        print(describe_schema(ensemble.schema))
+    return 0
+
+
 def describe_schema(schema: Schema) -> str:
     """A line per column: what it is, and how it becomes inputs."""
     width = max(len(printable(column.name)) for column in schema.columns)
@@ -120,11 +169,11 @@ def _short(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _load(name: str) -> Model:
-    """The model in a file; for files of data, the error says what would show them."""
+def _load(name: str) -> Model | Ensemble:
+    """The model or ensemble in a file; for files of data, the error says what would show them."""
     path = Path(name)
     try:
-        return load_model(name)
+        return load_any(name)
     except DataError as error:
         if "is no safetensors file" not in str(error) or not path.is_file():
             raise

@@ -9,18 +9,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..datasets import Dataset
-from ..errors import ConfigError, DivergenceError, Interrupted, XbnetError
+from ..errors import ConfigError, DivergenceError, Interrupted, XbnetError, say
 from ..files import write_text
 from ..sweeps import SweepResult, sweep
+from ..sweeps.cluster import LostCluster
 from ..sweeps.distributions import as_distribution
-from ..sweeps.space import shown
-from ..sweeps.store import plain_row
+from ..sweeps.refit import Refit
 from ..training import tables as usual
 from . import arguments as flags
 from .folders import kept_in, open_folder, replacing_run
+from .sweep_rates import run_find_lr
+from .sweep_table import describe_ensemble, describe_refit, print_extras, print_table, summarize
 from .tables import OF_TABLES, is_table_of, settle
 
 
@@ -33,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUES",
-        help="lr=0.01,0.1 or l2=loguniform:1e-6,1e-2 or hidden=[[10,7],[20]] or epochs=50; in a TOML file: [space]",
+        help="lr=0.01,0.1 or l2=loguniform:1e-6,1e-2 or epochs=50; hidden=10,7 is one network, 10,7|20 are two",
+    )
+    group.add_argument(
+        "--find-lr", action="store_true", help="propose a learning rate for one configuration, by 100 rates at once"
     )
     group.add_argument("--draws", type=flags.positive, metavar="N", help="draw this many configurations at random")
     group.add_argument("--sampler", metavar="NAME", help="tpe, random: Optuna proposes configurations by what came out")
@@ -51,11 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--min-epochs", type=flags.positive, metavar="N", help="epochs of the first rung; by default 1")
     group.add_argument("--monitor", metavar="FIGURE", help="the figure that stops and ranks; val_loss by default")
+    group.add_argument("--class-weight", metavar="W,W,..", help="one weight per class, or balanced")
     group = parser.add_argument_group("execution")
     group.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
     group.add_argument("--dtype", default="float32", metavar="TYPE", help="float32, float64")
     group.add_argument("--seed", type=flags.count, default=0, metavar="N", help="of draws, folds and splits")
-    group.add_argument("--executor", default="threads", metavar="NAME", help="threads, processes")
+    group.add_argument("--executor", default="threads", metavar="NAME", help="threads, processes, ray")
     group.add_argument("--dask", metavar="ADDRESS|local", help="run on this Dask scheduler, or on one started here")
     group.add_argument("--workers", type=flags.positive, metavar="N", help="chunks at once; by default one per core")
     group.add_argument("--memory", metavar="SIZE", help="for all chunks, e.g. 2GB; by default half of what is free")
@@ -63,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
     group.add_argument("--out", metavar="DIR", help="keep results there as chunks end, the best network and pictures")
     group.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
+    group.add_argument("--ensemble", type=flags.positive, metavar="N", help="keep the N best as one model, too")
     group.add_argument("--resume", metavar="DIR", help="go on with the sweep that was kept with --out DIR")
     group.add_argument("--json", action="store_true", help="print the result as one JSON object")
     group.add_argument("--quiet", action="store_true", help="no plan, no progress bar, no table")
@@ -73,6 +78,9 @@ def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     folder = open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) if args.out else None
     space = join_space(args.space)
+    if args.find_lr:
+        with replacing_run(folder, args.overwrite):
+            return run_find_lr(args, space, folder, fixed_for_table)
     if not space:
         raise ConfigError("sweep: expected a space, e.g. --space lr=0.01,0.1, or [space] in the --config file")
     with replacing_run(folder, args.overwrite):
@@ -80,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
             write_text(folder / "config.toml", config_text(args, space))
         try:
             result = train(args, space, folder)
+        except LostCluster as error:
+            raise error if folder is None else error.gone_on(f"xbnet sweep --resume {folder}") from None
         except XbnetError:
             if folder is not None and not (folder / "sweep.json").exists():  # it was refused: there is no sweep
                 (folder / "config.toml").unlink(missing_ok=True)
@@ -88,11 +98,20 @@ def run(args: argparse.Namespace) -> int:
             if folder is None:
                 raise
             raise Interrupted(f"interrupted; go on with: xbnet sweep --resume {folder}") from None
-        summary = summarize(args, result, time.perf_counter() - started)
+        summary = summarize(result, time.perf_counter() - started)
+        refit, ensemble = None, None
+        if summary["diverged"] < len(result):
+            refit = result.refit() if args.folds else None
+            ensemble = None if args.ensemble is None else result.ensemble(args.ensemble)
+        if refit is not None:
+            summary["refit"] = describe_refit(refit)
+        if ensemble is not None and result.source is not None:
+            summary["ensemble"] = describe_ensemble(ensemble, result.source.data)
         if folder is not None:
-            keep(folder, result, summary)
+            keep(folder, result, summary, refit, ensemble)
     if not args.quiet:
         print_table(result, summary)
+        print_extras(summary)
         if folder is not None:
             print(f"kept in {folder}: {', '.join(kept_in(folder))}")
     if args.json:
@@ -121,6 +140,7 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
         min_epochs=args.min_epochs,
         standardize=args.standardize,
         monitor=args.monitor,
+        class_weight=flags.class_weight_from(args.class_weight, data),
         backend=args.backend,
         dtype=args.dtype,
         rng=args.seed,
@@ -182,11 +202,28 @@ def parse_space(text: str) -> tuple[str, Any]:
     key, equals, values = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--space: expected KEY=VALUES like lr=0.01,0.1, got {text!r}")
+    if key.strip() == "hidden":
+        return "hidden", parse_hidden(values)
     found = _value(values)
     if found is not values or as_distribution(values) is not None:
         return key.strip(), found
     words = [_value(word.strip()) for word in values.split(",")]
     return key.strip(), words if len(words) > 1 else words[0]
+
+
+def parse_hidden(text: str) -> Any:
+    """``10,7`` -> one network with these widths, as `xbnet train --hidden` has it; ``10,7|20`` -> two; or JSON."""
+    found = _value(text)
+    if isinstance(found, list) and len(found) > 1 and all(isinstance(one, int) for one in found):
+        say(f"--space hidden={text}: takes {len(found)} networks with a layer each; one network is {text[1:-1]}")
+    if found is not text:
+        return found
+    try:
+        return [list(flags.widths(one)) for one in text.split("|")]
+    except argparse.ArgumentTypeError:
+        raise ConfigError(
+            f"--space hidden={text}: expected widths of one network like 10,7, several as 10,7|20|none"
+        ) from None
 
 
 BARE_POINT = re.compile(r"(?<![\w.])([+-]?)(?:(\d+)\.(?!\d)|\.(\d+))")
@@ -213,47 +250,25 @@ def seeds(text: str) -> int | list[int]:
     return found if len(found) > 1 else found[0]
 
 
-def summarize(args: argparse.Namespace, result: SweepResult, seconds: float) -> dict[str, Any]:
-    """The result as JSON has it."""
-    best = result.best
-    r2 = r2_of(result, best["configuration"])
-    return {
-        "backend": result.program.backend,
-        "dtype": args.dtype,
-        "dataset": result.program.pool.data.name,
-        "networks": len(result),
-        "configurations": len(result.configurations()),
-        "diverged": int((result.column("status") == "diverged").sum()),
-        "monitor": result.monitor,
-        "best": plain_row(best["settings"]),
-        "best_mean": plain_row(best)["mean"],
-        "best_spread": plain_row(best)["spread"],
-        "best_member": result.best_member(),
-        **({} if r2 is None else {"best_r2": r2}),
-        "seconds": seconds,
-    }
-
-
-def r2_of(result: SweepResult, configuration: int) -> float | None:
-    """The mean R2 of a configuration's networks, of validation where there is one; None where there are classes."""
-    if result.program.pool.data.task != "regression":
-        return None
-    where = [i for i, member in enumerate(result.members) if member.configuration == configuration]
-    found = [result.column(name)[where].mean() for name in ("val_r2", "train_r2")]
-    return next((float(value) for value in found if np.isfinite(value)), None)
-
-
-def keep(folder: Path, result: SweepResult, summary: dict[str, Any]) -> None:
-    """Write the best network, the summary and pictures beside the table."""
+def keep(folder: Path, result: SweepResult, summary: dict[str, Any], refit: Refit | None, ensemble: Any) -> None:
+    """Write the best network, the ensemble, the summary and pictures beside the table."""
     from ..io.about import about_inputs, put_targets_back
     from ..io.models import save
     from ..plots import save_figure
 
-    best, data = result.best_member(), result.program.pool.data
     write_text(folder / "result.json", json.dumps(summary, indent=1) + "\n")
-    network = result.network(best)
-    put_targets_back(network, data)
-    save(network, folder / "best.safetensors", **about_inputs(data, result.preparation(best)))
+    data, file = result.program.pool.data, folder / "best.safetensors"
+    if refit is not None:
+        model = refit.model
+        about = {"preparation": model.preparation} if model.schema is None else {"schema": model.schema}
+        features = model.features if model.schema is None else None
+        save(model.network, file, classes=model.classes, features=features, history=model.history, **about)
+    else:
+        network = result.network(result.best_member())
+        put_targets_back(network, data)
+        save(network, file, **about_inputs(data, result.preparation(result.best_member())))
+    if ensemble is not None:
+        ensemble.save(folder / "ensemble.safetensors")
     save_figure(result.plot_curves(), folder / "curves.png")
     if result.keys:
         save_figure(result.plot_keys(), folder / "keys.png")
@@ -261,26 +276,5 @@ def keep(folder: Path, result: SweepResult, summary: dict[str, Any]) -> None:
         save_figure(result.plot_rungs(), folder / "rungs.png")
     if len(result.keys) == 2:
         save_figure(result.plot_heat_map(*result.keys), folder / "heat_map.png")
-
-
-def print_table(result: SweepResult, summary: dict[str, Any], rows: int = 10) -> None:
-    """The best configurations, for people."""
-    print(
-        f"{summary['dataset']}: {summary['networks']} networks of {summary['configurations']} configurations in "
-        f"{summary['seconds']:.2f} s on {summary['backend']} ({summary['dtype']}), {summary['diverged']} diverged"
-    )
-    found = result.configurations()
-    scores = {row["configuration"]: r2_of(result, row["configuration"]) for row in found[:rows]}
-    regression = result.program.pool.data.task == "regression"
-    title = f"{'R2':>10}" if regression else ""
-    places = [key for key in ("bracket", "rung") if key in found[0]]
-    head = "".join(f"{name:>9}" for name in places)
-    print(f"{result.monitor:>12}{'spread':>10}{title}{'networks':>10}{head}  settings")
-    for row in found[:rows]:
-        where = "".join(f"{row[name]:>9}" for name in places)
-        settings = ", ".join(f"{key}={shown(value)}" for key, value in row["settings"].items()) or "the only ones"
-        r2 = scores[row["configuration"]]
-        score = f"{'' if r2 is None else f'{r2:.4f}':>10}" if regression else ""
-        print(f"{row['mean']:>12.5f}{row['spread']:>10.5f}{score}{row['networks']:>10}{where}  {settings}")
-    if len(found) > rows:
-        print(f"... and {len(found) - rows} more")
+    if len(result.keys) > 2:
+        save_figure(result.plot_parallel(), folder / "parallel.png")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
     from ..nn.losses import Loss
     from ..nn.network import Network
     from ..optim.optimizer import Optimizer
+    from ..training.rates import Rates
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +55,8 @@ def train_and_report(args: argparse.Namespace) -> int:
     """Train, keep, and print."""
     from ..io.about import put_targets_back
     from ..nn.network import Network
+    from ..optim.optimizers import get_optimizer
+    from ..plots import save_figure
 
     folder = open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) if args.out else None
     for flag in ("checkpoint_every", "tensorboard"):
@@ -71,6 +74,10 @@ def train_and_report(args: argparse.Namespace) -> int:
         dtype=args.dtype,
         rng=args.seed,
     )
+    rates = None
+    if args.lr == "auto":
+        rates = find_rate(args, network, loss, optimizer, data)
+        args.lr, optimizer = rates.lr, get_optimizer(args.optimizer, lr=rates.lr)
     diverged = None
     with replacing_run(folder, args.overwrite):
         try:
@@ -84,13 +91,18 @@ def train_and_report(args: argparse.Namespace) -> int:
             network, history = joined(network, history)
         result = summary.summarize(args, network, loss, data, history)
         put_targets_back(network, data)
+        if rates is not None:
+            result["lr"] = rates.lr
         if folder is not None:
             keep(folder, args, network, data, history, result)
+            if rates is not None:
+                save_figure(rates.plot(), folder / "rates.png")
     if diverged is not None:
         raise diverged
     if not args.quiet:
         summary.print_table(network, result)
-        for words in (tables.told(args, taken), ended):
+        found = None if rates is None else rates.describe()
+        for words in (found, tables.told(args, taken), ended):
             if words:
                 print(words)
         if folder is not None:
@@ -100,6 +112,14 @@ def train_and_report(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result))
     return 0
+
+
+def find_rate(args: argparse.Namespace, network: Network, loss: Loss, optimizer: Optimizer, data: Dataset) -> Rates:
+    """What --lr auto means."""
+    from ..training.rates import NOT_TAKEN, find_lr
+
+    settings = {key: value for key, value in flags.recipe_from(args).items() if key not in NOT_TAKEN}
+    return find_lr(network, loss, optimizer, data, **settings)  # type: ignore[arg-type]
 
 
 def train(

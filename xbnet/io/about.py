@@ -40,10 +40,16 @@ def target_scale_of(schema: Schema | None) -> tuple[np.ndarray, np.ndarray] | No
 
 def put_targets_back(network: Network, data: Dataset) -> None:
     """Let the last layer answer in the units of targets that were scaled; where a schema is kept, that does it."""
-    if data.target_scale is None or (data.schema is not None and data.schema.target is not None):
+    if data.schema is None or data.schema.target is None:
+        put_back(network, data.target_scale)
+
+
+def put_back(network: Network, targets: Standardizer | None) -> None:
+    """Let the last layer answer in the units of targets before they were scaled; None: they were not."""
+    if targets is None:
         return
     last, asarray = network.layers[-1], network.backend.asarray
-    mean, scale = (asarray(values, network.dtype) for values in (data.target_scale.mean, data.target_scale.scale))
+    mean, scale = (asarray(values, network.dtype) for values in (targets.mean, targets.scale))
     last.W[...] *= scale
     last.b[...] *= scale
     last.b[...] += mean

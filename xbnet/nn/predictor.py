@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..backends.arrays import Array, Rows, Sparse
-from ..backends.machine.load import machine
-from ..backends.machine.lower import lower
-from ..backends.machine.record import NotRecordable, Operation, record
-from ..backends.machine.threads import play
+from ..backends.machine.forward import ForwardProgram, forward_program
 from ..backends.replay import MOST, Replays
 from ..errors import DataError, expect_shape
 
@@ -104,33 +100,6 @@ class Predictor:
                 self._replays.clear()
             self._rows[n] = self.network.backend.xp.empty((1, n, self.network.n_inputs), dtype=self.network.dtype)
         return self._rows[n]
-
-
-class ForwardProgram:
-    """The program of a network's forward pass on an array (1, n, I), played for all replicas."""
-
-    def __init__(self, network: Network, rows: Any, out: np.ndarray, operations: list[Operation]):
-        self.machine, self.replicas, self.out = machine(network.dtype), network.replicas, out
-        self.program = lower(operations, network.dtype, rows.shape[1], network.memory(), {})
-        self.addresses, self.own = self.program.addresses(self.replicas, {}), self.program.memory(self.replicas)
-
-    def run(self) -> np.ndarray:
-        """The logits (R, n, O), overwritten by the next run."""
-        play(self.program, self.machine, self.addresses, self.replicas, 1, self.own)
-        return self.out
-
-
-def forward_program(network: Network, rows: Any) -> ForwardProgram | None:
-    """The program for these rows; None where there is none, or a layer has to be called back."""
-    out = np.empty((network.replicas, rows.shape[1], network.n_outputs), network.dtype)
-    outside = SimpleNamespace(xp=network.backend.xp, ops=network.backend.ops, replayable=True)
-    network.use(rows.shape[1])
-    places = [*((network.layers, k) for k in range(len(network.layers))), ({"outside": outside}, "outside")]
-    try:
-        operations = record(places, lambda: outside.xp.copyto(out, network.forward(rows)), network.replicas)
-        return None if any(op.name == "call" for op in operations) else ForwardProgram(network, rows, out, operations)
-    except NotRecordable:
-        return None
 
 
 @cache

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backends.machine.load import why_not
 from ..errors import ConfigError
+from ..io.networks import describe_network
 from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, Loss, SoftmaxCrossEntropy, get_loss
 from ..nn.mlp import mlp
@@ -93,6 +94,14 @@ def make_network(program: Program, members: Sequence[Member]) -> Network:
             network.backend.xp.multiply(weights, scale, out=weights)
     network.link = make_loss(program, members).link_for(program.pool.data.task)
     return network
+
+
+def describe_stack(program: Program, members: Sequence[Member]) -> dict[str, Any]:
+    """The stack, as `io.networks` has it; nothing where a layer of the user's can't be described."""
+    try:
+        return describe_network(make_network(program, members))
+    except ConfigError:
+        return {}
 
 
 def make_loss(program: Program, members: Sequence[Member]) -> Loss:

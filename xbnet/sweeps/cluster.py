@@ -27,6 +27,10 @@ class LostCluster(XbnetError):
         super().__init__(f"sweep: {what}; {cure}")
         self.what = what
 
+    def gone_on(self, command: str) -> LostCluster:
+        """The same, with the command that goes on."""
+        return LostCluster(self.what, f"go on with: {command}")
+
 
 class DaskExecutor(Executor):
     """A Dask client as an executor, whose tasks survive that the worker with their result dies before it is fetched.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,11 @@ from ..history import PER_REPLICA
 from ..plots import new_figure
 from .chunk import sign
 from .space import shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .result import SweepResult
 
 BEST, OTHERS = "#d62728", "#7f7f7f"
 
@@ -21,9 +26,9 @@ def curves(result: Any, figure: str) -> Any:
         raise ConfigError(f"plot_curves: expected a figure of {', '.join(PER_REPLICA)}, got {figure!r}")
     picture, axes = new_figure(width=6.5, height=4.2)
     axis = axes[0, 0]
-    best = result.best_member()
+    best, members = result.best_member(), [member.index for member in result.members]
     alpha = float(np.clip(20 / len(result), 0.15, 0.6))
-    for member in [*(m for m in range(len(result)) if m != best), best]:
+    for member in [*(m for m in members if m != best), best]:
         values = np.atleast_1d(result.history(member)[figure])
         epochs = 1 + np.arange(len(values))
         if member == best:
@@ -33,7 +38,7 @@ def curves(result: Any, figure: str) -> Any:
             axis.plot(epochs, values, color=OTHERS, lw=0.7, alpha=alpha)
     axis.set(xlabel="epoch", ylabel=figure.replace("_", " "))
     axis.xaxis.get_major_locator().set_params(integer=True)
-    if _is_wide(np.concatenate([np.atleast_1d(result.history(m)[figure]) for m in range(len(result))])):
+    if _is_wide(np.concatenate([np.atleast_1d(result.history(m)[figure]) for m in members])):
         axis.set_yscale("log")
     axis.grid(alpha=0.3)
     rising = any(word in figure for word in ("accuracy", "r2"))
@@ -182,6 +187,66 @@ def against_keys(result: Any) -> Any:
     for axis in axes.flat[len(result.keys) :]:
         axis.set_axis_off()
     return picture
+
+
+def parallel(result: SweepResult) -> Figure:
+    """A line per configuration through its values of all keys that vary, to its score; the better, the darker.
+
+    A few values are spread evenly, many by their size, or its logarithm where they span decades. Good is on top.
+    """
+    if len(result.keys) < 1:
+        raise ConfigError("plot_parallel: expected configurations that differ, got a single one")
+    found = [row for row in result.configurations() if np.isfinite(row["mean"])][::-1]  # the best on top
+    axes_of = [*result.keys, result.monitor]
+    picture, grid = new_figure(width=max(6.0, 1.6 * len(axes_of)), height=4.2)
+    axis = grid[0, 0]
+    heights, ticks = zip(
+        *[_places([row["settings"][key] for row in found]) for key in result.keys],
+        _places([row["mean"] for row in found], flip=sign(result.monitor) < 0),
+        strict=True,
+    )
+    order = np.linspace(0, 1, max(2, len(found)))
+    from matplotlib import colormaps
+
+    colors = colormaps["viridis_r"]
+    for i, row in enumerate(zip(*heights, strict=True)):
+        best = i == len(found) - 1
+        style = {"color": BEST, "lw": 2.5} if best else {"color": colors(0.1 + 0.8 * order[i]), "lw": 1.0}
+        axis.plot(range(len(axes_of)), row, alpha=1 if best else 0.7, zorder=2 + best, **style)
+    for place, marks in enumerate(ticks):
+        axis.axvline(place, color="k", lw=0.8)
+        for height, text in marks:
+            behind = {"fc": "w", "ec": "none", "pad": 0.5, "alpha": 0.8}
+            at = (place, height), (4, 0)
+            axis.annotate(text, *at, "data", "offset points", fontsize=7, va="center", zorder=4, bbox=behind)
+    axis.set_xticks(range(len(axes_of)), [name.replace("_", " ") for name in axes_of])
+    axis.set_yticks([])
+    axis.set_xlim(-0.1, len(axes_of) - 0.6)
+    for side in ("top", "left", "right", "bottom"):
+        axis.spines[side].set_visible(False)
+    axis.set_title(f"best: {_settings(result)}", fontsize=8, color=BEST)
+    return picture
+
+
+MOST_TICKS = 6
+
+
+def _places(values: list[Any], flip: bool = False) -> tuple[np.ndarray, list[tuple[float, str]]]:
+    """Heights in [0, 1] of values along an axis, and its marks; `flip`: the least on top."""
+    numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+    distinct = sorted(set(values)) if numeric else list(dict.fromkeys(values))
+    if not numeric or len(distinct) <= MOST_TICKS:  # a few are spread evenly
+        spots, top = {value: i for i, value in enumerate(distinct)}, max(1, len(distinct) - 1)
+        heights = np.array([spots[value] / top for value in values])
+        marks = [(i / top, shown(value, 3)) for value, i in spots.items()]
+    else:
+        numbers = np.array(values, float)
+        logs = _is_wide(numbers)
+        scale = np.log10(numbers) if logs else numbers
+        low, span = scale.min(), max(float(np.ptp(scale)), 1e-300)
+        heights = (scale - low) / span
+        marks = [(t, f"{10 ** (low + t * span) if logs else low + t * span:.3g}") for t in np.linspace(0, 1, 5)]
+    return (1 - heights, [(1 - t, text) for t, text in marks]) if flip else (heights, marks)
 
 
 def _median(values: np.ndarray) -> float:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..datasets import Standardizer
-from ..errors import ConfigError, XbnetError
+from ..errors import ConfigError, DataError, XbnetError
 from ..history import History
-from ..io.about import put_targets_back
+from ..io.about import put_back
 from ..io.ensembles import Ensemble
+from ..io.networks import restore_network
+from ..io.tensorfile import Tensors
 from ..nn.network import Network
 from ..notebook import heading, table
+from .about import About
 from .build import Program, make_network
-from .chunk import Outcome, sign
-from .halving import Bracket, rung_of
+from .chunk import Outcome
+from .halving import Bracket
+from .kept import read_sweep
 from .plan import Member
-from .space import Configuration, shown
-from .store import table_row
+from .refit import Refit, Source, refit
+from .rim import on_the_rim
+from .space import shown
+from .table import Table, varied
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from pandas import DataFrame
 
 
-class SweepResult:
+class SweepResult(Table):
     """The networks of a sweep, in the order of the table.
 
     Parameters
@@ -40,6 +47,10 @@ class SweepResult:
         The figure that ranks.
     keys
         Those of the settings in which configurations differ.
+    beside
+        The figure that tables show beside it: the accuracy or R2 of the same rows, or the loss where that ranks.
+    about
+        The data set's name, classes and features, and what else the networks have in common.
     brackets
         Of halving: which configurations were ranked among each other, and after how many epochs.
     study
@@ -57,20 +68,70 @@ class SweepResult:
 
     def __init__(
         self,
-        program: Program,
+        program: Program | None,
         members: Sequence[Member],
         outcomes: Sequence[Outcome],
         brackets: Sequence[Bracket] = (),
         study: Any = None,
+        about: About | None = None,
     ):
-        self.program, self.members, self.brackets = program, list(members), tuple(brackets)
+        self._program, self.members, self.brackets = program, list(members), tuple(brackets)
         self.study = study
-        self.monitor = program.monitor or "val_loss"
+        self.about = about or About.of(self.program, len(self.members))
+        self.monitor = self.about.monitor
+        part, _, kind = self.monitor.rpartition("_")
+        better = "r2" if self.about.task == "regression" else "accuracy"
+        self.beside = f"{part}_{'loss' if kind in ('accuracy', 'r2') else better}"
+        self.source: Source | None = None
+        self._files: dict[int, tuple[Tensors, int]] = {}
+        self._custom: Mapping[str, Any] = {}
+        self._place = {member.index: i for i, member in enumerate(self.members)}
         self._where = {index: (o, r) for o in outcomes for r, index in enumerate(o.members)}
         missing = [member.index for member in members if member.index not in self._where]
         if missing:
             raise XbnetError(f"sweep: {len(missing)} networks have no result, the first is member {missing[0]}")
-        self.keys = _varied(self.members)
+        self.keys = varied(self.members)
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, backend: str | None = None, *, custom: Mapping[str, Any] | None = None
+    ) -> SweepResult:
+        """The result of a sweep from the folder that ``out`` named; of one that was killed, of the networks that ended.
+
+        Parameters
+        ----------
+        folder
+            Of ``xbnet.sweep(out=...)`` or ``xbnet sweep --out``. The samples are not in it, nor needed.
+        backend
+            Where networks shall live; by default that of the sweep.
+        custom
+            Name -> object, for layers and activations of your own, see `xbnet.load`.
+
+        Raises
+        ------
+        DataError
+            The folder holds no sweep, or it is damaged.
+
+        Examples
+        --------
+        >>> import tempfile, xbnet
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = xbnet.sweep({"lr": [0.1, 1.0]}, "gmm", epochs=1, out=folder)
+        ...     result = xbnet.SweepResult.load(folder)
+        >>> len(result), result.best_network().n_outputs
+        (2, 5)
+        """
+        about, members, outcomes, files = read_sweep(folder)
+        result = cls(None, members, outcomes, about=about if backend is None else replace(about, backend=backend))
+        result._files, result._custom = files, custom or {}
+        return result
+
+    @property
+    def program(self) -> Program:
+        """What has trained the networks, with the samples."""
+        if self._program is None:
+            raise ConfigError("sweep: a loaded result has no samples to train on; run the sweep again")
+        return self._program
 
     def __len__(self) -> int:
         return len(self.members)
@@ -81,101 +142,27 @@ class SweepResult:
 
     def _repr_html_(self) -> str:
         rows = [
-            (*(shown(row["settings"][key]) for key in self.keys), row["mean"], row["spread"], row["networks"])
+            (
+                *(shown(row["settings"][key]) for key in self.keys),
+                *(row[name] for name in ("mean", "spread", self.beside, "networks")),
+            )
             for row in self.configurations()
         ]
-        head = (*self.keys, f"mean {self.monitor}", "spread", "networks")
+        head = (*self.keys, f"mean {self.monitor}", "spread", self.beside, "networks")
         return heading(f"{len(self)} networks, the best configuration first") + table(head, rows)
-
-    # -- the table -------------------------------------------------------------------------------------------------
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """One dict per network: who it is, its settings, `status`, `last_epoch` (that it trained),
-        `best_epoch`, figures at that epoch.
-
-        `score` is the monitored figure at the best epoch, NaN for a network that diverged; `seconds` is its share of
-        its stack's time. With halving, `rung` (and `bracket`) say where its configuration left, see `left_at`.
-        """
-        places = self.left_at()
-        for member in self.members:
-            outcome, r = self._where[member.index]
-            yield table_row(member, outcome.rows[r]) | places.get(member.configuration, {})
-
-    def to_pandas(self) -> DataFrame:
-        """The table as a `pandas.DataFrame`."""
-        try:
-            import pandas
-        except ImportError:
-            raise ConfigError("sweep: to_pandas needs pandas; install it with: pip install pandas") from None
-        return pandas.DataFrame(list(self.rows())).set_index("member")
-
-    def column(self, name: str) -> np.ndarray:
-        """One column of the table."""
-        rows = list(self.rows())
-        if name not in rows[0]:
-            raise ConfigError(f"sweep: no column {name!r} in the table; there are {', '.join(rows[0])}")
-        return np.array([row[name] for row in rows])
-
-    def configurations(self) -> list[dict[str, Any]]:
-        """One dict per configuration, best first: the settings that vary, and its score over seeds and folds.
-
-        `mean` and `spread` (standard deviation with divisor n) are over its networks; where one of them diverged,
-        `mean` is NaN and the configuration comes last. `diverged` counts these. With halving there are `rung` and
-        `bracket`, see `left_at`.
-        """
-        score, places = self.column("score"), self.left_at()
-        found = []
-        for number in dict.fromkeys(member.configuration for member in self.members):
-            where = [i for i, member in enumerate(self.members) if member.configuration == number]
-            scores = score[where]
-            settings = {key: self.members[where[0]].settings.get(key) for key in self.keys}
-            found.append(
-                {
-                    "configuration": number,
-                    "settings": settings,
-                    "mean": float(scores.mean()),
-                    "spread": float(scores.std()),
-                    "networks": len(where),
-                    "diverged": int(np.isnan(scores).sum()),
-                    **places.get(number, {}),
-                }
-            )
-        better = sign(self.monitor)
-        return sorted(found, key=lambda row: -better * row["mean"] if np.isfinite(row["mean"]) else np.inf)
-
-    def left_at(self) -> dict[int, dict[str, int]]:
-        """With halving: configuration -> the `rung`, from 1, at which it left, and its `bracket` if there are several.
-
-        The last rung is that of those which trained to the end. One whose networks all stopped or diverged by
-        themselves left at the rung that they did not come to.
-        """
-        ends: dict[int, list[tuple[str, int]]] = {}
-        for member in self.members if self.brackets else ():
-            outcome, r = self._where[member.index]
-            ends.setdefault(member.configuration, []).append((outcome.rows[r]["status"], outcome.rows[r]["last_epoch"]))
-        several = len(self.brackets) > 1
-        return {
-            c: {"rung": rung_of(bracket, ends[c])} | ({"bracket": number} if several else {})
-            for number, bracket in enumerate(self.brackets, 1)
-            for c in bracket.configurations
-        }
-
-    @property
-    def best(self) -> dict[str, Any]:
-        """The best of `configurations`."""
-        return self.configurations()[0]
-
-    def ranking(self) -> list[int]:
-        """Members, best first; those that diverged come last."""
-        score = sign(self.monitor) * self.column("score")
-        return [int(i) for i in np.argsort(np.where(np.isfinite(score), -score, np.inf), kind="stable")]
 
     # -- networks --------------------------------------------------------------------------------------------------
 
     def network(self, member: int) -> Network:
         """A member's network, with the weights that it ended with, on the sweep's backend."""
         outcome, r = self.place(member)
-        network = make_network(self.program, [self.members[member]])
+        if member in self._files:
+            file, row = self._files[member]
+            if "layers" not in file.description:
+                raise DataError(f"{file.source}: has layers of your own that can't be kept; sweep again")
+            with file.reading():
+                return restore_network(file, self.about.backend, self._custom).select([row])
+        network = make_network(self.program, [self._member(member)])
         network.theta[...] = network.backend.asarray(outcome.theta[r : r + 1])
         network.state[...] = network.backend.asarray(outcome.state[r : r + 1])
         return network
@@ -183,15 +170,15 @@ class SweepResult:
     def best_member(self) -> int:
         """The best network of the best configuration."""
         number = self.best["configuration"]
-        return next(i for i in self.ranking() if self.members[i].configuration == number)
+        return next(i for i in self.ranking() if self._member(i).configuration == number)
 
     def best_network(self) -> Network:
         """The network of `best_member`."""
         return self.network(self.best_member())
 
     def preparation(self, member: int) -> Standardizer | None:
-        """What must be done to inputs before a member's network sees them; None: nothing."""
-        return self.program.pool.preparation(self._member(member).fold)
+        """What must be done to inputs before a member's network sees them, after the schema; None: nothing."""
+        return self.about.preparation(self._member(member).fold)
 
     def ensemble(self, members: int | Sequence[int] = 5) -> Ensemble:
         """Members that answer together, by the mean of their probabilities or values.
@@ -206,20 +193,32 @@ class SweepResult:
             if not 1 <= members <= most:
                 raise ConfigError(f"ensemble: expected 1 to {most} members, got {members}")
             places = {row["configuration"]: place for place, row in enumerate(self.configurations())}
-            ranked = [m for m in self.ranking() if np.isfinite(self.column("score")[m])]
-            members = sorted(ranked, key=lambda m: places[self.members[m].configuration])[: int(members)]
-        data = self.program.pool.data
+            ranked = sorted(self.ranking()[:most], key=lambda m: places[self._member(m).configuration])
+            members = ranked[: int(members)]
         networks = tuple(map(self.network, members))
         for network in networks:
-            put_targets_back(network, data)
-        scaled = data.schema is not None and data.schema.standardizer is not None
-        return Ensemble(
-            networks,
-            tuple(None if scaled else self.preparation(member) for member in members),
-            data.classes,
-            data.features,
-            data.schema,
-        )
+            put_back(network, self.about.targets)
+        about = self.about
+        return Ensemble(networks, tuple(map(self.preparation, members)), about.classes, about.features, about.schema)
+
+    def refit(self) -> Refit:
+        """The best configuration, trained anew on all rows of the training part, and its last test; see `Refit`.
+
+        Raises
+        ------
+        ConfigError
+            The result was loaded: the samples are not there.
+        """
+        if self.source is None:
+            raise ConfigError("sweep: a loaded result has no samples to refit on; run the sweep again")
+        member = self._member(self.best_member())
+        same = [m.index for m in self.members if m.configuration == member.configuration]
+        epochs = [self.history(m).best_epoch[0] for m in same]
+        return refit(self.program, self.source, member, epochs, self.program.pool.folds is None)
+
+    def on_the_rim(self) -> list[str]:
+        """A line per key whose best value is the least or the largest of three or more that were tried."""
+        return on_the_rim(self.members, self.best["settings"])
 
     def history(self, member: int) -> History:
         """How a member was trained: the epochs until it left. Times are not kept."""
@@ -237,9 +236,10 @@ class SweepResult:
         return self._where[self._member(member).index]
 
     def _member(self, index: int) -> Member:
-        if not 0 <= index < len(self.members):
-            raise ConfigError(f"sweep: expected a member from 0 to {len(self) - 1}, got {index!r}")
-        return self.members[index]
+        if index not in self._place:
+            missing = f", one of {len(self)} that have results" if len(self) < self.about.networks else ""
+            raise ConfigError(f"sweep: expected a member from 0 to {self.about.networks - 1}{missing}, got {index!r}")
+        return self.members[self._place[index]]
 
     # -- pictures --------------------------------------------------------------------------------------------------
 
@@ -255,6 +255,12 @@ class SweepResult:
 
         return heat_map(self, x, y)
 
+    def plot_parallel(self) -> Figure:
+        """A line per configuration through its values of all keys that vary, to its score."""
+        from .plots import parallel
+
+        return parallel(self)
+
     def plot_rungs(self) -> Figure:
         """With halving: each configuration's way by epoch, and at which rung it left."""
         from .plots import rungs
@@ -266,10 +272,3 @@ class SweepResult:
         from .plots import against_keys
 
         return against_keys(self)
-
-
-def _varied(members: Sequence[Member]) -> list[str]:
-    """Keys in which configurations differ; all that were not seeds where none does."""
-    settings: dict[int, Configuration] = {member.configuration: member.settings for member in members}
-    keys = dict.fromkeys(key for one in settings.values() for key in one)
-    return [key for key in keys if len({repr(one.get(key)) for one in settings.values()}) > 1]

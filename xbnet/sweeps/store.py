@@ -1,8 +1,8 @@
 """What a sweep keeps in its folder, written as each chunk ends, so that a killed sweep can go on.
 
-- ``sweep.json``: fingerprints of what was asked for, of the data, and the versions;
+- ``sweep.json``: fingerprints of what was asked for, of the data, and the versions; what the networks serve, `About`;
 - ``results.jsonl``: one line per member (schema `SCHEMA`), appended chunk by chunk;
-- ``chunks/NAME.safetensors``: weights, statistics and learning curves of the members of one chunk;
+- ``chunks/NAME.safetensors``: the networks of one chunk, with weights, statistics and learning curves;
 - ``trials.jsonl``: what a sampler has proposed, a line per trial;
 - ``paused/NAME.safetensors``: where members stand that have come to a rung of halving, until all have results.
 
@@ -28,12 +28,14 @@ from ..files import make_folder, write_text
 from ..history import PER_REPLICA, plain
 from ..io.tensorfile import Tensors, read_tensors, write_tensors
 from ..training.trainer import Trainer
+from .about import About
+from .build import Program, describe_stack
 from .chunk import FIGURES, OUTCOME, Outcome
 from .fingerprint import Fingerprint, difference
 from .paused import Paused
 from .plan import Member
 
-SCHEMA = "xbnet.sweep/2"
+SCHEMA = "xbnet.sweep/3"
 KIND = "chunk of a sweep"
 PAUSED = "paused networks of a sweep"
 NAME = re.compile(r"chunks/\d{6,12}-[0-9a-f]{12}\.safetensors")
@@ -49,18 +51,22 @@ class Store:
         Made if it is not there.
     fingerprint
         Of the sweep.
+    program
+        Of the sweep.
+    networks
+        How many it has.
     resume
         Go on with what is there. Otherwise a folder that holds a sweep is an error.
     """
 
-    def __init__(self, folder: str | Path, fingerprint: Fingerprint, *, resume: bool):
-        self.folder = make_folder(folder)
+    def __init__(self, folder: str | Path, fingerprint: Fingerprint, program: Program, networks: int, *, resume: bool):
+        self.folder, self.program = make_folder(folder), program
         self.lines, manifest = self.folder / "results.jsonl", self.folder / "sweep.json"
         make_folder(self.folder / "chunks")
         if manifest.exists():
             if not resume:
                 raise ConfigError(f"{self.folder}: holds a sweep already; go on with it by resume, or choose another")
-            text = _text(manifest)
+            text = read_text(manifest)
             try:
                 found = json.loads(text)["fingerprint"]
             except (ValueError, KeyError, TypeError, RecursionError):
@@ -69,7 +75,8 @@ class Store:
             if differs:
                 raise ConfigError(f"{self.folder}: holds another sweep ({differs}); choose another folder")
             return
-        write_text(manifest, json.dumps({"schema": SCHEMA, "fingerprint": fingerprint}, indent=1) + "\n")
+        about = About.of(program, networks).to_json()
+        write_text(manifest, json.dumps({"schema": SCHEMA, "fingerprint": fingerprint, "about": about}) + "\n")
 
     def append(self, members: Sequence[Member], outcome: Outcome) -> None:
         """Keep the outcome of a chunk."""
@@ -77,8 +84,9 @@ class Store:
         name = f"chunks/{outcome.members[0]:06d}-{digest}.safetensors"
         arrays = {"members": np.array(outcome.members, np.int64), "theta": outcome.theta, "state": outcome.state}
         curves = {f"curves.{key}": value for key, value in outcome.curves.items()}
-        write_tensors(self.folder / name, KIND, arrays | curves, {})
         by_index = {member.index: member for member in members}
+        network = describe_stack(self.program, [by_index[index] for index in outcome.members])
+        write_tensors(self.folder / name, KIND, arrays | curves, network)
         lines = [
             json.dumps(plain_row(table_row(by_index[index], row)) | {"schema": SCHEMA, "arrays": name}, default=_name)
             for index, row in zip(outcome.members, outcome.rows, strict=True)
@@ -106,7 +114,7 @@ class Store:
         path = self.folder / "trials.jsonl"
         if not path.exists():
             return []
-        texts = _text(path).split("\n")
+        texts = read_text(path).split("\n")
         try:
             found = [json.loads(text) for text in texts[:-1]]
             if not all(isinstance(one, dict) for one in found):
@@ -170,28 +178,52 @@ class Store:
         """
         if not self.lines.exists():
             return
-        rows_of: dict[str, dict[int, dict[str, Any]]] = {}
-        texts = _text(self.lines).split("\n")
-        for number, text in enumerate(texts[:-1], 1):  # what follows the last line's end is half a line, or nothing
-            try:
-                row = json.loads(text)
-                _check_row(row)
-                sizes(row["member"])
-                if row["member"] in rows_of.setdefault(row["arrays"], {}):
-                    raise ValueError
-            except (ValueError, LookupError, TypeError, RecursionError, AttributeError):
-                raise DataError(f"{self.lines}: line {number} is damaged; sweep into another folder") from None
-            rows_of[row["arrays"]][row["member"]] = row
-        if texts[-1]:
-            write_text(self.lines, "".join(text + "\n" for text in texts[:-1]))
+        rows_of, whole = read_rows(self.lines, sizes)
+        if whole is not None:
+            write_text(self.lines, whole)
         for name, rows in rows_of.items():
             file = read_tensors(self.folder / name, KIND)
             with file.reading():
-                outcome = _outcome(file, rows, sizes, np.dtype(dtype))
+                outcome = outcome_of(file, rows, sizes, np.dtype(dtype))
             yield outcome
 
 
-def _text(path: Path) -> str:
+def read_rows(
+    path: Path, sizes: Callable[[int], Any] | None = None
+) -> tuple[dict[str, dict[int, dict[str, Any]]], str | None]:
+    """The lines of a table: file of arrays -> member -> row; and the text without half a last line, if there is one.
+
+    Parameters
+    ----------
+    path
+        Of the lines.
+    sizes
+        Raises `LookupError` for an index that no member has; None: not known.
+
+    Raises
+    ------
+    DataError
+        A line is not one that a sweep writes.
+    """
+    rows_of: dict[str, dict[int, dict[str, Any]]] = {}
+    if not path.exists():
+        return rows_of, None
+    texts = read_text(path).split("\n")
+    for number, text in enumerate(texts[:-1], 1):  # what follows the last line's end is half a line, or nothing
+        try:
+            row = json.loads(text)
+            _check_row(row)
+            if sizes is not None:
+                sizes(row["member"])
+            if row["member"] in rows_of.setdefault(row["arrays"], {}):
+                raise ValueError
+        except (ValueError, LookupError, TypeError, RecursionError, AttributeError):
+            raise DataError(f"{path}: line {number} is damaged; sweep into another folder") from None
+        rows_of[row["arrays"]][row["member"]] = row
+    return rows_of, "".join(text + "\n" for text in texts[:-1]) if texts[-1] else None
+
+
+def read_text(path: Path) -> str:
     """What a file holds; a pipe or a folder in its place holds nothing."""
     if not path.is_file():
         raise DataError(f"{path}: is no file; sweep into another folder")
@@ -216,16 +248,17 @@ def _check_row(row: dict[str, Any]) -> None:
         raise ValueError
 
 
-def _outcome(
-    file: Tensors, rows: dict[int, dict[str, Any]], sizes: Callable[[int], tuple[int, int]], dtype: np.dtype
+def outcome_of(
+    file: Tensors, rows: dict[int, dict[str, Any]], sizes: Callable[[int], tuple[int, int]] | None, dtype: np.dtype
 ) -> Outcome:
-    """Those members of a chunk's arrays that have a line."""
+    """Those members of a chunk's arrays that have a line; without `sizes` they may be of any size."""
     (R,), (E, _) = file.shape("members"), file.shape("curves.lr")
     indices = file.tensor("members", np.int64, (R,)).tolist()
     file.require(len(set(indices)) == R and set(rows) <= set(indices), "it holds the members whose lines name it")
-    file.require(len({sizes(index) for index in indices}) == 1, "its members are of one size")
+    if sizes is not None:
+        file.require(len({sizes(index) for index in indices}) == 1, "its members are of one size")
     file.require(all(row["last_epoch"] <= E for row in rows.values()), "curves reach to the last epoch")
-    P, S = sizes(indices[0])
+    P, S = (file.shape("theta")[-1], file.shape("state")[-1]) if sizes is None else sizes(indices[0])
     theta, state = file.tensor("theta", dtype, (R, P)), file.tensor("state", dtype, (R, S))
     curves = {name: file.tensor(f"curves.{name}", float, (E, R)) for name in PER_REPLICA}
     where = [i for i, member in enumerate(indices) if member in rows]

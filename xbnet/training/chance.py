@@ -34,7 +34,7 @@ def chance_loss(network: Network, loss: Loss, task: str, y: np.ndarray) -> np.nd
     R, C = network.replicas, network.n_outputs
     weight = None
     if task == "classification":
-        counts = np.bincount(y, minlength=C).astype(float)
+        counts, loss = np.bincount(y, minlength=C).astype(float), loss.balanced_by(y, C)
         weighted = counts if loss.class_weight is None else counts * loss.class_weight
         smoothing = float(np.mean(getattr(loss, "label_smoothing", 0.0)))
         mean = (1 - smoothing) * weighted / max(weighted.sum(), 1e-300) + smoothing / C

@@ -28,7 +28,7 @@ def conditions(trainer: Trainer) -> dict[str, str]:
     if not backend.on_host:
         return found | {backend.name: str(backend.library.__version__), "device": str(backend.device)}
     if trainer.execution.name == "compiled":
-        found["numba"] = version("numba")
+        found |= {name: version(name) for name in ("numba", "scipy")}  # whose BLAS the machine calls
     for library in describe_blas():
         name = library["name"]
         found |= {f"{name} {key}": str(value) for key, value in library.items() if key != "name"}

@@ -175,7 +175,7 @@ def evaluate(
     network
         R networks.
     loss
-        A loss or its name.
+        A loss or its name; class weights "balanced" are those of y.
     x, y
         (N, I), and (N,) labels or (N, C) targets.
     sample_weight
@@ -200,8 +200,9 @@ def evaluate(
     array([1.0986, 1.0986])
     """
     task, x, y, sample_weight = check_samples(network, get_loss(loss), x, y, sample_weight)
+    balanced = get_loss(loss).balanced_by(y, network.n_outputs)
     errors = Errors(y, sample_weight, network.replicas) if task == "regression" else None
-    sums = _sums(network, get_loss(loss), task, (x, y, sample_weight), device_memory, errors)
+    sums = _sums(network, balanced, task, (x, y, sample_weight), device_memory, errors)
     with np.errstate(invalid="ignore"):
         mean, accuracy = means(sums)
     if errors is None:

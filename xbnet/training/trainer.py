@@ -24,6 +24,7 @@ from .batches import Batch, InOrder, Shuffled
 from .best import Kept
 from .evaluation import Evaluation, means, not_finite, spreads
 from .execution import get_execution
+from .memory import check_memory
 from .recipe import SCORE, Recipe
 from .samples import Samples
 from .state import State, check_generators, restore_generators
@@ -72,12 +73,11 @@ class Trainer:
         history: History | None = None,
     ):
         self.recipe = recipe.check(network, loss, samples, scored=scorer is not None)
-        self.network, self.asked_loss, self.task = network, loss, samples.task
-        self.scorer = scorer
+        self.network, self.task, self.scorer = network, samples.task, scorer
+        self.asked_loss = loss.balanced_by(samples.train.y, samples.n_outputs)
         R = network.replicas
         self.schedule = get_schedule(recipe.schedule).bind(R)
-        self.strategy = get_strategy(recipe.strategy)
-        self.flips = get_flips(recipe.flip, samples)
+        self.strategy, self.flips = get_strategy(recipe.strategy), get_flips(recipe.flip, samples)
         self.train, self.val = place_samples(network, samples, self.recipe.device_memory)
         self.monitor, self.batch_size = str(self.recipe.monitor), int(self.recipe.batch_size or 0)  # `check` set both
         self._spread = spreads(loss, samples, R)
@@ -86,6 +86,7 @@ class Trainer:
         self.history = History(R) if history is None else history
         self.rows, self.live = np.arange(R), network
         self.ages = np.full(R, len(self.history))  # epochs that each replica has behind it
+        check_memory(self, optimizer)
         self.optimizer = optimizer.bind(network)
         self.stopping = Stopping(self.recipe, R)
         self._bind()
@@ -113,8 +114,7 @@ class Trainer:
         self.step = BoundStep(live, self.loss, self.optimizer, self.penalty, self.clip, self.norm)
         self._mask = GradientMask(live)
         self.execution = get_execution(self.recipe.execution, self)
-        self.history.execution = self.execution.name
-        self.network.compiled = self.execution.name == "compiled"
+        self.history.execution, self.network.compiled = self.execution.name, self.execution.name == "compiled"
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 

@@ -123,13 +123,13 @@ def blas_address(name: str) -> int:
 
 def cache_folder() -> Path | None:
     """Where compiled code is kept; None: nowhere."""
-    from numba.core.caching import FunctionCache
-
-    from . import entries
-
     try:
+        from numba.core.caching import FunctionCache
+
+        from . import entries
+
         return Path(FunctionCache(entries.make_play).cache_path)
-    except Exception:  # numba finds no folder
+    except Exception:  # numba finds no folder, or is another version
         return None
 
 

@@ -22,6 +22,7 @@ from ...backends.ops import Ops
 from ...backends.parts import StepPart
 from ...errors import ConfigError, ShapeError, expect_shape
 from ..buffers import Workspace
+from ..class_weights import balanced_weights, checked_weights, expect_numbers
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -33,7 +34,8 @@ class Loss(StepPart):
     Parameters
     ----------
     class_weight
-        (C,) weights >= 0: an example counts as much as its class says. Needs integer labels.
+        (C,) weights >= 0: an example counts as much as its class says. Needs integer labels. "balanced": all classes
+        count the same, by the labels that are trained on, see `balanced_weights`.
 
     Raises
     ------
@@ -80,18 +82,7 @@ class Loss(StepPart):
         _label_shapes: set[tuple[int, ...]]
 
     def __init__(self, *, class_weight: ArrayLike | None = None):
-        self.class_weight = None if class_weight is None else self._check_weights(class_weight)
-
-    def _check_weights(self, class_weight: ArrayLike) -> np.ndarray:
-        try:
-            weights = np.asarray(class_weight, dtype=float)
-        except (TypeError, ValueError):
-            weights = np.empty(0)
-        if weights.ndim != 1 or not np.all(np.isfinite(weights) & (weights >= 0)) or not weights.sum() > 0:
-            raise ConfigError(
-                f"{self.name}: expected class_weight (C,) with values >= 0 and one > 0, got {class_weight!r}"
-            )
-        return weights
+        self.class_weight = None if class_weight is None else checked_weights(self.name, class_weight)
 
     def bind(self, network: Network, task: str = "classification") -> Self:
         """A copy that serves this network (its backend, dtype, R and C) for one task.
@@ -104,6 +95,7 @@ class Loss(StepPart):
         link = self.link_for(task)
         if self.class_weight is not None and task != "classification":
             raise ConfigError(f"{self.name}: class_weight needs integer labels, got {task} targets; use sample_weight")
+        expect_numbers(self.name, self.class_weight)
         bound = copy.copy(self)
         bound.task, bound.link = task, link
         bound.xp, bound.ops = network.backend.xp, network.backend.ops
@@ -121,6 +113,14 @@ class Loss(StepPart):
         bound._shape, bound._arrays = None, {}
         bound._prepare(network)
         return bound
+
+    def balanced_by(self, labels: Any, n_classes: int) -> Any:
+        """The loss with numbers for the class weights "balanced": those of labels (N,); any other stays as it is."""
+        if not isinstance(self.class_weight, str) or np.ndim(labels) != 1:
+            return self
+        twin = copy.copy(self)
+        twin.class_weight = balanced_weights(labels, n_classes)
+        return twin
 
     def link_for(self, task: str) -> str:
         """What turns outputs into predictions for a task, see `outputs.LINKS`; `ConfigError` for one it can't serve."""
@@ -294,7 +294,7 @@ class Loss(StepPart):
 
     def config(self) -> dict[str, Any]:
         """The arguments that make this loss anew."""
-        return {} if self.class_weight is None else {"class_weight": self.class_weight.tolist()}
+        return {} if self.class_weight is None else {"class_weight": np.asarray(self.class_weight).tolist()}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"

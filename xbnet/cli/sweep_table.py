@@ -1,0 +1,124 @@
+"""What `xbnet sweep` and `xbnet info SWEEP` tell of a sweep: the best configurations, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..nn.outputs import LINKS
+from ..sweeps.space import shown
+from ..sweeps.store import plain_row
+
+if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
+    from ..datasets import Dataset
+    from ..io.ensembles import Ensemble
+    from ..sweeps import SweepResult
+    from ..sweeps.refit import Refit
+
+
+def summarize(result: SweepResult, seconds: float | None = None) -> dict[str, Any]:
+    """The result as JSON has it."""
+    best, about = result.best, result.about
+    found = {
+        "backend": about.backend,
+        "dtype": about.dtype,
+        "dataset": about.dataset,
+        "networks": len(result),
+        "configurations": len(result.configurations()),
+        "diverged": int((result.column("status") == "diverged").sum()),
+        "monitor": result.monitor,
+        "best": plain_row(best["settings"]),
+        "best_mean": plain_row(best)["mean"],
+        "best_spread": plain_row(best)["spread"],
+        f"best_{result.beside}": plain_row(best)[result.beside],
+        "best_member": result.best_member(),
+        "on_the_rim": result.on_the_rim(),
+    }
+    return found | ({} if seconds is None else {"seconds": seconds})
+
+
+def describe_refit(refit: Refit) -> dict[str, Any]:
+    """A refit as JSON has it."""
+    return {"rows": refit.rows, "epochs": refit.epochs, **plain_row(refit.figures)}
+
+
+def describe_ensemble(ensemble: Ensemble, data: Dataset) -> dict[str, Any]:
+    """How good an ensemble is on the parts that it was not trained on: accuracy, or R2 of a regression."""
+    found: dict[str, Any] = {"networks": ensemble.size}
+    for name, part in data.parts():
+        if name == "train":
+            continue
+        p, y = ensemble.from_encoded(part.x), np.asarray(part.y)
+        if data.task == "regression":
+            scale = data.target_scale
+            y = y if scale is None else y * scale.scale + scale.mean
+            found[f"{name}_r2"] = float(np.mean(1 - np.square(p - y).mean(axis=0) / np.maximum(y.var(axis=0), 1e-300)))
+        else:
+            found[f"{name}_accuracy"] = float((LINKS[ensemble.link][1](p) == y).mean())
+    return found
+
+
+def print_table(result: SweepResult, summary: dict[str, Any], rows: int = 10) -> None:
+    """The best configurations, for people; and where the best of all may lie."""
+    took = f" in {summary['seconds']:.2f} s" if "seconds" in summary else ""
+    print(
+        f"{summary['dataset']}: {summary['networks']} networks of {summary['configurations']} configurations{took} "
+        f"on {summary['backend']} ({summary['dtype']}), {summary['diverged']} diverged"
+    )
+    found = result.configurations()
+    places = [key for key in ("bracket", "rung") if key in found[0]]
+    head = [result.monitor, "spread", result.beside, "networks", *places, "settings"]
+    table = [
+        [
+            cell(result.monitor, row["mean"]),
+            cell("spread", row["spread"]),
+            cell(result.beside, row[result.beside]),
+            *(str(row[key]) for key in ("networks", *places)),
+            ", ".join(f"{key}={shown(value)}" for key, value in row["settings"].items()) or "the only ones",
+        ]
+        for row in found[:rows]
+    ]
+    print_columns(head, table)
+    if len(found) > rows:
+        print(f"... and {len(found) - rows} more")
+    for line in summary["on_the_rim"]:
+        print(line)
+
+
+def print_extras(summary: dict[str, Any]) -> None:
+    """What was made of the best: the refit with its last test, and the ensemble."""
+    if "refit" in summary:
+        refit = summary["refit"]
+        figures = {key: value for key, value in refit.items() if key not in ("rows", "epochs")}
+        tested = {key: value for key, value in figures.items() if not key.startswith("train")}
+        print(
+            f"the best was trained anew on all {refit['rows']:,} rows, {refit['epochs']} epochs: "
+            f"{_figures({k: v for k, v in figures.items() if k.startswith('train')})}"
+            + (f"; last test, on rows that nothing was chosen by: {_figures(tested)}" if tested else "")
+        )
+    if "ensemble" in summary:
+        figures = {key: value for key, value in summary["ensemble"].items() if key != "networks"}
+        print(f"ensemble of {summary['ensemble']['networks']}" + (f": {_figures(figures)}" if figures else ""))
+
+
+def _figures(figures: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {cell(key, value)}" for key, value in figures.items())
+
+
+def cell(name: str, value: float | None) -> str:
+    """A figure for people."""
+    if value is None or not np.isfinite(value):
+        return "nan"
+    if name.endswith("accuracy"):
+        return f"{value:.2%}"
+    return f"{value:.4f}" if name.endswith("r2") else f"{value:.5f}" if abs(value) < 1e4 else f"{value:.4g}"
+
+
+def print_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table whose columns are as wide as what is in them; the last one begins at its left."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        *figures, last = row
+        print("  ".join([*(text.rjust(width) for text, width in zip(figures, widths, strict=False)), last]).rstrip())

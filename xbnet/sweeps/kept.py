@@ -1,0 +1,81 @@
+"""The results of a sweep from its folder, without its data: what `SweepResult.load` reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from ..files import place
+from ..io.tensorfile import Tensors, read_tensors
+from .about import About
+from .chunk import OUTCOME, Outcome
+from .plan import Member
+from .store import KIND, outcome_of, read_rows, read_text
+
+WHO = ("member", "configuration", "weight_seed", "order_seed", "fold")
+"""Columns that say which network a row is."""
+
+
+def is_sweep(path: str | Path) -> bool:
+    """Whether a path is the folder of a sweep."""
+    return (place(path) / "sweep.json").exists()
+
+
+def read_sweep(folder: str | Path) -> tuple[About, list[Member], list[Outcome], dict[int, tuple[Tensors, int]]]:
+    """What the sweep was about; the members that have results; these; and in which file, and row, each network lies.
+
+    Raises
+    ------
+    DataError
+        The folder holds no sweep, or what it holds was not written by this version's `sweep`.
+    """
+    folder = place(folder)
+    manifest = folder / "sweep.json"
+    if not is_sweep(folder):
+        raise DataError(f"{folder}: holds no sweep; expected a folder that xbnet sweep --out, or sweep(out=...), wrote")
+    try:
+        about = About.from_json(json.loads(read_text(manifest))["about"])
+    except DataError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError):
+        raise DataError(f"{manifest}: is damaged, or was written by another version; sweep again") from None
+    rows_of = read_rows(folder / "results.jsonl")[0]
+    members, outcomes, places = [], [], {}
+    for name, rows in rows_of.items():
+        file = read_tensors(folder / name, KIND)
+        with file.reading():
+            outcome = outcome_of(file, rows, None, np.dtype(about.dtype))
+            indices = file.tensor("members", np.int64, file.shape("members")).tolist()
+        try:
+            found = [_member(rows[index], about) for index in outcome.members]
+        except (ValueError, LookupError, TypeError):
+            raise DataError(
+                f"{folder / 'results.jsonl'}: a line of {name} is damaged; sweep into another folder"
+            ) from None
+        members += found
+        outcomes.append(outcome)
+        places |= {index: (file, indices.index(index)) for index in outcome.members}
+    if not members:
+        raise DataError(f"{folder}: no network has ended yet; go on with: xbnet sweep --resume {folder}")
+    return about, sorted(members, key=lambda member: member.index), outcomes, places
+
+
+def _member(row: dict[str, Any], about: About) -> Member:
+    numbers = [row[key] for key in WHO if key != "fold"]
+    fold = row["fold"]
+    if not all(type(value) is int and value >= 0 for value in numbers):
+        raise ValueError("expected whole numbers")
+    if fold is not None and not (type(fold) is int and 0 <= fold < len(about.preparations)):
+        raise ValueError("expected a fold")
+    others = (*WHO, *OUTCOME, "schema", "arrays")
+    settings = {key: _tuples(value) for key, value in row.items() if key not in others}
+    return Member(row["member"], row["configuration"], settings, row["weight_seed"], row["order_seed"], fold)
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, as settings have them."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
