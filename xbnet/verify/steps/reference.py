@@ -162,7 +162,7 @@ class Reference:
         self.y = samples.train.y if samples.task == "classification" else self._data(samples.train.y)
         self.w = None if samples.sample_weight is None else self._data(samples.sample_weight)
 
-    def _data(self, array: np.ndarray) -> np.ndarray:
+    def _data(self, array: object) -> np.ndarray:
         """As the run's type of numbers holds it."""
         return np.asarray(array).astype(self.seen.dtype).astype(float)
 
