@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,11 @@ from ..history import PER_REPLICA
 from ..plots import new_figure
 from .chunk import sign
 from .space import shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .result import SweepResult
 
 BEST, OTHERS = "#d62728", "#7f7f7f"
 
@@ -184,7 +189,7 @@ def against_keys(result: Any) -> Any:
     return picture
 
 
-def parallel(result: Any) -> Any:
+def parallel(result: SweepResult) -> Figure:
     """A line per configuration through its values of all keys that vary, to its score; the better, the darker.
 
     A few values are spread evenly, many by their size, or its logarithm where they span decades. Good is on top.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import ArrayLike
 from ..datasets import Dataset
 from ..io.about import about_inputs, put_targets_back
 from ..io.models import Model
@@ -24,7 +24,7 @@ class Source:
 
     data: Dataset
     standardize: bool
-    sample_weight: Any
+    sample_weight: ArrayLike | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
+from ..backends.arrays import ArrayLike
 from ..datasets import Dataset, Part
 from ..errors import ConfigError, DivergenceError
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
-from ..notebook import heading, picture
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import get_optimizer
 from ..parsing import check_keys, number, whole
 from ..plots import new_figure
-from ..replicas import replica_seeds
+from ..replicas import Seeds, replica_seeds
 from .recipe import Recipe, Settings, check_network
-from .samples import Samples, check_data
+from .samples import Data, Samples, check_data
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -69,9 +69,6 @@ class Rates:
         tried = f"{len(self.rates)} rates from {self.rates[0]:.3g} to {self.rates[-1]:.3g}"
         return f"Rates(lr={self.lr:.3g}, of {tried}, {self.steps} steps each)"
 
-    def _repr_html_(self) -> str:
-        return heading(repr(self)) + picture(self.plot(), "loss against learning rate")
-
     def plot(self) -> Figure:
         """The figure against the rate, the proposal, and crosses where networks diverged: a `matplotlib` figure."""
         figure, axes = new_figure(width=6.0, height=3.8)
@@ -109,12 +106,12 @@ def find_lr(
     network: Network,
     loss: str | Loss,
     optimizer: str | Optimizer,
-    data: Any,
+    data: Data,
     *,
     rates: int | Sequence[float] = 100,
     steps: int = 300,
-    rng: Any = None,
-    sample_weight: Any = None,
+    rng: Seeds | None = None,
+    sample_weight: ArrayLike | None = None,
     **settings: Unpack[Settings],
 ) -> Rates:
     """Train copies of a network, each with a learning rate of its own, and propose one of the rates.
@@ -189,7 +186,7 @@ def find_lr(
     return Rates(_proposal(tried, curves), tried, curves, figure, epochs * per_epoch)
 
 
-def _rates(rates: Any, optimizer: Optimizer) -> np.ndarray:
+def _rates(rates: int | Sequence[float], optimizer: Optimizer) -> np.ndarray:
     if isinstance(rates, (int, np.integer)):
         usual = float(np.ravel(type(optimizer)().hyper["lr"])[0])
         return np.geomspace(usual / SPAN, usual * SPAN, whole("find_lr", "rates", rates, least=2))
@@ -213,7 +210,13 @@ def _some(data: Dataset, n: int, rng: np.random.Generator) -> tuple[Dataset, np.
 
 
 def _train(
-    network: Network, loss: Loss, optimizer: Optimizer, rates: np.ndarray, samples: Samples, recipe: Recipe, seed: Any
+    network: Network,
+    loss: Loss,
+    optimizer: Optimizer,
+    rates: np.ndarray,
+    samples: Samples,
+    recipe: Recipe,
+    seed: np.random.SeedSequence,
 ) -> dict[str, np.ndarray]:
     """The last figures (K,) of copies of the network, each with its rate."""
     stack = network.select(np.zeros(len(rates), int))
