@@ -51,10 +51,16 @@ def number(where: str, name: str, value: object, bounds: str = "") -> float:
     raise ConfigError(f"{where}: expected {name} {wanted}, got {value!r}")
 
 
-def whole(where: str, name: str, value: object, least: int = 1) -> int:
-    """A whole number >= `least`, or `ConfigError`."""
+MOST = 2**31 - 1
+"""The largest count that a setting may be; what would ever be done is far less."""
+
+
+def whole(where: str, name: str, value: object, least: int = 1, most: int | None = MOST) -> int:
+    """A whole number from `least` to `most`, or `ConfigError`."""
     if not is_whole(value) or value < least:
         raise ConfigError(f"{where}: expected {name} to be a whole number >= {least}, got {value!r}")
+    if most is not None and value > most:  # which may have more digits than Python prints
+        raise ConfigError(f"{where}: expected {name} to be a whole number <= {most:,}, got a larger one")
     return int(value)
 
 

@@ -1,7 +1,6 @@
 """`xbnet predict` on damaged files of every format: predictions or one line, no warning, no hang, nothing half-written."""
 
 import random
-import signal
 
 import numpy as np
 import pyarrow.parquet
@@ -9,12 +8,9 @@ import pytest
 
 import xbnet
 from tests.support import files as samples
-from tests.support.chance import COUNT, REPORT, SEED, check_line
+from tests.support.chance import REPORT, SEED, check_line, share
 from tests.support.mutants import arrow, mutate, seeds
 from xbnet.cli import main
-
-SECONDS = 20
-"""In which each file must be done with."""
 
 
 def files():
@@ -27,22 +23,6 @@ def files():
         "d.npy": (samples.npy(x), []),
         "e.npz": (samples.npz(True, x=x), []),
     }
-
-
-@pytest.fixture
-def alarm():
-    """A hang becomes a failure."""
-    if not hasattr(signal, "SIGALRM"):
-        yield lambda seconds: None
-        return
-
-    def late(number, frame):
-        raise AssertionError(f"{REPORT}: no end after {SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    yield signal.alarm
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.fuzz
@@ -60,13 +40,13 @@ def test_damaged_rows(name, tmp_path, capsys, alarm):
     assert main(command) == 0
     capsys.readouterr()
     ends = {0: 0, 2: 0}
-    for _ in range(-(-COUNT // len(files()))):
+    for _ in range(share(len(files()))):
         path.write_bytes(mutate(content, rng, others))
         out.write_text("old")
-        alarm(SECONDS)
+        alarm(True)
         with np.errstate(over="ignore"):
             code = main(command)
-        alarm(0)
+        alarm(False)
         said = capsys.readouterr().err.splitlines()
         ends[code] += 1
         for line in said:

@@ -14,7 +14,7 @@ import pytest
 import scipy.io
 
 from tests.support import files as samples
-from tests.support.chance import COUNT, REPORT, SEED, check_line
+from tests.support.chance import REPORT, SEED, check_line, share
 from tests.support.mutants import mutate, seeds
 from xbnet.datasets import Dataset, load_dataset
 from xbnet.errors import DataError
@@ -31,35 +31,42 @@ def test_damaged_files(tmp_path, case):
     others = [seed[1] for seed in seeds()]
     rng = random.Random(f"{name} {SEED}")
     path.write_bytes(content)
-    assert isinstance(load_dataset(load, **options), Dataset)  # and imports what the reader needs
-    loaded = 0
+    assert isinstance(load_dataset(load, **options), Dataset)
+    loaded, n = 0, share(len(others))
     tracemalloc.start()
     try:
-        for _ in range(-(-COUNT // len(others))):
+        for _ in range(n):
             damaged = mutate(content, rng, others)
             path.write_bytes(damaged)
             size = max(len(damaged), payload) + sum(map(len, beside.values()))
-            tracemalloc.reset_peak()
-            before = tracemalloc.get_traced_memory()[0]
-            line, data = None, None
-            try:
-                data = load_dataset(load, **options)
-            except DataError as error:
-                line = str(error)
-            if data is None:
-                check_line(line.replace(str(tmp_path), ""))
-                assert str(tmp_path) in line
-            else:
-                loaded += 1
-                assert np.isfinite(data.train.x).all()
-                assert len(data.train.x) == len(data.train.y) > 0
-                del data
-            peak = tracemalloc.get_traced_memory()[1] - before
             # Interpreter objects, buffers of streams and blocks of 64 KiB come on top, whatever the file.
-            assert peak <= 4 * size + 700_000, (peak, size, REPORT)
+            allowed = 4 * size + 700_000
+            line, peak = read(load, options)
+            if peak > allowed:  # modules that are imported on the way to a rare complaint are so once
+                line, peak = read(load, options)
+            assert peak <= allowed, (peak, size, REPORT)
+            if line is None:
+                loaded += 1
+            else:
+                check_line(line.replace(str(tmp_path), ""))
+                assert str(tmp_path) in line, REPORT
     finally:
         tracemalloc.stop()
-    assert loaded < COUNT
+    assert loaded < n
+
+
+def read(path, options):
+    """The line in which a file is refused, or None, and how many bytes were taken at most."""
+    tracemalloc.reset_peak()
+    before, line = tracemalloc.get_traced_memory()[0], None
+    try:
+        data = load_dataset(path, **options)
+    except DataError as error:
+        line = str(error)
+    else:
+        assert np.isfinite(data.train.x).all(), REPORT
+        assert len(data.train.x) == len(data.train.y) > 0, REPORT
+    return line, tracemalloc.get_traced_memory()[1] - before
 
 
 def bombs():

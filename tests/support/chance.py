@@ -1,7 +1,7 @@
 """How many mutants a fuzzer tries, and from which seed: another one in every run, which the report's head prints.
 
-``XBNET_FUZZ=10000 python -m pytest -m fuzz`` is the whole of it, before a release; ``XBNET_FUZZ_SEED=N`` runs those of a
-report again.
+``XBNET_FUZZ=10000 python -m pytest -m fuzz`` is the whole of it, before a release: so many for each reader and command.
+``XBNET_FUZZ_SEED=N`` runs those of a report again.
 """
 
 import os
@@ -10,6 +10,11 @@ import random
 COUNT = int(os.environ.get("XBNET_FUZZ", "500"))
 SEED = int(os.environ.get("XBNET_FUZZ_SEED") or random.SystemRandom().randrange(10**6))
 REPORT = f"fuzz: XBNET_FUZZ={COUNT} XBNET_FUZZ_SEED={SEED}"
+
+
+def share(readers):
+    """How many cases each of so many readers gets: a run of the suite has few, and before a release each has all."""
+    return COUNT if "XBNET_FUZZ" in os.environ else -(-COUNT // readers)
 
 
 def check_line(line):

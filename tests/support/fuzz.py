@@ -107,7 +107,7 @@ def changed(rng, value):
 
 
 def attacked(rng, path, raw):
-    """A file whose header or description says something else, with the checksum that belongs to it."""
+    """The sound file `path`, of content `raw`, whose header or description says something else, with the right checksum."""
     size = struct.unpack("<Q", raw[:8])[0]
     header = json.loads(raw[8 : 8 + size])
     text = header["__metadata__"]["xbnet"]
@@ -120,8 +120,7 @@ def attacked(rng, path, raw):
             return damaged(rng, raw)
         if rng.random() < 0.02:
             text = "[" * 100_000
-        kind = "network" if "model" in path.name else "training state"
-        arrays = dict(read_tensors(path, kind).arrays)
+        arrays = dict(read_tensors(path, json.loads(header["__metadata__"]["xbnet"])["kind"]).arrays)
         header["__metadata__"] = {"xbnet": text, "crc32": checksum(text, arrays)}
     encoded = json.dumps(header).encode()
     return struct.pack("<Q", len(encoded)) + encoded + raw[8 + size :]

@@ -14,16 +14,27 @@ from xbnet.training.step import BoundStep
 
 PACKAGE = Path(xbnet.__file__).parent
 EVENING = {
-    "backends": ("blas", "cublas", "cublas_plan", "cuda", "devices", "machine", "numpy_ops", "proxies", "replay"),
-    "nn": ("class_weights", "summary"),
+    "backends": (
+        "blas",
+        "cublas",
+        "cublas_plan",
+        "cuda",
+        "devices",
+        "machine",
+        "memory",
+        "numpy_ops",
+        "proxies",
+        "replay",
+    ),
+    "nn": ("class_weights", "memory", "summary"),
     "optim": (),
     "training": (
         *("streaming", "sparse", "state", "checkpoints", "conditions", "tensorboard", "execution"),
-        *("callbacks", "chance", "rates", "tables"),
+        *("callbacks", "chance", "memory", "rates", "tables"),
     ),
 }
 """Rooms of the core that one can read in an evening; named is what lies beside the way of `fit` on NumPy: what makes it
-quicker, other devices, data that don't fit, runs that go on, and what commands and notebooks say of networks."""
+quicker, other devices, what fits and what doesn't, runs that go on, and what commands and notebooks say of networks."""
 
 
 def sources():

@@ -50,7 +50,7 @@ def check_parameters(e: XBEstimator) -> None:
         if not isinstance(getattr(e, key), (bool, np.bool_)):
             raise ConfigError(f"{name}: expected {key} to be True or False, got {getattr(e, key)!r}")
     if e.n_iter_no_change != np.inf:
-        whole(name, "n_iter_no_change", e.n_iter_no_change)
+        whole(name, "n_iter_no_change", e.n_iter_no_change, most=None)
     if e.batch_size not in ("auto", "full") and (not is_whole(e.batch_size) or e.batch_size < 1):
         raise ConfigError(f"{name}: expected batch_size 'auto', 'full' or a whole number >= 1, got {e.batch_size!r}")
 

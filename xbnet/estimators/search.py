@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from ..backends.backend import get_backend
+from ..backends.memory import free_bytes
 from ..sweeps.executors import cores
-from ..sweeps.footprint import free_bytes
 from .meeting import Stacking, Task
 from .stack import fit_stacked
 

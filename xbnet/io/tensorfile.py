@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, XbnetError
+from ..errors import DataError, XbnetError, reason
 from ..files import place, write_bytes
 
 FORMAT = 1
@@ -123,10 +123,8 @@ class Tensors:
         except XbnetError:
             raise
         except UNEXPECTED as error:
-            reason = str(error).splitlines()[0][:200] if str(error) else "no reason given"
-            raise DataError(
-                f"{self.source}: its description can't be used ({type(error).__name__}: {reason}); save it anew"
-            ) from error
+            said = f"{type(error).__name__}: {reason(error)}" if str(error) else type(error).__name__
+            raise DataError(f"{self.source}: its description can't be used ({said}); save it anew") from error
 
 
 def read_tensors(path: str | Path, kind: str) -> Tensors:
@@ -145,10 +143,14 @@ def read_tensors(path: str | Path, kind: str) -> Tensors:
     if not path.is_file():
         raise DataError(f"{path}: there is no such file; expected one that xbnet saved")
     try:
+        with open(path, "rb"):  # of a file that may not be read the library says that there is none
+            pass
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({reason(error)})") from error
+    try:
         arrays, metadata = _read(path)
     except (OSError, SafetensorError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise DataError(f"{path}: is no safetensors file, or is damaged ({reason})") from error
+        raise DataError(f"{path}: is no safetensors file, or is damaged ({reason(error)})") from error
     if "xbnet" not in metadata:
         raise DataError(f"{path}: is a safetensors file, but xbnet did not write it")
     found = Tensors(path, arrays, {})

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backends.arrays import Array, Namespace
 from .layers.base import Layer, buffer_shapes
+from .memory import slot_sizes
 
 GENERATIONS = count(1)
 """Numbers for memory: each network's buffers get one of their own."""
@@ -49,10 +50,8 @@ class Workspace:
         return self._carved[seen]
 
     def _reserve(self, shapes: Mapping[Key, tuple[str, tuple[int, ...]]]) -> None:
-        needed: dict[str, int] = {}
-        for slot, shape in shapes.values():
-            needed[slot] = max(needed.get(slot, 0), self.replicas * math.prod(shape))
-        for slot, size in needed.items():
+        for slot, entries in slot_sizes(shapes).items():
+            size = self.replicas * entries
             if slot not in self._flat or self._flat[slot].shape[0] < size:
                 self._carved.clear()  # lets go of the old memory
                 self._flat[slot] = self.xp.zeros(size, dtype=self.dtype)
@@ -106,7 +105,9 @@ class LayerBuffers:
             if self.of_layers.nbytes() != before:  # nobody shall go on holding the old memory
                 self._arrays.clear()
                 self.generation = next(GENERATIONS)
-            self._arrays[B] = [{n: a for (j, n), a in carved.items() if j == k} for k in range(len(self.layers))]
+            self._arrays[B] = [{} for _ in self.layers]
+            for (k, name), array in carved.items():
+                self._arrays[B][k][name] = array
         self.batch = -1  # cut short, this leaves buffers of several sizes
         for layer, arrays in zip(self.layers, self._arrays[B], strict=True):
             vars(layer).update(arrays)

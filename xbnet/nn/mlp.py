@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from ..parsing import is_whole, whole
 from .activations import Activation
 from .initializers import Initializer
-from .layers import BatchNorm, Dropout, Layer, Linear, Residual
+from .layers import MOST_LAYERS, BatchNorm, Dropout, Layer, Linear, Residual
 
 
 def mlp(
@@ -34,7 +34,7 @@ def mlp(
     activation
         The function of the hidden layers and within the residual blocks: a name or an `Activation`.
     residual
-        How many residual blocks follow the hidden layers.
+        How many residual blocks follow the hidden layers, <= 10,000.
     batch_norm
         Normalize over the batch behind each hidden layer and block.
     dropout
@@ -60,7 +60,7 @@ def mlp(
     >>> Network(mlp([10, 7], 3), n_inputs=4, replicas=8).theta.shape
     (8, 151)
     """
-    residual = whole("mlp", "residual", residual, least=0)
+    residual = whole("mlp", "residual", residual, least=0, most=MOST_LAYERS)
     blocks = [hidden] if is_whole(hidden) or isinstance(hidden, Layer) else hidden
     if not isinstance(blocks, (list, tuple, np.ndarray)):
         raise ConfigError(f"mlp: expected hidden to be widths like [10, 7], got {hidden!r}")

@@ -17,6 +17,7 @@ from ..parsing import float_type, whole
 from ..replicas import PerReplica, Seeds, replica_seeds, replica_values, stream
 from .buffers import LayerBuffers, Workspace
 from .layers import Layer, buffer_shapes, check_names, copy_layers
+from .memory import expect_network
 from .outputs import LINKS
 from .parameters import carve, draw_rows, layout
 from .predictor import Predictor, chunk_rows
@@ -89,16 +90,13 @@ class Network:
         self.replicas = whole("Network", "replicas", replicas)
         self.backend = get_backend(backend)
         self.dtype = float_type("Network", dtype)
-        self.seeds = replica_seeds(rng, self.replicas)
         self.link = "softmax"
         self._bare = copy_layers(layers)
-        self.streams = [stream(seed, "dropout") for seed in self.seeds]
         self._build()
-        try:
-            self._allocate()
-        except MemoryError:
-            size = self.replicas * sum(spec.size for spec in self.specs)
-            raise ConfigError(f"Network: {size:,} parameters don't fit into memory; take smaller layers") from None
+        expect_network(self)
+        self.seeds = replica_seeds(rng, self.replicas)
+        self.streams = [stream(seed, "dropout") for seed in self.seeds]
+        self._allocate()
         theta, state = draw_rows(self.specs, self.state_specs, self.seeds, self.dtype)
         self._theta[...], self._state[...] = self.backend.asarray(theta), self.backend.asarray(state)
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from ..backends.backend import get_backend
 from ..backends.blas import one_blas_thread
 from ..backends.machine.load import why_not
+from ..backends.memory import free_bytes
 from ..files import make_folder, only_one
 from ..parsing import parse_bytes, whole
 from ..training.execution.compiled import LONG_ENOUGH, saves
@@ -21,7 +22,7 @@ from .chunk import Outcome
 from .climb import Climb
 from .executors import Workers, open_workers, outcomes, visible_devices
 from .fingerprint import fingerprint
-from .footprint import Footprint, footprint, free_bytes
+from .footprint import Footprint, footprint
 from .halving import Bracket, Halving, network_epochs
 from .paused import Paused
 from .plan import Chunk, Member, Plan, bucket_of, make_plan

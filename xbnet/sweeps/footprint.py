@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..backends.backend import Backend
 from ..nn.network import Network
 from ..optim.schedule import Schedule
 from ..training.trainer import Trainer
@@ -83,14 +81,3 @@ def _plan_bytes(trainer: Trainer) -> int:
 def loss_bytes(network: Network, B: int) -> int:
     """Of the largest loss: arrays of floats, three (B, C) and eight (B,); four (B,) of integers, and a flag."""
     return B * ((network.n_outputs * 3 + 8) * network.dtype.itemsize + 4 * np.dtype(np.intp).itemsize + 1)
-
-
-def free_bytes(backend: Backend) -> int:
-    """What is free where a backend's arrays lie; 4 GB where the system does not say."""
-    if backend.cuda:
-        pool = backend.library.get_default_memory_pool()  # what it holds is not free to others, but to us
-        return int(backend.library.cuda.Device().mem_info[0]) + pool.free_bytes()
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return 4 * 10**9

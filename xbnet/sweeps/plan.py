@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..backends.backend import get_backend
+from ..backends.memory import expect_memory
 from ..errors import ConfigError
 from ..parsing import human_bytes
 from .footprint import Footprint
@@ -110,6 +112,16 @@ class Plan:
             f"{len(self.chunks)} chunk{'s' * (len(self.chunks) != 1)} of {of}; "
             f"about {human_bytes(self.bytes)} of {human_bytes(self.budget)} memory"
         )
+
+
+MEMBER_BYTES = 300
+"""Of each network's settings and row in the table, at least."""
+
+
+def expect_networks(count: float) -> None:
+    """Raise `ConfigError` where so many networks can't even be listed."""
+    there, cure = get_backend("numpy"), "take fewer values, draws, trials or seeds"
+    expect_memory("sweep", f"{count:,} networks", count * MEMBER_BYTES, there, cure)
 
 
 def make_members(rows: Sequence[Configuration], seeds: Sequence[int], folds: int | None) -> list[Member]:

@@ -17,11 +17,11 @@ from ..training.samples import Data, check_data
 from .build import Program, layer_keys, settings_for
 from .engine import run_members
 from .halving import Bracket, make_brackets, parse_halving
-from .plan import Member, make_members
+from .plan import Member, expect_networks, make_members
 from .pool import make_pool
 from .refit import Source
 from .result import SweepResult
-from .space import Configuration, complete, configurations, listed_values
+from .space import Configuration, complete, configurations, count_configurations, listed_values
 from .trials import Sampling, Space, make_study
 
 
@@ -143,7 +143,7 @@ def sweep(
     >>> len(result)
     18
     """
-    rng = whole("sweep", "rng", rng, least=0)
+    rng = whole("sweep", "rng", rng, least=0, most=None)
     generator = np.random.default_rng(rng)
     dataset = check_data(data, "sweep")
     custom = layer_keys(layers)
@@ -155,6 +155,8 @@ def sweep(
     if sampler is not None and (draws is not None or trials is None):
         raise ConfigError("sweep: a sampler wants to know how many trials, in place of draws: trials=N")
     some = draws if sampler is None else 1  # of a sampler: an example
+    seeds_ = _seeds(seeds)
+    expect_networks(count_configurations(space, draws if sampler is None else trials) * len(seeds_))
     rows = configurations(space, some, generator)
     for row in listed_values(space, rows[0]) if some is not None else ():
         complete(row, fixed, custom)  # a value is wrong whether it was drawn or not
@@ -166,7 +168,7 @@ def sweep(
     if isinstance(class_weight, str) and class_weight == "balanced" and dataset.task == "classification":
         class_weight = balanced_weights(dataset.train.y, dataset.n_outputs)  # the same for all folds
     program = Program(pool, layers, monitor, backend, dtype, class_weight)
-    count, seeds_ = None if pool.folds is None else len(pool.folds), _seeds(seeds)
+    count = None if pool.folds is None else len(pool.folds)
     members = make_members(rows, seeds_, count)
     how = parse_halving(halving, min_epochs)
     sampling = None
@@ -219,12 +221,12 @@ def _epochs(rows: Sequence[Configuration]) -> int:
     return found[0]
 
 
-def _seeds(seeds: Any) -> list[int]:
-    """A count, or the seeds themselves, as a list."""
+def _seeds(seeds: Any) -> Sequence[int]:
+    """The seeds of a count, or the seeds themselves."""
     if isinstance(seeds, Sequence) and not isinstance(seeds, str):
         if not seeds:
             raise ConfigError("sweep: expected at least one seed, got none")
-        return [whole("sweep", "seeds", seed, least=0) for seed in seeds]
+        return [whole("sweep", "seeds", seed, least=0, most=None) for seed in seeds]
     if not is_whole(seeds) or seeds < 1:
         raise ConfigError(f"sweep: expected seeds to be a count >= 1 or a list of seeds, got {seeds!r}")
-    return list(range(int(seeds)))
+    return range(whole("sweep", "seeds", seeds))

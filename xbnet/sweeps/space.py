@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 
 from ..errors import ConfigError, unknown_name
 from ..nn.activations import get_activation
+from ..nn.layers import MOST_LAYERS
 from ..nn.losses import get_loss
 from ..optim.optimizers import OPTIMIZERS, get_optimizer
 from ..optim.schedules import SCHEDULES, get_schedule
-from ..parsing import number, whole
+from ..parsing import is_whole, number, whole
 from .distributions import as_distribution, draw
 
 Configuration = dict[str, Any]
@@ -80,6 +82,22 @@ def configurations(space: Any, draws: int | None, rng: np.random.Generator) -> l
         if not isinstance(row, Mapping):
             raise ConfigError(f"sweep: expected configurations like {{'lr': 0.1}}, got {row!r}")
     return [{key: _plain(value) for key, value in row.items()} for row in space]
+
+
+def count_configurations(space: Any, draws: Any) -> float:
+    """How many configurations a space has, before any is made; `configurations` checks what this takes for granted."""
+    if draws is not None:
+        return draws if is_whole(draws) else 1
+    if isinstance(space, Mapping):
+        return math.prod(map(_length, space.values()))
+    return _length(space)
+
+
+def _length(values: Any) -> float:
+    try:
+        return len(values) if isinstance(values, (list, tuple, range, np.ndarray)) else 1
+    except OverflowError:  # of a range
+        return math.inf
 
 
 def listed_values(space: Any, row: Configuration) -> Iterator[Configuration]:
@@ -159,7 +177,7 @@ def _network(settings: Configuration, given: Configuration) -> None:
         if "hidden" in given:
             raise ConfigError("sweep: give either hidden, or width and depth, got both")
         width = whole("sweep", "width", 10 if width is None else width)
-        settings["hidden"] = (width,) * whole("sweep", "depth", depth or 1)
+        settings["hidden"] = (width,) * whole("sweep", "depth", depth or 1, most=MOST_LAYERS)
     hidden = settings["hidden"]
     if isinstance(hidden, str) and hidden != "none":
         raise ConfigError(f"sweep: expected hidden to be a width like 20, or widths like [10, 7], got {hidden!r}")
@@ -191,7 +209,7 @@ def _numbers(settings: Configuration) -> None:
         number("sweep", key, value, bounds)
     for key in SEEDS:
         if key in settings:
-            whole("sweep", key, settings[key], least=0)
+            whole("sweep", key, settings[key], least=0, most=None)
     if "seed" in settings and ("weight_seed" in settings or "order_seed" in settings):
         raise ConfigError("sweep: give either seed, or weight_seed and order_seed, got both")
     hyper = {key: number("sweep", key, settings[key]) for key in OPTIMIZER_KEYS if key in settings}

@@ -116,7 +116,7 @@ class Batches:
         first: dict[Hashable, int] = {}
         numbers = [first.setdefault(key, len(first)) for key in keys]
         self.which = None if len(first) == 1 else self.backend.asarray(np.array([numbers]), np.intp)
-        return [numbers.index(u) for u in range(len(first))]
+        return np.unique(numbers, return_index=True)[1].tolist()
 
     def _gathered(self, order: np.ndarray) -> Iterator[Batch]:
         """Batches of the orders (U, n): row u serves the replicas that share it, see `which`."""

@@ -24,6 +24,7 @@ from .batches import Batch, InOrder, Shuffled
 from .best import Kept
 from .evaluation import Evaluation, means, not_finite, spreads
 from .execution import get_execution
+from .memory import check_memory
 from .recipe import SCORE, Recipe
 from .samples import Samples
 from .state import State, check_generators, restore_generators
@@ -85,6 +86,7 @@ class Trainer:
         self.history = History(R) if history is None else history
         self.rows, self.live = np.arange(R), network
         self.ages = np.full(R, len(self.history))  # epochs that each replica has behind it
+        check_memory(self, optimizer)
         self.optimizer = optimizer.bind(network)
         self.stopping = Stopping(self.recipe, R)
         self._bind()

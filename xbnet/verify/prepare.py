@@ -29,7 +29,7 @@ def steps_of(where: str, e0: float, steps: int) -> np.ndarray:
     """E = e0 * 0.5^i."""
     if not e0 > 0 or not np.isfinite(e0):
         raise ConfigError(f"{where}: expected e0 > 0, got {e0!r}")
-    return e0 * 0.5 ** np.arange(whole(where, "steps", steps, least=8))
+    return e0 * 0.5 ** np.arange(whole(where, "steps", steps, least=8, most=1000))
 
 
 def check_settings(where: str, tolerance: float, jitter: float) -> None:

@@ -1,6 +1,15 @@
 """Layers: each one's forward and backward in a file of its own."""
 
-from .base import BATCH, Layer, buffer_shapes, check_names, copy_layers, describes_forward, forgotten_arguments
+from .base import (
+    BATCH,
+    MOST_LAYERS,
+    Layer,
+    buffer_shapes,
+    check_names,
+    copy_layers,
+    describes_forward,
+    forgotten_arguments,
+)
 from .dropout import Dropout
 from .linear import Linear
 from .normalization import BatchNorm, LayerNorm
@@ -11,6 +20,7 @@ LAYERS = {layer.__name__: layer for layer in (Linear, Residual, Dropout, BatchNo
 __all__ = [
     "BATCH",
     "LAYERS",
+    "MOST_LAYERS",
     "BatchNorm",
     "Dropout",
     "Layer",

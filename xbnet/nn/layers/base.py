@@ -14,7 +14,7 @@ from ...backends.backend import Backend
 from ...backends.ops import Ops
 from ...backends.parts import StepPart
 from ...errors import ConfigError
-from ...parsing import is_whole
+from ...parsing import is_whole, whole
 from ..activations import Activation
 from ..parameters import ParameterSpec
 
@@ -190,6 +190,10 @@ def describes_forward(layer: Layer, method: str) -> bool:
     return owners[0] is owners[1]
 
 
+MOST_LAYERS = 10_000
+"""Of one network: a step of so many small ones takes a second, and no deeper network would be trained to an end."""
+
+
 def copy_layers(layers: Iterable[Layer]) -> list[Layer]:
     """Copies of layers, checked."""
     if not isinstance(layers, Iterable):
@@ -201,6 +205,8 @@ def copy_layers(layers: Iterable[Layer]) -> list[Layer]:
         copies.append(copy.copy(layer))
     if not copies:
         raise ConfigError("Network: expected at least one layer, got none")
+    if len(copies) > MOST_LAYERS:
+        raise ConfigError(f"Network: expected at most {MOST_LAYERS:,} layers, got {len(copies):,}")
     return copies
 
 
@@ -230,4 +236,4 @@ def check_width(where: str, n: object) -> int:
     """A number of units, checked."""
     if not is_whole(n) or n < 1:
         raise ConfigError(f"{where}: expected a whole number of units >= 1, got {n!r}")
-    return int(n)
+    return whole(where, "the number of units", n)

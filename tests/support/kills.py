@@ -1,0 +1,168 @@
+"""A command that is killed with SIGKILL wherever it touches a file, once for each such point.
+
+``python -m tests.support.kills FOLDER`` takes what to do as JSON from stdin (`Plan`) and answers with what was found. It
+forks a process for each kill, so that Python and its libraries are imported once.
+"""
+
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from xbnet.files import TEMPORARY
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"pixels" * 50 + b"IEND\xaeB`\x82"
+"""In place of pictures: to draw them takes longer than all else."""
+
+
+@dataclass
+class Plan:
+    """Words of commands; ``{out}`` in them stands for the folder of one kill.
+
+    Attributes
+    ----------
+    command
+        What is killed.
+    recover
+        What is run afterwards, one after the other until one ends with 0.
+    before
+        A folder whose files lie in each ``{out}`` at the start, or nothing.
+    """
+
+    command: list[str]
+    recover: list[list[str]]
+    before: str = ""
+
+
+def run(folder, plan):
+    """Kill a command everywhere, and run what recovers from that.
+
+    The folders ``whole`` and 0, 1, ... in `folder` are what it left in the end, ``0-killed``, ... what a kill left. The
+    answer has for each kill its point and the exit codes of the recovery. Where two kills that follow each other left
+    the same files, but for what was being written, only the second one's is recovered from.
+    """
+    command = [sys.executable, "-m", "tests.support.kills", str(folder)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        command, input=json.dumps(asdict(plan)), capture_output=True, text=True, timeout=500, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def watch(folder, kill_at=None):
+    """Count, from now on, each point at which a file in `folder` has been half written, or its last line (where it is
+    one that grows), or is about to be renamed or removed; die at one of them.
+    """
+    seen, folder = [], str(folder) + os.sep
+
+    def point(what, path, half=None):
+        removed = what == "os.remove" and TEMPORARY.fullmatch(os.path.basename(path))  # when it has got its name
+        if not path.startswith(folder) or removed:
+            return
+        seen.append(f"{what} {path[len(folder) :]}")
+        if len(seen) - 1 == kill_at:
+            if half is not None:
+                size = os.fstat(half).st_size
+                os.ftruncate(half, size // 2 if TEMPORARY.fullmatch(os.path.basename(path)) else size - 20)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def hook(event, arguments):
+        if event in ("os.rename", "os.remove"):
+            point(event, os.fsdecode(arguments[0]))
+
+    real = os.fsync
+
+    def fsync(handle):
+        point("os.fsync", os.readlink(f"/proc/self/fd/{handle}"), half=handle)
+        return real(handle)
+
+    os.fsync = fsync
+    sys.addaudithook(hook)
+    return seen
+
+
+def state(folder):
+    """What a reader finds: names and contents, without what is being written."""
+    found = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): content for path, content in found.items() if not TEMPORARY.fullmatch(path.name)
+    }
+
+
+def forked(task):
+    """How a task ended in a process of its own: its exit code, or minus the signal; and the text that it returned."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        code = 70
+        try:
+            null = os.open(os.devnull, os.O_RDWR)
+            for stream in (0, 1, 2):
+                os.dup2(null, stream)
+            code, text = task()
+            with os.fdopen(write, "w") as pipe:
+                pipe.write(text)
+        finally:
+            os._exit(code)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        text = pipe.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text
+
+
+def main():
+    from matplotlib.figure import Figure
+
+    from xbnet.cli import build_parser, main
+
+    build_parser("*")  # imports what the verbs need, and the rest is for all forks, too
+    for name in ("xbnet.training.fit", "onnx", "tensorboardX.event_file_writer"):  # pyarrow's would bring a thread
+        with suppress(ImportError):
+            importlib.import_module(name)
+    assert len(os.listdir("/proc/self/task")) == 1, "a thread would be missing in the forks"
+    Figure.savefig = lambda self, stream, **settings: stream.write(PNG)
+    folder, plan = Path(sys.argv[1]).resolve(), Plan(**json.load(sys.stdin))
+
+    def out(name):
+        path = folder / name
+        if plan.before:
+            shutil.copytree(plan.before, path)
+        else:
+            path.mkdir(parents=True)
+        return path
+
+    def run(argv, path, kill_at=None):
+        seen = watch(path, kill_at)
+        return main([word.replace("{out}", str(path)) for word in argv]), json.dumps(seen)
+
+    path = out("whole")
+    code, text = forked(lambda: run(plan.command, path))
+    assert code == 0, f"{plan.command} ended with {code} where nobody killed it"
+    found = []
+    for i, point in enumerate(json.loads(text)):
+        path = out(f"{i}-killed")
+        code, _ = forked(lambda path=path, i=i: run(plan.command, path, kill_at=i))
+        assert code == -signal.SIGKILL, f"killed at {point!r}, it ended with {code}"
+        found.append({"point": point, "codes": []})
+    for i, end in enumerate(found):
+        killed = folder / f"{i}-killed"
+        if i + 1 < len(found) and state(killed) == state(folder / f"{i + 1}-killed"):
+            continue
+        path = folder / str(i)
+        shutil.copytree(killed, path)
+        for argv in plan.recover:
+            end["codes"].append(forked(lambda argv=argv, path=path: run(argv, path))[0])
+            if end["codes"][-1] == 0:
+                break
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""What a network takes: whether it fits into memory at all, told before it is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..backends.memory import expect_memory
+
+if TYPE_CHECKING:
+    from .network import Network
+
+REPLICA_BYTES = 1000
+"""Of the seed and the random stream that each replica has on the host, at least."""
+
+
+def expect_network(network: Network) -> None:
+    """Refuse what no machine like this one can hold: to begin with it would take hours, or end the process."""
+    R, P = network.replicas, sum(spec.size for spec in network.specs)
+    needed = R * (2 * P * network.dtype.itemsize + REPLICA_BYTES)
+    expect_memory(
+        "Network", f"{R:,} x {P:,} parameters", needed, network.backend, "take fewer replicas or smaller layers"
+    )
+
+
+def slot_sizes(shapes: Mapping[Any, tuple[str, tuple[int, ...]]]) -> dict[str, int]:
+    """How many entries of one replica each slot has to hold: those of the largest shape that lies there."""
+    needed: dict[str, int] = {}
+    for slot, shape in shapes.values():
+        needed[slot] = max(needed.get(slot, 0), math.prod(shape))
+    return needed
