@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
 
 from ..errors import ConfigError, reason
 
@@ -16,7 +15,7 @@ def is_own(text: str) -> bool:
     return bool(colon) and module.replace(".", "").isidentifier() and name.partition(":")[0].isidentifier()
 
 
-def own_object(flag: str, text: str) -> Any:
+def own_object(flag: str, text: str) -> object:
     """What ``mymodule:name`` names; the module is looked for in the working directory, too.
 
     Raises

@@ -21,6 +21,7 @@ from ..parsing import parse_number, parse_settings
 from ..training.execution import LEVELS
 from ..verify.steps.catalogue import training_catalogue
 from ..verify.steps.results import TrainingVerification, verdict
+from ..verify.steps.rules import Rule
 from ..verify.steps.training import training_test
 from . import arguments as flags
 from .own import is_own, own_object
@@ -123,7 +124,7 @@ def optimizer_from(args: argparse.Namespace) -> Optimizer:
         raise ConfigError(f"--optimizer: {name} could not be made: {error}") from None
 
 
-def rule_from(text: str) -> Any:
+def rule_from(text: str) -> Rule:
     """The user's function."""
     if not is_own(text):
         raise ConfigError(f"--rule: expected MODULE:FUNCTION, got {text!r}")

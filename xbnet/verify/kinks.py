@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import Array
+from ..backends.ops import Ops
 from ..nn.activations import Activation
 from ..nn.network import Network
 
@@ -49,7 +51,9 @@ class Kinks:
 
         return replace(activation, forward=forward)
 
-    def bias_activation(self, ops: Any, activation: Any, z: Any, b: Any, out: Any, work: Any) -> Any:
+    def bias_activation(
+        self, ops: Ops, activation: Activation, z: Array, b: Array, out: Array, work: tuple[Array, Array]
+    ) -> Array:
         """See `Ops`. What one kernel does never calls the activation's forward: its input is noted here."""
         name, noted = self._names.get(id(activation)), len(self._inputs)
         before = z + b if name and out is z and b is not None else z
@@ -88,13 +92,15 @@ class Kinks:
 class WatchedOps:
     """A layer's operations, of which one may compute an activation without calling it."""
 
-    def __init__(self, ops: Any, kinks: Kinks):
+    def __init__(self, ops: Ops, kinks: Kinks):
         self._ops, self._kinks = ops, kinks
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ops, name)
 
-    def bias_activation(self, activation: Any, z: Any, b: Any, out: Any, work: Any) -> Any:
+    def bias_activation(
+        self, activation: Activation, z: Array, b: Array, out: Array, work: tuple[Array, Array]
+    ) -> Array:
         """See `Ops`."""
         return self._kinks.bias_activation(self._ops, activation, z, b, out, work)
 

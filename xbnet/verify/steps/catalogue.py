@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...backends.backend import Backend
 from ...datasets import Dataset, Part
 from ...nn.layers import LAYERS, BatchNorm, Dropout, Layer, Linear
 from ...nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
@@ -161,8 +162,8 @@ def behind(layer: Layer) -> Run:
 
 
 def training_catalogue(
-    backend: Any = "numpy",
-    dtype: Any = "float64",
+    backend: str | Backend = "numpy",
+    dtype: str = "float64",
     replicas: int = 3,
     seed: int = 0,
     levels: Sequence[str] | None = None,

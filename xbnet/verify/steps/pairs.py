@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from ...errors import DivergenceError
 from ...nn.network import Network
+from ...optim.optimizers import Optimizer
 from ...replicas import select_values
 from ...training.trainer import Trainer
 from ..checks import Check
@@ -46,14 +46,14 @@ def _trainer(plan: Plan, network: Network, rows: Sequence[int] | None = None) ->
     return Trainer(network, loss, optimizer, samples, recipe, rng=seeds)
 
 
-def _optimizer_of(optimizer: Any, index: np.ndarray) -> Any:
+def _optimizer_of(optimizer: Optimizer, index: np.ndarray) -> Optimizer:
     """The same for some replicas, not bound."""
     twin = copy.copy(optimizer)
     twin.hyper = {name: select_values(value, index) for name, value in optimizer.hyper.items()}
     return twin
 
 
-def _train(plan: Plan, network: Network, dtype: Any, rows: Sequence[int] | None = None) -> np.ndarray:
+def _train(plan: Plan, network: Network, dtype: np.dtype, rows: Sequence[int] | None = None) -> np.ndarray:
     """Theta (R', P) after it."""
     network = twin_of(network if rows is None else network.select(rows), dtype, network.backend)
     trainer = _trainer(plan, network, rows)
@@ -66,7 +66,7 @@ def _train(plan: Plan, network: Network, dtype: Any, rows: Sequence[int] | None 
     return network.backend.to_host(network.theta).astype(float)
 
 
-def _alone(plan: Plan, whole: np.ndarray, dtype: Any) -> Check:
+def _alone(plan: Plan, whole: np.ndarray, dtype: np.dtype) -> Check:
     R = plan.network.replicas
     rows = range(R) if R <= MOST_ALONE else np.unique(np.linspace(0, R - 1, MOST_ALONE).astype(int)).tolist()
     apart = [r for r in rows if not _same(plan, _train(plan, plan.network, dtype, [r])[0], whole[r])]
@@ -75,7 +75,7 @@ def _alone(plan: Plan, whole: np.ndarray, dtype: Any) -> Check:
     return Check(ALONE, not apart, detail)
 
 
-def _resumed(plan: Plan, whole: np.ndarray, dtype: Any) -> Check:
+def _resumed(plan: Plan, whole: np.ndarray, dtype: np.dtype) -> Check:
     """After the first epoch, from the state that a checkpoint holds."""
     network = twin_of(plan.network, dtype, plan.network.backend)
     first = _trainer(plan, network)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ...backends.ops import Ops
 from ...nn.losses import Loss
 from ...nn.network import Network
 from ...optim.optimizers import Optimizer
@@ -104,7 +105,7 @@ class TakenAtItsWord:
 class Draws:
     """A twin's operations, whose random numbers are those that the run's own type of numbers draws."""
 
-    def __init__(self, ops: Any, dtype: np.dtype):
+    def __init__(self, ops: Ops, dtype: np.dtype):
         self._ops, self._dtype = ops, dtype
 
     def __getattr__(self, name: str) -> Any:
@@ -161,7 +162,7 @@ class Reference:
         self.y = samples.train.y if samples.task == "classification" else self._data(samples.train.y)
         self.w = None if samples.sample_weight is None else self._data(samples.sample_weight)
 
-    def _data(self, array: Any) -> np.ndarray:
+    def _data(self, array: np.ndarray) -> np.ndarray:
         """As the run's type of numbers holds it."""
         return np.asarray(array).astype(self.seen.dtype).astype(float)
 
@@ -217,7 +218,12 @@ class Reference:
     # -- one step --------------------------------------------------------------------------------------------------
 
     def _step(
-        self, paths: list[Path], batch: tuple[Any, Any, Any], lr: np.ndarray, t: int, factors: np.ndarray | None
+        self,
+        paths: list[Path],
+        batch: tuple[np.ndarray, np.ndarray, np.ndarray | None],
+        lr: np.ndarray,
+        t: int,
+        factors: np.ndarray | None,
     ) -> None:
         """On all paths. The first draws masks and moves running statistics; the others meet them as they are."""
         hyper = {**self.hyper, "lr": lr}

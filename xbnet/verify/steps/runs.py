@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...backends.backend import Backend
 from ...errors import ConfigError, DivergenceError
 from ...nn.losses import Loss
 from ...nn.network import Network
@@ -123,7 +124,7 @@ class Seen:
         return -(-self.orders.shape[2] // int(self.recipe.batch_size or 0))
 
 
-def twin_of(network: Network, dtype: Any = "float64", backend: Any = "numpy") -> Network:
+def twin_of(network: Network, dtype: str | np.dtype = "float64", backend: str | Backend = "numpy") -> Network:
     """The same network, at the same point, in other memory."""
     twin = Network(
         network.layers,
@@ -191,7 +192,7 @@ def draw_orders(plan: Plan, B: int, epochs: int) -> tuple[np.ndarray, np.ndarray
     return np.stack(orders), np.array(mirrored) if plan.recipe.flip else None
 
 
-def observe(plan: Plan, level: str, dtype: Any) -> list[Seen]:
+def observe(plan: Plan, level: str, dtype: str) -> list[Seen]:
     """Run all of a plan at one level; raises `ConfigError` where that level can't run it."""
     network = twin_of(plan.network, dtype, plan.network.backend)
     seen: list[Seen] = []
