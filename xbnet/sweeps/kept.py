@@ -44,7 +44,9 @@ def read_sweep(folder: str | Path) -> tuple[About, list[Member], list[Outcome], 
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError):
         raise DataError(f"{manifest}: is damaged, or was written by another version; sweep again") from None
     rows_of = read_rows(folder / "results.jsonl")[0]
-    members, outcomes, places = [], [], {}
+    members: list[Member] = []
+    outcomes: list[Outcome] = []
+    places: dict[int, tuple[Tensors, int]] = {}
     for name, rows in rows_of.items():
         file = read_tensors(folder / name, KIND)
         with file.reading():

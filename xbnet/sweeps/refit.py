@@ -80,7 +80,7 @@ def refit(program: Program, source: Source, member: Member, best_epochs: Sequenc
         trainer.run_epoch()
     history = trainer.finish()
     network, loss = trainer.network, make_loss(program, [member])
-    figures = {}
+    figures: dict[str, float] = {}
     for name, part in data.parts():
         if name != "val" or not chosen_by_val:
             found = evaluate(network, loss, part.x, part.y)

@@ -40,7 +40,8 @@ class Cost:
         """Of each example, (R or 1, B)."""
         ones = np.ones((1, self.labels.shape[1]))
         weights = ones if self.sample_weight is None else self.sample_weight * ones
-        return weights if self.loss.class_weight is None else weights * self.loss.class_weight[self.labels]
+        by_class: Any = self.loss.class_weight
+        return weights if by_class is None else weights * by_class[self.labels]
 
     def select(self, index: np.ndarray) -> Cost:
         """For the replicas `index`."""

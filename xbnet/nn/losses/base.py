@@ -82,7 +82,7 @@ class Loss(StepPart):
         _label_shapes: set[tuple[int, ...]]
 
     def __init__(self, *, class_weight: ArrayLike | None = None):
-        self.class_weight = None if class_weight is None else checked_weights(self.name, class_weight)
+        self.class_weight: Any = None if class_weight is None else checked_weights(self.name, class_weight)
 
     def bind(self, network: Network, task: str = "classification") -> Self:
         """A copy that serves this network (its backend, dtype, R and C) for one task.

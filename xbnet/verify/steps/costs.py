@@ -55,11 +55,11 @@ class Cost:
             gradient = np.empty_like(outputs)
             values = np.array(self.own(outputs, y, gradient, w))
             if self.loss.class_weight is not None:
-                weights = weights * np.asarray(self.loss.class_weight, float)[y]
+                weights = weights * np.asarray(self.loss.class_weight)[y]
             return Told(values, weights, gradient, np.abs(gradient))
         targets = np.eye(self.C)[y] if y.ndim == 2 else y
         if self.loss.class_weight is not None:
-            weights = weights * np.asarray(self.loss.class_weight, float)[y]
+            weights = weights * np.asarray(self.loss.class_weight)[y]
         values, slopes, size = self._each(outputs, targets)
         total = weights.sum(axis=1, keepdims=True)
         share = np.where(total > 0, weights / np.where(total > 0, total, 1.0), 0.0)[:, :, None]

@@ -74,6 +74,14 @@ class TrainingVerification:
         Where the rule of the update is from: "the paper's", "the user's", or "the optimizer's own".
     seed
         The same one gives the same test.
+
+    Examples
+    --------
+    >>> import numpy as np, xbnet
+    >>> x, y = np.random.default_rng(0).normal(size=(10, 3)), np.arange(10) % 2
+    >>> network = xbnet.Network([xbnet.Linear(4, "tanh"), xbnet.Linear(2)], 3, replicas=2, rng=0)
+    >>> xbnet.training_test(network, "cross_entropy", "adam", (x, y), levels=["eager"]).failures()
+    []
     """
 
     title: str
