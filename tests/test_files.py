@@ -78,7 +78,7 @@ def test_a_fifo_is_written_into_and_stays(tmp_path):
     reader = threading.Thread(target=lambda: found.append(fifo.read_bytes()))
     reader.start()
     write_text(fifo, "into")
-    reader.join(10)
+    reader.join(60)
     assert found == [b"into"]
     assert stat.S_ISFIFO(fifo.stat().st_mode)
 

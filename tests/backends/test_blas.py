@@ -39,11 +39,11 @@ def test_the_last_of_several_holders_gives_back(two):
         def short():
             with one_blas_thread():
                 first.set()
-                second.wait(10)
+                second.wait(60)
 
         other = threading.Thread(target=short)
         other.start()
-        first.wait(10)
+        first.wait(60)
         second.set()
         other.join()
         assert threads() == {1}
