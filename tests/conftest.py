@@ -1,6 +1,9 @@
 import os
 from pathlib import Path
 
+# Before NumPy is loaded: tests are small and run side by side, and threads of BLAS that wait for each other cost more.
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import settings
 
