@@ -7,6 +7,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS", "1")
 import pytest
 from hypothesis import settings
 
+from tests.support.chance import REPORT  # its seed is drawn before there are other processes
 from xbnet import BackendError, get_backend
 
 # The same examples in every run, so that a change is judged by what it changes; `--hypothesis-profile=explore` looks for
@@ -26,8 +27,6 @@ def backend(request):
 
 
 def pytest_report_header(config):
-    from tests.support.chance import REPORT
-
     return REPORT
 
 

@@ -154,7 +154,7 @@ def test_readme_opens_with_the_two_commands():
     text = (ROOT / "README.md").read_text()
     assert re.findall(r"^python3 -m venv .*", text, re.MULTILINE) == [
         "python3 -m venv .venv && .venv/bin/pip install '.[fast]' && .venv/bin/python -m xbnet.train",
-        "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/python -m pytest",
+        "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/python -m pytest -n 2 --dist worksteal",
     ]
 
 

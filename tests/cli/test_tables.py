@@ -213,13 +213,13 @@ def test_a_sweep_of_a_table_takes_the_defaults_of_train_and_shows_r2(capsys, tab
     argv = ["sweep", "--data", table, *PRICE[:-2], "--space", "lr=0.01,0.03", "--space", "epochs=3"]
     code, out, _ = run(capsys, *argv, "--out", tmp_path / "sweep", "--json")
     assert code == 0
-    assert "    val_loss    spread        R2  networks  settings\n" in out
+    assert "val_loss   spread  val_r2  networks  settings\n" in out
     result = json.loads(out.splitlines()[-1])
-    assert result["best_r2"] < 1
+    assert result["best_val_r2"] < 1
     network = load_model(tmp_path / "sweep").network
     assert [layer.n_outputs for layer in network.layers] == [32, 1]
     rows = [json.loads(line) for line in (tmp_path / "sweep" / "results.jsonl").read_text().splitlines()]
-    assert max(row["val_r2"] for row in rows) == pytest.approx(result["best_r2"])
+    assert max(row["val_r2"] for row in rows) == pytest.approx(result["best_val_r2"])
     code, out, _ = run(capsys, "sweep", "--data", table, "--target", "kind", *PRICE[4:6], *argv[-4:])
     assert code == 0
-    assert "R2" not in out
+    assert "r2" not in out.splitlines()[1]

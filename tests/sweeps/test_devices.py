@@ -10,7 +10,7 @@ import pytest
 
 import xbnet
 from xbnet import BackendError
-from xbnet.sweeps import executors, run
+from xbnet.sweeps import engine, executors
 from xbnet.sweeps.executors import open_workers, visible_devices
 
 from .conftest import assert_same_table
@@ -68,17 +68,17 @@ def test_a_sweep_over_devices_gives_the_same_table(data, monkeypatch):
     opened = []
     processes = executors._processes
     monkeypatch.setattr(executors, "_processes", lambda *a: opened.append(a) or processes(*a))
-    monkeypatch.setattr(run, "visible_devices", lambda count: ["3", "5"])
+    monkeypatch.setattr(engine, "visible_devices", lambda count: ["3", "5"])
     assert_same_table(expected, xbnet.sweep(space, data, executor="processes", workers=2, **fixed))
     assert opened == [(2, ["3", "5"])]
 
 
 def test_what_is_free_on_one_device_is_free_on_each(data, monkeypatch):
     budgets = []
-    plan = run.make_plan
-    monkeypatch.setattr(run, "make_plan", lambda *a, **k: budgets.append(k["budget"]) or plan(*a, **k))
-    monkeypatch.setattr(run, "free_bytes", lambda backend: 2**30)
-    monkeypatch.setattr(run, "visible_devices", lambda count: ["3", "5"])
+    plan = engine.make_plan
+    monkeypatch.setattr(engine, "make_plan", lambda *a, **k: budgets.append(k["budget"]) or plan(*a, **k))
+    monkeypatch.setattr(engine, "free_bytes", lambda backend: 2**30)
+    monkeypatch.setattr(engine, "visible_devices", lambda count: ["3", "5"])
     for more in ({"executor": "processes", "workers": 1}, {}, {"executor": "processes", "workers": 1, "memory": 10**8}):
         xbnet.sweep({"lr": [0.1]}, data, epochs=1, **more)
     assert budgets == [2**30, 2**29, 10**8]

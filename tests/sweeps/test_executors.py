@@ -14,7 +14,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import xbnet
-from xbnet.sweeps import board, executors, run
+from xbnet.sweeps import board, engine, executors
 from xbnet.sweeps import chunk as chunk_module
 from xbnet.sweeps.build import Program
 
@@ -138,7 +138,7 @@ def test_an_error_in_a_chunk_is_raised_as_it_is(data, monkeypatch):
 
 
 def test_an_interrupt_ends_the_chunks_that_run(data, monkeypatch):
-    monkeypatch.setattr(run, "outcomes", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(engine, "outcomes", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         xbnet.sweep({"lr": [0.1, 0.2]}, data, epochs=1)
 

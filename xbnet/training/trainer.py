@@ -139,6 +139,7 @@ class Trainer:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             lr = self._plan()
             self.execution.run_steps(self)
+            self.history.execution = self.execution.name  # a graph that can't be captured is run step by step
             figures, sums, finite = self._figures(lr)
         seconds = time.perf_counter() - started
         record: dict[str, Any] = {"epoch": len(self.history) + 1}

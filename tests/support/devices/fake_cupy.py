@@ -133,6 +133,7 @@ class Clocks:
 class Properties:
     attributes = {"MaxSharedMemoryPerBlockOptin": 232448}  # noqa: RUF012
     id = 0
+    mem_info = (2**37, 2**37)
 
 
 class Runtime:

@@ -3,6 +3,7 @@
 import _thread
 import multiprocessing
 import threading
+import time
 import zlib
 from pathlib import Path
 
@@ -174,6 +175,10 @@ def test_an_interrupt_ends_the_run_and_all_threads(threads):
     with pytest.raises(KeyboardInterrupt):
         train(net, "compiled", data=wide_samples(), batch_size=128, epochs=10**6)
     timer.join()
+    # The machine's own threads end with the run; those of a test before may only now have gone.
+    deadline = time.monotonic() + 60
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert threading.active_count() <= before
     train(net, "compiled", data=wide_samples(), batch_size=128, epochs=1)
 
