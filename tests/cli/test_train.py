@@ -69,6 +69,7 @@ def test_out_keeps_everything_and_its_config_repeats_the_run(capsys, tmp_path):
     assert code == 0
     again, once = (json.loads((folder / "result.json").read_text()) for folder in (second, first))
     assert again["val_loss"] == once["val_loss"]
+    assert (second / "model.safetensors").read_bytes() == (first / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("named", ["", "model.safetensors"])

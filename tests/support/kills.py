@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.support.chance import SEED
 from xbnet.files import TEMPORARY
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels" * 50 + b"IEND\xaeB`\x82"
@@ -33,22 +34,28 @@ class Plan:
         What is run afterwards, one after the other until one ends with 0.
     before
         A folder whose files lie in each ``{out}`` at the start, or nothing.
+    every, first
+        Where there are more than four points, only each `every`-th, from the `first`, is one of a kill: a run of the
+        suite has few, and other ones each time, and before a release there are all.
     """
 
     command: list[str]
     recover: list[list[str]]
     before: str = ""
+    every: int = 1 if "XBNET_FUZZ" in os.environ else 3
+    first: int = SEED % 3
 
 
 def run(folder, plan):
     """Kill a command everywhere, and run what recovers from that.
 
     The folders ``whole`` and 0, 1, ... in `folder` are what it left in the end, ``0-killed``, ... what a kill left. The
-    answer has for each kill its point and the exit codes of the recovery. Where two kills that follow each other left
-    the same files, but for what was being written, only the second one's is recovered from.
+    answer has for each point its name, whether it was killed there, and the exit codes of the recovery. Where two kills
+    that follow each other left the same files, but for what was being written, only the second one's is recovered from.
     """
     command = [sys.executable, "-m", "tests.support.kills", str(folder)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    alone = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # forks have no others
+    environment = os.environ | alone | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         command, input=json.dumps(asdict(plan)), capture_output=True, text=True, timeout=500, env=environment
     )
@@ -122,13 +129,13 @@ def main():
 
     from xbnet.cli import build_parser, main
 
+    folder, plan = Path(sys.argv[1]).resolve(), Plan(**json.load(sys.stdin))
     build_parser("*")  # imports what the verbs need, and the rest is for all forks, too
     for name in ("xbnet.training.fit", "onnx", "tensorboardX.event_file_writer"):  # pyarrow's would bring a thread
         with suppress(ImportError):
             importlib.import_module(name)
     assert len(os.listdir("/proc/self/task")) == 1, "a thread would be missing in the forks"
     Figure.savefig = lambda self, stream, **settings: stream.write(PNG)
-    folder, plan = Path(sys.argv[1]).resolve(), Plan(**json.load(sys.stdin))
 
     def out(name):
         path = folder / name
@@ -145,15 +152,16 @@ def main():
     path = out("whole")
     code, text = forked(lambda: run(plan.command, path))
     assert code == 0, f"{plan.command} ended with {code} where nobody killed it"
-    found = []
-    for i, point in enumerate(json.loads(text)):
+    found = [{"point": point, "killed": False, "codes": []} for point in json.loads(text)]
+    chosen = range(len(found)) if len(found) <= 4 else range(plan.first % plan.every, len(found), plan.every)
+    for i in chosen:
         path = out(f"{i}-killed")
         code, _ = forked(lambda path=path, i=i: run(plan.command, path, kill_at=i))
-        assert code == -signal.SIGKILL, f"killed at {point!r}, it ended with {code}"
-        found.append({"point": point, "codes": []})
-    for i, end in enumerate(found):
-        killed = folder / f"{i}-killed"
-        if i + 1 < len(found) and state(killed) == state(folder / f"{i + 1}-killed"):
+        assert code == -signal.SIGKILL, f"killed at {found[i]['point']!r}, it ended with {code}"
+        found[i]["killed"] = True
+    for i, following in zip(chosen, [*chosen[1:], None], strict=True):
+        end, killed = found[i], folder / f"{i}-killed"
+        if following is not None and state(killed) == state(folder / f"{following}-killed"):
             continue
         path = folder / str(i)
         shutil.copytree(killed, path)

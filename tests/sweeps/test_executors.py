@@ -113,13 +113,13 @@ def test_of_two_sweeps_the_first_to_end_takes_no_thread_back(data, seen, monkeyp
         """The first chunk of all waits for the other sweep's end."""
         if not begun.is_set():
             begun.set()
-            assert go_on.wait(60)
+            assert go_on.wait(300)
         return make(*arguments)
 
     monkeypatch.setattr(chunk_module, "make_trainer", waiting)
     with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(1) as pool:
         long = pool.submit(xbnet.sweep, {"lr": [0.1]}, data, epochs=1)
-        assert begun.wait(60)
+        assert begun.wait(300)
         xbnet.sweep({"lr": [0.1]}, data, epochs=1)
         go_on.set()
         long.result()
@@ -223,7 +223,7 @@ def test_workers_end_with_the_sweep(tmp_path, number):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as sweep:
         worker = int(sweep.stdout.readline())
         sweep.send_signal(getattr(signal, number))
-        sweep.wait(60)
+        sweep.wait(300)
         for _ in range(100):
             try:
                 os.kill(worker, 0)
@@ -295,13 +295,13 @@ def test_one_of_two_dask_workers_is_killed_in_mid_sweep(tmp_path):
 
         try:
             with distributed.Client(address) as client:
-                client.wait_for_workers(2, timeout=60)
+                client.wait_for_workers(2, timeout=300)
             killer = threading.Thread(target=kill, daemon=True)
             killer.start()
             result = xbnet.sweep(
                 space, data, executor=f"dask:{address}", memory="300 kB", out=tmp_path / "out", **fixed
             )
-            killer.join(timeout=60)
+            killer.join(timeout=300)
         finally:
             for worker in workers:
                 worker.kill()
@@ -362,7 +362,7 @@ def test_mpi(data, expected, tmp_path):
     paths = {"PYTHONPATH": os.pathsep.join([PACKAGE, *sys.path])}
     command = [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures", "ask.py"]
     environment = os.environ | permissions | crowd | paths
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr[-2000:]
     assert_same_table(expected, xbnet.sweep(SPACE, data, out=tmp_path / "out", resume=True, **FIXED))
 

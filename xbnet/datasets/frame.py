@@ -7,7 +7,7 @@ that depends on which rows are trained on.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from ..errors import ConfigError, DataError, printable
 from .checks import Array
 from .labels import NUMBER
 from .tables import Table
-from .tables.values import first_bad, is_code, kind_of, parse, words_of
+from .tables.values import first_bad, is_code, kind_of, parse, parse_together, words_of
 from .target_reader import TargetReader, TargetValues
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 MOST_WORDS = 10_000
 """So many different words of a column are told apart; what comes later is a rare one."""
 
-
 FIRST = 16
 """So many values are looked at before all others are: most that is no number is seen to be none at once."""
+
+TOGETHER, NEIGHBOURS = 1 << 16, 32
+"""So many values, of so many columns at most, become numbers by one call: in wide tables the calls take the time."""
 
 
 @dataclass
@@ -133,11 +135,8 @@ def read_frame(
         end = start + len(batch[0])
         if end > rows:
             raise DataError(f"{table.name}: expected {rows} rows as at first, got more; was it written meanwhile?")
-        for k, (column, known) in enumerate(zip(found, places, strict=True)):
-            if column.kind == "category":
-                x[start:end, k] = _codes(batch[k], known)
-            else:
-                x[start:end, k] = numbers_of(table, inputs[k], column.kind, batch[k], start)
+        for k, numbers in enumerate(numbers_of(table, inputs, kinds, batch, start)):
+            x[start:end, k] = _codes(batch[k], places[k]) if numbers is None else numbers
         if reader is not None:
             reader.fill(batch[len(inputs) :], start)
         start = end
@@ -166,8 +165,26 @@ def find_column(table: Table, name: str, what: str) -> int:
     raise DataError(f"{table.name}: expected as {what} one of {some}, got {printable(name)!r}{hint}{header}")
 
 
-def numbers_of(table: Table, column: int, kind: str, values: pa.Array, start: int) -> Array:
-    """A batch of a column as numbers; `start` is the number of its first row, for error lines."""
+def numbers_of(
+    table: Table, columns: Sequence[int], kinds: Sequence[str], batch: Sequence[pa.Array], start: int
+) -> Iterator[Array | None]:
+    """Each column of a batch as numbers, None for a category; `start`, its first row's number, is for error lines."""
+    size = max(1, min(NEIGHBOURS, TOGETHER // max(1, len(batch[0]))))
+    for first in range(0, len(kinds), size):
+        part = range(first, min(first + size, len(kinds)))
+        found = None
+        if len(part) > 1 and "." in table.decimals and all(kinds[k] == "number" for k in part):
+            found = parse_together(batch[first : part.stop])
+        for k in part:
+            if kinds[k] == "category":
+                yield None
+            elif found is not None:
+                yield found[k - first]
+            else:
+                yield _numbers_of(table, columns[k], kinds[k], batch[k], start)
+
+
+def _numbers_of(table: Table, column: int, kind: str, values: pa.Array, start: int) -> Array:
     found = parse(kind, values, table.decimals)
     name = printable(table.columns[column])
     if found is None:

@@ -198,11 +198,11 @@ class Schema:
     def inputs_of(self, table: Table, batch: Sequence[Any], places: Sequence[int], start: int) -> Array:
         """The inputs (n, I) for a batch of columns (of Arrow) that stand at `places` in the table."""
         x, at = np.empty((len(batch[0]), self.n_inputs)), 0
-        for column, values, place in zip(self.columns, batch, places, strict=False):
-            if column.kind == "category":
-                raw = _numbered(column, words_of(values))
-            else:
-                raw = numbers_of(table, place, column.kind, values, start)
+        kinds = [column.kind for column in self.columns]
+        for column, values, numbers in zip(
+            self.columns, batch, numbers_of(table, places, kinds, batch, start), strict=False
+        ):
+            raw = _numbered(column, words_of(values)) if numbers is None else numbers
             column.expand(raw, x[:, at : at + column.width])
             at += column.width
         return x

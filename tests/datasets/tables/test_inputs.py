@@ -275,3 +275,28 @@ def test_decimal_commas_in_quotes_are_named(tmp_path, caplog):
     assert "column 'price': holds numbers with decimal commas, taken as classes; --decimal , reads them" in caplog.text
     data = load_dataset(path, target="price", decimal=",")
     assert (data.task, data.train.x[0, 0], data.train.y[1, 0]) == ("regression", 1.5, 4.25)
+
+
+def test_a_wide_table_takes_fewer_calls_than_columns(save, monkeypatch):
+    """Each call costs more than the few numbers of a column; and alone or together, the numbers are the same bits."""
+    import pyarrow.compute as pc
+
+    rng, real, calls = np.random.default_rng(0), pc.cast, []
+    rows = [[*map(repr, row), y] for row, y in zip(rng.normal(size=(24, 320)).tolist(), Y, strict=True)]
+    rows[3][40] = "NA"
+    rows[5][80:82] = "-0.0", "5e-324"
+    path = save("\n".join(",".join(row) for row in [[*(f"c{i}" for i in range(320)), "y"], *rows]))
+    schema = Schema.learn(path, target="y")
+    monkeypatch.setattr(pc, "cast", lambda *args, **more: calls.append(1) or real(*args, **more))
+    together = schema.encode(path)
+    assert len(calls) < 100
+    monkeypatch.setattr("xbnet.datasets.frame.NEIGHBOURS", 1)
+    assert schema.encode(path).tobytes() == together.tobytes()
+    assert len(calls) > 320
+    monkeypatch.undo()
+    for wrong, expected in (("1e999", "expected finite values, got inf"), ("x", "expected a number, got 'x'")):
+        rows[7][100] = wrong
+        path.write_text("\n".join(",".join(row) for row in [[*(f"c{i}" for i in range(320)), "y"], *rows]))
+        with pytest.raises(DataError) as caught:
+            schema.encode(path)
+        assert str(caught.value) == f"{path}: column 'c100': {expected} at line 9"

@@ -6,6 +6,7 @@ NaN for a missing value, words as `Words`. pyarrow is imported where it is neede
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,6 +74,22 @@ def parse(kind: str, column: pa.Array, decimals: str) -> Array | None:
     if kind == "boolean":
         return _float(column) if found == "boolean" else _truth(column)
     return _text_dates(column) if found == "text" else _float(column)
+
+
+def parse_together(columns: Sequence[pa.Array]) -> Array | None:
+    """Texts of plain numbers with decimal points as float64 (columns, n), by one call; None if any is not finite."""
+    import pyarrow as pa
+
+    if any(column.type != pa.string() for column in columns):
+        return None
+    try:
+        found = _cast_text(pa.concat_arrays(columns), pa.float64())
+    except pa.ArrowInvalid:  # more text than one array holds
+        return None
+    if found is None:
+        return None
+    numbers = np.asarray(found.to_numpy(zero_copy_only=False), np.float64).reshape(len(columns), -1)
+    return None if np.isinf(numbers).any() else numbers
 
 
 def words_of(column: pa.Array, missing: tuple[str, ...] = MISSING) -> Words:
