@@ -84,7 +84,7 @@ def test_each_thread_holds_for_itself_where_blas_runs_on_openmp(monkeypatch):
         def set_num_threads(self, n):
             numbers.n = n
 
-    monkeypatch.setattr(blas, "_libraries", lambda: [Library()])
+    monkeypatch.setattr(blas, "libraries", lambda: [Library()])
 
     def held():
         with one_blas_thread():
@@ -107,7 +107,7 @@ def test_a_blas_that_does_not_listen_is_one_line(monkeypatch):
         def set_num_threads(self, n):
             pass
 
-    monkeypatch.setattr(blas, "_libraries", lambda: [Deaf()])
+    monkeypatch.setattr(blas, "libraries", lambda: [Deaf()])
     line = r"^openblas 0.3 can't be held to one thread and computes on 4: results"
     with pytest.warns(RuntimeWarning, match=line), one_blas_thread():
         pass
