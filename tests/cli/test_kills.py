@@ -133,7 +133,7 @@ def model(data, tmp_path_factory):
     return str(folder)
 
 
-@pytest.mark.parametrize("name", ["p.csv", "m.npz", "m.onnx", "report.html"])
+@pytest.mark.parametrize("name", ["p.csv", "m.npz", "m.onnx", pytest.param("report.html", marks=pytest.mark.slow)])
 def test_a_file_is_the_old_one_or_the_new_one(name, data, model, tmp_path):
     """Predictions, exports and reports."""
     if name.endswith(".onnx"):

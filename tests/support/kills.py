@@ -54,7 +54,8 @@ def run(folder, plan):
     that follow each other left the same files, but for what was being written, only the second one's is recovered from.
     """
     command = [sys.executable, "-m", "tests.support.kills", str(folder)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    alone = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # forks have no others
+    environment = os.environ | alone | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         command, input=json.dumps(asdict(plan)), capture_output=True, text=True, timeout=500, env=environment
     )
@@ -128,13 +129,13 @@ def main():
 
     from xbnet.cli import build_parser, main
 
+    folder, plan = Path(sys.argv[1]).resolve(), Plan(**json.load(sys.stdin))
     build_parser("*")  # imports what the verbs need, and the rest is for all forks, too
     for name in ("xbnet.training.fit", "onnx", "tensorboardX.event_file_writer"):  # pyarrow's would bring a thread
         with suppress(ImportError):
             importlib.import_module(name)
     assert len(os.listdir("/proc/self/task")) == 1, "a thread would be missing in the forks"
     Figure.savefig = lambda self, stream, **settings: stream.write(PNG)
-    folder, plan = Path(sys.argv[1]).resolve(), Plan(**json.load(sys.stdin))
 
     def out(name):
         path = folder / name

@@ -286,7 +286,7 @@ def anothers_penalty(was):
 def penalized_after_clipping(was):
     def update(self, columns, wants_norm):
         if self.clip is not None:
-            self._clip()
+            self._clip(self.clip)
         self.penalty.add_gradient(self.loss)
         self.ops.apply(self.optimizer, columns)
 
@@ -296,33 +296,33 @@ def penalized_after_clipping(was):
 def always_as_long(was):
     """Short gradients are made longer."""
 
-    def clip(self):
+    def clip(self, limit):
         norm = self._gradient_norm()[:, 0]
-        self.network.grad[...] *= self.clip / norm
+        self.network.grad[...] *= limit / norm
 
     return clip
 
 
 def one_norm_for_all(was):
-    def clip(self):
+    def clip(self, limit):
         self._gradient_norm()
         norm = np.sqrt((self.norm**2).sum())
-        self.network.grad[...] *= self.clip / np.maximum(norm, self.clip)
+        self.network.grad[...] *= limit / np.maximum(norm, limit)
 
     return clip
 
 
 def clipped_number_by_number(was):
-    def clip(self):
+    def clip(self, limit):
         self._gradient_norm()
-        np.clip(self.network.grad, -self.clip, self.clip, out=self.network.grad)
+        np.clip(self.network.grad, -limit, limit, out=self.network.grad)
 
     return clip
 
 
 def norm_after_clipping(was):
-    def clip(self):
-        was(self)
+    def clip(self, limit):
+        was(self, limit)
         self._gradient_norm()
 
     return clip

@@ -42,6 +42,16 @@ def test_cancellation_within_a_layer_shows():
     assert far.entry("1.W")[0] > 1e4 * near.entry("1.W")[0]
 
 
+def test_cancellation_behind_an_activation_shows():
+    """tanh(16) is 1 - 2e-14, good to 1e-16, and what is left of its spread is made 1e5 times larger."""
+    layers = [xbnet.Linear(1, "tanh"), xbnet.BatchNorm(), xbnet.BatchNorm(), xbnet.Linear(2)]
+    network = xbnet.Network(layers, 1, dtype="float64", rng=0)
+    network.parameters["0.W"][...] = 16.0
+    x = 1 + 0.01 * np.random.default_rng(0).standard_normal((8, 1))
+    noise = objective_of(network, xbnet.MeanSquaredError(), x, np.arange(8) % 2).noise(EPS)
+    assert noise.f[0] > 1e3 * EPS
+
+
 def test_operations_are_the_backends_own_outside_of_a_measurement():
     network = xbnet.Network([xbnet.Linear(3, "tanh"), xbnet.BatchNorm()], 2, dtype="float64", rng=0)
     objective = objective_of(network, xbnet.SoftmaxCrossEntropy(), np.ones((4, 2)), np.array([0, 1, 2, 0]))

@@ -28,7 +28,7 @@ class Printable:
     def write(self, text: str) -> int:
         """Write a text, escaped."""
         if not text.isascii() or not text.isprintable():
-            text = "\n".join(printable(line, None) for line in text.split("\n"))
+            text = "\n".join(printable(line, None) for line in text.split("\n"))  # lines of tables may be long
         return self.stream.write(text)
 
     def __getattr__(self, name: str) -> Any:

@@ -210,7 +210,8 @@ def _verify(
             for block in wrong
             if block != THETA
         )
-        precision = single_precision(single, objective, gradient, float32_tolerance) if single else ()
+        told = {c.block: np.array([j.passed is not None for j in c.judgements]) for c in curves}
+        precision = single_precision(single, objective, gradient, float32_tolerance, told) if single else ()
         checks += [Check(RETURNED, False, line) for line in objective.returns.complaints()]
     layers = tuple(type(layer).__name__ for layer in problem.network.layers)
     return Verification(title, curves, tuple(checks), precision, placement, comparisons, tolerance, seed, layers)

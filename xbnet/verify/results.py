@@ -96,7 +96,7 @@ class Verification:
         lines += [
             f"{p.block}: float32 gradient off by {p.difference:.1e}, allowed {p.allowed:.1e}"
             for p in self.precision
-            if not p.passed
+            if p.passed is False
         ]
         return lines
 
@@ -154,7 +154,7 @@ class Verification:
         for row in self.precision:
             lines.append(
                 f"{row.block:<14}float32 against float64: {row.difference:.1e}, allowed {row.allowed:.1e}  "
-                + ("ok" if row.passed else "FAILED")
+                + in_words(row.passed)
             )
         lines += [f"{c.name}: {'ok' if c.passed else 'FAILED'}, {c.detail}" for c in self.checks]
         lines.append(f"{self.placement}; seed {self.seed}")

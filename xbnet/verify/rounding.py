@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.backend import Backend
+from ..backends.ops import Ops
 
 ROUNDED = ("bmm", "bmm_tn", "bmm_nt", "row_sum", "batch_sum")
 """The operations of `Ops` that round; the others only move numbers."""
@@ -36,10 +37,8 @@ class Rounding:
     def attach(self, user: Any) -> None:
         """From now on, what `user` does by its `xp` and `ops` is moved where `size` is set."""
         plain = {"xp": user.xp, "ops": user.ops}
-        moved = {
-            "xp": Operations(user.xp, self, lambda name, keywords: "out" in keywords),
-            "ops": Operations(user.ops, self, lambda name, keywords: name in ROUNDED),
-        }
+        xp = Operations(user.xp, self, lambda name, keywords: "out" in keywords)
+        moved = {"xp": xp, "ops": LayerOperations(user.ops, xp, self)}
         self._users.append((user, plain, moved))
 
     @contextmanager
@@ -82,3 +81,14 @@ class Operations:
             return result
 
         return rounded
+
+
+class LayerOperations(Operations):
+    """`Ops` whose results are moved; what is made of several operations is taken apart, so that each of them is."""
+
+    bias_activation = Ops.bias_activation
+    activation_gradient = Ops.activation_gradient
+
+    def __init__(self, operations: Any, xp: Operations, rounding: Rounding):
+        super().__init__(operations, rounding, lambda name, keywords: name in ROUNDED)
+        self.xp = xp

@@ -114,16 +114,16 @@ class Device:
 
     ndarray = np.ndarray
     shared_limit = 227 * 1024
-    mem_info = (2**37, 2**37)
-
-    def Device(self):
-        return self
+    mem_info = (2**40, 2**40)
 
     def __init__(self):
         self.captured = self.allocator = None
         self.launches = self.captures = 0
         self.cuda, self.streams = self, []
         self.current = Stream(self)
+
+    def Device(self):
+        return self
 
     def Stream(self, non_blocking):
         assert non_blocking, "other threads that use the default stream would end the capture"
