@@ -45,7 +45,7 @@ def test_a_user_s_mypy_sees_the_types(tmp_path):
     (tmp_path / "user.py").write_text(SCRIPT)
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--python-version", "3.11", "--ignore-missing-imports", "user.py"],
-        capture_output=True, text=True, cwd=tmp_path, timeout=300, env={**os.environ, "MYPYPATH": str(PACKAGE.parent)},
+        capture_output=True, text=True, cwd=tmp_path, timeout=1000, env={**os.environ, "MYPYPATH": str(PACKAGE.parent)},
     )  # fmt: skip
     lines = done.stdout.splitlines()
     for number, text in SEEN:
