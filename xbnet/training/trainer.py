@@ -148,8 +148,7 @@ class Trainer:
             record[name] = row
             if name in figures:
                 row[self.rows] = figures[name]
-        record["seconds"] = seconds
-        record["samples_per_second"] = self.train.n * R_live / seconds
+        record |= {"seconds": seconds, "samples_per_second": self.train.n * R_live / seconds}
         self.history.records.append(record)
         self.ages += 1
         leaving = self._judge(figures, sums, finite)
