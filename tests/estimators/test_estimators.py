@@ -252,7 +252,7 @@ def test_results_come_back_in_the_callers_namespace(name):
             "XBClassifier: hidden_layer_sizes must be > 0 (whole numbers or layers), got [5, 0]",
         ),
         ({"early_stopping": True, "validation_fraction": 0.001}, None),
-        ({"early_stopping": "no"}, "XBClassifier: expected early_stopping to be True or False, got 'no'"),
+        ({"early_stopping": "no"}, "XBClassifier: expected early_stopping to be True, False or 'loss', got 'no'"),
         ({"warm_start": 1}, "XBClassifier: expected warm_start to be True or False, got 1"),
     ],
 )

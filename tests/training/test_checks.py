@@ -73,7 +73,7 @@ def test_bad_settings(settings, line):
 @pytest.mark.parametrize(
     ("data", "line"),
     [
-        ("gmm", "fit: expected data to be a Dataset or (x, y), got str; see load_dataset"),
+        (7, "fit: expected data to be a Dataset or (x, y), got int; see load_dataset"),
         (X, "fit: expected data to be a Dataset or (x, y), got ndarray; see load_dataset"),
         ((X[:0], Y[:0]), "arrays: training x expected at least one sample, got (0, 4)"),
         (
@@ -82,7 +82,7 @@ def test_bad_settings(settings, line):
             "remove or fill such samples",
         ),
     ],
-    ids=["name", "x alone", "empty", "nan"],
+    ids=["a number", "x alone", "empty", "nan"],
 )
 def test_bad_data(data, line):
     with refuses(DataError, line):

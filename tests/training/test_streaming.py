@@ -173,7 +173,7 @@ def device():
     def to_device(host, dtype=None):
         return np.array(host, dtype).view(Array)
 
-    return SimpleNamespace(name="stand-in", cuda=True, xp=cupy, asarray=to_device)
+    return SimpleNamespace(name="stand-in", cuda=True, xp=cupy, library=cupy, asarray=to_device)
 
 
 def stream_through(n=50, B=4, chunk=2, epochs=2):
