@@ -126,7 +126,9 @@ def test_a_new_run_does_not_touch_another_ones_folder(data, tmp_path, capsys):
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     assert main([*argv, "--lr", "0.5"]) == 2
     line = capsys.readouterr().err  # a long one, where the folder is long: its middle may be left out
-    assert line.startswith(f"xbnet: --out {folder}: holds a run already (checkpoints, config.toml, curves.png, ...); go on")
+    assert line.startswith(
+        f"xbnet: --out {folder}: holds a run already (checkpoints, config.toml, curves.png, ...); go on"
+    )
     assert line.endswith("choose another folder, or add --overwrite to replace it\n")
     assert main(["train", "--resume", str(folder), "--lr", "0.5"]) == 2
     assert capsys.readouterr().err == (
