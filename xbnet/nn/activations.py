@@ -154,7 +154,7 @@ def _sigmoid(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None
     xp.negative(out, out=out)
     xp.exp(out, out=out)
     xp.sign(z, out=work[0])
-    xp.maximum(work[0], out, out=work[0])  # 1 for z > 0, else e: at 0 both are 1
+    xp.maximum(out, work[0], out=work[0])  # 1 for z > 0, else e; dpnp 0.20 has no maximum into its first operand
     xp.add(out, 1.0, out=out)
     xp.divide(work[0], out, out=out)
 
