@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,6 +75,18 @@ def test_all_prints_a_line_per_case_and_fails_where_one_does(capsys, monkeypatch
     assert err.endswith(" (1 of 2 cases failed)\n")
     names = {path.name for path in tmp_path.iterdir()}
     assert names >= {"layers-good.png", "layers-good.txt", "layers-bad.png", "report.txt", "result.json"}
+
+
+def test_all_counts_what_is_not_judged_apart(capsys, monkeypatch, tmp_path):
+    good = xbnet.jacobian_test(xbnet.Linear(3, "tanh"), [[1.0, 2.0]])
+    unknown = SimpleNamespace(passed=None, orders=good.orders, curves=good.curves)
+    monkeypatch.setattr(verb, "catalogue", lambda *settings: [Case("a", lambda: good), Case("b", lambda: unknown)])
+    code, out, _ = run(capsys, "--all", "--json", "--out", tmp_path)
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[2].endswith("  not judged")
+    assert lines[3].startswith("1 of 2 passed, 1 not judged, in ")
+    assert (json.loads(lines[-1])["passed"], json.loads(lines[-1])["not_judged"]) == (None, ["b"])
 
 
 def test_all_passes(capsys, monkeypatch):

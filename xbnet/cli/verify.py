@@ -5,22 +5,21 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..datasets import Dataset
-from ..errors import ConfigError, GradientError, unknown_name
+from ..errors import ConfigError, unknown_name
 from ..files import write_text
 from ..nn.layers import LAYERS, Layer
 from ..nn.network import Network
 from ..verify import GradientComparison, Verification, compare_gradients, gradient_test, jacobian_test
 from ..verify.catalogue import catalogue
-from ..verify.results import in_words
 from . import arguments as flags
 from . import verify_steps
+from .catalogues import run_catalogue
 from .folders import open_folder, replacing_run
 from .own import is_own, own_object
 from .tables import settle
@@ -157,52 +156,16 @@ def report(
 
 def run_all(args: argparse.Namespace, folder: Path | None) -> int:
     """The catalogue, a line per case."""
-    start, lines, results = time.perf_counter(), [], {}
-    if not args.quiet:
-        print(f"{'case':<44}{'blocks':>7}{'order 1':>16}{'order 2':>16}{'seconds':>9}  verdict")
-    for case in catalogue(args.backend, args.dtype, max(2, args.replicas), args.seed):
-        began = time.perf_counter()
-        result = results[case.name] = case.run()
+
+    def row(result: Verification) -> str:
         orders = np.concatenate(list(result.orders.values()))
-        lines.append(
-            f"{case.name:<44}{len(result.curves):>7}{spread(orders[:, 0]):>16}{spread(orders[:, 1]):>16}"
-            f"{time.perf_counter() - began:>9.2f}  {in_words(result.passed)}"
-        )
-        if not args.quiet:
-            print(lines[-1], flush=True)
-        if folder is not None:
-            keep_case(folder, case.name, result)
-    failed = {name: result for name, result in results.items() if result.passed is False}
-    seconds = time.perf_counter() - start
-    lines.append(f"{len(results) - len(failed)} of {len(results)} passed in {seconds:.1f} s")
-    if not args.quiet:
-        print(lines[-1])
-    summary = {
-        "passed": not failed,
-        "cases": len(results),
-        "failed": {name: result.failures() for name, result in failed.items()},
-        "seconds": seconds,
-    }
-    if folder is not None:
-        write_text(folder / "report.txt", "\n".join(lines) + "\n")
-        write_text(folder / "result.json", json.dumps(summary, indent=1) + "\n")
-    if args.json:
-        print(json.dumps(summary))
-    for name, result in failed.items():
-        raise GradientError(f"{name}: {result.failures()[0]} ({len(failed)} of {len(results)} cases failed)", result)
-    return 0
+        return f"{len(result.curves):>7}{spread(orders[:, 0]):>16}{spread(orders[:, 1]):>16}"
+
+    cases = catalogue(args.backend, args.dtype, max(2, args.replicas), args.seed)
+    return run_catalogue(args, folder, cases, f"{'blocks':>7}{'order 1':>16}{'order 2':>16}", row)
 
 
 def spread(orders: np.ndarray) -> str:
     """The smallest and the largest order that could be observed."""
     seen = orders[~np.isnan(orders)]
     return f"{seen.min():.3f} - {seen.max():.3f}" if seen.size else "linear"
-
-
-def keep_case(folder: Path, name: str, result: Verification) -> None:
-    """A case's table and picture."""
-    from ..plots import save_figure
-
-    place = folder / name.replace("/", "-").replace(",", "").replace(" ", "_")
-    write_text(place.with_suffix(".txt"), f"{result}\n")
-    save_figure(result.plot(), place.with_suffix(".png"), dpi=80)

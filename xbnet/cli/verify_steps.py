@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datasets import Dataset, Part
-from ..errors import ConfigError, GradientError
+from ..errors import ConfigError
 from ..files import write_text
 from ..optim.optimizers import OPTIMIZERS, Optimizer, get_optimizer
 from ..optim.schedules import SCHEDULES
@@ -20,10 +19,11 @@ from ..optim.strategies import STRATEGIES
 from ..parsing import parse_number, parse_settings
 from ..training.execution import LEVELS
 from ..verify.steps.catalogue import training_catalogue
-from ..verify.steps.results import TrainingVerification, verdict
+from ..verify.steps.results import TrainingVerification
 from ..verify.steps.rules import Rule
 from ..verify.steps.training import training_test
 from . import arguments as flags
+from .catalogues import run_catalogue
 from .own import is_own, own_object
 
 if TYPE_CHECKING:
@@ -147,39 +147,11 @@ def report_steps(args: argparse.Namespace, folder: Path | None, result: Training
 
 def run_all_steps(args: argparse.Namespace, folder: Path | None) -> int:
     """The catalogue, a line per case; the levels that can't run one are those that this machine has not."""
-    start, lines, results = time.perf_counter(), [], dict[str, TrainingVerification]()
-    if not args.quiet:
-        print(f"{'case':<44}{'steps':>6}  {'levels':<26}{'shows':>7}{'seconds':>9}  verdict")
-    for case in training_catalogue(args.backend, args.dtype, max(3, args.replicas), args.seed, levels_from(args)):
-        began = time.perf_counter()
-        result = results[case.name] = case.run()
+
+    def row(result: TrainingVerification) -> str:
         levels = ", ".join(dict.fromkeys(level.level for level in result.levels))
         shown = max(level.sharpness for level in result.levels)
-        lines.append(
-            f"{case.name:<44}{sum(level.steps for level in result.levels):>6}  {levels:<26}{shown:>7.0e}"
-            f"{time.perf_counter() - began:>9.2f}  {verdict(result.passed)}"
-        )
-        if not args.quiet:
-            print(lines[-1], flush=True)
-        if folder is not None:
-            place = folder / case.name.replace("/", "-").replace(",", "").replace(" ", "_")
-            write_text(place.with_suffix(".txt"), f"{result}\n")
-    failed = {name: result for name, result in results.items() if result.passed is False}
-    seconds = time.perf_counter() - start
-    lines.append(f"{len(results) - len(failed)} of {len(results)} passed in {seconds:.1f} s")
-    if not args.quiet:
-        print(lines[-1])
-    summary = {
-        "passed": not failed,
-        "cases": len(results),
-        "failed": {name: result.failures() for name, result in failed.items()},
-        "seconds": seconds,
-    }
-    if folder is not None:
-        write_text(folder / "report.txt", "\n".join(lines) + "\n")
-        write_text(folder / "result.json", json.dumps(summary, indent=1) + "\n")
-    if args.json:
-        print(json.dumps(summary))
-    for name, result in failed.items():
-        raise GradientError(f"{name}: {result.failures()[0]} ({len(failed)} of {len(results)} cases failed)", result)
-    return 0
+        return f"{sum(level.steps for level in result.levels):>6}  {levels:<26}{shown:>7.0e}"
+
+    cases = training_catalogue(args.backend, args.dtype, max(3, args.replicas), args.seed, levels_from(args))
+    return run_catalogue(args, folder, cases, f"{'steps':>6}  {'levels':<26}{'shows':>7}", row)

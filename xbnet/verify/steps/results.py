@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import GradientError
 from ...notebook import heading, table
 from ..checks import Check
+from ..results import in_words
 from .judge import Comparison
 
 
@@ -148,7 +149,7 @@ class TrainingVerification:
             blocks = sum(int((c.judged == 1).sum()) for c in level.comparisons)
             shown = "-" if np.isnan(level.sharpness) else f"{level.sharpness:.0e} of a step"
             lines.append(
-                f"{level.level:<12}{level.dtype:<9}{level.steps:>6}{blocks:>8,}{shown:>20}  {verdict(level.passed)}"
+                f"{level.level:<12}{level.dtype:<9}{level.steps:>6}{blocks:>8,}{shown:>20}  {in_words(level.passed)}"
             )
         lines += [f"{name:<12}not here: {reason}" for name, reason in self.absent.items()]
         lines += [f"{c.name}: {'ok' if c.passed else 'FAILED'}, {c.detail}" for c in self.checks]
@@ -158,18 +159,13 @@ class TrainingVerification:
         return "\n".join([*lines, "\n  ".join([head, *(failures or reasons)])])
 
     def __repr__(self) -> str:
-        return f"<TrainingVerification {verdict(self.passed)}: {self.title}>"
+        return f"<TrainingVerification {in_words(self.passed)}: {self.title}>"
 
     def _repr_html_(self) -> str:
         rows = [
-            (level.level, level.dtype, level.steps, f"{level.sharpness:.0e}", verdict(level.passed))
+            (level.level, level.dtype, level.steps, f"{level.sharpness:.0e}", in_words(level.passed))
             for level in self.levels
         ]
         head = ("level", "numbers", "steps", "shows an error of (share of a step)", "verdict")
         lines = "".join(f"<div>{html.escape(line)}</div>" for line in self.failures() or self.reasons())
-        return heading(f"{self.title}: {verdict(self.passed)}") + table(head, rows) + lines
-
-
-def verdict(passed: bool | None) -> str:
-    """In a word or two."""
-    return {True: "ok", False: "FAILED", None: "not judged"}[passed]
+        return heading(f"{self.title}: {in_words(self.passed)}") + table(head, rows) + lines
