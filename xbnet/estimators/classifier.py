@@ -90,11 +90,11 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         "numpy", "cupy", "dpnp" or "auto".
     dtype : str, default="float32"
         "float32" or "float64".
-    schema : "auto" or bool, default="auto"
+    schema : "auto", bool or str, default="auto"
         Whether a `Schema` is learned of X, which turns its columns into inputs: categories, missing values and dates
-        too, with numbers standardized; a regressor's targets are standardized then as well, and put back in what it
-        predicts. "auto": of a DataFrame with a column that is no plain number or lacks a value; other X go in as they
-        are, as in scikit-learn. False: never.
+        too, with numbers scaled: "standard" (as True does), "robust", "quantile" or "none"; a regressor's targets are
+        standardized then as well, and put back in what it predicts. "auto": of a DataFrame with a column that is no
+        plain number or lacks a value; other X go in as they are, as in scikit-learn. False: never.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, times `sample_weight`.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.backend import Backend
-from ..datasets import Schema, Standardizer
+from ..datasets import Scaler, Schema
 from ..errors import ConfigError
 from ..nn.network import Network
 from ..nn.outputs import LINKS
@@ -49,7 +49,7 @@ class Ensemble:
     """
 
     networks: tuple[Network, ...]
-    preparations: tuple[Standardizer | None, ...]
+    preparations: tuple[Scaler | None, ...]
     classes: tuple[Any, ...] | None = None
     features: tuple[str, ...] | None = None
     schema: Schema | None = None
@@ -97,7 +97,7 @@ class Ensemble:
         """Networks in it."""
         return len(self.networks)
 
-    def members(self) -> list[tuple[Network, Standardizer | None]]:
+    def members(self) -> list[tuple[Network, Scaler | None]]:
         """Each network, and what must be done to its inputs after the schema, if there is one."""
         return list(zip(self.networks, self.preparations, strict=True))
 
@@ -144,7 +144,7 @@ class Ensemble:
             for name in ("theta", "state"):
                 tensors[f"{i}.{name}"] = network.backend.to_host(getattr(network, name)).copy()
             if preparation is not None:
-                tensors |= {f"{i}.preparation.mean": preparation.mean, f"{i}.preparation.scale": preparation.scale}
+                tensors |= {f"{i}.preparation.{name}": part for name, part in preparation.arrays().items()}
         about: dict[str, Any] = {"networks": [describe_network(network) for network in self.networks]}
         if self.classes is not None:
             about["classes"] = plain("save: classes", list(self.classes))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datasets import Standardizer
+from ..datasets import Scaler
 from ..errors import ConfigError, DataError, XbnetError
 from ..history import History
 from ..io.about import put_back
@@ -176,7 +176,7 @@ class SweepResult(Table):
         """The network of `best_member`."""
         return self.network(self.best_member())
 
-    def preparation(self, member: int) -> Standardizer | None:
+    def preparation(self, member: int) -> Scaler | None:
         """What must be done to inputs before a member's network sees them, after the schema; None: nothing."""
         return self.about.preparation(self._member(member).fold)
 

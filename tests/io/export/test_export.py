@@ -9,7 +9,7 @@ import pytest
 
 from xbnet import Activation, BatchNorm, Dropout, LayerNorm, Linear, Network, Residual, fit, load_model, save
 from xbnet.cli import main
-from xbnet.datasets import Standardizer
+from xbnet.datasets import Scaler
 from xbnet.errors import ConfigError
 from xbnet.io.export import to_npz, to_onnx, to_torch
 from xbnet.nn.activations import ACTIVATIONS
@@ -33,7 +33,7 @@ def trained(layers, dtype="float32", link="softmax"):
     network = Network(layers, 4, dtype=dtype, rng=1)
     fit(network, "cross_entropy", "adam:lr=0.01", (X, RNG.integers(0, 3, 200)), epochs=2, batch_size=50)
     network.link = link
-    return network, Standardizer.fit(X)
+    return network, Scaler.fit(X)
 
 
 def model_of(tmp_path, layers, **settings):
@@ -105,7 +105,7 @@ def test_large_numbers_keep_their_differences(tmp_path):
     """Unix times, a second apart: float32 has one value for 128 of them."""
     runtime, torch = pytest.importorskip("onnxruntime"), pytest.importorskip("torch")
     seconds = np.arange(1_700_000_000, 1_700_000_064)
-    preparation = Standardizer.fit(seconds[:, None])
+    preparation = Scaler.fit(seconds[:, None])
     network = Network([Linear(2)], 1, rng=0)
     network.layers[0].W[...], network.layers[0].b[...] = [[[-9, 9]]], 0
     save(network, tmp_path / "m.safetensors", classes=["early", "late"], preparation=preparation)

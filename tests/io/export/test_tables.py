@@ -25,7 +25,17 @@ def trained(request, tmp_path_factory):
     columns = {name: texts for name, texts in columns.items() if name not in others}
     write_csv(folder / "train.csv", columns, slice(200))
     write_csv(folder / "new.csv", columns, HELD_BACK)
-    flags = ["--data", str(folder / "train.csv"), "--target", target, "--standardize", "--epochs", "3", "--quiet"]
+    flags = [
+        "--data",
+        str(folder / "train.csv"),
+        "--target",
+        target,
+        "--scaling",
+        "standard",
+        "--epochs",
+        "3",
+        "--quiet",
+    ]
     assert main(["train", *flags, "--out", str(folder / "run")]) == 0
     assert predicts(folder, "--target", target) == 0
     rows = list(csv.DictReader((folder / "p.csv").read_text().splitlines()))
