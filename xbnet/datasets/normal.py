@@ -12,7 +12,7 @@ BOUND = 3.0
 """Smooth clipping keeps numbers between this and its negative."""
 FAR = 1e9
 """Clipped numbers from here on are `BOUND` to the last bit; so squares don't overflow."""
-LEAST = 1e-7 - np.finfo(float).eps
+LEAST = 1e-7 - 2.0**-52
 """The share of the values below the least one, and of those above the greatest, as scikit-learn has it."""
 
 # Wichura's algorithm AS 241 (PPND16; Applied Statistics 37, 1988), with a relative error of about 1e-16: ratios of

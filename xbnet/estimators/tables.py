@@ -32,8 +32,8 @@ def learn_schema(estimator: XBEstimator, X: object, rows: np.ndarray | None) -> 
     name = type(estimator).__name__
     wanted = estimator.schema
     if not isinstance(wanted, bool) and wanted not in ("auto", *SCALINGS):
-        names = ", ".join(map(repr, SCALINGS))
-        raise ConfigError(f"{name}: expected schema to be True, False, 'auto', or one of {names}, got {wanted!r}")
+        names = "True, False, 'auto', standard, robust, quantile or none"
+        raise ConfigError(f"{name}: expected schema as {names}, got {wanted!r}")
     if not wanted or (wanted == "auto" and not _needs_schema(X)):
         return None
     named = is_table(X)

@@ -146,6 +146,27 @@ def test_torch(name, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("scaling", ["robust", "quantile"])
+@pytest.mark.parametrize("chosen", [[True] * 4, [True, False, True, True]])
+def test_preparations_that_bend(scaling, chosen, tmp_path):
+    runtime, torch = pytest.importorskip("onnxruntime"), pytest.importorskip("torch")
+    x = X.astype(float)
+    x[:, 0], x[:, 3] = np.maximum(x[:, 0].round(), 2), 7  # many at the least value, and nothing but one
+    network, scaler = Network([Linear(3)], 4, dtype="float64", rng=1), Scaler.fit(x, scaling).only(np.array(chosen))
+    network.link = "identity"
+    save(network, tmp_path / "model.safetensors", preparation=scaler)
+    model = load_model(tmp_path / "model.safetensors")
+    new = np.concatenate([x, x + 0.25, 100 * x, -x])
+    expected = network.forward(scaler(new)[None])[0]
+    np.testing.assert_array_equal(model.network.forward(model.preparation(new)[None])[0], expected)
+    to_onnx(model, tmp_path / "m.onnx")
+    session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"x": new})[0], expected, rtol=1e-12, atol=1e-12)
+    scope = {}
+    exec(to_torch(model, tmp_path / "t.safetensors"), scope)
+    np.testing.assert_allclose(scope["model"](torch.from_numpy(new)).detach().numpy(), expected, atol=1e-10)
+
+
 @pytest.mark.parametrize("link", ["sigmoid", "multilabel", "scores", "identity"])
 def test_torch_says_what_to_do_afterwards(link, tmp_path):
     torch = pytest.importorskip("torch")
