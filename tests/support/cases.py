@@ -74,6 +74,7 @@ SCHEDULES = {
 INITIALIZERS = {
     "glorot": lambda rows, columns: (0, (2 / (rows + columns)) ** 0.5),
     "he": lambda rows, columns: (0, (2 / rows) ** 0.5),
+    "lecun": lambda rows, columns: (0, (1 / rows) ** 0.5),
     "zeros": lambda rows, columns: (0, 0),
     "ones": lambda rows, columns: (1, 0),
     "normal:0.3": lambda rows, columns: (0, 0.3),

@@ -18,6 +18,8 @@ ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "softplus": lambda z: F.softplus(z, threshold=100),
+    "selu": F.selu,
+    "mish": F.mish,
 }
 
 

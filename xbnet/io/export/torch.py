@@ -28,6 +28,8 @@ ACTIVATIONS = {
     "sigmoid": "nn.Sigmoid()",
     "tanh": "nn.Tanh()",
     "softplus": "nn.Softplus()",
+    "selu": "nn.SELU()",
+    "mish": "nn.Mish()",
 }
 AFTERWARDS = {
     "softmax": "torch.softmax(model(x), -1)",
