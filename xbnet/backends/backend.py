@@ -82,13 +82,36 @@ class Backend:
         return hasattr(self.xp, "cuda")
 
     def asarray(self, host: ArrayLike | Array, dtype: DTypeLike | None = None) -> Array:
-        """Copy a host array (or pass an array of this backend) to the device, in C order."""
+        """Copy a host array to the device, in C order; an array of this backend is passed on.
+
+        Parameters
+        ----------
+        host
+            Numbers of any shape.
+        dtype
+            Type of the result; by default that of `host`.
+
+        Returns
+        -------
+        array
+            An array of this backend.
+        """
         if isinstance(host, self.library.ndarray):
             return self.library.ascontiguousarray(host if dtype is None else host.astype(dtype, copy=False))
         return self.xp.asarray(np.ascontiguousarray(host, dtype=dtype))
 
     def to_host(self, array: Array) -> np.ndarray:
-        """Copy an array of this backend to a NumPy array; waits for the device."""
+        """Copy an array of this backend to the host, and wait for the device.
+
+        Parameters
+        ----------
+        array
+            An array of this backend, or of NumPy, which is returned as it is.
+
+        Returns
+        -------
+        numpy.ndarray
+        """
         if self.name == "cupy" and isinstance(array, self.library.ndarray):
             return array.get()
         return array if isinstance(array, np.ndarray) else self.library.asnumpy(array)

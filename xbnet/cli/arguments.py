@@ -57,7 +57,9 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; by default tanh")
     switch(group, "--batch-norm", "batch normalization after each hidden layer")
     group.add_argument("--dropout", type=number, metavar="RATE", help="after each hidden layer; by default 0")
-    group.add_argument("--init", metavar="NAME", help="glorot, he, zeros, normal:STD, uniform:A; by the activation")
+    group.add_argument(
+        "--init", metavar="NAME", help="glorot, he, lecun, zeros, normal:STD, uniform:A; by the activation"
+    )
     group.add_argument("--replicas", type=positive, default=1, metavar="R", help="networks with seeds of their own")
     group.add_argument(
         "--members", type=positive, metavar="N",

@@ -102,7 +102,17 @@ class Ensemble:
         return list(zip(self.networks, self.preparations, strict=True))
 
     def member(self, index: int) -> Model:
-        """One of the networks by itself."""
+        """Return one of the networks by itself.
+
+        Parameters
+        ----------
+        index
+            From 0.
+
+        Returns
+        -------
+        Model
+        """
         network, preparation = self.members()[index]
         if self.schema is None:
             return Model(network, self.classes, preparation, None, self.version, self.features)
@@ -120,7 +130,18 @@ class Ensemble:
         return self.from_encoded(np.asarray(x) if self.schema is None else self.schema.encode(x))
 
     def from_encoded(self, x: np.ndarray) -> np.ndarray:
-        """What `predict_proba` gives, for inputs (N, I) that the schema has encoded, if there is one."""
+        """Return the same as `predict_proba`, for inputs that the schema has encoded, if there is one.
+
+        Parameters
+        ----------
+        x
+            (N, I).
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, C) or (N, O), float64.
+        """
         total = np.zeros(())
         for network, preparation in self.members():
             total = total + network.predict_proba(x if preparation is None else preparation(x)).astype(float)
@@ -128,11 +149,27 @@ class Ensemble:
         return mean if self.target_scale is None else mean * self.target_scale[1] + self.target_scale[0]
 
     def predict(self, x: Any) -> np.ndarray:
-        """Labels (N,), or values (N, O) for a regression."""
+        """Predict labels, or the values of a regression.
+
+        Parameters
+        ----------
+        x
+            Rows as the user has them: (N, I), or a table with the schema's columns.
+
+        Returns
+        -------
+        numpy.ndarray
+            Classes' numbers (N,), or values (N, O).
+        """
         return LINKS[self.link][1](self.predict_proba(x))
 
     def save(self, path: str | Path) -> None:
         """Write all of it to one file, which `Ensemble.load`, `xbnet predict` and `xbnet export` read.
+
+        Parameters
+        ----------
+        path
+            The file; an old one is replaced, in one piece.
 
         Raises
         ------
@@ -158,7 +195,16 @@ class Ensemble:
     def load(
         path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[str, Any] | None = None
     ) -> Ensemble:
-        """What `save` wrote; the arguments are those of `xbnet.load`.
+        """Read an ensemble that `save` wrote.
+
+        Parameters
+        ----------
+        path
+            The file.
+        backend
+            Where the networks live; any backend reads the files of any other.
+        custom
+            Classes of your own layers: name -> class.
 
         Raises
         ------

@@ -164,13 +164,33 @@ class Optimizer(StepPart):
             self.update(block.theta, block.grad, *columns[:, block.rows])
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What `update` gets at the steps t (S, 1 or R) >= 1 with the learning rates lr (S, R): tables (S, R)."""
+        """Return the values that `update` gets, for S steps and R replicas.
+
+        Parameters
+        ----------
+        lr
+            Learning rates (S, R).
+        t
+            Numbers of the steps, (S, 1) or (S, R), from 1.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Tables (S, R).
+        """
         return (lr,)
 
     def update(self, theta: Array, grad: Array, *columns: Any) -> None:
-        """The rule, in place on a block of theta; `grad` is only read, `columns` are from `coefficients`.
+        """Apply the rule to a block of theta, in place.
 
-        theta and grad are (R', P'), rows and columns of the network's; columns are (R', 1).
+        Parameters
+        ----------
+        theta
+            (R', P'), some rows and columns of the network's parameters.
+        grad
+            Their gradient, (R', P'), which is only read.
+        columns
+            The values that `coefficients` gives, (R', 1) each.
         """
         raise NotImplementedError(f"{type(self).__name__}.update")
 

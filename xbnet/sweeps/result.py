@@ -154,7 +154,13 @@ class SweepResult(Table):
     # -- networks --------------------------------------------------------------------------------------------------
 
     def network(self, member: int) -> Network:
-        """A member's network, with the weights that it ended with, on the sweep's backend."""
+        """Return a member's network with its final weights, on the sweep's backend.
+
+        Parameters
+        ----------
+        member
+            Its index in the table, from 0.
+        """
         outcome, r = self.place(member)
         if member in self._files:
             file, row = self._files[member]
@@ -221,7 +227,13 @@ class SweepResult(Table):
         return on_the_rim(self.members, self.best["settings"])
 
     def history(self, member: int) -> History:
-        """How a member was trained: the epochs until it left. Times are not kept."""
+        """Return a member's training history: the epochs until it left. Times are not kept.
+
+        Parameters
+        ----------
+        member
+            Its index in the table, from 0.
+        """
         outcome, r = self.place(member)
         row = outcome.rows[r]
         history = History(1)
@@ -244,13 +256,25 @@ class SweepResult(Table):
     # -- pictures --------------------------------------------------------------------------------------------------
 
     def plot_curves(self, figure: str | None = None) -> Figure:
-        """Every member's curve of a figure of `History` (by default the monitored one), the best in front."""
+        """Plot every member's curve of one figure, the best in front.
+
+        Parameters
+        ----------
+        figure
+            A figure of `History` such as "val_loss"; by default the monitored one.
+        """
         from .plots import curves
 
         return curves(self, figure or self.monitor)
 
     def plot_heat_map(self, x: str, y: str) -> Figure:
-        """The score over two keys: mean over everything else."""
+        """Plot the score over two keys as a heat map: the mean over everything else.
+
+        Parameters
+        ----------
+        x, y
+            Keys of the space that vary.
+        """
         from .plots import heat_map
 
         return heat_map(self, x, y)

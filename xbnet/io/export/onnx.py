@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...backends.arrays import Array, DTypeLike
-from ...backends.constants import GELU_A, GELU_C, LEAK
+from ...backends.constants import GELU_A, GELU_C, LEAK, SELU_ALPHA, SELU_SCALE
 from ...datasets import Scaler
 from ...errors import ConfigError
 from ...files import write_bytes
@@ -220,8 +220,16 @@ class _Graph:
             return self.add("Max", z, self.add("Mul", z, self.constant(LEAK)))
         if name == "elu":
             return self._elu(z)
+        if name == "selu":
+            low = self.add("Sub", self.add("Exp", self.add("Min", z, self.constant(0.0))), self.constant(1.0))
+            low = self.add("Mul", low, self.constant(SELU_ALPHA))
+            return self.add(
+                "Mul", self.add("Add", self.add("Max", z, self.constant(0.0)), low), self.constant(SELU_SCALE)
+            )
         if name == "silu":
             return self.add("Mul", z, self._probability(z))
+        if name == "mish":
+            return self.add("Mul", z, self.add("Tanh", self._softplus(z)))
         if name == "gelu":  # z (1 + tanh(c (z + a z^3))) / 2
             cube = self.add("Mul", self.add("Mul", z, z), z)
             inner = self.add("Add", z, self.add("Mul", cube, self.constant(GELU_A)))

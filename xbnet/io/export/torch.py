@@ -17,7 +17,7 @@ from ...nn.layers import describes_forward
 from ...nn.network import Network
 from ..ensembles import Ensemble
 from ..models import Model
-from .torch_text import ENCODE, PREPARE, PUT_BACK, RESIDUAL, SCALING
+from .torch_text import SCALING, TEXTS
 
 ACTIVATIONS = {
     "identity": "nn.Identity()",
@@ -29,6 +29,8 @@ ACTIVATIONS = {
     "sigmoid": "nn.Sigmoid()",
     "tanh": "nn.Tanh()",
     "softplus": "nn.Softplus()",
+    "selu": "nn.SELU()",
+    "mish": "nn.Mish()",
 }
 AFTERWARDS = {
     "softmax": "torch.softmax(model(x), -1)",
@@ -101,8 +103,7 @@ class _Modules:
 
 
 def _definition(model: Model, modules: list[str], path: str | Path) -> str:
-    texts = {"Residual(": RESIDUAL, "Prepare(": PREPARE, "PutBack(": PUT_BACK, "Encode(": ENCODE}
-    classes = [text.replace("DTYPE", model.network.dtype.name) for name, text in texts.items() if name in str(modules)]
+    classes = [text.replace("DTYPE", model.network.dtype.name) for name, text in TEXTS.items() if name in str(modules)]
     bent = model.schema.scaler if model.schema is not None else model.preparation
     if bent is not None and not bent.linear:
         classes.insert(0, SCALING.replace("LEAST", repr(LEAST)))

@@ -10,6 +10,24 @@ class Residual(nn.Module):
     def forward(self, x):
         return self.end(x + self.second(self.activation(self.first(self.begin(x)))))
 """
+SCALE = """
+class Scale(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(width))
+
+    def forward(self, x):
+        return x * self.gain
+"""
+PARAMETRIC = """
+class Parametric(nn.Module):
+    def __init__(self, width, activation):
+        super().__init__()
+        self.activation, self.share = activation, nn.Parameter(torch.ones(width))
+
+    def forward(self, x):
+        return self.share * self.activation(x) + (1 - self.share) * x
+"""
 SCALING = """
 def smooth_clip(z):
     near = z.clamp(-1e9, 1e9)
@@ -88,3 +106,12 @@ class Encode(nn.Module):
             scaled = smooth_clip(scaled)
         return torch.cat([scaled, absent.double()], dim=1) if column["indicator"] else scaled
 '''
+TEXTS = {
+    "Residual(": RESIDUAL,
+    "Prepare(": PREPARE,
+    "PutBack(": PUT_BACK,
+    "Encode(": ENCODE,
+    "Scale(": SCALE,
+    "Parametric(": PARAMETRIC,
+}
+"""How a module is called -> its text."""
