@@ -35,10 +35,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--target", action="append", metavar="COLUMN,..", help="the column of a table to learn")
     group.add_argument("--task", metavar="TASK", help="of a table: classification, regression; by default as it looks")
     add_table_arguments(group)
-    group.add_argument(
-        "--scaling", metavar="HOW",
-        help="of the inputs, by the training part: standard (z-scores), robust, quantile, none; tables: standard",
-    )  # fmt: skip
+    group.add_argument("--scaling", metavar="HOW", help="of inputs: standard, robust, quantile, none; tables: standard")
     switch(group, "--scale-targets", "z-score a regression's targets, and put predictions back; on", default=None)
     group.add_argument(
         "--val",
