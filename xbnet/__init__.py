@@ -34,7 +34,18 @@ if TYPE_CHECKING:
     from .io.ensembles import Ensemble
     from .io.models import Model, load, load_model, save
     from .nn.activations import Activation
-    from .nn.layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
+    from .nn.layers import (
+        BATCH,
+        BatchNorm,
+        Dropout,
+        Layer,
+        LayerNorm,
+        Linear,
+        MemberOutputs,
+        Members,
+        Residual,
+        SharedLinear,
+    )
     from .nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
     from .nn.mlp import mlp
     from .nn.network import Network
@@ -89,6 +100,8 @@ __all__ = [
     "Linear",
     "Loss",
     "MeanSquaredError",
+    "MemberOutputs",
+    "Members",
     "Model",
     "Momentum",
     "Nesterov",
@@ -101,6 +114,7 @@ __all__ = [
     "Report",
     "Residual",
     "ShapeError",
+    "SharedLinear",
     "SoftmaxCrossEntropy",
     "Step",
     "Strategy",
@@ -141,7 +155,7 @@ PARTS = {
     "estimators": "XBClassifier XBRegressor",
     "training.evaluation": "evaluate",
     "history": "History",
-    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear Residual",
+    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear MemberOutputs Members Residual SharedLinear",
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
     "nn.mlp": "mlp",
     "nn.network": "Network",

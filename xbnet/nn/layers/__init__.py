@@ -12,10 +12,15 @@ from .base import (
 )
 from .dropout import Dropout
 from .linear import Linear
+from .member_outputs import MemberOutputs
+from .members import Members, SharedLinear
 from .normalization import BatchNorm, LayerNorm
 from .residual import Residual
 
-LAYERS = {layer.__name__: layer for layer in (Linear, Residual, Dropout, BatchNorm, LayerNorm)}
+LAYERS = {
+    layer.__name__: layer
+    for layer in (Linear, Residual, Dropout, BatchNorm, LayerNorm, Members, SharedLinear, MemberOutputs)
+}
 
 __all__ = [
     "BATCH",
@@ -26,7 +31,10 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "Linear",
+    "MemberOutputs",
+    "Members",
     "Residual",
+    "SharedLinear",
     "buffer_shapes",
     "check_names",
     "copy_layers",

@@ -23,6 +23,7 @@ from ...backends.parts import StepPart
 from ...errors import ConfigError, ShapeError, expect_shape
 from ..buffers import Workspace
 from ..class_weights import balanced_weights, checked_weights, expect_numbers
+from .members import MemberRows
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -61,6 +62,8 @@ class Loss(StepPart):
     ops: Ops
     replicas: int
     n_outputs: int
+    answers: int
+    """Of the network for each row, see `MemberOutputs`."""
     weighted: bool
     """Whether the last batch's samples had weights, or their classes."""
     _floats: Workspace
@@ -78,6 +81,7 @@ class Loss(StepPart):
 
         weights: dict[str, Array]
         _batch: int
+        _members: MemberRows | None
         _leading: set[tuple[int, ...]]
         _label_shapes: set[tuple[int, ...]]
 
@@ -100,6 +104,11 @@ class Loss(StepPart):
         bound.task, bound.link = task, link
         bound.xp, bound.ops = network.backend.xp, network.backend.ops
         bound.replicas, bound.n_outputs = network.replicas, network.n_outputs
+        bound.answers = network.layers[-1].answers
+        if bound.answers > 1 and link not in ("softmax", "identity", "scores"):
+            raise ConfigError(
+                f"{self.name}: members that share weights learn by cross_entropy or mse; take one of them"
+            )
         bound._floats = Workspace(bound.xp, network.dtype, bound.replicas)
         bound._integers = Workspace(bound.xp, np.dtype(np.intp), bound.replicas)
         bound._flags = Workspace(bound.xp, np.dtype(bool), bound.replicas)
@@ -150,10 +159,14 @@ class Loss(StepPart):
             raise ConfigError(f"{self.name}: expected a loss that is bound to a network; call loss.bind(network) first")
         arrays = self._arrays.get(logits.shape)
         if arrays is None:
-            expect_shape(self.name, "logits", logits, R=self.replicas, B=None, C=self.n_outputs)
-            if not logits.shape[1]:
+            R, B, width = logits.shape
+            k = self.answers if width == self.answers * self.n_outputs else 1
+            expect_shape(self.name, "logits", logits, R=self.replicas, B=None, C=k * self.n_outputs)
+            if not B:
                 raise ShapeError(f"{self.name}: expected logits of at least one sample, got {tuple(logits.shape)}")
-            arrays = self._arrays[logits.shape] = self._allocate(*logits.shape)
+            arrays = self._allocate(R, B * k, self.n_outputs)
+            self._arrays[logits.shape] = arrays | (MemberRows(self, R, B, k).attributes() if k > 1 else {})
+            arrays = self._arrays[logits.shape]
         self.__dict__.update(arrays)
 
     def _allocate(self, R: int, B: int, C: int) -> dict[str, Any]:
@@ -173,7 +186,7 @@ class Loss(StepPart):
         found["_ones"] = self.xp.ones((1, B, 1), dtype=report.dtype)
         found["_share"] = self.xp.ones((), dtype=report.dtype)
         found["_share"].fill(1 / B)
-        found["_shape"], found["_batch"] = (R, B, C), B
+        found["_shape"], found["_batch"], found["_members"] = (R, B, C), B, None
         found["_leading"] = {(1, B), (R, B)}
         found["_label_shapes"] = found["_leading"] if self.task == "classification" else {(1, B, C), (R, B, C)}
         return found
@@ -210,6 +223,8 @@ class Loss(StepPart):
             self._refuse("sample_weight", sample_weight, self._leading)
         self.weighted = sample_weight is not None or self.class_weights is not None
         self._summed = self._sums if sums is None else sums
+        if self._members is not None:
+            logits, labels, dlogits, sample_weight = self._members.rows(self.xp, logits, labels, dlogits, sample_weight)
         self.ops.loss(self, logits, labels, dlogits, sample_weight, self._summed)
         return self.values
 
