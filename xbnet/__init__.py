@@ -43,11 +43,14 @@ if TYPE_CHECKING:
         Linear,
         MemberOutputs,
         Members,
+        Parametric,
+        PReLU,
         Residual,
+        Scale,
         SharedLinear,
     )
     from .nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-    from .nn.mlp import mlp
+    from .nn.mlp import mlp, sharing_mlp
     from .nn.network import Network
     from .nn.parameters import ParameterSpec
     from .optim.optimizer import Optimizer
@@ -107,12 +110,15 @@ __all__ = [
     "Nesterov",
     "Network",
     "Optimizer",
+    "PReLU",
     "ParameterSpec",
+    "Parametric",
     "Part",
     "RMSProp",
     "Recipe",
     "Report",
     "Residual",
+    "Scale",
     "ShapeError",
     "SharedLinear",
     "SoftmaxCrossEntropy",
@@ -141,6 +147,7 @@ __all__ = [
     "replica_seeds",
     "report",
     "save",
+    "sharing_mlp",
     "sweep",
     "training_test",
 ]
@@ -155,9 +162,10 @@ PARTS = {
     "estimators": "XBClassifier XBRegressor",
     "training.evaluation": "evaluate",
     "history": "History",
-    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear MemberOutputs Members Residual SharedLinear",
+    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear MemberOutputs Members PReLU Parametric Residual Scale "
+    "SharedLinear",
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
-    "nn.mlp": "mlp",
+    "nn.mlp": "mlp sharing_mlp",
     "nn.network": "Network",
     "optim.optimizer": "Optimizer",
     "optim.optimizers": "SGD Adam AdamW Momentum Nesterov RMSProp",

@@ -6,7 +6,7 @@ A row is made anew by calling it. `test_cases.py` fails where a public class or 
 import numpy as np
 
 import xbnet
-from xbnet import BatchNorm, Dropout, LayerNorm, Linear, Residual
+from xbnet import BatchNorm, Dropout, LayerNorm, Linear, Parametric, PReLU, Residual, Scale
 from xbnet.nn.activations import ACTIVATIONS
 from xbnet.optim.schedule import Schedule
 from xbnet.optim.schedules import Cosine, Exponential, InverseTime, Plateau, Step, Triangular, Warmup
@@ -24,6 +24,10 @@ LAYERS = {
     "dropout": lambda: [Dropout(0.4)],
     "batchnorm": lambda: [BatchNorm(momentum=0.3)],
     "layernorm": lambda: [LayerNorm(eps=1e-3)],
+    "scale": lambda: [Scale()],
+    "parametric": lambda: [Parametric("mish")],
+    "parametric-relu": lambda: [Parametric("relu")],
+    "prelu": lambda: [PReLU(0.1)],
     "deep": lambda: [
         Linear(6, "gelu"),
         BatchNorm(),

@@ -15,7 +15,7 @@ from ..nn.activations import ACTIVATIONS
 from ..nn.class_weights import balanced_weights
 from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
-from ..nn.mlp import mlp
+from ..nn.mlp import SHARING, mlp, sharing_mlp
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import OPTIMIZERS, get_optimizer
 from ..optim.schedules import SCHEDULES
@@ -62,6 +62,12 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         "--members", type=positive, metavar="N",
         help="networks that are trained beside each other and become one, whose outputs are the means; 1, tables: 4",
     )  # fmt: skip
+    group.add_argument(
+        "--sharing",
+        choices=SHARING,
+        default="none",
+        help="of the hidden layers' weights among members; by default none",
+    )
     group.add_argument(
         "--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto; settings as cupy:precision=tf32"
     )
@@ -159,6 +165,11 @@ def layers_from(args: argparse.Namespace, n_outputs: int) -> list[Layer]:
     """The layers that the flags describe."""
     if not args.hidden and not args.residual and (args.batch_norm or args.dropout):
         raise ConfigError("--dropout and --batch-norm need hidden layers; give --hidden or --residual")
+    if args.sharing != "none":
+        return sharing_mlp(
+            args.hidden, n_outputs, args.activation, members=args.members, sharing=args.sharing, dropout=args.dropout,
+            initializer=args.init,
+        )  # fmt: skip
     return mlp(
         args.hidden, n_outputs, args.activation, residual=args.residual, batch_norm=args.batch_norm,
         dropout=args.dropout, initializer=args.init,
@@ -167,7 +178,10 @@ def layers_from(args: argparse.Namespace, n_outputs: int) -> list[Layer]:
 
 def replicas_from(args: argparse.Namespace) -> int:
     """How many networks are trained: those that the user asked for, or the members of one."""
-    if args.members == 1:
+    if args.members == 1 or args.sharing != "none":
+        if args.sharing != "none" and (args.residual or args.batch_norm):
+            flag = "residual" if args.residual else "batch-norm"
+            raise ConfigError(f"--sharing {args.sharing}: expected hidden layers alone, got --{flag}")
         return int(args.replicas)
     if args.replicas > 1:
         raise ConfigError(f"--members {args.members} make one network, got --replicas {args.replicas} too; give one")

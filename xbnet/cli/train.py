@@ -87,7 +87,7 @@ def train_and_report(args: argparse.Namespace) -> int:
                 raise
             history, diverged = error.history, error
         ended = summary.stopping(args, history)
-        if args.members > 1:
+        if args.members > 1 and args.sharing == "none":
             network, history = joined(network, history)
         result = summary.summarize(args, network, loss, data, history)
         put_targets_back(network, data)

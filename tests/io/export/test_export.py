@@ -7,7 +7,21 @@ import sys
 import numpy as np
 import pytest
 
-from xbnet import Activation, BatchNorm, Dropout, LayerNorm, Linear, Network, Residual, fit, load_model, save
+from xbnet import (
+    Activation,
+    BatchNorm,
+    Dropout,
+    LayerNorm,
+    Linear,
+    Network,
+    Parametric,
+    PReLU,
+    Residual,
+    Scale,
+    fit,
+    load_model,
+    save,
+)
 from xbnet.cli import main
 from xbnet.datasets import Standardizer
 from xbnet.errors import ConfigError
@@ -21,6 +35,7 @@ STACKS = {
     "residual_end": [Linear(6), Residual("silu", end="gelu"), Linear(3)],
     "dropout": [Linear(6, "relu"), Dropout(0.3), Linear(3)],
     "batch_norm": [BatchNorm(eps=1e-3), Linear(6, "relu"), BatchNorm(), Linear(3)],
+    "scale": [Scale(), Linear(6), Parametric("selu"), Linear(6), PReLU(), Linear(3)],
     "layer_norm": [LayerNorm(), Linear(6, "relu"), LayerNorm(eps=1e-2), Linear(3)],
 }
 CLASSES, FEATURES = ["a\nb", "001", "größe"], ["x", "y (cm)", "z,1", "é"]

@@ -16,7 +16,7 @@ from ...nn.layers import describes_forward
 from ...nn.network import Network
 from ..ensembles import Ensemble
 from ..models import Model
-from .torch_text import ENCODE, PUT_BACK, RESIDUAL, STANDARDIZE
+from .torch_text import TEXTS
 
 ACTIVATIONS = {
     "identity": "nn.Identity()",
@@ -100,8 +100,7 @@ class _Modules:
 
 
 def _definition(model: Model, modules: list[str], path: str | Path) -> str:
-    texts = {"Residual(": RESIDUAL, "Standardize(": STANDARDIZE, "PutBack(": PUT_BACK, "Encode(": ENCODE}
-    classes = [text.replace("DTYPE", model.network.dtype.name) for name, text in texts.items() if name in str(modules)]
+    classes = [text.replace("DTYPE", model.network.dtype.name) for name, text in TEXTS.items() if name in str(modules)]
     double = ".double()" if model.network.dtype == np.float64 else ""
     lines = "\n".join(f"    {module}," for module in modules)
     file, reads, schema = repr(str(path)), "from safetensors.torch import load_file\n", ""

@@ -10,6 +10,24 @@ class Residual(nn.Module):
     def forward(self, x):
         return self.end(x + self.second(self.activation(self.first(self.begin(x)))))
 """
+SCALE = """
+class Scale(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(width))
+
+    def forward(self, x):
+        return x * self.gain
+"""
+PARAMETRIC = """
+class Parametric(nn.Module):
+    def __init__(self, width, activation):
+        super().__init__()
+        self.activation, self.share = activation, nn.Parameter(torch.ones(width))
+
+    def forward(self, x):
+        return self.share * self.activation(x) + (1 - self.share) * x
+"""
 STANDARDIZE = """
 class Standardize(nn.Module):
     def __init__(self, n_inputs):
@@ -55,3 +73,12 @@ class Encode(nn.Module):
         scaled = (filled - column.get("mean", 0.0)) / column.get("std", 1.0)
         return torch.cat([scaled, absent.double()], dim=1) if column["indicator"] else scaled
 '''
+TEXTS = {
+    "Residual(": RESIDUAL,
+    "Standardize(": STANDARDIZE,
+    "PutBack(": PUT_BACK,
+    "Encode(": ENCODE,
+    "Scale(": SCALE,
+    "Parametric(": PARAMETRIC,
+}
+"""How a module is called -> its text."""

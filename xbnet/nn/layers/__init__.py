@@ -12,14 +12,18 @@ from .base import (
 )
 from .dropout import Dropout
 from .linear import Linear
-from .member_outputs import MemberOutputs
-from .members import Members, SharedLinear
 from .normalization import BatchNorm, LayerNorm
 from .residual import Residual
+from .tables.member_outputs import MemberOutputs
+from .tables.members import Members, SharedLinear
+from .tables.scale import Parametric, PReLU, Scale
 
 LAYERS = {
     layer.__name__: layer
-    for layer in (Linear, Residual, Dropout, BatchNorm, LayerNorm, Members, SharedLinear, MemberOutputs)
+    for layer in (
+        *(Linear, Residual, Dropout, BatchNorm, LayerNorm, Scale, Parametric, PReLU),
+        *(Members, SharedLinear, MemberOutputs),
+    )
 }
 
 __all__ = [
@@ -33,7 +37,10 @@ __all__ = [
     "Linear",
     "MemberOutputs",
     "Members",
+    "PReLU",
+    "Parametric",
     "Residual",
+    "Scale",
     "SharedLinear",
     "buffer_shapes",
     "check_names",

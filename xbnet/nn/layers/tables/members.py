@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ...backends.arrays import Array
-from ...errors import ConfigError
-from ..activations import Activation, get_activation
-from ..initializers import Initializer, get_initializer, ones
-from ..parameters import ParameterSpec
-from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
+from ....backends.arrays import Array
+from ....errors import ConfigError
+from ...activations import Activation, get_activation
+from ...initializers import Initializer, get_initializer, ones
+from ...parameters import ParameterSpec
+from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
 
 
 def signs(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...backends.arrays import Array
-from ..initializers import Initializer, get_initializer
-from ..parameters import ParameterSpec
-from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
+from ....backends.arrays import Array
+from ...initializers import Initializer, get_initializer
+from ...parameters import ParameterSpec
+from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
 from .members import shared_width
 
 
