@@ -50,9 +50,10 @@ if TYPE_CHECKING:
         SharedLinear,
     )
     from .nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-    from .nn.mlp import mlp, sharing_mlp
+    from .nn.mlp import mlp
     from .nn.network import Network
     from .nn.parameters import ParameterSpec
+    from .nn.sharing import sharing_mlp
     from .optim.optimizer import Optimizer
     from .optim.optimizers import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp
     from .optim.strategies import Alternating, Layerwise, Strategy, Weighted
@@ -165,7 +166,8 @@ PARTS = {
     "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear MemberOutputs Members PReLU Parametric Residual Scale "
     "SharedLinear",
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
-    "nn.mlp": "mlp sharing_mlp",
+    "nn.mlp": "mlp",
+    "nn.sharing": "sharing_mlp",
     "nn.network": "Network",
     "optim.optimizer": "Optimizer",
     "optim.optimizers": "SGD Adam AdamW Momentum Nesterov RMSProp",

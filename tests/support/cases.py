@@ -6,7 +6,9 @@ A row is made anew by calling it. `test_cases.py` fails where a public class or 
 import numpy as np
 
 import xbnet
-from xbnet import BatchNorm, Dropout, LayerNorm, Linear, Parametric, PReLU, Residual, Scale
+from xbnet import (
+    BatchNorm, Dropout, LayerNorm, Linear, Members, Parametric, PReLU, Residual, Scale, SharedLinear,
+)  # fmt: skip
 from xbnet.nn.activations import ACTIVATIONS
 from xbnet.optim.schedule import Schedule
 from xbnet.optim.schedules import Cosine, Exponential, InverseTime, Plateau, Step, Triangular, Warmup
@@ -28,6 +30,12 @@ LAYERS = {
     "parametric": lambda: [Parametric("mish")],
     "parametric-relu": lambda: [Parametric("relu")],
     "prelu": lambda: [PReLU(0.1)],
+    "members": lambda: [
+        Members(2, start="normal"),
+        SharedLinear(5, "tanh", members=2),
+        SharedLinear(3, "relu", members=2, adapters="both"),
+        SharedLinear(4, members=2, adapters="none"),
+    ],
     "deep": lambda: [
         Linear(6, "gelu"),
         BatchNorm(),

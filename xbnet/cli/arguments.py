@@ -15,7 +15,8 @@ from ..nn.activations import ACTIVATIONS
 from ..nn.class_weights import balanced_weights
 from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
-from ..nn.mlp import SHARING, mlp, sharing_mlp
+from ..nn.mlp import mlp
+from ..nn.sharing import SHARING, sharing_mlp
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import OPTIMIZERS, get_optimizer
 from ..optim.schedules import SCHEDULES

@@ -10,10 +10,7 @@ from ..errors import ConfigError
 from ..parsing import is_whole, whole
 from .activations import Activation
 from .initializers import Initializer
-from .layers import MOST_LAYERS, BatchNorm, Dropout, Layer, Linear, MemberOutputs, Members, Residual, SharedLinear
-
-SHARING = ("none", "tabm", "tabm-mini")
-"""Ways in which members may share weights, see `sharing_mlp`."""
+from .layers import MOST_LAYERS, BatchNorm, Dropout, Layer, Linear, Residual
 
 
 def mlp(
@@ -85,53 +82,3 @@ def mlp(
     for _ in range(residual):
         add(Residual(activation, initializer=initializer))
     return [*layers, Linear(n_outputs, initializer=initializer)]
-
-
-def sharing_mlp(
-    hidden: Sequence[int],
-    n_outputs: int,
-    activation: str | Activation = "tanh",
-    *,
-    members: int,
-    sharing: str = "tabm",
-    dropout: float | Sequence[float] | np.ndarray = 0.0,
-    initializer: str | Initializer | None = None,
-) -> list[Layer]:
-    """One network of k members that share the weights of their hidden layers, for `Network`.
-
-    Parameters
-    ----------
-    hidden, n_outputs, activation, dropout, initializer
-        See `mlp`; at least one hidden layer.
-    members
-        k >= 1.
-    sharing
-        "tabm": in each hidden layer a member scales inputs and outputs by vectors of its own, and has its own bias
-        (Wen et al. 2020). "tabm-mini": the members differ by one vector on the inputs, and by their last layer
-        (Gorishniy et al. 2024, section 3.3).
-
-    Returns
-    -------
-    list of Layer
-
-    Raises
-    ------
-    ConfigError
-        There is no hidden layer, a setting is out of range or has no such name.
-
-    Examples
-    --------
-    >>> sharing_mlp([8], 3, "relu", members=4, sharing="tabm-mini")[1]
-    SharedLinear(n_outputs=8, activation='relu', members=4, adapters='none')
-    """
-    if sharing not in SHARING[1:]:
-        raise ConfigError(f"sharing: expected {' or '.join(SHARING[1:])}, got {sharing!r}")
-    if not len(hidden):
-        raise ConfigError("sharing: expected at least one hidden layer, whose weights are shared, got none")
-    layers: list[Layer] = [Members(members)]
-    for k, width in enumerate(hidden):
-        adapters = "none" if sharing == "tabm-mini" else "both" if k else "outputs"  # the inputs have theirs already
-        layers.append(SharedLinear(width, activation, members=members, adapters=adapters, initializer=initializer))
-        if np.ndim(dropout) or dropout:
-            layers.append(Dropout(dropout))
-    return [*layers, MemberOutputs(n_outputs, members=members, initializer=initializer)]

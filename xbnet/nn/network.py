@@ -108,6 +108,8 @@ class Network:
         for k, layer in enumerate(self._bare):
             layer.build(width)
             check_names(layer)
+            if layer.answers > 1 and k + 1 < len(self._bare):
+                raise ConfigError(f"Network: expected {type(layer).__name__} as the last layer, got it as number {k}")
             width = layer.n_outputs
             specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.parameters()]
             state_specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.state()]

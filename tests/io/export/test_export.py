@@ -13,11 +13,14 @@ from xbnet import (
     Dropout,
     LayerNorm,
     Linear,
+    MemberOutputs,
+    Members,
     Network,
     Parametric,
     PReLU,
     Residual,
     Scale,
+    SharedLinear,
     fit,
     load_model,
     save,
@@ -36,6 +39,10 @@ STACKS = {
     "dropout": [Linear(6, "relu"), Dropout(0.3), Linear(3)],
     "batch_norm": [BatchNorm(eps=1e-3), Linear(6, "relu"), BatchNorm(), Linear(3)],
     "scale": [Scale(), Linear(6), Parametric("selu"), Linear(6), PReLU(), Linear(3)],
+    "members": [
+        *(Members(2), SharedLinear(5, "tanh", members=2), SharedLinear(4, "relu", members=2, adapters="both")),
+        *(SharedLinear(6, "tanh", members=2, adapters="none"), MemberOutputs(3, members=2)),
+    ],
     "layer_norm": [LayerNorm(), Linear(6, "relu"), LayerNorm(eps=1e-2), Linear(3)],
 }
 CLASSES, FEATURES = ["a\nb", "001", "größe"], ["x", "y (cm)", "z,1", "é"]

@@ -1,8 +1,8 @@
-"""k networks that share one body of weights (Wen et al. 2020, arXiv 2002.06715; Gorishniy et al. 2024, arXiv 2410.24210).
+"""k networks that share one body of weights (Wen et al. 2020, Gorishniy et al. 2024; arXiv 2002.06715 and 2410.24210).
 
-The members stand side by side in the units: an array (R, B, k I) holds what member j has in the columns j I to (j + 1) I,
-and seen as (R, B k, I) it has a row per sample and member. So a shared product is one product of B k rows, whose
-gradient sums over samples and members alike, and a vector per member is one row (1, k I).
+The members stand side by side in the units: an array (R, B, k I) holds what member j has in the columns j I to
+(j + 1) I, and seen as (R, B k, I) it has a row per sample and member. So a shared product is one product of B k rows,
+whose gradient sums over samples and members alike, and a vector per member is one row (1, k I).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def shared_width(layer: Layer, k: int, n_inputs: int) -> int:
     """What each of a layer's k members has of `n_inputs`."""
     if n_inputs % k:
         raise ConfigError(
-            f"{type(layer).__name__}: expected inputs of {k} members side by side, got {n_inputs}, which is no multiple "
-            f"of {k}; put Members({k}) in front"
+            f"{type(layer).__name__}: expected inputs of {k} members side by side, got {n_inputs}, which is no "
+            f"multiple of {k}; put Members({k}) in front"
         )
     return n_inputs // k
 
@@ -128,8 +128,8 @@ class Members(Layer):
 class SharedLinear(Layer):
     """One W for k members, which differ by vectors: y_j = s(q_j * ((r_j * x_j) W) + b_j).
 
-    With u_j = r_j * x_j, p_j = u_j W, z_j = q_j * p_j + b_j, dz_j = dy_j * s'(z_j), dp_j = q_j * dz_j and du_j = dp_j W^T,
-    sums going over the batch::
+    With u_j = r_j * x_j, p_j = u_j W, z_j = q_j * p_j + b_j, dz_j = dy_j * s'(z_j), dp_j = q_j * dz_j and
+    du_j = dp_j W^T, sums going over the batch::
 
         dW = sum over j of u_j^T dp_j    dr_j = sum of du_j * x_j    dq_j = sum of dz_j * p_j    db_j = sum of dz_j
         dx_j = r_j * du_j
