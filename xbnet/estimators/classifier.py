@@ -56,7 +56,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     random_state : int, RandomState or None, default=None
         The seed of weights, orders, dropout and the validation split.
     tol : float, default=1e-4
-        What counts as an improvement.
+        The least gain in the score, or fall of the loss, that counts as an improvement.
     verbose : bool, default=False
         Print a line per epoch.
     warm_start : bool, default=False
@@ -118,7 +118,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     schema_ : Schema or None
         How X becomes inputs; None: as it is.
     n_features_in_, feature_names_in_
-        As in scikit-learn.
+        The same as in scikit-learn.
 
     Examples
     --------
@@ -252,7 +252,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         Raises
         ------
         ConfigError
-            It is another kind of network, or uses what xbnet has not, e.g. solver="lbfgs".
+            It is another kind of network, or uses a feature that xbnet lacks, e.g. solver="lbfgs".
         """
         from sklearn.neural_network import MLPClassifier
 

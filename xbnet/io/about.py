@@ -1,4 +1,4 @@
-"""What belongs to a network in a file: the names of its classes and inputs, and how rows become inputs."""
+"""The things that belong to a network in a file: the names of its classes and inputs, and how rows become inputs."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ class Ensemble:
     networks
         Each for one network, all for the same inputs and outputs.
     preparations
-        What must be done to each one's inputs, after the schema where there is one, or None.
+        The scaler of each network's inputs, which acts after the schema if there is one; or None.
     classes, features, schema
-        As those of a `Model`.
+        The same as a `Model`'s.
     version
         The version of xbnet that wrote the file.
 
@@ -84,12 +84,12 @@ class Ensemble:
 
     @property
     def link(self) -> str:
-        """What turns outputs into predictions."""
+        """Name of the function that turns outputs into predictions, see `outputs.LINKS`."""
         return self.networks[0].link
 
     @property
     def target_scale(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """As that of a `Model`."""
+        """The same as a `Model`'s."""
         return target_scale_of(self.schema)
 
     @property
@@ -98,7 +98,7 @@ class Ensemble:
         return len(self.networks)
 
     def members(self) -> list[tuple[Network, Scaler | None]]:
-        """Each network, and what must be done to its inputs after the schema, if there is one."""
+        """Each network, and the scaler of its inputs after the schema, if there is one."""
         return list(zip(self.networks, self.preparations, strict=True))
 
     def member(self, index: int) -> Model:

@@ -75,7 +75,7 @@ def sweep(
     draws
         How many configurations to draw at random; None: all combinations.
     sampler
-        Proposes configurations by what came out of the earlier ones, see `trials`: "tpe" (tree-structured Parzen
+        Proposes configurations from the results of the earlier ones, see `trials`: "tpe" (tree-structured Parzen
         estimators) or "random", or a sampler or a study of Optuna (extra `optuna`).
     trials
         How many configurations `sampler` proposes. They come in batches; with `halving` those that are pruned are told,
@@ -121,7 +121,7 @@ def sweep(
     out
         A folder to keep results in as chunks end.
     resume
-        Go on with what is in `out`; the table is the same as without the interruption.
+        Go on from the results in `out`; the table is the same as without the interruption.
     progress
         The plan and a bar on stderr; None: where stderr is a terminal.
     **fixed
