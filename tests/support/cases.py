@@ -7,7 +7,16 @@ import numpy as np
 
 import xbnet
 from xbnet import (
-    BatchNorm, Dropout, LayerNorm, Linear, Members, Parametric, PReLU, Residual, Scale, SharedLinear,
+    BatchNorm,
+    Dropout,
+    LayerNorm,
+    Linear,
+    Members,
+    Parametric,
+    PReLU,
+    Residual,
+    Scale,
+    SharedLinear,
 )  # fmt: skip
 from xbnet.nn.activations import ACTIVATIONS
 from xbnet.optim.schedule import Schedule

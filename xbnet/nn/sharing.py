@@ -14,7 +14,8 @@ from .initializers import Initializer
 from .layers import Dropout, Layer, MemberOutputs, Members, SharedLinear
 
 if TYPE_CHECKING:
-    from .losses.base import Loss
+    from .losses.arrays import LossArrays
+    from .network import Network
 
 SHARING = ("none", "tabm", "tabm-mini")
 """Ways in which members may share weights, see `sharing_mlp`."""
@@ -73,7 +74,7 @@ def sharing_mlp(
 
 
 class MemberRows:
-    """A loss takes each of k answers for a row as a row of its own: arrays in which labels and weights are repeated for k members, and the shapes that a loss is given.
+    """A loss takes each of k answers for a row as a row of its own: labels and weights k times, and shapes of a batch.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ class MemberRows:
         The shape of the batch, and the members.
     """
 
-    def __init__(self, loss: Loss, R: int, B: int, k: int):
+    def __init__(self, loss: LossArrays, R: int, B: int, k: int):
         self.k, self.C, self.R, self.B = k, loss.n_outputs, R, B
         labelled = loss.task == "classification"
         more = () if labelled else (self.C,)
@@ -114,3 +115,11 @@ class MemberRows:
         for j in range(self.k):
             xp.copyto(out[:L, :, j], array)
         return out[:L].reshape(L, B * self.k, *more)
+
+
+def answers_of(network: Network, where: str, link: str) -> int:
+    """How many answers a network gives for each row, for a loss whose link this is; `ConfigError` if it can't serve."""
+    answers = network.layers[-1].answers
+    if answers > 1 and link not in LINKS:
+        raise ConfigError(f"{where}: members that share weights learn by cross_entropy or mse; take one of them")
+    return answers
