@@ -129,7 +129,7 @@ def test_members_that_can_not_become_one(capsys, table, flags, words):
 def test_members_that_share_weights(capsys, table, tmp_path, target):
     """Train, predict and export: one network from the start, whose answer is the members' mean."""
     command = ["train", "--data", table, "--target", target, "--drop", "key", "--epochs", 3, "--out", tmp_path / "run"]
-    code, out, err = run(capsys, *command, "--sharing", "tabm", "--hidden", "6")
+    code, _, err = run(capsys, *command, "--sharing", "tabm", "--hidden", "6")
     assert (code, err) == (0, "")
     network = load_model(tmp_path / "run").network
     assert [type(layer).__name__ for layer in network.layers] == ["Members", "SharedLinear", "MemberOutputs"]
