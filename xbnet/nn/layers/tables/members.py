@@ -68,7 +68,8 @@ class Members(Layer):
     Examples
     --------
     >>> import xbnet
-    >>> network = xbnet.Network([Members(3), SharedLinear(8, "relu", members=3), MemberOutputs(2, members=3)], 4, rng=0)
+    >>> layers = [Members(3), xbnet.SharedLinear(8, "relu", members=3), xbnet.MemberOutputs(2, members=3)]
+    >>> network = xbnet.Network(layers, n_inputs=4, rng=0)
     >>> network.n_outputs, network.predict_proba([[1.0, 2.0, 3.0, 4.0]]).shape
     (2, (1, 2))
     """
