@@ -107,12 +107,14 @@ class Namespace(Protocol):
 
     abs: Unary
     ceil: Unary
+    cos: Unary
     exp: Unary
     expm1: Unary
     log: Unary
     log1p: Unary
     negative: Unary
     sign: Unary
+    sin: Unary
     sqrt: Unary
     square: Unary
     tanh: Unary

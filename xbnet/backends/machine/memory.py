@@ -93,7 +93,9 @@ class Prepared:
         operations = self.convert(self.drawn(operations))
         self.moved = self.find_movable(operations)
         inside = {key for key, one in self.moved.items() if one.place is None}
-        self.operations = self.without_dead(fuse(operations, inside))
+        operations = fuse(operations, inside)  # so that a result may be made, and a place be needed, earlier
+        self.moved = {key: one for key, one in self.find_movable(operations).items() if key in self.moved}
+        self.operations = self.without_dead(operations)
         self.own = self.settle()
 
     def drawn(self, operations: list[Operation]) -> list[Operation]:
