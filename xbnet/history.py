@@ -52,7 +52,7 @@ class History:
     best_epoch
         (R,) integers: the epoch with the best monitored figure, 0 before the first.
     stages
-        Histories of what a strategy trained before the first epoch, see `Layerwise`.
+        Histories of the trainings that a strategy did before the first epoch, see `Layerwise`.
     execution
         How the steps were run: "eager", "replay", "compiled", "graph" or "persistent", see `execution`.
 

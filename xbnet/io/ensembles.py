@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.backend import Backend
-from ..datasets import Schema, Standardizer
+from ..datasets import Scaler, Schema
 from ..errors import ConfigError
 from ..nn.network import Network
 from ..nn.outputs import LINKS
@@ -33,9 +33,9 @@ class Ensemble:
     networks
         Each for one network, all for the same inputs and outputs.
     preparations
-        What must be done to each one's inputs, after the schema where there is one, or None.
+        The scaler of each network's inputs, which acts after the schema if there is one; or None.
     classes, features, schema
-        As those of a `Model`.
+        The same as a `Model`'s.
     version
         The version of xbnet that wrote the file.
 
@@ -49,7 +49,7 @@ class Ensemble:
     """
 
     networks: tuple[Network, ...]
-    preparations: tuple[Standardizer | None, ...]
+    preparations: tuple[Scaler | None, ...]
     classes: tuple[Any, ...] | None = None
     features: tuple[str, ...] | None = None
     schema: Schema | None = None
@@ -84,12 +84,12 @@ class Ensemble:
 
     @property
     def link(self) -> str:
-        """What turns outputs into predictions."""
+        """Name of the function that turns outputs into predictions, see `outputs.LINKS`."""
         return self.networks[0].link
 
     @property
     def target_scale(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """As that of a `Model`."""
+        """The same as a `Model`'s."""
         return target_scale_of(self.schema)
 
     @property
@@ -97,8 +97,8 @@ class Ensemble:
         """Networks in it."""
         return len(self.networks)
 
-    def members(self) -> list[tuple[Network, Standardizer | None]]:
-        """Each network, and what must be done to its inputs after the schema, if there is one."""
+    def members(self) -> list[tuple[Network, Scaler | None]]:
+        """Each network, and the scaler of its inputs after the schema, if there is one."""
         return list(zip(self.networks, self.preparations, strict=True))
 
     def member(self, index: int) -> Model:
@@ -181,7 +181,7 @@ class Ensemble:
             for name in ("theta", "state"):
                 tensors[f"{i}.{name}"] = network.backend.to_host(getattr(network, name)).copy()
             if preparation is not None:
-                tensors |= {f"{i}.preparation.mean": preparation.mean, f"{i}.preparation.scale": preparation.scale}
+                tensors |= {f"{i}.preparation.{name}": part for name, part in preparation.arrays().items()}
         about: dict[str, Any] = {"networks": [describe_network(network) for network in self.networks]}
         if self.classes is not None:
             about["classes"] = plain("save: classes", list(self.classes))

@@ -125,7 +125,7 @@ class Layer(StepPart):
     def hyper(self) -> dict[str, Any]:
         """Settings that are a number or one value per replica: name -> value; appear as (R, 1, 1).
 
-        Under names that `__init__` does not use, for what it sets there goes into files.
+        The names must differ from the attributes that `__init__` sets, because those go into files.
         """
         return {}
 
@@ -193,7 +193,7 @@ class Layer(StepPart):
 
     @classmethod
     def examples(cls) -> dict[str, Layer]:
-        """Small ones that show all that it can do, by what is special about them; ``xbnet verify --all`` tests each."""
+        """Small examples that cover all settings, by a short name; ``xbnet verify --all`` tests each."""
         return {"": cls()}
 
     def to_onnx(self, graph: OnnxGraph, x: str) -> str:
