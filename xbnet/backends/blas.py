@@ -112,7 +112,7 @@ def describe_blas() -> list[dict[str, Any]]:
 
 
 def libraries() -> list[Any]:
-    """What threadpoolctl knows of each BLAS that is loaded now."""
+    """Return threadpoolctl's description of each BLAS that is loaded now."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas").lib_controllers

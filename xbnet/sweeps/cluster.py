@@ -166,7 +166,7 @@ def _call(fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
 
 def _hand_on(done: Future, found: Future) -> None:
-    """What a Ray task gave; of an error what the task itself raised, without Ray's pages around it."""
+    """Hand on a Ray task's result, or the exception that the task itself raised, without Ray's pages around it."""
     error = done.exception()
     if found.done():
         return

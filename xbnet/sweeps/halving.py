@@ -58,7 +58,7 @@ class Bracket:
 
 
 def parse_halving(value: Any, min_epochs: Any = None) -> Halving | None:
-    """What the argument `halving` says: a factor, or "hyperband" or "asha", which may have one behind a colon."""
+    """Parse the argument `halving`: a factor, or "hyperband" or "asha", which may have one after a colon."""
     if value is None:
         if min_epochs is not None:
             raise ConfigError("sweep: min_epochs is the first rung of halving; give halving=3, or leave it away")

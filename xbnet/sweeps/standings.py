@@ -23,11 +23,11 @@ class Standings:
     Parameters
     ----------
     members
-        Of the sweep; more may follow by `add`.
+        Members of the sweep; more may follow by `add`.
     monitor
         The figure.
     over, paused
-        What an earlier run of this sweep has left behind.
+        Results and paused members of an earlier run of this sweep.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class Standings:
         return replace(chunk, epochs=epochs, paused=merge(parts))
 
     def _sources(self, indices: Iterable[int]) -> list[tuple[Paused, list[int]]]:
-        """What holds those of the members that are paused, and which of them."""
+        """List the `Paused` that hold the paused members among these, each with its members."""
         found: dict[int, tuple[Paused, list[int]]] = {}
         for index in indices:
             if index in self.paused:

@@ -85,7 +85,7 @@ def _machine(dtype: np.dtype) -> Machine:
 
 
 def _kept_or_not(maker: str, *arguments: Any) -> Any:
-    """What `entries` makes, kept on disk where that is possible."""
+    """Return the function that `entries` makes, kept on disk where that is possible."""
     global _keeps
     from . import entries
 
@@ -134,7 +134,7 @@ def cache_folder() -> Path | None:
 
 
 def kept_files() -> list[Path]:
-    """What is kept on disk."""
+    """List the files of compiled code that are kept on disk."""
     folder = cache_folder()
     return [] if folder is None else [*folder.glob("entries.make_*.nb?")]
 

@@ -36,10 +36,10 @@ class Program:
     own
         Bytes of the memory that a replica uses while it is at work.
     random
-        Of each array of drawn numbers its slot, the streams, how many numbers one replica draws in a step, and how many
-        calls are made before.
+        For each array of drawn numbers: its slot, the streams, how many numbers one replica draws in a step, and how
+        many calls are made before.
     calls
-        What is called from outside, and before which line: the program is played in stretches between them.
+        Functions called from outside, and before which line: the program is played in stretches between them.
     shared
         Whether its lines are cut into shares, so that several threads can play one replica, see `shares`.
     work

@@ -24,7 +24,7 @@ WORTH_A_THREAD = 1 << 20
 """Multiplications that a thread has to do, at least: to begin one takes as long as a small share of them."""
 
 NOBODY_COMES = 1 << 40
-"""What is added to the number by which threads meet, so that nobody waits any more."""
+"""Number added to the count by which threads meet, so that no thread waits any more."""
 
 
 def play(
@@ -113,7 +113,7 @@ _single = threading.Lock(), [0], [1]  # how many want one thread of SciPy's BLAS
 
 @cache
 def _scipy_blas() -> list[Any]:
-    """What threadpoolctl knows of the BLAS that the machine calls."""
+    """Return threadpoolctl's description of the BLAS that the machine calls."""
     blas_address("sgemm")  # loads it
     found = libraries()
     return [one for one in found if "scipy" in one.filepath] or found

@@ -31,7 +31,7 @@ class HasCalls(NotRecordable):
 
 
 def record_step(step: Any, batch: Batch, columns: Any, sums: Any, wants_norm: bool, before: Any = None) -> Any:
-    """What a `BoundStep` asks of these arrays, behind what ``before(xp, ops)`` does; and the memory it works in.
+    """Record the operations of a `BoundStep` on these arrays, after those of ``before(xp, ops)``, and its work memory.
 
     Raises
     ------
@@ -132,7 +132,7 @@ class StepProgram(Moving):
     data
         Arrays x (N, I), y (N,) or (N, C), w (N,) or None, of which batches are gathered.
     rows
-        Of a batch.
+        Rows of a batch.
     shared
         Whether all replicas see the same batches.
     wants_norm
