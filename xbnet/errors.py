@@ -150,7 +150,7 @@ def printable(text: object, longest: int | None = 100) -> str:
     Parameters
     ----------
     text
-        Perhaps from a file of somebody's who means harm.
+        It may come from a malicious file.
     longest
         Characters, >= 20; what is longer loses its middle. None: any number. A name of a file's fits by default.
 

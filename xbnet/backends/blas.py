@@ -84,7 +84,7 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def is_held() -> bool:
-    """Whether somebody holds BLAS to one thread: then stacks run side by side, and each shall take one core."""
+    """Whether BLAS is limited to one thread: then stacks run side by side, and each shall take one core."""
     return _holders.count > 0
 
 

@@ -73,7 +73,7 @@ class Column:
 
     @property
     def n_codes(self) -> int:
-        """How many values the input of a coded category has: so many rows an embedding of it needs."""
+        """Number of values of a coded category's input: the number of rows that an embedding of it needs."""
         return 1 + len(self.values) + self.missing
 
     @property

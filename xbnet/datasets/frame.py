@@ -27,10 +27,10 @@ MOST_WORDS = 10_000
 """So many different words of a column are told apart; what comes later is a rare one."""
 
 FIRST = 16
-"""So many values are looked at before all others are: most that is no number is seen to be none at once."""
+"""This many values are looked at before all others are: most that is no number is seen to be none at once."""
 
 TOGETHER, NEIGHBOURS = 1 << 16, 32
-"""So many values, of so many columns at most, become numbers by one call: in wide tables the calls take the time."""
+"""Limits of one call that turns values into numbers: values, and columns. In wide tables the calls take the time."""
 
 
 @dataclass

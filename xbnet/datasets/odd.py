@@ -9,9 +9,9 @@ import numpy as np
 from ..errors import say
 
 LOOKED_AT = 10_000
-"""So many rows are looked at."""
+"""Largest number of rows that are examined."""
 FEW_LABELS, FEWEST_ROWS = 10, 20
-"""So few whole numbers in at least so many rows look like classes."""
+"""Most different whole numbers that look like classes, and the least number of rows for that."""
 LEAST_SHARE = 0.9
 """A column whose numbers lose more of their differences has collapsed."""
 

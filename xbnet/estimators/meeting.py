@@ -100,7 +100,7 @@ class Call:
         self._back.release()
 
     def wait(self, task: Task) -> None:
-        """Wait, in its thread, until somebody has dealt with the task."""
+        """Wait, in its thread, until the task is done."""
         if not self._abandoned:
             self.task = task
             self._back.release()

@@ -24,7 +24,7 @@ class AnyBoundPenalty(Protocol):
         """Add its gradient to the network's, behind the loss's `backward`."""
 
     def value(self, rows: int) -> Array:
-        """The penalty (R, 1) of an epoch of so many rows."""
+        """The penalty (R, 1) of an epoch of this many rows."""
 
 
 class AnyPenalty(Protocol):

@@ -129,7 +129,7 @@ def dask_executor(
                     f"sweep: the Dask scheduler at {address} has no workers; start `dask worker {address}`, or say how "
                     "many will come: workers=N (--workers N)"
                 )
-            # A worker without xbnet would close itself at its first chunk, and the sweep wait for ever.
+            # A worker without xbnet would close itself at its first chunk, and the sweep wait forever.
             has_it = client.run(lambda: __import__("importlib.util").util.find_spec("xbnet") is not None)
             without = [worker for worker, has in has_it.items() if not has]
             if without:

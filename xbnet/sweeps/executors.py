@@ -69,7 +69,7 @@ def visible_devices(count: int) -> list[str]:
 def start_worker(free: Any = None) -> None:
     """In a new process: end with the one that started it, and of the `free` devices see only the next.
 
-    A process that was killed can't end its workers, which would wait for its chunks for ever.
+    A process that was killed can't end its workers, which would wait for its chunks forever.
     """
     if free is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = free.get()  # before any is asked for

@@ -119,7 +119,7 @@ MEMBER_BYTES = 300
 
 
 def expect_networks(count: float) -> None:
-    """Raise `ConfigError` where so many networks can't even be listed."""
+    """Raise `ConfigError` where this many networks can't even be listed."""
     there, cure = get_backend("numpy"), "take fewer values, draws, trials or seeds"
     expect_memory("sweep", f"{count:,} networks", count * MEMBER_BYTES, there, cure)
 

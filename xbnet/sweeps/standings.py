@@ -17,7 +17,7 @@ Cut = Callable[[Sequence[Member]], Sequence[Chunk]]
 class Standings:
     """Members, and what has become of them so far.
 
-    A configuration's score after so many epochs is the mean over its networks of the best monitored figure until then.
+    A configuration's score after an epoch is the mean over its networks of the best monitored figure until then.
     A network whose patience is over keeps what it reached; where one has diverged, there is no score.
 
     Parameters
@@ -128,7 +128,7 @@ class Standings:
         ]
 
     def stretch(self, chunk: Chunk, epochs: int) -> Chunk:
-        """The chunk for so many epochs, from where its members stand."""
+        """The chunk for this many epochs, from where its members stand."""
         parts = [paused.take(own) for paused, own in self._sources(chunk.indices)]
         return replace(chunk, epochs=epochs, paused=merge(parts))
 

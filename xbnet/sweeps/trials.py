@@ -21,7 +21,7 @@ from .standings import Standings
 SAMPLERS = ("tpe", "random")
 Cut = Callable[[Sequence[Member], int], Sequence[Chunk]]
 BATCH = 4
-"""New trials are asked for when at least one place in so many is free: stacks are made anew for them."""
+"""New trials are asked for when at least one place in this many is free: stacks are made anew for them."""
 
 
 def optuna() -> Any:

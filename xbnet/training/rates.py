@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SPAN = 1000.0
 """By default the rates reach from the optimizer's usual rate divided by this to that times it."""
 EPOCHS = 5
-"""At least so many passes are made, over fewer rows where there are many: the last one tells."""
+"""At least this many passes are made, over fewer rows where there are many: the last one tells."""
 NEAR = 1.35
 """The figure of a rate is the median of those that differ by this factor at most: of a hundred rates five."""
 MOST = 5.0

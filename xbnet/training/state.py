@@ -71,7 +71,7 @@ class State:
 
     @classmethod
     def of(cls, trainer: Trainer, history: bool) -> State:
-        """That of a trainer now; without its `history` where somebody else keeps that."""
+        """Return the present state of a trainer, with its history, if `history`."""
         n, network, to_host = len(trainer.rows), trainer.network, trainer.network.backend.to_host
 
         def weights(theta: Array, state: Array) -> Weights:

@@ -25,7 +25,7 @@ PARTS = ("functions.py", "kernels.py", "gathers.py", "products.py", "entries.py"
 """Files that compiled code is made of."""
 
 _lock = threading.RLock()
-if hasattr(os, "register_at_fork"):  # no fork while something is compiled: the child would wait for that for ever
+if hasattr(os, "register_at_fork"):  # no fork while something is compiled: the child would wait for that forever
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 

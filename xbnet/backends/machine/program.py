@@ -76,7 +76,7 @@ class Program:
         return slots
 
     def draw_between(self, calls: int, places: Mapping[str, np.ndarray]) -> None:
-        """Draw the numbers that one step asks for behind so many calls, to places (R, n)."""
+        """Draw the numbers that one step asks for behind this many calls, to places (R, n)."""
         for name, streams, _, before in self.random:
             if before == calls:
                 for stream, row in zip(streams, places[name], strict=True):

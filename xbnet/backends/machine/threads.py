@@ -31,7 +31,7 @@ def play(
     program: Program, machine: Any, addresses: tuple, replicas: int, steps: int, own: Any = None,
     lines: slice = slice(None),
 ) -> None:  # fmt: skip
-    """Play so many steps of all replicas on as many threads as pay; see `Program.play`."""
+    """Play this many steps of all replicas on as many threads as pay; see `Program.play`."""
     work = replicas * steps * program.work
     cores = 1 if is_held() or work < 2 * WORTH_A_THREAD else count_cores()
     threads = max(1, min(cores, work // WORTH_A_THREAD))
@@ -60,7 +60,7 @@ def play(
 
 
 def _start(part: Callable[[int, int], None], threads: int, give_up: Callable[[], Any]) -> None:
-    """Let so many threads, of which this is one, do ``part(rank, count)``, or fewer, where no more can be started."""
+    """Let this many threads, of which this is one, do ``part(rank, count)``, or fewer, where no more can be started."""
     go, count, others = threading.Event(), [0], []
     failed: list[BaseException] = []
 

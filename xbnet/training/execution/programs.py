@@ -99,7 +99,7 @@ class Moving:
         self.program = lower(list(operations), network.dtype, self.rows, private, slots)
 
     def move(self, machine: Any, steps: int, order: np.ndarray, which: Any, tables: dict[str, Slot]) -> None:
-        """Take so many steps.
+        """Take this many steps.
 
         Parameters
         ----------
@@ -213,7 +213,7 @@ class ValidationProgram(Moving):
 
 
 class BatchProgram:
-    """The program of a step on batches that somebody else puts in the same arrays, with calls in between.
+    """The program of a step on batches that the caller puts in the same arrays, with calls in between.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from .reference import FIGURES, Expected
 from .runs import Interval, Seen
 
 SAFETY = 30.0
-"""Rounding may have gone so many times as far as in the few trainings that measure it."""
+"""Rounding may have gone this many times as far as in the few trainings that measure it."""
 TOLERANCES = {"float64": 1e-9, "float32": 3e-5}
 """Tolerance of a block besides, relative to its largest move: hyper-parameters are rounded, too."""
 BLUNT = 0.01
