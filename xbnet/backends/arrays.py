@@ -1,4 +1,4 @@
-"""What the core calls an array and an array library: as much of NumPy, CuPy and dpnp as they have in common.
+"""Protocols of an array and an array library: as much of NumPy, CuPy and dpnp as they have in common.
 
 Nothing here runs: type checkers read it, and so may you. Shapes stand in docstrings, by the package's legend.
 """
