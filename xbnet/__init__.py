@@ -34,7 +34,21 @@ if TYPE_CHECKING:
     from .io.ensembles import Ensemble
     from .io.models import Model, load, load_model, save
     from .nn.activations import Activation
-    from .nn.layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
+    from .nn.layers import (
+        BATCH,
+        BatchNorm,
+        Dropout,
+        Layer,
+        LayerNorm,
+        Linear,
+        Parametric,
+        PeriodicEmbedding,
+        PiecewiseLinearEmbedding,
+        PReLU,
+        Residual,
+        Scale,
+        quantile_bins,
+    )
     from .nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
     from .nn.mlp import mlp
     from .nn.network import Network
@@ -94,12 +108,17 @@ __all__ = [
     "Nesterov",
     "Network",
     "Optimizer",
+    "PReLU",
     "ParameterSpec",
+    "Parametric",
     "Part",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
     "RMSProp",
     "Recipe",
     "Report",
     "Residual",
+    "Scale",
     "ShapeError",
     "SoftmaxCrossEntropy",
     "Step",
@@ -124,6 +143,7 @@ __all__ = [
     "load_model",
     "mlp",
     "numerical_gradient",
+    "quantile_bins",
     "replica_seeds",
     "report",
     "save",
@@ -141,7 +161,8 @@ PARTS = {
     "estimators": "XBClassifier XBRegressor",
     "training.evaluation": "evaluate",
     "history": "History",
-    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear Residual",
+    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear PReLU Parametric PeriodicEmbedding "
+    "PiecewiseLinearEmbedding Residual Scale quantile_bins",
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
     "nn.mlp": "mlp",
     "nn.network": "Network",

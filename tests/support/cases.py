@@ -6,7 +6,18 @@ A row is made anew by calling it. `test_cases.py` fails where a public class or 
 import numpy as np
 
 import xbnet
-from xbnet import BatchNorm, Dropout, LayerNorm, Linear, Residual
+from xbnet import (
+    BatchNorm,
+    Dropout,
+    LayerNorm,
+    Linear,
+    Parametric,
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
+    PReLU,
+    Residual,
+    Scale,
+)
 from xbnet.nn.activations import ACTIVATIONS
 from xbnet.optim.schedule import Schedule
 from xbnet.optim.schedules import Cosine, Exponential, InverseTime, Plateau, Step, Triangular, Warmup
@@ -24,6 +35,18 @@ LAYERS = {
     "dropout": lambda: [Dropout(0.4)],
     "batchnorm": lambda: [BatchNorm(momentum=0.3)],
     "layernorm": lambda: [LayerNorm(eps=1e-3)],
+    "scale": lambda: [Scale()],
+    "parametric": lambda: [Parametric("mish")],
+    "parametric-relu": lambda: [Parametric("relu")],
+    "prelu": lambda: [PReLU(0.1)],
+    "piecewise": lambda: [PiecewiseLinearEmbedding([[-1, 0, 1], [-2, 0.5], [-1, -0.5, 0.5, 1], [0, 1]], 3)],
+    "piecewise-codes": lambda: [PiecewiseLinearEmbedding([-1, 0, 1], None)],
+    "piecewise-tanh": lambda: [Linear(3), PiecewiseLinearEmbedding([-1, -0.3, 0.5, 1], 2, activation="tanh")],
+    "periodic": lambda: [PeriodicEmbedding(3, n_frequencies=4, sigma=0.3)],
+    "periodic-plr": lambda: [
+        Linear(3),
+        PeriodicEmbedding(2, n_frequencies=3, sigma=0.3, phase=False, direct=False, activation="tanh"),
+    ],
     "deep": lambda: [
         Linear(6, "gelu"),
         BatchNorm(),
@@ -74,6 +97,7 @@ SCHEDULES = {
 INITIALIZERS = {
     "glorot": lambda rows, columns: (0, (2 / (rows + columns)) ** 0.5),
     "he": lambda rows, columns: (0, (2 / rows) ** 0.5),
+    "lecun": lambda rows, columns: (0, (1 / rows) ** 0.5),
     "zeros": lambda rows, columns: (0, 0),
     "ones": lambda rows, columns: (1, 0),
     "normal:0.3": lambda rows, columns: (0, 0.3),

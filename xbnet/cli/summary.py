@@ -1,4 +1,4 @@
-"""What `xbnet train` tells of a run: the figures, as JSON and for people, and in words what they mean."""
+"""The summary of a run by `xbnet train`: its figures, as JSON and for people, and in words what they mean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
 
 PARTS = ("train", "val", "test")
 FIGURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE"}
-"""What may stand beside the loss, and how the table calls it."""
+"""Figures that may follow the loss -> their heads in the table."""
 SOME = 0.999
 """Who learns something ends with a loss of less than this share of the loss of guessing."""
 FAR, ABOVE, FALLS = 3.0, 1.01, 0.99
@@ -176,11 +176,9 @@ def not_learned(network: Network, data: Dataset, history: History, result: dict[
     elif falls:
         advice = f"more --epochs (the loss still fell after {len(losses)})"
     else:
-        advice = f"another --lr (it was {rate}), more --epochs" + ("" if _is_standardized(data) else ", --standardize")
+        advice = f"another --lr (it was {rate}), more --epochs" + (
+            "" if data.scaler is not None else ", --scaling standard"
+        )
     told = "a loss that is no number" if loss is None else f"a training loss of {loss:,.4g}"
     told += f", where guessing by {guess} has {chance:,.4g}"
     return f"{result['dataset']}: {who} did not learn: {told}; try {advice}"
-
-
-def _is_standardized(data: Dataset) -> bool:
-    return data.standardizer is not None

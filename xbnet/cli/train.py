@@ -115,7 +115,7 @@ def train_and_report(args: argparse.Namespace) -> int:
 
 
 def find_rate(args: argparse.Namespace, network: Network, loss: Loss, optimizer: Optimizer, data: Dataset) -> Rates:
-    """What --lr auto means."""
+    """Find the learning rate for --lr auto."""
     from ..training.rates import NOT_TAKEN, find_lr
 
     settings = {key: value for key, value in flags.recipe_from(args).items() if key not in NOT_TAKEN}
@@ -184,7 +184,7 @@ def keep(
     if data.n_inputs == 2 and data.task == "classification":
         part = data.val or data.train
         names: Any = {"classes": data.classes, "features": data.features}
-        figure = decision_regions(network, part.x, part.y, standardizer=data.standardizer, **names)
+        figure = decision_regions(network, part.x, part.y, scaler=data.scaler, **names)
         save_figure(figure, folder / "regions.png")
 
 

@@ -1,4 +1,4 @@
-"""What a fitted estimator does: predict, be scored, show its weights, go to a file."""
+"""Methods of a fitted estimator: predict, be scored, show its weights, go to a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..backends.arrays import Rows
-from ..datasets import Standardizer
+from ..datasets import Scaler
 from ..errors import ConfigError
 from ..history import History
 from ..io.models import save
@@ -47,11 +47,11 @@ class Predicting(Settings):
 
     @abstractmethod
     def _predictions(self, decisions: np.ndarray) -> np.ndarray:
-        """What `predict` gives, from what the network decides (N,) or (N, O)."""
+        """Return the result of `predict`, from the network's decisions (N,) or (N, O)."""
 
     @abstractmethod
     def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
-        """What `score` gives."""
+        """Return the result of `score`."""
 
     def _now(self) -> Self:
         """The estimator as it is at this moment, whole: another thread may fit it anew meanwhile."""
@@ -78,7 +78,7 @@ class Predicting(Settings):
         return found[:, :n] if self.network_.replicas > 1 else found[:n]
 
     def _predict(self, X: Rows) -> np.ndarray:
-        """What `predict` gives, on the host."""
+        """Return the result of `predict`, on the host."""
         check_is_fitted(self)
         if self.network_.replicas > 1:
             values = self._run(LINKS[self.network_.link][0], X, "predict").mean(axis=0)
@@ -90,7 +90,7 @@ class Predicting(Settings):
         link = LINKS[self._loss().links[self._task]]
         return self._score_of(y, self._predictions(link[1](values.mean(axis=0))), w)
 
-    def save(self, path: str | Path, *, preparation: Standardizer | None = None) -> None:
+    def save(self, path: str | Path, *, preparation: Scaler | None = None) -> None:
         """Write the network to a file for `xbnet.load`, `xbnet predict` and `xbnet export`; see `xbnet.save`.
 
         Classes, history, and `schema_` or `feature_names_in_` go along. For the estimator itself there is `pickle`.
@@ -100,14 +100,14 @@ class Predicting(Settings):
         path
             The file, e.g. "model.safetensors".
         preparation
-            What was done to X before, e.g. ``Standardizer(scaler.mean_, scaler.scale_)`` of a `StandardScaler`.
+            What was done to X before, e.g. ``Scaler(scaler.mean_, scaler.scale_)`` of a `StandardScaler`.
         """
         from .convert import for_a_file, schema_for_a_file
 
         network, classes = for_a_file(self)
         schema = schema_for_a_file(self, network, classes)
         if schema is not None and preparation is not None:
-            raise ConfigError(f"{type(self).__name__}.save: expected no preparation, for its schema standardizes")
+            raise ConfigError(f"{type(self).__name__}.save: expected no preparation, for its schema scales")
         about: dict[str, Any] = {"classes": classes, "preparation": preparation}
         about["history"] = self.history_ if len(self.history_) else None
         if schema is None:

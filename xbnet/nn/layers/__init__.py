@@ -14,8 +14,25 @@ from .dropout import Dropout
 from .linear import Linear
 from .normalization import BatchNorm, LayerNorm
 from .residual import Residual
+from .tables.periodic import PeriodicEmbedding
+from .tables.piecewise import PiecewiseLinearEmbedding, quantile_bins
+from .tables.scale import Parametric, PReLU, Scale
 
-LAYERS = {layer.__name__: layer for layer in (Linear, Residual, Dropout, BatchNorm, LayerNorm)}
+LAYERS = {
+    layer.__name__: layer
+    for layer in (
+        Linear,
+        Residual,
+        Dropout,
+        BatchNorm,
+        LayerNorm,
+        Scale,
+        Parametric,
+        PReLU,
+        PiecewiseLinearEmbedding,
+        PeriodicEmbedding,
+    )
+}
 
 __all__ = [
     "BATCH",
@@ -26,10 +43,16 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "Linear",
+    "PReLU",
+    "Parametric",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
     "Residual",
+    "Scale",
     "buffer_shapes",
     "check_names",
     "copy_layers",
     "describes_forward",
     "forgotten_arguments",
+    "quantile_bins",
 ]

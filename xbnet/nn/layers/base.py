@@ -1,4 +1,4 @@
-"""What a layer is, and how to write one of your own."""
+"""The base class of layers, and how to write a layer of your own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Shape = tuple[int | str, ...]
 
 
 class OnnxGraph(Protocol):
-    """What a layer adds to when it is exported to ONNX."""
+    """The graph to which a layer adds its operators when it is exported to ONNX."""
 
     def add(self, operator: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
         """A node; the name of its output."""
@@ -41,7 +41,7 @@ class OnnxGraph(Protocol):
 
 
 class TorchModules(Protocol):
-    """What a layer adds to when it is exported to PyTorch."""
+    """The modules to which a layer adds its own when it is exported to PyTorch."""
 
     def add(self, module: str, **arrays: Any) -> None:
         """A module as text, and its `state_dict`; a ``__`` in a name stands for a dot."""
@@ -97,7 +97,13 @@ class Layer(StepPart):
         )
 
     def build(self, n_inputs: int) -> None:
-        """Fix I = `n_inputs` and O; a layer that changes the width sets `self.n_outputs` itself."""
+        """Set the widths I and O; a layer that changes the width sets `self.n_outputs` itself.
+
+        Parameters
+        ----------
+        n_inputs
+            I >= 1, the width of the layer before.
+        """
         self.n_inputs = self.n_outputs = n_inputs
 
     def parameters(self) -> tuple[ParameterSpec, ...]:
@@ -119,28 +125,60 @@ class Layer(StepPart):
     def hyper(self) -> dict[str, Any]:
         """Settings that are a number or one value per replica: name -> value; appear as (R, 1, 1).
 
-        Under names that `__init__` does not use, for what it sets there goes into files.
+        The names must differ from the attributes that `__init__` sets, because those go into files.
         """
         return {}
 
     def bind(self, streams: list[np.random.Generator]) -> None:
-        """Take the generators for masks, one per replica."""
+        """Take the random generators for masks.
+
+        Parameters
+        ----------
+        streams
+            One per replica.
+        """
 
     def select(self, index: np.ndarray) -> Layer:
-        """A copy for the replicas `index`; overridden where a setting is one value per replica."""
+        """Return a copy for some replicas; overridden where a setting is one value per replica.
+
+        Parameters
+        ----------
+        index
+            Replicas to keep, whole numbers in [0, R).
+
+        Returns
+        -------
+        Layer
+        """
         return copy.copy(self)
 
     def forward(self, x: Array, training: bool) -> Array:
-        """The output y (R, B, O) of x (R or 1, B, I): a buffer of this layer, or x itself if it has R rows.
+        """Compute the outputs of a batch.
 
-        x stays as it is until `backward`, which may read it where this keeps it (``self.x = x``).
+        Parameters
+        ----------
+        x
+            Inputs (R, B, I), or (1, B, I) where all replicas see the same. They stay as they are until `backward`,
+            which may read them where this method keeps them (``self.x = x``).
+        training
+            Whether `backward` may follow; dropout and batch normalization act differently then.
+
+        Returns
+        -------
+        array
+            y (R, B, O): a buffer of this layer, or x itself if it has R replicas.
         """
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def backward(self, dy: Array, dx: Array | None) -> None:
-        """Write to dx (R, B, I) the gradient by x, given dy (R, B, O); None: not wanted.
+        """Compute the gradients with respect to the parameters, which are overwritten, and to the inputs.
 
-        Overwrites the gradients of the parameters; may overwrite `dy`, which never lies in the memory of dx.
+        Parameters
+        ----------
+        dy
+            Gradient by the outputs, (R, B, O). It may be overwritten, and shares no memory with `dx`.
+        dx
+            Array (R, B, I) to write the gradient by the inputs to; None: it is not wanted.
         """
         raise NotImplementedError(f"{type(self).__name__}.backward")
 
@@ -155,15 +193,34 @@ class Layer(StepPart):
 
     @classmethod
     def examples(cls) -> dict[str, Layer]:
-        """Small ones that show all that it can do, by what is special about them; ``xbnet verify --all`` tests each."""
+        """Small examples that cover all settings, by a short name; ``xbnet verify --all`` tests each."""
         return {"": cls()}
 
     def to_onnx(self, graph: OnnxGraph, x: str) -> str:
-        """Add what predicts, for one replica, to an ONNX graph; `x` names its input, the answer its output."""
+        """Add the nodes that predict, for one replica, to an ONNX graph.
+
+        Parameters
+        ----------
+        graph
+            Takes nodes by `add` and arrays by `constant`.
+        x
+            Name of the layer's input.
+
+        Returns
+        -------
+        str
+            Name of its output.
+        """
         raise NotImplementedError(f"{type(self).__name__}.to_onnx")
 
     def to_torch(self, modules: TorchModules) -> None:
-        """Add the PyTorch modules that predict the same, for one replica."""
+        """Add the PyTorch modules that predict the same, for one replica.
+
+        Parameters
+        ----------
+        modules
+            Takes source code and tensors by `add`.
+        """
         raise NotImplementedError(f"{type(self).__name__}.to_torch")
 
     def __repr__(self) -> str:
@@ -191,7 +248,7 @@ def describes_forward(layer: Layer, method: str) -> bool:
 
 
 MOST_LAYERS = 10_000
-"""Of one network: a step of so many small ones takes a second, and no deeper network would be trained to an end."""
+"""Largest number of layers: a step of this many small ones takes a second, and nobody would train a deeper network."""
 
 
 def copy_layers(layers: Iterable[Layer]) -> list[Layer]:
@@ -211,7 +268,7 @@ def copy_layers(layers: Iterable[Layer]) -> list[Layer]:
 
 
 def buffer_shapes(layers: Sequence[Layer], B: int) -> dict[tuple[int, str], tuple[str, tuple[int, ...]]]:
-    """What a network allocates for B rows: (layer, buffer) -> its slot of memory, and its shape without R."""
+    """Return the buffers of a network for B rows: (layer, buffer) -> its slot of memory, and its shape without R."""
     shapes = {}
     for k, layer in enumerate(layers):
         named = [(name, f"{k}.{name}", shape) for name, shape in layer.buffers().items()]
