@@ -44,10 +44,13 @@ if TYPE_CHECKING:
         MemberOutputs,
         Members,
         Parametric,
+        PeriodicEmbedding,
+        PiecewiseLinearEmbedding,
         PReLU,
         Residual,
         Scale,
         SharedLinear,
+        quantile_bins,
     )
     from .nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
     from .nn.mlp import mlp
@@ -115,6 +118,8 @@ __all__ = [
     "ParameterSpec",
     "Parametric",
     "Part",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
     "RMSProp",
     "Recipe",
     "Report",
@@ -145,6 +150,7 @@ __all__ = [
     "load_model",
     "mlp",
     "numerical_gradient",
+    "quantile_bins",
     "replica_seeds",
     "report",
     "save",
@@ -163,8 +169,8 @@ PARTS = {
     "estimators": "XBClassifier XBRegressor",
     "training.evaluation": "evaluate",
     "history": "History",
-    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear MemberOutputs Members PReLU Parametric Residual Scale "
-    "SharedLinear",
+    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear MemberOutputs Members PReLU Parametric "
+    "PeriodicEmbedding PiecewiseLinearEmbedding Residual Scale SharedLinear quantile_bins",
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
     "nn.mlp": "mlp",
     "nn.sharing": "sharing_mlp",

@@ -13,11 +13,13 @@ from xbnet import (
     Linear,
     Members,
     Parametric,
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
     PReLU,
     Residual,
     Scale,
     SharedLinear,
-)  # fmt: skip
+)
 from xbnet.nn.activations import ACTIVATIONS
 from xbnet.optim.schedule import Schedule
 from xbnet.optim.schedules import Cosine, Exponential, InverseTime, Plateau, Step, Triangular, Warmup
@@ -44,6 +46,14 @@ LAYERS = {
         SharedLinear(5, "tanh", members=2),
         SharedLinear(3, "relu", members=2, adapters="both"),
         SharedLinear(4, members=2, adapters="none"),
+    ],
+    "piecewise": lambda: [PiecewiseLinearEmbedding([[-1, 0, 1], [-2, 0.5], [-1, -0.5, 0.5, 1], [0, 1]], 3)],
+    "piecewise-codes": lambda: [PiecewiseLinearEmbedding([-1, 0, 1], None)],
+    "piecewise-tanh": lambda: [Linear(3), PiecewiseLinearEmbedding([-1, -0.3, 0.5, 1], 2, activation="tanh")],
+    "periodic": lambda: [PeriodicEmbedding(3, n_frequencies=4, sigma=0.3)],
+    "periodic-plr": lambda: [
+        Linear(3),
+        PeriodicEmbedding(2, n_frequencies=3, sigma=0.3, phase=False, direct=False, activation="tanh"),
     ],
     "deep": lambda: [
         Linear(6, "gelu"),

@@ -17,6 +17,8 @@ from xbnet import (
     Members,
     Network,
     Parametric,
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
     PReLU,
     Residual,
     Scale,
@@ -43,6 +45,10 @@ STACKS = {
         *(Members(2), SharedLinear(5, "tanh", members=2), SharedLinear(4, "relu", members=2, adapters="both")),
         *(SharedLinear(6, "tanh", members=2, adapters="none"), MemberOutputs(3, members=2)),
     ],
+    "piecewise": [PiecewiseLinearEmbedding([[-1, 0, 1], [-2, 0.5], [-1, 0.5, 1], [0, 1]], 3), Linear(3)],
+    "piecewise_codes": [Linear(2), PiecewiseLinearEmbedding([-1, -0.3, 0.5, 1], None), Linear(3)],
+    "periodic": [PeriodicEmbedding(3, n_frequencies=4, sigma=0.3), Linear(3)],
+    "periodic_plr": [PeriodicEmbedding(3, n_frequencies=4, phase=False, direct=False, activation="relu"), Linear(3)],
     "layer_norm": [LayerNorm(), Linear(6, "relu"), LayerNorm(eps=1e-2), Linear(3)],
 }
 CLASSES, FEATURES = ["a\nb", "001", "größe"], ["x", "y (cm)", "z,1", "é"]

@@ -16,13 +16,26 @@ from .normalization import BatchNorm, LayerNorm
 from .residual import Residual
 from .tables.member_outputs import MemberOutputs
 from .tables.members import Members, SharedLinear
+from .tables.periodic import PeriodicEmbedding
+from .tables.piecewise import PiecewiseLinearEmbedding, quantile_bins
 from .tables.scale import Parametric, PReLU, Scale
 
 LAYERS = {
     layer.__name__: layer
     for layer in (
-        *(Linear, Residual, Dropout, BatchNorm, LayerNorm, Scale, Parametric, PReLU),
-        *(Members, SharedLinear, MemberOutputs),
+        Linear,
+        Residual,
+        Dropout,
+        BatchNorm,
+        LayerNorm,
+        Scale,
+        Parametric,
+        PReLU,
+        PiecewiseLinearEmbedding,
+        PeriodicEmbedding,
+        Members,
+        SharedLinear,
+        MemberOutputs,
     )
 }
 
@@ -39,6 +52,8 @@ __all__ = [
     "Members",
     "PReLU",
     "Parametric",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
     "Residual",
     "Scale",
     "SharedLinear",
@@ -47,4 +62,5 @@ __all__ = [
     "copy_layers",
     "describes_forward",
     "forgotten_arguments",
+    "quantile_bins",
 ]
