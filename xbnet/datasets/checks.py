@@ -153,10 +153,10 @@ def _labels(
     """Labels as int64 in 0..C-1, every class of which occurs in training."""
     if classes is None or targets["train"].dtype.kind == "U":
         found = _different(where, [*targets.values()] if partial else [targets["train"]])
-        rows = len(targets["train"])
-        if classes is None and targets["train"].dtype.kind in "iu" and not (partial or are_classes(len(found), rows)):
+        N = len(targets["train"])
+        if classes is None and targets["train"].dtype.kind in "iu" and not (partial or are_classes(len(found), N)):
             say(
-                f"{where}: y holds {len(found):,} different whole numbers in {rows:,} rows, taken as "
+                f"{where}: y holds {len(found):,} different whole numbers in {N:,} rows, taken as "
                 "classes; make y floats for a regression"
             )
         classes = tuple(map(str, found)) if classes is None else classes

@@ -54,7 +54,7 @@ def say_if_useless(where: str, x: Any, what: str = "column") -> None:
     what
         The word for an input of such a file.
     """
-    if x.ndim != 2 or len(x) < FEWEST_ROWS:
+    if x.ndim != 2 or len(x) < FEWEST_ROWS or x.dtype.kind not in "biuf":
         return
     constant, counts = np.ones(x.shape[1], bool), np.ones(x.shape[1], bool)
     with np.errstate(all="ignore"):  # of numbers as large as there are
