@@ -158,7 +158,7 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
 
 
 def fixed_for_table(args: argparse.Namespace, space: dict[str, Any], data: Dataset) -> dict[str, Any]:
-    """What `train` takes for a table, where the space does not say it."""
+    """Return the defaults of `train` for a table, where the space does not set them."""
     if not is_table_of(args):
         return {}
     fixed = {key: OF_TABLES[key] for key in ("hidden", "activation", "optimizer", "lr", "schedule", "l2", "epochs")}

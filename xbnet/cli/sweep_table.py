@@ -1,4 +1,4 @@
-"""What `xbnet sweep` and `xbnet info SWEEP` tell of a sweep: the best configurations, and what to do next."""
+"""The report of `xbnet sweep` and `xbnet info SWEEP`: the best configurations, and what to do next."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def print_table(result: SweepResult, summary: dict[str, Any], rows: int = 10) ->
 
 
 def print_extras(summary: dict[str, Any]) -> None:
-    """What was made of the best: the refit with its last test, and the ensemble."""
+    """Print the figures of the refit, with its last test, and of the ensemble."""
     if "refit" in summary:
         refit = summary["refit"]
         figures = {key: value for key, value in refit.items() if key not in ("rows", "epochs")}

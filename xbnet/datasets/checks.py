@@ -1,4 +1,4 @@
-"""What a data set must satisfy; each failure is one `DataError` line that begins with its name."""
+"""The checks of a data set; each failure is one `DataError` line that begins with its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is odd about arrays, though they can be trained on: it is said, in one line."""
+"""Warnings, of one line each, about arrays that are odd, though they can be trained on."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..errors import say
 from .checks import row_slices
 
 LOOKED_AT = 10_000
-"""So many rows are looked at."""
+"""Largest number of rows that are examined."""
 FEW_LABELS, FEWEST_ROWS = 10, 20
-"""So few whole numbers in at least so many rows look like classes."""
+"""Most different whole numbers that look like classes, and the least number of rows for that."""
 NAMED = 5
-"""So many columns are named one by one."""
+"""Most columns that are named one by one."""
 LEAST_SHARE = 0.9
 """A column whose numbers lose more of their differences has collapsed."""
 
@@ -25,11 +25,11 @@ def say_if_labels(where: str, y: Any, cure: str) -> None:
     Parameters
     ----------
     where
-        What the line begins with.
+        Beginning of the line.
     y
         Targets, of any type and shape.
     cure
-        What makes classes of them.
+        Advice how to make classes of them.
     """
     y = np.asarray(y)
     if y.dtype.kind != "f" or y.size != len(y) or len(y) < FEWEST_ROWS:
@@ -79,11 +79,11 @@ def say_if_collapsed(where: str, x: Any, dtype: Any, cure: str) -> None:
     Parameters
     ----------
     where
-        What the line begins with.
+        Beginning of the line.
     x
         Inputs (N, I).
     dtype
-        Of the network.
+        Floating-point type of the network.
     cure
         How to keep the differences.
 

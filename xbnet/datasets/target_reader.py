@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class TargetValues:
-    """What a table says that is right.
+    """The true targets of a table.
 
     Attributes
     ----------
     names
-        Of the columns.
+        Names of the columns.
     task
         "classification", "multilabel" or "regression".
     classes
@@ -86,13 +86,13 @@ class TargetReader:
                 self._y[rows, k] = column.numbers(values, start, self.task == "multilabel")
 
     def values(self) -> TargetValues:
-        """What was read."""
+        """Return the targets read."""
         assert self.task is not None
         return TargetValues(self.names, self.task, self.classes, self._y)
 
 
 class _Look:
-    """What is known of one target."""
+    """The state of reading one target."""
 
     def __init__(self, table: Table, column: int, task: str | None):
         self.table, self.task, self.name = table, task, printable(table.columns[column])

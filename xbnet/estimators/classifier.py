@@ -281,7 +281,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     # -- predicting --------------------------------------------------------------------------------------------------
 
     def _probabilities(self, X: Rows, table: dict[str, Any], method: str) -> np.ndarray:
-        """Of every member (N, C) or (R, N, C), by the functions of logits in `table`."""
+        """Return the probabilities of every member (N, C) or (R, N, C), by the functions of logits in `table`."""
         check_is_fitted(self)
         if self.network_.link not in LOGARITHMS:
             raise ConfigError("XBClassifier: a squared error gives scores, not probabilities; use a cross-entropy")

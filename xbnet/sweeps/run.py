@@ -97,7 +97,7 @@ def sweep(
     min_epochs
         Epochs of halving's first rung, at least; by default 1.
     scaling
-        What the inputs become, each fold by its own training part: "standard", "robust", "quantile" or "none"; see
+        Scaling of the inputs, fitted to each fold's own training part: "standard", "robust", "quantile" or "none"; see
         `Scaler.fit`.
     layers
         A function of further keys that returns the list of layers, e.g. ``lambda width: [...]``, in place of the
@@ -220,7 +220,7 @@ def sweep(
 
 
 def _epochs(rows: Sequence[Configuration]) -> int:
-    """Of all configurations, which halving ranks after the same number of them."""
+    """Return the epochs of all configurations, which halving ranks after the same number of them."""
     found = sorted({row["epochs"] for row in rows})
     if len(found) > 1:
         raise ConfigError(f"sweep: halving ranks after equal numbers of epochs; give one value of epochs, got {found}")

@@ -244,7 +244,7 @@ def _read_array(where: str, stream: IO[bytes], size: int) -> Array:
 
 
 def _read_values(where: str, stream: IO[bytes], header: _Header) -> Array:
-    """What follows a header, in the type that it has."""
+    """Read the values after a header, in their own type."""
     dtype, shape, fortran = header
     out = np.empty(shape[::-1] if fortran else shape, dtype)
     fill(out, stream.read, dtype)
@@ -254,7 +254,7 @@ def _read_values(where: str, stream: IO[bytes], header: _Header) -> Array:
 
 
 def _read_inputs(where: str, stream: IO[bytes], header: _Header) -> tuple[Array, ImageShape | None]:
-    """What follows a header as inputs: images as rows, with their shape (C, H, W), and bytes among them in [0, 1]."""
+    """Read the values after a header as inputs: images as rows, with their shape (C, H, W), and bytes as [0, 1]."""
     dtype, shape, fortran = header
     if len(shape) > 4:
         raise DataError(f"{where}: expected (N, I) or images (N, H, W) or (N, C, H, W), got {shape}")

@@ -37,7 +37,7 @@ def read_mat(path: str | os.PathLike[str], partial: bool = False) -> Dataset:
     path
         A MATLAB file of version 5 to 7 (compressed or not).
     partial
-        Of `Dataset`.
+        Value of `Dataset.partial`.
 
     Returns
     -------
