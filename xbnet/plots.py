@@ -72,7 +72,7 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 120) -> None:
 
 
 def verbatim(name: object) -> str:
-    """A name that is drawn as it is: matplotlib would take what stands between two dollar signs for a formula."""
+    """Return a name that is drawn as it is: matplotlib would read the text between two dollar signs as a formula."""
     return str(name).replace("$", r"\$")
 
 
@@ -142,7 +142,7 @@ def decision_regions(
     scaler: Scaler | None = None,
     resolution: int = 300,
 ) -> Figure:
-    """What a network with two inputs decides over the plane, and samples on top; the replica 0 of a stack.
+    """Plot the classes of the plane's points by a network with two inputs, and samples on top; of a stack, replica 0.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def decision_regions(
     features
         Names of the inputs.
     scaler
-        What x went through: the axes have the units from before it.
+        The scaler that x went through: the axes have the units from before it.
     resolution
         Points per axis.
 

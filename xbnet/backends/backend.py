@@ -47,9 +47,9 @@ class Backend:
     specialized
         Operations that come in a quicker form for arrays that stay; empty: nothing is replayed here, see `replay`.
     launcher
-        What runs the project's own kernels; None: nothing does.
+        The launcher of the project's own CUDA kernels; None: they are not used.
     settings
-        What was set by the name, e.g. "precision=tf32".
+        Options that the name set, e.g. "precision=tf32".
 
     Examples
     --------
@@ -73,7 +73,7 @@ class Backend:
 
     @property
     def library(self) -> Any:
-        """`xp`, for what it has beyond the dialect."""
+        """The array library itself, for functions that `xp` leaves out."""
         return self.xp
 
     @property

@@ -60,12 +60,12 @@ class Part:
 class Dataset:
     """Training samples, and validation and test samples where there are any.
 
-    Everything is checked here, once, so that nothing behind it needs to.
+    Everything is checked here, once, so that no later code has to.
 
     Parameters
     ----------
     name : str
-        What the user called it, a name or a path; every error line begins with it.
+        The user's name for it, or its path; every error line begins with it.
     train, val, test : Part
         The parts; `val` and `test` may be absent.
     classes : tuple of str, optional
@@ -75,16 +75,16 @@ class Dataset:
     image_shape : (C, H, W), optional
         Channels, height and width of the image that each row of x holds in this order, C * H * W = I.
     preparation : Scaler, optional
-        What was done to every x, and must be done to every new one; None where there is a schema, which does it.
+        The scaler of every x, old and new; None where there is a schema, which holds it.
     features : tuple of str, optional
         Names of the inputs (I,), where the source has them.
     schema : Schema, optional
         How the columns of a table became x and y, and those of any other become inputs: ``schema.encode(table)``.
     partial : bool, default=False
-        Whether some of the classes, or all but one, may be without a training sample: what is only predicted.
+        Whether classes may lack training samples: true of data that are only predicted.
 
     target_scale : Scaler, optional
-        What was done to every y of a regression, and must be undone in predictions.
+        Mean and scale that every y of a regression was standardized by; predictions are put back by them.
 
     Raises
     ------
@@ -182,7 +182,7 @@ class Dataset:
 
     @property
     def n_outputs(self) -> int:
-        """How many outputs a network for this task has: C, or O columns of a regression."""
+        """The number of outputs that a network for this task has: C classes, or O columns of a regression."""
         return int(self.train.y.shape[1]) if self.classes is None else len(self.classes)
 
     def scaled(self, scaling: str = "standard", *, in_place: bool = False) -> Dataset:
@@ -219,7 +219,7 @@ class Dataset:
     def with_scaled_targets(self) -> Dataset:
         """A new data set whose targets have mean 0 and standard deviation 1 over the training part, each on its own.
 
-        How to put predictions back stands in its `target_scale` and in its schema's target. Only a regression's targets
+        Its `target_scale` and its schema's target say how to put predictions back. Only a regression's targets
         are scaled; another data set, and one that is scaled already, is returned as it is.
 
         Examples
@@ -239,12 +239,12 @@ class Dataset:
         return replace(self, **parts, schema=schema, target_scale=scale)  # type: ignore[arg-type]
 
     def scaler_of(self, scaling: str, rows: Array | None = None) -> Scaler:
-        """What scales the inputs by `rows` of the training part, by default all: of a table its numbers and dates."""
+        """Return the scaler fitted to `rows` of the training part, by default all: of a table its numbers and dates."""
         x = self.train.x if rows is None else self.train.x[rows]
         found = Scaler.fit(x, scaling)
         return found if self.schema is None else self.schema.only_scaled(found)
 
     @property
     def scaler(self) -> Scaler | None:
-        """What scaled the inputs, `preparation` or the schema's; None if they are as they came."""
+        """The scaler applied to the inputs, `preparation` or the schema's; None if they are as they came."""
         return self.preparation if self.schema is None else self.schema.scaler

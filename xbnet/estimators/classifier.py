@@ -57,7 +57,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     random_state : int, RandomState or None, default=None
         The seed of weights, orders, dropout and the validation split.
     tol : float, default=1e-4
-        What counts as an improvement.
+        The least gain in the score, or fall of the loss, that counts as an improvement.
     verbose : bool, default=False
         Print a line per epoch.
     warm_start : bool, default=False
@@ -95,7 +95,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         Whether a `Schema` is learned of X, which turns its columns into inputs: categories, missing values and dates
         too, with numbers scaled: "standard" (as True does), "robust", "quantile" or "none"; a regressor's targets are
         standardized then as well, and put back in what it predicts. "auto": of a DataFrame with a column that is no
-        plain number or lacks a value; other X go in as they are, as in scikit-learn. False: never.
+        plain number or lacks a value; others go in as they are. All else stays scikit-learn's: see `preset`.
     preset : "tables" or None, default=None
         "tables": parameters that are not given take the values that `xbnet train` takes for a table.
     class_weight : dict, "balanced" or None, default=None
@@ -121,7 +121,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     schema_ : Schema or None
         How X becomes inputs; None: as it is.
     n_features_in_, feature_names_in_
-        As in scikit-learn.
+        The same as in scikit-learn.
 
     Examples
     --------
@@ -258,7 +258,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         Raises
         ------
         ConfigError
-            It is another kind of network, or uses what xbnet has not, e.g. solver="lbfgs".
+            It is another kind of network, or uses a feature that xbnet lacks, e.g. solver="lbfgs".
         """
         from sklearn.neural_network import MLPClassifier
 
@@ -287,7 +287,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     # -- predicting --------------------------------------------------------------------------------------------------
 
     def _probabilities(self, X: Rows, table: dict[str, Any], method: str) -> np.ndarray:
-        """Of every member (N, C) or (R, N, C), by the functions of logits in `table`."""
+        """Return the probabilities of every member (N, C) or (R, N, C), by the functions of logits in `table`."""
         check_is_fitted(self)
         if self.network_.link not in LOGARITHMS:
             raise ConfigError("XBClassifier: a squared error gives scores, not probabilities; use a cross-entropy")

@@ -26,7 +26,7 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
     Parameters
     ----------
     estimator
-        As in `StackedSearchCV`.
+        The same as in `StackedSearchCV`.
     param_grid : dict or list of dicts
         Parameter name -> values; with `n_candidates` also distributions with ``rvs``.
     n_candidates : int, default=None
@@ -40,16 +40,16 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
     min_resources : int, "smallest" or "exhaust", default="exhaust"
         Epochs of the first rung; "exhaust": as many as bring the last rung near `max_resources`.
     aggressive_elimination, cv, scoring, refit, error_score, return_train_score, verbose
-        As in `HalvingGridSearchCV`.
+        The same as in `HalvingGridSearchCV`.
     n_jobs : int, default=None
-        As in `StackedSearchCV`.
+        The same as in `StackedSearchCV`.
     random_state : int, RandomState or None
         The seed of the draws.
 
     Attributes
     ----------
     cv_results_, best_estimator_, best_params_, best_score_, best_index_, n_resources_, n_candidates_, n_iterations_
-        As in `HalvingGridSearchCV`.
+        The same as in `HalvingGridSearchCV`.
 
     Examples
     --------
@@ -108,9 +108,9 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         Parameters
         ----------
         X, y
-            As the estimator takes them.
+            Data in any form that the estimator takes.
         **params
-            As `HalvingGridSearchCV.fit` takes them.
+            The same as in `HalvingGridSearchCV.fit`.
 
         Returns
         -------

@@ -39,7 +39,7 @@ class XBRegressor(RegressorMixin, XBEstimator):
     verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon,
     n_iter_no_change, residual, dropout, batch_norm, schedule, clip_norm, n_members, backend, dtype, schema,
     preset
-        As in `XBClassifier`, as are all attributes but `classes_`.
+        The same as in `XBClassifier`, and so are all attributes but `classes_`.
 
     Examples
     --------

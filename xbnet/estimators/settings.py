@@ -138,7 +138,7 @@ class Settings(BaseEstimator):
         Parameters
         ----------
         **parameters
-            What shall be otherwise, and `random_state`.
+            Settings that differ from these, and `random_state`.
 
         Examples
         --------

@@ -33,9 +33,9 @@ class Ensemble:
     networks
         Each for one network, all for the same inputs and outputs.
     preparations
-        What must be done to each one's inputs, after the schema where there is one, or None.
+        The scaler of each network's inputs, which acts after the schema if there is one; or None.
     classes, features, schema
-        As those of a `Model`.
+        The same as a `Model`'s.
     version
         The version of xbnet that wrote the file.
 
@@ -84,12 +84,12 @@ class Ensemble:
 
     @property
     def link(self) -> str:
-        """What turns outputs into predictions."""
+        """Name of the function that turns outputs into predictions, see `outputs.LINKS`."""
         return self.networks[0].link
 
     @property
     def target_scale(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """As that of a `Model`."""
+        """The same as a `Model`'s."""
         return target_scale_of(self.schema)
 
     @property
@@ -98,7 +98,7 @@ class Ensemble:
         return len(self.networks)
 
     def members(self) -> list[tuple[Network, Scaler | None]]:
-        """Each network, and what must be done to its inputs after the schema, if there is one."""
+        """Each network, and the scaler of its inputs after the schema, if there is one."""
         return list(zip(self.networks, self.preparations, strict=True))
 
     def member(self, index: int) -> Model:
@@ -262,6 +262,6 @@ def chosen(model: Model | Ensemble, member: int | None) -> Model | Ensemble:
 
 
 def summary(network: Network) -> tuple[str, int, int, int]:
-    """What a table says of a network: layers, inputs, outputs, parameters."""
+    """Return a table's entries about a network: layers, inputs, outputs, parameters."""
     layers = " ".join(f"{type(layer).__name__}({layer.n_outputs})" for layer in network.layers)
     return layers, network.n_inputs, network.n_outputs, network.n_parameters

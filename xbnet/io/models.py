@@ -29,12 +29,12 @@ from .tensorfile import read_tensors, write_tensors
 
 KIND = "network"
 RUN_FILES = ("model.safetensors", "best.safetensors")
-"""What `xbnet train --out` and `xbnet sweep --out` call the model that they keep."""
+"""Names of the model that `xbnet train --out` and `xbnet sweep --out` keep."""
 
 
 @dataclass(eq=False)
 class Model:
-    """A network from a file, with what belongs to it.
+    """A network from a file, with its classes, schema and history.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Model:
     classes
         Names in the order of the outputs; None if it has none.
     preparation
-        What must be done to inputs first; None: nothing.
+        The scaler of the inputs; None: there is none.
     history
         How it was trained; None if it was not saved. Times are not kept: `seconds` are 0.
     version
@@ -88,7 +88,7 @@ class Model:
 
     @property
     def link(self) -> str:
-        """What turns outputs into predictions."""
+        """Name of the function that turns outputs into predictions, see `outputs.LINKS`."""
         return self.network.link
 
     @property
@@ -101,7 +101,7 @@ class Model:
         return replace(self, network=self.network.select([index]), history=None)
 
     def members(self) -> list[tuple[Network, Scaler | None]]:
-        """Each network by itself, and what must be done to its inputs after the schema, if there is one."""
+        """Each network by itself, and the scaler of its inputs after the schema, if there is one."""
         return [(self.network.select([r]), self.preparation) for r in range(self.size)]
 
     @property
@@ -126,11 +126,11 @@ class Model:
         return self.from_encoded(np.asarray(x) if self.schema is None else self.schema.encode(x))
 
     def from_encoded(self, x: np.ndarray) -> np.ndarray:
-        """What `predict_proba` gives, for inputs (N, I) that the schema has encoded, if there is one."""
+        """Return the same as `predict_proba`, for inputs (N, I) that the schema has encoded, if there is one."""
         return self.outputs(x if self.preparation is None else self.preparation(x))
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
-        """What `predict_proba` gives, for inputs (N, I) that are prepared."""
+        """Return the same as `predict_proba`, for inputs (N, I) that are prepared."""
         values = self.network.predict_proba(x)
         values = values.mean(axis=0) if values.ndim == 3 else values
         if self.target_scale is None:
@@ -162,7 +162,7 @@ def save(
     preparation
         How the inputs were scaled, e.g. ``data.preparation``.
     history
-        What `fit` returned; its times are left out, so that equal runs leave equal files.
+        The result of `fit`; its times are left out, so that equal runs write equal files.
     features
         (I,) names of the inputs: `xbnet predict` then finds the columns of a table by them.
     schema
@@ -226,7 +226,7 @@ def load(path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[
     path
         The file, or the folder of a run that has one.
     backend
-        Where the network shall live; any backend reads what any other wrote.
+        Where the network is put; any backend reads the files of any other.
     custom
         Name -> object, for layers and activations of your own: a class derived from `Layer` under its name, an
         `Activation` under its `name`.

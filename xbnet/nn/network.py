@@ -49,7 +49,7 @@ class Network:
         (R, P), never rebound: row i is all that replica i learns, and its gradient. Weights come first, see
         `parameters.layout`.
     state
-        (R, S): what is kept but not trained (running statistics).
+        (R, S): values that are kept but not trained (running statistics).
     specs, state_specs
         The blocks of a row of theta and of state, named "LAYER.NAME".
     parameters, gradients
@@ -57,7 +57,7 @@ class Network:
     compiled
         Whether the compiled machine predicts; `fit` sets it where that has trained the network.
     link
-        What turns the last layer's output into predictions, a name in `outputs.LINKS`; `fit` sets it from the loss.
+        The function that turns the last layer's output into predictions, a name in `outputs.LINKS`; `fit` sets it.
 
     Raises
     ------
@@ -90,7 +90,7 @@ class Network:
         self.replicas = whole("Network", "replicas", replicas)
         self.backend = get_backend(backend)
         self.dtype = float_type("Network", dtype)
-        self.link = "softmax"
+        self._link = "softmax"
         self._bare = copy_layers(layers)
         self._build()
         expect_network(self)
@@ -108,10 +108,12 @@ class Network:
         for k, layer in enumerate(self._bare):
             layer.build(width)
             check_names(layer)
+            if layer.answers > 1 and k + 1 < len(self._bare):
+                raise ConfigError(f"Network: expected {type(layer).__name__} as the last layer, got it as number {k}")
             width = layer.n_outputs
             specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.parameters()]
             state_specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.state()]
-        self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width
+        self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width // layer.answers
 
     def _allocate(self, grad: Array | None = None) -> None:
         """Make all arrays (but for a given `grad`), and copies of the bare layers that work on them."""
@@ -127,6 +129,7 @@ class Network:
         self.statistics = carve(self._state, self.state_specs)
         for k, layer in enumerate(self.layers):
             layer.backend, layer.xp, layer.ops, layer.dtype = self.backend, xp, self.backend.ops, self.dtype
+            layer.link = self._link
             for spec in layer.parameters():
                 setattr(layer, spec.name, self.parameters[f"{k}.{spec.name}"])
                 setattr(layer, "d" + spec.name, self.gradients[f"{k}.{spec.name}"])
@@ -142,6 +145,17 @@ class Network:
     def per_replica(self, where: str, value: PerReplica) -> Array:
         """A number, or one per replica, as a device column (R, 1), within what the network's dtype can hold."""
         return self.backend.asarray(replica_values(where, value, self.replicas, self.dtype)[:, None], self.dtype)
+
+    @property
+    def link(self) -> str:
+        """See the class."""
+        return self._link
+
+    @link.setter
+    def link(self, link: str) -> None:
+        self._link, self._predictor = link, None  # which may have recorded what the last layer does for another one
+        for layer in self.layers:
+            layer.link = link
 
     @property
     def theta(self) -> Array:
@@ -169,7 +183,7 @@ class Network:
 
     @property
     def output_gradient(self) -> Array:
-        """The gradient dlogits (R, B, C) for the last forward's batch: what the loss writes and `backward` reads."""
+        """The gradient dlogits (R, B, C) for the last forward's batch: the loss writes it and `backward` reads it."""
         return self._buffers.between()[-1]
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -239,7 +253,7 @@ class Network:
         return self.run_rows(x, LINKS[self.link][2])
 
     def run_rows(self, x: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """What `finish` makes of the logits (R, n, O) of host rows x (N, I), on the host: (N, ...) or (R, N, ...)."""
+        """Apply `finish` to the logits (R, n, O) of host rows x (N, I), on the host; return (N, ...) or (R, N, ...)."""
         with self.exclusive():
             self._predictor = self._predictor or Predictor(self)
             return self._predictor.run(x, finish)
@@ -279,14 +293,14 @@ class Network:
         return sum(flat.nbytes for flat in self.memory())
 
     def release(self) -> None:
-        """Let go of the buffers, and of what layers keep of a batch; the next forward allocates what it needs."""
+        """Free the buffers, and the arrays that layers keep of a batch; the next forward allocates them again."""
         self._ready, self._predictor = False, None
         self._buffers.release()
 
     @in_turn
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
-        kept = {name: self.__dict__[name] for name in ("_bare", "n_inputs", "replicas", "dtype", "seeds", "link")}
+        kept = {name: self.__dict__[name] for name in ("_bare", "n_inputs", "replicas", "dtype", "seeds", "_link")}
         arrays = {"theta": self.backend.to_host(self.theta).copy(), "state": self.backend.to_host(self.state).copy()}
         return kept | arrays | {"backend": self.backend.full_name, "streams": copy.deepcopy(self.streams)}
 

@@ -1,4 +1,4 @@
-"""What all optimizers share: one network's state, its columns of hyper-parameters, and a step of `update`.
+"""The base of all optimizers: one network's state, its columns of hyper-parameters, and a step of `update`.
 
 On NumPy an update runs over theta in blocks: a rule passes over its arrays several times, and a block of them stays
 in the cache in between. Every hyper-parameter is a number, or one value per replica. What a rule needs from them at
@@ -26,7 +26,7 @@ STEPS_AHEAD = 64
 
 
 class Optimizer(StepPart):
-    """What all optimizers share.
+    """The base class of optimizers.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Optimizer(StepPart):
 
     Examples
     --------
-    A rule of one's own says what it does to a block, by the names of its network's array library:
+    A rule of your own updates one block of theta, with the functions of its network's array library:
 
     >>> class SignDescent(Optimizer):
     ...     name = "sign"
@@ -149,7 +149,7 @@ class Optimizer(StepPart):
         self.skip(1)
 
     def columns(self) -> Array:
-        """What `coefficients` gave for the next step, (K, R, 1); `skip` goes on to the step after it."""
+        """The values of `coefficients` for the next step, (K, R, 1); `skip` moves on to the step after it."""
         if self._next == self._planned:
             if not hasattr(self, "network"):
                 raise ConfigError(f"{self.name}: expected an optimizer bound to a network; call bind(network) first")

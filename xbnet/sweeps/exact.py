@@ -23,7 +23,7 @@ def assert_replica_equal(
     Parameters
     ----------
     result
-        What a sweep returned, however it was stacked, cut and executed.
+        The result of a sweep, however it was stacked, cut and executed.
     members
         Indices; None: all of them.
     tolerance
@@ -35,7 +35,7 @@ def assert_replica_equal(
     Raises
     ------
     AssertionError
-        A member differs: which one, and in what.
+        A member differs; the message names it and the difference.
     ConfigError
         There is no such member.
 
@@ -62,7 +62,7 @@ def assert_replica_equal(
 
 
 def train_alone(result: SweepResult, index: int) -> Outcome:
-    """What a member gives alone; one that was pruned trains no longer than it did."""
+    """Train a member alone; one that was pruned is trained no longer than it was."""
     outcome, r = result.place(index)
     was_pruned = outcome.rows[r]["status"] == "pruned"
     epochs = outcome.rows[r]["last_epoch"] if was_pruned else None

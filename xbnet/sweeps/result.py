@@ -1,4 +1,4 @@
-"""What a sweep gives: a table, the best configuration, networks, ensembles, histories, pictures."""
+"""The result of a sweep: a table, the best configuration, networks, ensembles, histories, pictures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SweepResult(Table):
     Parameters
     ----------
     program, members, outcomes
-        What was to be done, for whom, and what came of it: `sweep` puts them together.
+        The plan of the sweep, its networks, and their outcomes, which `sweep` passes in.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class SweepResult(Table):
     about
         The data set's name, classes and features, and what else the networks have in common.
     brackets
-        Of halving: which configurations were ranked among each other, and after how many epochs.
+        The rungs of halving: which configurations were ranked against each other, and after how many epochs.
     study
         Optuna's, where a sampler proposed the configurations; else None.
 
@@ -101,9 +101,9 @@ class SweepResult(Table):
         Parameters
         ----------
         folder
-            Of ``xbnet.sweep(out=...)`` or ``xbnet sweep --out``. The samples are not in it, nor needed.
+            The folder that ``xbnet.sweep(out=...)`` or ``xbnet sweep --out`` wrote. It doesn't hold the samples.
         backend
-            Where networks shall live; by default that of the sweep.
+            Where the networks are put; by default, the sweep's backend.
         custom
             Name -> object, for layers and activations of your own, see `xbnet.load`.
 
@@ -128,7 +128,7 @@ class SweepResult(Table):
 
     @property
     def program(self) -> Program:
-        """What has trained the networks, with the samples."""
+        """The training program of the networks, with the samples."""
         if self._program is None:
             raise ConfigError("sweep: a loaded result has no samples to train on; run the sweep again")
         return self._program
@@ -183,7 +183,7 @@ class SweepResult(Table):
         return self.network(self.best_member())
 
     def preparation(self, member: int) -> Scaler | None:
-        """What must be done to inputs before a member's network sees them, after the schema; None: nothing."""
+        """Return the scaler of a member's inputs, which acts after the schema; None: they stay as they are."""
         return self.about.preparation(self._member(member).fold)
 
     def ensemble(self, members: int | Sequence[int] = 5) -> Ensemble:

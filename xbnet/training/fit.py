@@ -49,7 +49,7 @@ def fit(
     network
         R networks.
     loss, optimizer
-        Objects or names; what is handed in stays as it is.
+        Objects or names; objects that are passed in are not changed.
     data
         A `Dataset`; a name or path, as `load_dataset` takes; or ``(x, y)`` with x (N, I) and y (N,) labels or (N, C)
         targets.

@@ -62,17 +62,17 @@ def training_test(
     sample_weight
         (N,), >= 0.
     rule
-        What the optimizer should do, for one of your own: ``rule(theta, grad, memory, t, **hyper)`` gives the new
-        theta, see `verify.steps.rules`. Without it an optimizer that the library doesn't have is taken at its word:
-        all around its `update` is proven, and that levels of execution, replicas and resumed runs agree.
+        The rule that an optimizer of your own should follow: ``rule(theta, grad, memory, t, **hyper)`` gives the new
+        theta, see `verify.steps.rules`. Without it, an optimizer of your own is taken at its word: the test proves all
+        that happens around its `update`, and that levels of execution, replicas and resumed runs agree.
     levels
-        Of execution; by default all that are possible here.
+        Levels of execution; by default all that are possible here.
     batch_sizes
         In [1, N]; by default two with a short last batch.
     rng
         Seed of the order of the samples.
     **settings
-        As in `fit`: epochs (by default 3), schedule, l2, l1, clip_norm, strategy, flip, device_memory.
+        The same as in `fit`: epochs (by default 3), schedule, l2, l1, clip_norm, strategy, flip, device_memory.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def make_plan(
     seed: int,
     settings: Settings,
 ) -> Plan:
-    """What to run, checked."""
+    """Return the plan of the runs, checked."""
     samples = replace(Samples.of(check_data(data, "training_test"), sample_weight=sample_weight), val=None)
     refused = [
         name for name in ("batch_size", "execution", "patience", "monitor", "tol", "keep_best") if name in settings
@@ -197,7 +197,7 @@ def did_the_same(level: LevelResult, seen: Sequence[Seen]) -> bool:
 
 
 def same_bits(one: Seen, other: Seen) -> bool:
-    """Of weights, statistics and figures."""
+    """Tell whether weights, statistics and figures have the same bits."""
     if one.dtype != other.dtype or one.intervals != other.intervals or other.complaints:
         return False
     pairs = [(a, b) for p, q in zip(one.snapshots, other.snapshots, strict=True) for a, b in zip(p, q, strict=True)]
