@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         BATCH,
         BatchNorm,
         Dropout,
+        Embedding,
         Layer,
         LayerNorm,
         Linear,
@@ -93,6 +94,7 @@ __all__ = [
     "Dataset",
     "DivergenceError",
     "Dropout",
+    "Embedding",
     "Ensemble",
     "GradientComparison",
     "GradientError",
@@ -161,7 +163,7 @@ PARTS = {
     "estimators": "XBClassifier XBRegressor",
     "training.evaluation": "evaluate",
     "history": "History",
-    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear PReLU Parametric PeriodicEmbedding "
+    "nn.layers": "BATCH BatchNorm Dropout Embedding Layer LayerNorm Linear PReLU Parametric PeriodicEmbedding "
     "PiecewiseLinearEmbedding Residual Scale quantile_bins",
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
     "nn.mlp": "mlp",

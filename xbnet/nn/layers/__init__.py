@@ -14,6 +14,7 @@ from .dropout import Dropout
 from .linear import Linear
 from .normalization import BatchNorm, LayerNorm
 from .residual import Residual
+from .tables.categories import Embedding
 from .tables.periodic import PeriodicEmbedding
 from .tables.piecewise import PiecewiseLinearEmbedding, quantile_bins
 from .tables.scale import Parametric, PReLU, Scale
@@ -31,6 +32,7 @@ LAYERS = {
         PReLU,
         PiecewiseLinearEmbedding,
         PeriodicEmbedding,
+        Embedding,
     )
 }
 
@@ -40,6 +42,7 @@ __all__ = [
     "MOST_LAYERS",
     "BatchNorm",
     "Dropout",
+    "Embedding",
     "Layer",
     "LayerNorm",
     "Linear",
