@@ -50,6 +50,7 @@ def stand_in(name, replaced):
         if unknown:
             raise TypeError(f"{name}.__init__() got an unexpected keyword argument {unknown[0]!r}")
         foreign = {"solver", "loss", "learning_rate", "alpha"} & set(theirs)  # other values under the same names
+        base.__init__(self)
         for key, value in (settings | more).items():
             value = given.get(key, value)
             if key in foreign and key in settings and not isinstance(value, type(settings[key])):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -98,7 +97,13 @@ class Layer(StepPart):
         )
 
     def build(self, n_inputs: int) -> None:
-        """Fix I = `n_inputs` and O; a layer that changes the width sets `self.n_outputs` itself."""
+        """Set the widths I and O; a layer that changes the width sets `self.n_outputs` itself.
+
+        Parameters
+        ----------
+        n_inputs
+            I >= 1, the width of the layer before.
+        """
         self.n_inputs = self.n_outputs = n_inputs
 
     def parameters(self) -> tuple[ParameterSpec, ...]:
@@ -120,28 +125,60 @@ class Layer(StepPart):
     def hyper(self) -> dict[str, Any]:
         """Settings that are a number or one value per replica: name -> value; appear as (R, 1, 1).
 
-        Under names that `__init__` does not use, for what it sets there goes into files.
+        The names must differ from the attributes that `__init__` sets, because those go into files.
         """
         return {}
 
     def bind(self, streams: list[np.random.Generator]) -> None:
-        """Take the generators for masks, one per replica."""
+        """Take the random generators for masks.
+
+        Parameters
+        ----------
+        streams
+            One per replica.
+        """
 
     def select(self, index: np.ndarray) -> Layer:
-        """A copy for the replicas `index`; overridden where a setting is one value per replica."""
+        """Return a copy for some replicas; overridden where a setting is one value per replica.
+
+        Parameters
+        ----------
+        index
+            Replicas to keep, whole numbers in [0, R).
+
+        Returns
+        -------
+        Layer
+        """
         return copy.copy(self)
 
     def forward(self, x: Array, training: bool) -> Array:
-        """The output y (R, B, O) of x (R or 1, B, I): a buffer of this layer, or x itself if it has R rows.
+        """Compute the outputs of a batch.
 
-        x stays as it is until `backward`, which may read it where this keeps it (``self.x = x``).
+        Parameters
+        ----------
+        x
+            Inputs (R, B, I), or (1, B, I) where all replicas see the same. They stay as they are until `backward`,
+            which may read them where this method keeps them (``self.x = x``).
+        training
+            Whether `backward` may follow; dropout and batch normalization act differently then.
+
+        Returns
+        -------
+        array
+            y (R, B, O): a buffer of this layer, or x itself if it has R replicas.
         """
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def backward(self, dy: Array, dx: Array | None) -> None:
-        """Write to dx (R, B, I) the gradient by x, given dy (R, B, O); None: not wanted.
+        """Compute the gradients with respect to the parameters, which are overwritten, and to the inputs.
 
-        Overwrites the gradients of the parameters; may overwrite `dy`, which never lies in the memory of dx.
+        Parameters
+        ----------
+        dy
+            Gradient by the outputs, (R, B, O). It may be overwritten, and shares no memory with `dx`.
+        dx
+            Array (R, B, I) to write the gradient by the inputs to; None: it is not wanted.
         """
         raise NotImplementedError(f"{type(self).__name__}.backward")
 
@@ -156,15 +193,34 @@ class Layer(StepPart):
 
     @classmethod
     def examples(cls) -> dict[str, Layer]:
-        """Small ones that show all that it can do, by what is special about them; ``xbnet verify --all`` tests each."""
+        """Small examples that cover all settings, by a short name; ``xbnet verify --all`` tests each."""
         return {"": cls()}
 
     def to_onnx(self, graph: OnnxGraph, x: str) -> str:
-        """Add what predicts, for one replica, to an ONNX graph; `x` names its input, the answer its output."""
+        """Add the nodes that predict, for one replica, to an ONNX graph.
+
+        Parameters
+        ----------
+        graph
+            Takes nodes by `add` and arrays by `constant`.
+        x
+            Name of the layer's input.
+
+        Returns
+        -------
+        str
+            Name of its output.
+        """
         raise NotImplementedError(f"{type(self).__name__}.to_onnx")
 
     def to_torch(self, modules: TorchModules) -> None:
-        """Add the PyTorch modules that predict the same, for one replica."""
+        """Add the PyTorch modules that predict the same, for one replica.
+
+        Parameters
+        ----------
+        modules
+            Takes source code and tensors by `add`.
+        """
         raise NotImplementedError(f"{type(self).__name__}.to_torch")
 
     def __repr__(self) -> str:
@@ -172,10 +228,9 @@ class Layer(StepPart):
         return f"{type(self).__name__}({arguments})"
 
 
-@cache
-def arguments_of(kind: type[Layer]) -> tuple[str, ...]:
+def arguments_of(kind: type[Layer]) -> list[str]:
     """The names of the constructor's arguments."""
-    return tuple(inspect.signature(kind).parameters)
+    return list(inspect.signature(kind).parameters)
 
 
 def forgotten_arguments(layer: Layer) -> list[str]:
