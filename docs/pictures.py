@@ -21,6 +21,8 @@ PICTURES = {
     "layers/dropout": "dropout",
     "layers/batch norm": "batch-norm",
     "layers/layer norm": "layer-norm",
+    "layers/scale": "scale",
+    "layers/parametric": "parametric",
     "activations/relu in a residual block": "relu",
     "losses/cross_entropy smoothed": "cross-entropy",
     "losses/binary_cross_entropy": "binary-cross-entropy",

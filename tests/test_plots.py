@@ -6,7 +6,7 @@ import pytest
 import xbnet
 from tests.support import cases
 from tests.support.runs import TARGETS, X, Y
-from xbnet.datasets import Standardizer
+from xbnet.datasets import Scaler
 from xbnet.experiments.pictures import weight_images
 from xbnet.plots import decision_regions, learning_curves, save_figure
 
@@ -53,9 +53,7 @@ def test_names_are_drawn_as_they_are(tmp_path):
     save_figure(figure, tmp_path / "regions.png")
     shown = [text._preprocess_math(text.get_text()) for text in figure.legends[0].get_texts()]
     assert shown == [(name, False) for name in NAMES]
-    figure = decision_regions(
-        net, X[:, :2], Y, features=["$a_{", "b$"], standardizer=Standardizer([5, 7], [2, 3]), resolution=3
-    )
+    figure = decision_regions(net, X[:, :2], Y, features=["$a_{", "b$"], scaler=Scaler([5, 7], [2, 3]), resolution=3)
     axis = figure.axes[0]
     assert [axis.xaxis.label._preprocess_math(axis.get_xlabel()), axis.get_ylabel()] == [("$a_{", False), r"b\$"]
     shown = np.concatenate([points.get_offsets() for points in axis.collections[1:]])

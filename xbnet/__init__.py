@@ -35,7 +35,18 @@ if TYPE_CHECKING:
     from .io.ensembles import Ensemble
     from .io.models import Model, load, load_model, save
     from .nn.activations import Activation
-    from .nn.layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
+    from .nn.layers import (
+        BATCH,
+        BatchNorm,
+        Dropout,
+        Layer,
+        LayerNorm,
+        Linear,
+        Parametric,
+        PReLU,
+        Residual,
+        Scale,
+    )
     from .nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
     from .nn.mlp import mlp
     from .nn.network import Network
@@ -95,12 +106,15 @@ __all__ = [
     "Nesterov",
     "Network",
     "Optimizer",
+    "PReLU",
     "ParameterSpec",
+    "Parametric",
     "Part",
     "RMSProp",
     "Recipe",
     "Report",
     "Residual",
+    "Scale",
     "ShapeError",
     "SoftmaxCrossEntropy",
     "Step",
@@ -142,7 +156,7 @@ PARTS = {
     "estimators": "XBClassifier XBRegressor",
     "training.evaluation": "evaluate",
     "history": "History",
-    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear Residual",
+    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear PReLU Parametric Residual Scale",
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
     "nn.mlp": "mlp",
     "nn.network": "Network",

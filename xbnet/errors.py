@@ -113,7 +113,7 @@ class GradientError(XbnetError, ArithmeticError):
     message
         One line, which names the worst entry.
     result
-        What was found: a `Verification` or a `GradientComparison`.
+        The result: a `Verification` or a `GradientComparison`.
 
     Examples
     --------

@@ -52,7 +52,7 @@ class History:
     best_epoch
         (R,) integers: the epoch with the best monitored figure, 0 before the first.
     stages
-        Histories of what a strategy trained before the first epoch, see `Layerwise`.
+        Histories of the trainings that a strategy did before the first epoch, see `Layerwise`.
     execution
         How the steps were run: "eager", "replay", "compiled", "graph" or "persistent", see `execution`.
 
@@ -90,7 +90,18 @@ class History:
         return values[:, 0] if values.ndim == 2 and self.replicas == 1 else values
 
     def at_best(self, name: str) -> np.ndarray:
-        """A figure at each replica's best epoch, (R,); NaN for one without any, which `np.nanargmax` passes over."""
+        """Return a figure at each replica's best epoch.
+
+        Parameters
+        ----------
+        name
+            A figure of the records, such as "val_accuracy".
+
+        Returns
+        -------
+        numpy.ndarray
+            (R,); NaN for a replica without a best epoch, which `np.nanargmax` passes over.
+        """
         found = np.full(self.replicas, np.nan)
         for r, epoch in enumerate(self.best_epoch):
             if epoch:
@@ -161,11 +172,27 @@ class History:
             yield json.dumps({key: plain(value, self.replicas) for key, value in record.items()})
 
     def to_jsonl(self, path: str | Path) -> None:
-        """Write `lines` to a file, in one piece."""
+        """Write a line of JSON per epoch to a file, in one piece.
+
+        Parameters
+        ----------
+        path
+            The file; an old one is replaced.
+        """
         write_text(path, "".join(line + "\n" for line in self.lines()))
 
     def plot(self, log: bool = False) -> Figure:
-        """A matplotlib figure of loss and accuracy (of a regression: R2) by epoch; see `plots.learning_curves`."""
+        """Plot loss and accuracy (for a regression: R2) by epoch; see `plots.learning_curves`.
+
+        Parameters
+        ----------
+        log
+            Whether the axis of the loss is logarithmic.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
         from .plots import learning_curves
 
         return learning_curves(self, log=log)

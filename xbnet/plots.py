@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .datasets.standardizer import Standardizer
+    from .datasets.scaler import Scaler
     from .history import History
     from .nn.network import Network
 
@@ -72,7 +72,7 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 120) -> None:
 
 
 def verbatim(name: object) -> str:
-    """A name that is drawn as it is: matplotlib would take what stands between two dollar signs for a formula."""
+    """Return a name that is drawn as it is: matplotlib would read the text between two dollar signs as a formula."""
     return str(name).replace("$", r"\$")
 
 
@@ -139,10 +139,10 @@ def decision_regions(
     *,
     classes: Sequence[str] | None = None,
     features: Sequence[str] | None = None,
-    standardizer: Standardizer | None = None,
+    scaler: Scaler | None = None,
     resolution: int = 300,
 ) -> Figure:
-    """What a network with two inputs decides over the plane, and samples on top; the replica 0 of a stack.
+    """Plot the classes of the plane's points by a network with two inputs, and samples on top; of a stack, replica 0.
 
     Parameters
     ----------
@@ -154,8 +154,8 @@ def decision_regions(
         Names.
     features
         Names of the inputs.
-    standardizer
-        What x went through: the axes have the units from before it.
+    scaler
+        The scaler that x went through: the axes have the units from before it.
     resolution
         Points per axis.
 
@@ -174,7 +174,8 @@ def decision_regions(
 
     x = np.asarray(x)
     low, high = x.min(axis=0), x.max(axis=0)
-    margin = 0.05 * (high - low)
+    straight = scaler is None or scaler.linear
+    margin = (0.05 if straight else 0.0) * (high - low)  # bent axes have no end behind the samples
     ticks = [np.linspace(a - m, b + m, resolution) for a, b, m in zip(low, high, margin, strict=True)]
     grid = np.stack(np.meshgrid(*ticks), axis=-1).reshape(-1, 2).astype(network.dtype)
     decided = network.predict(grid)
@@ -184,14 +185,14 @@ def decision_regions(
     colors = ListedColormap([f"C{i % 10}" for i in range(C)])
     figure, axes = new_figure(width=5.4, height=4.6)
     axis = axes[0, 0]
-    mean, scale = (np.zeros(2), np.ones(2)) if standardizer is None else (standardizer.mean, standardizer.scale)
-    ticks = [tick * b + a for tick, a, b in zip(ticks, mean, scale, strict=True)]
+    undo = np.asarray if scaler is None else scaler.undo
+    ticks = list(undo(np.stack(ticks, axis=1)).T)
     axis.pcolormesh(*ticks, decided.reshape(resolution, resolution), cmap=colors, vmin=0, vmax=C - 1, alpha=0.35)
     shown = np.linspace(0, len(x) - 1, min(len(x), 1500)).astype(int)
     handles = []
     for c in range(C):
         mine = shown[np.asarray(y)[shown] == c]
-        handles.append(axis.scatter(*(x[mine] * scale + mean).T, s=6, color=f"C{c % 10}", linewidths=0))
+        handles.append(axis.scatter(*undo(x[mine]).T, s=6, color=f"C{c % 10}", linewidths=0))
     axis.set_xlabel("$x_0$" if features is None else verbatim(features[0]))
     axis.set_ylabel("$x_1$" if features is None else verbatim(features[1]))
     numbers = list(map(str, range(C)))  # matplotlib leaves names out that begin with "_", so they are put in below

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -24,6 +24,9 @@ class Case:
         Of the hidden layers: "tanh" or "relu".
     blocks
         Residual blocks x + W2 s(x W1 + b) of the first width, in front of the linear layers.
+    dropout
+        The rate behind each hidden layer, which is normalized over the batch (linear, activation, batch normalization,
+        dropout); None: neither.
     replicas
         R networks with learning rates of their own, on shared batches.
     steps
@@ -37,6 +40,7 @@ class Case:
     batch: int
     activation: str = "tanh"
     blocks: int = 0
+    dropout: float | None = None
     replicas: int = 1
     steps: int = 1
     lr: float = 0.05
@@ -46,8 +50,12 @@ class Case:
         """(R,), falling from lr to lr / 2."""
         return np.linspace(self.lr, self.lr / 2, self.replicas).astype(np.float32)
 
+    def without_chance(self) -> Case:
+        """The same with a dropout rate of 0: what rivals compute can be compared."""
+        return replace(self, dropout=0.0) if self.dropout else self
+
     def start(self) -> list[dict[str, np.ndarray]]:
-        """The first weights of each layer: W (R, I, O) and b (R, 1, O); in blocks W1, b, W2."""
+        """The first parameters of each layer: W (R, I, O), b (R, 1, O); blocks W1, b, W2; gain, offset (R, 1, O)."""
         rng = np.random.default_rng(1)
 
         def draw(*shape: int) -> np.ndarray:
@@ -58,7 +66,12 @@ class Case:
 
         n, depth = self.widths[0], max(self.blocks, 1)
         blocks = [{"W1": draw(n, n), "b": zeros(n), "W2": draw(n, n) / np.float32(depth)} for _ in range(self.blocks)]
-        return blocks + [{"W": draw(i, o), "b": zeros(o)} for i, o in pairwise(self.widths)]
+        layers: list[dict[str, np.ndarray]] = []
+        for i, o in pairwise(self.widths):
+            layers.append({"W": draw(i, o), "b": zeros(o)})
+            if self.dropout is not None:
+                layers.append({"gain": zeros(o) + 1, "offset": zeros(o)})
+        return blocks + (layers if self.dropout is None else layers[:-1])
 
     def data(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """x (N, I), labels (N,) that can be learnt, and the rows of each step (steps, B): each sample once, in order.
@@ -80,6 +93,7 @@ SINGLE = (
     Case("256x4-10, batch 256", (256, 256, 256, 256, 256, 10), 256, "relu", steps=8),
     Case("1024x4-10, batch 512", (1024, 1024, 1024, 1024, 1024, 10), 512, "relu", steps=1, lr=0.01),
     Case("residual 64 wide, 20 deep, batch 64", (64, 5), 64, blocks=20, steps=16, lr=0.01),
+    Case("64-64-10, dropout, batch norm, batch 64", (64, 64, 10), 64, "relu", dropout=0.1, steps=64),
 )
 STACKS = tuple(
     Case(f"{R:,} stacked 5-10-7-5, batch 64", (5, 10, 7, 5), 64, replicas=R, steps=steps)

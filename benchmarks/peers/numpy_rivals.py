@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import xbnet
@@ -22,12 +24,18 @@ class Xbnet(Rival):
     def __init__(self, case: Case):
         super().__init__(case)
         layers = [xbnet.Residual(case.activation) for _ in range(case.blocks)]
-        layers += [xbnet.Linear(n, case.activation) for n in case.widths[1:-1]]
-        layers.append(xbnet.Linear(case.widths[-1]))
+        batch_norm, rate = case.dropout is not None, case.dropout or 0.0
+        hidden, outputs = case.widths[1:-1], case.widths[-1]
+        layers += xbnet.mlp(hidden, outputs, case.activation, batch_norm=batch_norm, dropout=rate)
         self.network = xbnet.Network(layers, case.widths[0], replicas=case.replicas, rng=0)
-        for k, layer in enumerate(case.start()):
+        places = [k for k, layer in enumerate(self.network.layers) if layer.parameters()]
+        self.parameters: list[dict[str, Any]] = [
+            {name: self.network.parameters[f"{k}.{name}"] for name in layer}
+            for k, layer in zip(places, case.start(), strict=True)
+        ]
+        for mine, layer in zip(self.parameters, case.start(), strict=True):
             for name, value in layer.items():
-                self.network.parameters[f"{k}.{name}"][...] = value
+                mine[name][...] = value
         loss, penalty = xbnet.SoftmaxCrossEntropy().bind(self.network), Penalty().bind(self.network)
         self.optimizer = xbnet.SGD(case.learning_rates.astype(float)).bind(self.network)
         norm = np.empty((case.replicas, 1, 1), np.float32)
@@ -48,8 +56,7 @@ class Xbnet(Rival):
                 self.sums[s] = step.sums
 
     def weights(self) -> list[dict[str, np.ndarray]]:
-        parameters = self.network.parameters
-        return [{name: parameters[f"{k}.{name}"] for name in layer} for k, layer in enumerate(self.case.start())]
+        return self.parameters
 
     @staticmethod
     def version() -> str:
@@ -85,7 +92,7 @@ class BareProducts(Rival):
 
     def __init__(self, case: Case):
         super().__init__(case)
-        sizes = [matrix.shape[1:] for layer in case.start() for name, matrix in layer.items() if name != "b"]
+        sizes = [value.shape[1:] for layer in case.start() for name, value in layer.items() if name.startswith("W")]
         rng = np.random.default_rng(0)
 
         def draw(*shape: int) -> np.ndarray:

@@ -20,8 +20,8 @@ class ScikitLearn(Rival):
 
     def __init__(self, case: Case):
         super().__init__(case)
-        if case.blocks or case.replicas > 1:
-            raise Unable("no residual blocks, no stacks")
+        if case.blocks or case.replicas > 1 or case.dropout is not None:
+            raise Unable("no residual blocks, no stacks, no dropout, no batch normalization")
         self.x, self.y, _ = case.data()
         self.model = MLPClassifier(
             case.widths[1:-1],

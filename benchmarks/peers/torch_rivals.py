@@ -30,40 +30,35 @@ class Block(nn.Module):
         return x + self.second(self.activation(self.first(x)))
 
 
-def matrices(module: nn.Module) -> list[tuple[str, nn.Linear, bool]]:
-    """Name in `Case.start`, layer, whether a new entry of it begins there."""
+def parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Name in `Case.start` -> parameter; PyTorch keeps matrices transposed."""
     if isinstance(module, Block):
-        return [("W1", module.first, True), ("W2", module.second, False)]
-    return [("W", module, True)] if isinstance(module, nn.Linear) else []
+        return {"W1": module.first.weight, "b": module.first.bias, "W2": module.second.weight}
+    if isinstance(module, nn.BatchNorm1d):
+        return {"gain": module.weight, "offset": module.bias}
+    return {"W": module.weight, "b": module.bias} if isinstance(module, nn.Linear) else {}
 
 
 def build(case: Case, r: int) -> nn.Sequential:
     """Network r of a case."""
     activation = {"tanh": nn.Tanh, "relu": nn.ReLU}[case.activation]
     modules: list[nn.Module] = [Block(case.widths[0], activation()) for _ in range(case.blocks)]
-    for i, o in pairwise(case.widths):
+    for i, o in pairwise(case.widths[:-1]):
         modules += [nn.Linear(i, o), activation()]
-    model, at = nn.Sequential(*modules[:-1]), -1
-    start = case.start()
+        if case.dropout is not None:
+            modules += [nn.BatchNorm1d(o), nn.Dropout(case.dropout)]
+    model = nn.Sequential(*modules, nn.Linear(*case.widths[-2:]))
     with torch.no_grad():
-        for name, layer, new in (found for module in model for found in matrices(module)):
-            at += new
-            layer.weight.copy_(torch.from_numpy(start[at][name][r].T.copy()))
-            if layer.bias is not None:
-                layer.bias.copy_(torch.from_numpy(start[at]["b"][r, 0]))
+        for own, start in zip(filter(None, map(parameters, model)), case.start(), strict=True):
+            for name, value in own.items():
+                value.copy_(torch.from_numpy(start[name][r].T.reshape(value.shape).copy()))
     return model
 
 
 def read(model: nn.Sequential) -> list[dict[str, np.ndarray]]:
     """As `Case.start` has them, of one network."""
-    entries: list[dict[str, np.ndarray]] = []
-    for name, layer, new in (found for module in model for found in matrices(module)):
-        if new:
-            entries.append({})
-        entries[-1][name] = layer.weight.detach().numpy().T[None]
-        if layer.bias is not None:
-            entries[-1]["b"] = layer.bias.detach().numpy()[None, None]
-    return entries
+    entries = filter(None, map(parameters, model))
+    return [{name: np.atleast_2d(value.detach().numpy().T)[None] for name, value in own.items()} for own in entries]
 
 
 class Torch(Rival):

@@ -31,7 +31,7 @@ class Worker:
         self.version = self._answer()
 
     def prepare(self, case: Case) -> Weights | None:
-        """Take a case on and train one epoch; the weights after it, or None where they mean nothing."""
+        """Train an epoch of a case without chance, then take the case on; the weights, or None if they mean nothing."""
         self.pipe.send(("prepare", case))
         return self._answer()
 
@@ -72,9 +72,11 @@ def serve(pipe: Connection, module: str, name: str) -> None:
         if request == "prepare":
             rival = None  # lets go of the memory of the case before
             try:
-                rival = kind(argument)
+                rival = kind(argument.without_chance())
                 rival.run(1)
                 pipe.send(rival.weights() if rival.checked else None)
+                if argument != rival.case:
+                    rival = kind(argument)
             except Unable as error:
                 pipe.send(error)
         elif rival is not None:

@@ -42,7 +42,7 @@ flats.head()
 # -----
 # Categories become inputs of 0 and 1, gaps are filled and marked, numbers are standardized by the training part. The
 # same on the command line: ``xbnet train --data flats.csv --target price``.
-data = xbnet.load_dataset(path, target="price", val=0.2, standardize=True).with_scaled_targets()
+data = xbnet.load_dataset(path, target="price", val=0.2, scaling="standard").with_scaled_targets()
 network = xbnet.Network(xbnet.mlp((32, 16), data.n_outputs, "relu"), data.n_inputs, rng=0)
 history = xbnet.fit(network, "mse", xbnet.Adam(lr=0.005), data, epochs=200, patience=20, rng=0)
 print(data.features)

@@ -14,7 +14,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from tests.support.errors import refuses
 from xbnet import BatchNorm, DataError, Linear, Network, fit, load_model, save
 from xbnet.cli import main
-from xbnet.datasets import Standardizer
+from xbnet.datasets import Scaler
 from xbnet.datasets import rows as readers
 from xbnet.io.predictions import Score
 
@@ -28,7 +28,7 @@ HEADER = ["a", "b", "c", "d"]
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A trained model's file, and what it says about X."""
-    network, preparation = Network([Linear(6, "tanh"), BatchNorm(), Linear(3)], 4, rng=0), Standardizer.fit(X)
+    network, preparation = Network([Linear(6, "tanh"), BatchNorm(), Linear(3)], 4, rng=0), Scaler.fit(X)
     history = fit(network, "cross_entropy", "adam:lr=0.02", (preparation(X), LABELS), epochs=5, batch_size=50)
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     save(network, path, classes=NAMES.tolist(), preparation=preparation, history=history)
@@ -292,7 +292,7 @@ def test_info_shows_the_model(model, capsys):
     text = capsys.readouterr().out
     assert "Linear(n_outputs=6, activation='tanh')" in text
     assert "link: softmax; classes: ant, bee, cat" in text
-    assert "inputs: 4, standardized first" in text
+    assert "inputs: 4, scaled first" in text
     assert "history: epochs 5, " in text
     assert main(["info", path, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

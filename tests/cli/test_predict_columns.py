@@ -8,7 +8,7 @@ import pytest
 from tests.support.errors import refuses
 from xbnet import ConfigError, DataError, Linear, Network, XBClassifier, XBRegressor, load_model, save
 from xbnet.cli import main
-from xbnet.datasets import Dataset, Part, Standardizer, load_dataset
+from xbnet.datasets import Dataset, Part, Scaler, load_dataset
 from xbnet.io.tensorfile import read_tensors, write_tensors
 
 RNG = np.random.default_rng(0)
@@ -34,7 +34,7 @@ def trained(request, tmp_path_factory):
     """A model of a table with columns a, b, c and kind; and its folder."""
     folder, kind = tmp_path_factory.mktemp("table"), request.param
     table = write(folder / f"train{kind}", {"a": X[:, 0], "b": X[:, 1], "kind": Y, "c": X[:, 2]})
-    flags = ["--hidden", "6", "--epochs", "3", "--standardize", "--seed", "0", "--quiet"]
+    flags = ["--hidden", "6", "--epochs", "3", "--scaling", "standard", "--seed", "0", "--quiet"]
     assert main(["train", "--data", str(table), "--target", "kind", *flags, "--out", str(folder / "run")]) == 0
     return str(folder / "run" / "model.safetensors"), kind
 
@@ -76,14 +76,14 @@ def test_a_table_without_names_goes_by_position(trained, tmp_path):
 
 def test_info_shows_them(trained, capsys):
     assert main(["info", trained[0]]) == 0
-    assert "inputs: 3, standardized first: a, b, c\n" in capsys.readouterr().out
+    assert "inputs: 3, scaled first: a, b, c\n" in capsys.readouterr().out
     assert main(["info", trained[0], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["features"] == ["a", "b", "c"]
 
 
 def test_names_survive_splits_and_standardizing(tmp_path):
     table = write(tmp_path / "x.csv", {"a": X[:, 0], "kind": Y, "b": X[:, 1]})
-    assert load_dataset(table, target="kind", val=0.2, standardize=True).features == ("a", "b")
+    assert load_dataset(table, target="kind", val=0.2, scaling="standard").features == ("a", "b")
     with refuses(DataError, "t: expected a name per input, I = 3, got 2"):
         Dataset("t", Part(X, Y), features=("a", "b"))
 
@@ -102,7 +102,7 @@ def test_estimators_go_to_files_with_their_names(targets, members, tmp_path):
     frame = pd.DataFrame((X - X.mean(axis=0)) / X.std(axis=0), columns=["a", "b", "c"])
     kind = XBRegressor if targets == "values" else XBClassifier
     model = kind((6,), max_iter=3, n_members=members, batch_norm=True, random_state=0).fit(frame, y)
-    model.save(tmp_path / "m.safetensors", preparation=Standardizer(X.mean(axis=0), X.std(axis=0)))
+    model.save(tmp_path / "m.safetensors", preparation=Scaler(X.mean(axis=0), X.std(axis=0)))
     loaded = load_model(tmp_path / "m.safetensors")
     assert loaded.features == ("a", "b", "c")
     assert len(loaded.history) == 3

@@ -76,13 +76,13 @@ def test_chance_is_the_best_that_a_network_without_inputs_can_learn(loss, task):
         ([3.0, 2.0], "more --epochs (the loss still fell after 2)"),
         ([2.0, 2.5, 2.0], "a smaller --lr (it was 0.1)"),
         ([90.0, 20.0], "a smaller --lr (it was 0.1)"),
-        ([1.0, 1.0], "another --lr (it was 0.1), more --epochs, --standardize"),
+        ([1.0, 1.0], "another --lr (it was 0.1), more --epochs, --scaling standard"),
     ],
 )
 def test_what_to_try_depends_on_how_the_loss_went(losses, advice):
     history = History(1)
     history.records = [{"train_loss": np.array([loss])} for loss in losses]
-    data = SimpleNamespace(task="classification", standardizer=None)
+    data = SimpleNamespace(task="classification", scaler=None)
     result = {"dataset": "d", "learned": False, "train_loss": losses[-1], "chance_loss": 1.0}
     found = not_learned(cases.network(), data, history, result, 0.1)
     told = f"a training loss of {losses[-1]:g}, where guessing by the classes' shares has 1"

@@ -133,7 +133,7 @@ def test_lists_of_widths_say_what_was_taken(caplog):
 def test_the_winner_is_refitted_and_the_ensemble_kept(tmp_path, capsys):
     out = tmp_path / "out"
     words = ["--folds", "2", "--space", "lr=0.03,0.1,0.3", "--space", "l2=0,1e-4", "--space", "momentum=0.5,0.9"]
-    given = [*SMALL, *words, "--space", "optimizer=momentum", "--standardize", "--ensemble", "3"]
+    given = [*SMALL, *words, "--space", "optimizer=momentum", "--scaling", "standard", "--ensemble", "3"]
     assert main(["sweep", *given, "--class-weight", "balanced", "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert "the best was trained anew on all 25,000 rows, 1 epochs: train_loss" in text

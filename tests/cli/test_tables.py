@@ -57,13 +57,13 @@ def test_a_target_is_enough(capsys, table, tmp_path):
     code, out, _ = run(capsys, "train", "--data", table, *PRICE, "--out", tmp_path / "run")
     assert code == 0
     assert (
-        "\ndefaults of tables: inputs standardized (--no-standardize), 15% of the rows kept for validation "
+        "\ndefaults of tables: inputs scaled (--scaling none), 15% of the rows kept for validation "
         "(--val none), stops early (--patience none), 4 networks that become one (--members 1)\n" in out
     )
     assert "each keeps its best\n" in out
     config = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
-    assert (config["standardize"], config["val"], config["patience"], config["drop"]) == (
-        True, 0.15, 8, ["kind,weight"],
+    assert (config["scaling"], config["val"], config["patience"], config["drop"]) == (
+        "standard", 0.15, 8, ["kind,weight"],
     )  # fmt: skip
     assert (config["hidden"], config["members"], config["schedule"], config["batch-size"]) == ("32", 4, "cosine", 32)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
@@ -80,7 +80,7 @@ def test_a_target_is_enough(capsys, table, tmp_path):
 
 
 def test_all_of_it_is_switched_off(capsys, table, tmp_path):
-    off = ["--no-standardize", "--val", "none", "--patience", "none", "--no-scale-targets", "--epochs", 2]
+    off = ["--scaling", "none", "--val", "none", "--patience", "none", "--no-scale-targets", "--epochs", 2]
     off += ["--members", 1]
     code, out, err = run(capsys, "train", "--data", table, *PRICE, *off, "--out", tmp_path / "run")
     assert code == 0
@@ -89,7 +89,7 @@ def test_all_of_it_is_switched_off(capsys, table, tmp_path):
     assert "did not learn" in err
     model = load_model(tmp_path / "run")
     assert model.schema.target.mean is None
-    assert model.schema.standardizer is None
+    assert model.schema.scaler is None
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (result["val_loss"], result["epochs"], result["learned"]) == (None, 2, False)
     again = ["--config", tmp_path / "run", "--out", tmp_path / "again", "--quiet"]

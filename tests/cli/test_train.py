@@ -86,7 +86,7 @@ def test_a_run_stands_for_its_config(named, capsys, tmp_path):
 
 def test_flags_win_over_the_config(capsys, tmp_path):
     config = tmp_path / "run.toml"
-    config.write_text('\ufeffepochs = 3\nhidden = [4, 3]\nbatch_size = "full"\nstandardize = true\n')
+    config.write_text('\ufeffepochs = 3\nhidden = [4, 3]\nbatch_size = "full"\nscaling = "standard"\n')
     code, out, _ = run(capsys, "train", "--config", config, "--epochs", 1, "--quiet", "--json")
     result = json.loads(out)
     assert (code, result["epochs"], result["batch_size"]) == (0, 1, 25_000)
@@ -210,12 +210,12 @@ ERRORS = {
 
 
 def test_flags_turn_off_what_a_config_has_on(capsys, tmp_path):
-    (tmp_path / "c.toml").write_text("standardize = true\nbatch-norm = true\nepochs = 1\n")
+    (tmp_path / "c.toml").write_text('scaling = "standard"\nbatch-norm = true\nepochs = 1\n')
     config = ["train", "--config", tmp_path / "c.toml", "--quiet", "--json"]
     sizes = [json.loads(run(capsys, *config, *more)[1])["parameters"] for more in ([], ["--no-batch-norm"])]
     assert sizes == [211, 177]
-    for flag in ("--no-standardize", "--no-tensorboard"):
-        assert run(capsys, *config, flag)[0] == 0
+    for flags in (["--scaling", "none"], ["--no-tensorboard"]):
+        assert run(capsys, *config, *flags)[0] == 0
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     assert "--no-" not in capsys.readouterr().out.replace("--no-header", "")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xbnet.datasets import Dataset, Part, Standardizer
+from xbnet.datasets import Dataset, Part, Scaler
 from xbnet.errors import ConfigError, DataError
 
 X = np.arange(12, dtype=np.float32).reshape(6, 2)
@@ -190,7 +190,7 @@ def test_image_shape_must_match_the_inputs():
 def test_standardizer_is_the_textbook_formula(n, n_inputs, offset, seed, dtype):
     x = (offset + np.random.default_rng(seed).normal(size=(n, n_inputs))).astype(dtype)
     x[:, 0] = 0.1
-    z = Standardizer.fit(x)
+    z = Scaler.fit(x)
     exact = x.astype(np.float64)
     np.testing.assert_allclose(z.mean, exact.mean(axis=0), rtol=1e-12)
     assert z.scale[0] == 1.0
@@ -204,7 +204,7 @@ def test_standardizer_is_the_textbook_formula(n, n_inputs, offset, seed, dtype):
 
 def test_standardizer_works_block_by_block():
     x = np.random.default_rng(0).normal(3.0, 2.0, (1_100_000, 2)).astype(np.float32)
-    z = Standardizer.fit(x)
+    z = Scaler.fit(x)
     np.testing.assert_allclose(z.mean, x.mean(axis=0, dtype=np.float64), rtol=1e-12)
     np.testing.assert_allclose(z.scale, x.std(axis=0, dtype=np.float64), rtol=1e-9)
     np.testing.assert_allclose(z(x).std(axis=0, dtype=np.float64), 1.0, rtol=1e-6)
@@ -212,7 +212,7 @@ def test_standardizer_works_block_by_block():
 
 def test_standardized_uses_training_statistics_for_every_part():
     raw = Dataset("mine", Part(X, Y), Part(X + 5, Y), Part(X - 5, Y), image_shape=(2, 1, 1))
-    data = raw.standardized()
+    data = raw.scaled()
     assert raw.preparation is None
     assert (data.image_shape, data.classes, data.name) == (raw.image_shape, raw.classes, "mine")
     for field, part in raw.parts():
@@ -220,16 +220,16 @@ def test_standardized_uses_training_statistics_for_every_part():
         np.testing.assert_allclose(prepared.x, (part.x - X.mean(axis=0)) / X.std(axis=0), rtol=1e-6)
         assert prepared.y.tolist() == part.y.tolist()
     np.testing.assert_array_equal(data.preparation(X), data.train.x)
-    with pytest.raises(ConfigError, match=r"^mine: is standardized already; standardize it once\Z"):
-        data.standardized()
+    with pytest.raises(ConfigError, match=r"^mine: is scaled already; scale it once\Z"):
+        data.scaled()
 
 
 def test_standardizer_refuses_what_it_cannot_scale():
-    with pytest.raises(DataError, match=r"^Standardizer: expected x \(N, I=2\), got \(6, 1\)\Z"):
-        Standardizer.fit(X)(X[:, :1])
+    with pytest.raises(DataError, match=r"^Scaler: expected x \(N, I=2\), got \(6, 1\)\Z"):
+        Scaler.fit(X)(X[:, :1])
     with pytest.raises(
         DataError,
-        match=r"^Standardizer.fit: expected columns with a finite variance, got values as large as 1e\+300 "
+        match=r"^Scaler.fit: expected columns with a finite variance, got values as large as 1e\+300 "
         r"in column 1; rescale that column\Z",
     ):
-        Standardizer.fit(np.array([[0.0, 1e300], [1.0, -1e300]]))
+        Scaler.fit(np.array([[0.0, 1e300], [1.0, -1e300]]))

@@ -42,7 +42,7 @@ def test_by_path(tmp_path, monkeypatch):
 
 
 def test_split_and_standardize():
-    data = load_dataset("gmm", test=0.2, standardize=True, rng=1)
+    data = load_dataset("gmm", test=0.2, scaling="standard", rng=1)
     assert (len(data.train), len(data.val), len(data.test)) == (20_000, 6_250, 5_000)
     assert np.bincount(data.test.y).tolist() == [1000] * 5
     np.testing.assert_allclose(data.train.x.mean(axis=0), 0, atol=1e-5)

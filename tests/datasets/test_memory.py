@@ -128,10 +128,10 @@ def test_peak(tmp_path, case):
         (tmp_path / name).write_bytes(body)
     small = tmp_path / "small.csv"
     small.write_text("a,kind\n1,x\n2,y\n")
-    load_dataset(small, target="kind", standardize=True)  # imports what readers need
+    load_dataset(small, target="kind", scaling="standard")  # imports what readers need
     tracemalloc.start()
     try:
-        data = load_dataset(tmp_path / next(iter(files)), standardize=True, **options)
+        data = load_dataset(tmp_path / next(iter(files)), scaling="standard", **options)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -145,6 +145,6 @@ def test_a_part_is_not_split_off_twice():
 
 
 def test_split_comes_before_standardizing():
-    line = r"^mine: split before standardizing; the statistics must come from what is left to train on\Z"
+    line = r"^mine: split before scaling; the statistics must come from what is left to train on\Z"
     with pytest.raises(ConfigError, match=line):
-        split(dataset().standardized(), val=0.2)
+        split(dataset().scaled(), val=0.2)

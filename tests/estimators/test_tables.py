@@ -126,7 +126,10 @@ def test_mistakes_are_one_line(table):
         estimator.predict(X.drop(columns="age"))
     with refuses(ConfigError, "XBClassifier: expected X (N, 7) as in fit, got (240, 3)"):
         estimator.predict(X.to_numpy()[:, :3])
-    with refuses(ConfigError, "XBClassifier: expected schema to be True, False or 'auto', got 'yes'"):
+    with refuses(
+        ConfigError,
+        "XBClassifier: expected schema as True, False, 'auto', standard, robust, quantile or none, got 'yes'",
+    ):
         XBClassifier(schema="yes").fit(X, y)
     with pytest.raises(ValueError, match="could not convert"):
         XBClassifier(schema=False).fit(X, y)

@@ -7,7 +7,7 @@ import pytest
 
 from xbnet import Ensemble, Linear, Network, Residual, load_model, save
 from xbnet.cli import main
-from xbnet.datasets import Standardizer
+from xbnet.datasets import Scaler
 from xbnet.errors import ConfigError, DataError
 from xbnet.io.export import to_npz, to_onnx
 
@@ -27,7 +27,7 @@ def committee(link="softmax", n_outputs=3):
     for network in networks:
         network.link = link
     classes = None if link in ("identity", "exp") else CLASSES
-    return Ensemble(tuple(networks), (Standardizer.fit(X), None, Standardizer.fit(X[:9])), classes, tuple("pqrs"))
+    return Ensemble(tuple(networks), (Scaler.fit(X), None, Scaler.fit(X[:9])), classes, tuple("pqrs"))
 
 
 def by_hand(ensemble, x=X):

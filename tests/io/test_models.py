@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import xbnet
 from tests.support.errors import refuses
 from xbnet import BatchNorm, ConfigError, DataError, Dropout, Layer, LayerNorm, Linear, Network, Residual
-from xbnet.datasets import Standardizer
+from xbnet.datasets import Scaler
 from xbnet.history import PER_REPLICA
 from xbnet.io.tensorfile import checksum, read_tensors
 from xbnet.nn.activations import ACTIVATIONS
@@ -59,11 +59,11 @@ def test_model_brings_classes_preparation_and_history(tmp_path):
     network = Network([Linear(2)], 3, replicas=2, rng=1)
     history = xbnet.fit(network, "cross_entropy", "sgd", (x, y), epochs=3, batch_size=10)
     path = tmp_path / "m.safetensors"
-    xbnet.save(network, path, classes=np.array(["no", "yes"]), preparation=Standardizer.fit(x), history=history)
+    xbnet.save(network, path, classes=np.array(["no", "yes"]), preparation=Scaler.fit(x), history=history)
     model = xbnet.load_model(path)
     assert model.classes == ("no", "yes")
     assert model.version == xbnet.__version__
-    np.testing.assert_array_equal(model.preparation.mean, Standardizer.fit(x).mean)
+    np.testing.assert_array_equal(model.preparation.mean, Scaler.fit(x).mean)
     for name in PER_REPLICA:
         np.testing.assert_array_equal(model.history[name], history[name])
     assert model.history.seconds == 0  # times belong to the run, and to history.jsonl
@@ -222,7 +222,7 @@ def test_setting_that_json_has_not_is_refused(tmp_path):
     [
         ({"classes": ["a"]}, "save: expected a class per output, C=2, got 1 classes"),
         ({"features": ["a"]}, "save: expected a name per input, I=3, got 1 features"),
-        ({"preparation": Standardizer(np.zeros(1), np.ones(1))}, "save: expected a mean per input, I=3, got 1 of prep"),
+        ({"preparation": Scaler(np.zeros(1), np.ones(1))}, "save: expected a mean per input, I=3, got 1 of prep"),
         ({"history": xbnet.History(4)}, "save: expected a history per replica, R=1, got 4 in it"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from tests.support.errors import refuses
 from xbnet import ConfigError, DataError, Linear, Network, load_model, save
 from xbnet.cli import main
-from xbnet.datasets import Column, Schema, Standardizer, Target
+from xbnet.datasets import Column, Scaler, Schema, Target
 from xbnet.io.tensorfile import read_tensors, write_tensors
 
 COLUMNS = (
@@ -40,7 +40,7 @@ def test_comes_back_and_predicts(target, replicas, tmp_path):
     assert loaded.schema == schema
     assert loaded.features == schema.input_names
     assert loaded.classes == target.classes
-    assert loaded.standardizes
+    assert loaded.scales
     values = network.predict_proba(schema.encode(TABLE)).reshape(replicas, 2, -1).mean(axis=0)
     if target is VALUES:
         values = values * [2e4, 150.0] + [2.5e5, 900.0]
@@ -49,8 +49,8 @@ def test_comes_back_and_predicts(target, replicas, tmp_path):
 
 def test_a_preparation_beside_it_makes_no_sense(tmp_path):
     network = Network([Linear(3)], 8, rng=0)
-    with refuses(ConfigError, "save: expected a schema or a preparation, got both; a schema standardizes by itself"):
-        save(network, tmp_path / "m", schema=Schema(COLUMNS), preparation=Standardizer(np.zeros(8), np.ones(8)))
+    with refuses(ConfigError, "save: expected a schema or a preparation, got both; a schema scales by itself"):
+        save(network, tmp_path / "m", schema=Schema(COLUMNS), preparation=Scaler(np.zeros(8), np.ones(8)))
     with refuses(ConfigError, "save: expected a schema with as many inputs, I=3, got 8 in it"):
         save(Network([Linear(3)], 3, rng=0), tmp_path / "m", schema=Schema(COLUMNS))
 

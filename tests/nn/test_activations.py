@@ -24,6 +24,8 @@ FORMULAS = {
     "sigmoid": lambda z: 1 / (1 + math.exp(-z)),
     "tanh": math.tanh,
     "softplus": lambda z: math.log1p(math.exp(z)),
+    "selu": lambda z: 1.0507009873554805 * (z if z > 0 else 1.6732632423543772 * math.expm1(z)),
+    "mish": lambda z: z * math.tanh(math.log1p(math.exp(z))),
 }
 
 
@@ -69,20 +71,20 @@ def test_far_out_all_is_finite(name, dtype):
     assert np.isfinite(value(ACTIVATIONS[name], z)).all()
     assert np.isfinite(slope(ACTIVATIONS[name], z)).all()
     with np.errstate(over="ignore"):  # as in training; z^3 has no room in float32
-        out, in_ = slope(ACTIVATIONS[name], z[:, -1:] * 1e16).item(), slope(ACTIVATIONS[name], z[:, :1] * 1e16).item()
+        out, in_ = slope(ACTIVATIONS[name], z[:, -1:] * 3e34).item(), slope(ACTIVATIONS[name], z[:, :1] * 3e34).item()
     assert (out, in_) == (slope(ACTIVATIONS[name], z[:, -1:]).item(), slope(ACTIVATIONS[name], z[:, :1]).item())
 
 
 def test_slopes_at_kinks():
     zero = np.zeros((1, 1))
     assert [slope(ACTIVATIONS[name], zero).item() for name in ("relu", "leaky_relu", "elu")] == [0.0, 0.01, 1.0]
-    assert [name for name, a in ACTIVATIONS.items() if a.kinks] == ["relu", "leaky_relu"]
+    assert [name for name, a in ACTIVATIONS.items() if a.kinks] == ["relu", "leaky_relu", "selu"]
 
 
 def test_initializers_suit_the_activation():
     he = {name for name, a in ACTIVATIONS.items() if a.initializer == "he"}
-    assert he == {"relu", "leaky_relu", "elu", "gelu", "silu", "softplus"}
-    assert {a.initializer for a in ACTIVATIONS.values()} == {"he", "glorot"}
+    assert he == {"relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "mish"}
+    assert {name for name, a in ACTIVATIONS.items() if a.initializer == "lecun"} == {"selu"}
 
 
 @settings(max_examples=50, deadline=None)
@@ -134,7 +136,7 @@ def test_get_activation():
     assert Linear(3, "identity").activation is Linear(3).activation is None
 
 
-KNOWN = "known are elu, gelu, identity, leaky_relu, relu, sigmoid, silu, softplus, tanh"
+KNOWN = "known are elu, gelu, identity, leaky_relu, mish, relu, selu, sigmoid, silu, softplus, tanh"
 
 
 @pytest.mark.parametrize(

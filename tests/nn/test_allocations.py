@@ -22,7 +22,7 @@ NETWORKS = {
     "activations": lambda: (
         [
             xbnet.Linear(8, name)
-            for name in ("relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "softplus", "identity")
+            for name in ("relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "softplus", "selu", "mish", "identity")
         ]
         + [xbnet.Linear(C)]
     ),

@@ -30,7 +30,7 @@ def test_a_function_of_your_own():
     assert np.all(net.parameters["0.b"] == 0)
 
 
-KNOWN = "known are glorot, he, normal, ones, uniform, zeros"
+KNOWN = "known are glorot, he, lecun, normal, ones, uniform, zeros"
 
 
 @pytest.mark.parametrize(

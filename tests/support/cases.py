@@ -6,7 +6,7 @@ A row is made anew by calling it. `test_cases.py` fails where a public class or 
 import numpy as np
 
 import xbnet
-from xbnet import BatchNorm, Dropout, LayerNorm, Linear, Residual
+from xbnet import BatchNorm, Dropout, LayerNorm, Linear, Parametric, PReLU, Residual, Scale
 from xbnet.nn.activations import ACTIVATIONS
 from xbnet.optim.schedule import Schedule
 from xbnet.optim.schedules import Cosine, Exponential, InverseTime, Plateau, Step, Triangular, Warmup
@@ -24,6 +24,10 @@ LAYERS = {
     "dropout": lambda: [Dropout(0.4)],
     "batchnorm": lambda: [BatchNorm(momentum=0.3)],
     "layernorm": lambda: [LayerNorm(eps=1e-3)],
+    "scale": lambda: [Scale()],
+    "parametric": lambda: [Parametric("mish")],
+    "parametric-relu": lambda: [Parametric("relu")],
+    "prelu": lambda: [PReLU(0.1)],
     "deep": lambda: [
         Linear(6, "gelu"),
         BatchNorm(),
@@ -74,6 +78,7 @@ SCHEDULES = {
 INITIALIZERS = {
     "glorot": lambda rows, columns: (0, (2 / (rows + columns)) ** 0.5),
     "he": lambda rows, columns: (0, (2 / rows) ** 0.5),
+    "lecun": lambda rows, columns: (0, (1 / rows) ** 0.5),
     "zeros": lambda rows, columns: (0, 0),
     "ones": lambda rows, columns: (1, 0),
     "normal:0.3": lambda rows, columns: (0, 0.3),

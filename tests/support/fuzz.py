@@ -54,7 +54,7 @@ def write_samples(folder):
     trainer = trainer_of(small_network())
     settings = describe_settings(trainer)
     trainer.run_epoch()
-    preparation = xbnet.datasets.Standardizer(np.zeros(3), np.ones(3))
+    preparation = xbnet.datasets.Scaler(np.zeros(3), np.ones(3))
     model, state = folder / "model.safetensors", folder / "state.safetensors"
     xbnet.save(trainer.network, model, classes=["a", "b", "c"], preparation=preparation, history=trainer.history)
     tensors, description = trainer.state().pack()

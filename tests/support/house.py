@@ -26,7 +26,7 @@ EVENING = {
         "proxies",
         "replay",
     ),
-    "nn": ("class_weights", "memory", "summary"),
+    "nn": ("class_weights", "gates", "layers/tables", "memory", "summary"),
     "optim": (),
     "training": (
         *("streaming", "sparse", "state", "checkpoints", "conditions", "tensorboard", "execution"),
@@ -34,7 +34,8 @@ EVENING = {
     ),
 }
 """Rooms of the core that one can read in an evening; named is what lies beside the way of `fit` on NumPy: what makes it
-quicker, other devices, what fits and what doesn't, runs that go on, and what commands and notebooks say of networks."""
+quicker, other devices, what fits and what doesn't, runs that go on, what commands and notebooks say of networks, and the
+activations and layers that a plain network does without."""
 
 
 def sources():
@@ -82,8 +83,8 @@ def evening_core():
     found = {}
     for room, beside in EVENING.items():
         for path in sorted((PACKAGE / room).rglob("*.py")):
-            head = path.relative_to(PACKAGE / room).parts[0].removesuffix(".py")
-            if head not in beside:
+            inside = path.relative_to(PACKAGE / room).with_suffix("").as_posix()
+            if not any(f"{inside}/".startswith(f"{one}/") for one in beside):
                 found[name_of(path)] = code_lines(path)
     return found
 

@@ -18,6 +18,8 @@ ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "softplus": lambda z: F.softplus(z, threshold=100),
+    "selu": F.selu,
+    "mish": F.mish,
 }
 
 
@@ -48,7 +50,28 @@ def layer_norm(layer, x, p, state, r, training):
     return F.layer_norm(x, x.shape[1:], p["gain"][0], p["offset"][0], layer.eps)
 
 
-LAYERS = {"Linear": linear, "Residual": residual, "Dropout": dropout, "BatchNorm": batch_norm, "LayerNorm": layer_norm}
+def scale(layer, x, p, state, r, training):
+    return x * p["gain"][0]
+
+
+def parametric(layer, x, p, state, r, training):
+    return torch.lerp(x, activate(layer.activation, x), p["share"][0])
+
+
+def prelu(layer, x, p, state, r, training):
+    return F.prelu(x, p["slope"][0])
+
+
+LAYERS = {
+    "Linear": linear,
+    "Residual": residual,
+    "Dropout": dropout,
+    "BatchNorm": batch_norm,
+    "LayerNorm": layer_norm,
+    "Scale": scale,
+    "Parametric": parametric,
+    "PReLU": prelu,
+}
 
 
 class Twin:

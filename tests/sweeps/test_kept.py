@@ -14,7 +14,7 @@ from xbnet.sweeps.refit import Source
 from .conftest import assert_same_table, make_data
 
 SPACE = {"lr": [0.01, 0.1, 1.0], "hidden": [(5,), (4, 3)], "dropout": [0, 0.2]}
-FIXED = {"epochs": 4, "patience": 2, "folds": 2, "standardize": True, "workers": 1}
+FIXED = {"epochs": 4, "patience": 2, "folds": 2, "scaling": "standard", "workers": 1}
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_a_schema_and_scaled_targets_come_back(tmp_path):
     table = {"a": rng.normal(5, 3, 60), "b": np.array(["u", "v", "w"] * 20)}
     y = 1000 + 40 * table["a"]
     data = xbnet.Dataset("table", xbnet.Part(pyarrow.table(table), y)).with_scaled_targets()
-    result = xbnet.sweep({"lr": [0.05, 0.1]}, data, folds=2, standardize=True, epochs=30, out=tmp_path / "run")
+    result = xbnet.sweep({"lr": [0.05, 0.1]}, data, folds=2, scaling="standard", epochs=30, out=tmp_path / "run")
     assert result.beside == "val_r2"
     assert result.best["val_r2"] > 0.5
     loaded = xbnet.SweepResult.load(tmp_path / "run").ensemble(2)
@@ -125,7 +125,7 @@ def test_a_refit_is_the_network_alone_on_all_rows(kept, data):
     settings, member = result.best["settings"], result.members[result.best_member()]
     same = [m.index for m in result.members if m.configuration == member.configuration]
     epochs = round(float(np.median([result.history(m).best_epoch[0] for m in same])))
-    prepared = replace(data, val=None).standardized()
+    prepared = replace(data, val=None).scaled()
     alone = xbnet.Network(xbnet.mlp(settings["hidden"], 3, dropout=[settings["dropout"]]), 3, rng=member.weight_seed)
     xbnet.fit(alone, "cross_entropy", f"sgd:lr={settings['lr']}", prepared, epochs=epochs, batch_size=60)
     assert (refit.rows, refit.epochs) == (120, epochs)

@@ -28,7 +28,7 @@ def test_folds_part_the_samples_evenly_and_by_class(n, k, classes, seed):
 
 def test_each_fold_is_standardized_by_its_own_training_part():
     data = make_data(60)
-    pool = make_pool(data, 3, standardize=True)
+    pool = make_pool(data, 3, scaling="standard")
     for fold in range(3):
         one = pool.of_fold(fold)
         np.testing.assert_allclose(one.train.x.mean(axis=0), 0, atol=1e-6)
@@ -70,8 +70,8 @@ def test_bad_folds_are_one_line(data, folds, line):
 
 
 def test_data_that_are_standardized_already(data):
-    with pytest.raises(xbnet.ConfigError, match=r"^small: is standardized already; load it without, so that each fold"):
-        xbnet.sweep({"lr": [0.1]}, data.standardized(), folds=2, standardize=True)
+    with pytest.raises(xbnet.ConfigError, match=r"^small: is scaled already; load it without, so that each fold"):
+        xbnet.sweep({"lr": [0.1]}, data.scaled(), folds=2, scaling="standard")
 
 
 def test_sample_weights_count_in_training_only():

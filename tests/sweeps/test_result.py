@@ -13,7 +13,7 @@ def result(data):
         seeds=3,
         epochs=4,
         hidden=(6,),
-        standardize=True,
+        scaling="standard",
     )
 
 

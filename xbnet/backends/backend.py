@@ -47,9 +47,9 @@ class Backend:
     specialized
         Operations that come in a quicker form for arrays that stay; empty: nothing is replayed here, see `replay`.
     launcher
-        What runs the project's own kernels; None: nothing does.
+        The launcher of the project's own CUDA kernels; None: they are not used.
     settings
-        What was set by the name, e.g. "precision=tf32".
+        Options that the name set, e.g. "precision=tf32".
 
     Examples
     --------
@@ -73,7 +73,7 @@ class Backend:
 
     @property
     def library(self) -> Any:
-        """`xp`, for what it has beyond the dialect."""
+        """The array library itself, for functions that `xp` leaves out."""
         return self.xp
 
     @property
@@ -82,13 +82,36 @@ class Backend:
         return hasattr(self.xp, "cuda")
 
     def asarray(self, host: ArrayLike | Array, dtype: DTypeLike | None = None) -> Array:
-        """Copy a host array (or pass an array of this backend) to the device, in C order."""
+        """Copy a host array to the device, in C order; an array of this backend is passed on.
+
+        Parameters
+        ----------
+        host
+            Numbers of any shape.
+        dtype
+            Type of the result; by default that of `host`.
+
+        Returns
+        -------
+        array
+            An array of this backend.
+        """
         if isinstance(host, self.library.ndarray):
             return self.library.ascontiguousarray(host if dtype is None else host.astype(dtype, copy=False))
         return self.xp.asarray(np.ascontiguousarray(host, dtype=dtype))
 
     def to_host(self, array: Array) -> np.ndarray:
-        """Copy an array of this backend to a NumPy array; waits for the device."""
+        """Copy an array of this backend to the host, and wait for the device.
+
+        Parameters
+        ----------
+        array
+            An array of this backend, or of NumPy, which is returned as it is.
+
+        Returns
+        -------
+        numpy.ndarray
+        """
         if self.name == "cupy" and isinstance(array, self.library.ndarray):
             return array.get()
         return array if isinstance(array, np.ndarray) else self.library.asnumpy(array)

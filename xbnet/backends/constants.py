@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh", "softplus")
+ACTIVATIONS = ("identity", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh", "softplus", "selu", "mish")
 """Activations that kernels have: a kernel is told a place in this tuple."""
 LEAK = 0.01
 """Slope of the leaky ReLU below 0."""
@@ -12,11 +12,14 @@ GELU_C, GELU_A = math.sqrt(2 / math.pi), 0.044715
 """Of GELU in its tanh form."""
 GELU_FAR = 32.0
 """Farther out GELU's tanh is 1 or -1 in every type."""
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+"""Of SELU: with them means of 0 and variances of 1 stay what they are from layer to layer."""
 
 
 def cuda_text() -> str:
     """The same in C++."""
     names = ", ".join(name.upper() for name in ACTIVATIONS)
     numbers = {"LEAK": LEAK, "GELU_C": GELU_C, "GELU_A": GELU_A, "GELU_FAR": GELU_FAR}
+    numbers |= {"SELU_ALPHA": SELU_ALPHA, "SELU_SCALE": SELU_SCALE}
     values = ", ".join(f"{name} = {value!r}" for name, value in numbers.items())
     return f'#line 1 "constants.py"\nenum Function {{ {names} }};\nconstexpr double {values};\n'

@@ -35,7 +35,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--target", action="append", metavar="COLUMN,..", help="the column of a table to learn")
     group.add_argument("--task", metavar="TASK", help="of a table: classification, regression; by default as it looks")
     add_table_arguments(group)
-    switch(group, "--standardize", "z-score the inputs by the training part; on for tables", default=None)
+    group.add_argument("--scaling", metavar="HOW", help="of inputs: standard, robust, quantile, none; tables: standard")
     switch(group, "--scale-targets", "z-score a regression's targets, and put predictions back; on", default=None)
     group.add_argument(
         "--val",
@@ -54,7 +54,9 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; by default tanh")
     switch(group, "--batch-norm", "batch normalization after each hidden layer")
     group.add_argument("--dropout", type=number, metavar="RATE", help="after each hidden layer; by default 0")
-    group.add_argument("--init", metavar="NAME", help="glorot, he, zeros, normal:STD, uniform:A; by the activation")
+    group.add_argument(
+        "--init", metavar="NAME", help="glorot, he, lecun, zeros, normal:STD, uniform:A; by the activation"
+    )
     group.add_argument("--replicas", type=positive, default=1, metavar="R", help="networks with seeds of their own")
     group.add_argument(
         "--members", type=positive, metavar="N",
@@ -134,7 +136,7 @@ def switch(group: Any, flag: str, text: str, default: bool | None = False) -> No
 def data_from(args: argparse.Namespace, taken: Sequence[str] = ()) -> Dataset:
     """The data set that the flags name; `taken` are those which nobody gave."""
     settings: dict[str, Any] = {
-        "standardize": args.standardize,
+        "scaling": args.scaling,
         "val": args.val or None,
         "test": args.test or None,
         "rng": getattr(args, "seed", 0),

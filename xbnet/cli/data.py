@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "fetch":
         print(fetch(args.name, progress=False if args.quiet else None))
         return 0
-    args.standardize, args.scale_targets = bool(args.standardize), bool(args.scale_targets)  # as the file has them
+    args.scaling, args.scale_targets = args.scaling or "none", bool(args.scale_targets)  # as the file has them
     show(flags.data_from(args))
     return 0
 

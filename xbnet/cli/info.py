@@ -13,7 +13,7 @@ import numpy as np
 
 from ..backends.backend import describe_backends
 from ..backends.machine.load import describe_machine
-from ..datasets import Schema
+from ..datasets import Column, Schema
 from ..errors import DataError, listed, printable
 from ..history import History, plain
 from ..io.ensembles import Ensemble, load_any, summary
@@ -103,7 +103,7 @@ def show_model(args: argparse.Namespace) -> int:
         "parameters": network.n_parameters,
         "link": network.link,
         "classes": None if model.classes is None else list(model.classes),
-        "standardized": model.standardizes,
+        "scaled": model.scales,
         "schema": None if model.schema is None else model.schema.to_json(),
         "features": None if model.features is None else list(model.features),
         "layers": [
@@ -120,7 +120,7 @@ def show_model(args: argparse.Namespace) -> int:
     print(network.describe())
     print(f"link: {network.link}" + (f"; classes: {listed(model.classes)}" if model.classes else ""))
     names = f": {listed(model.features)}" if model.features else ""
-    print(f"inputs: {network.n_inputs}, {'standardized first' if model.standardizes else 'as they are'}{names}")
+    print(f"inputs: {network.n_inputs}, {'scaled first' if model.scales else 'as they are'}{names}")
     if model.schema is not None:
         print(describe_schema(model.schema))
     if history is not None:
@@ -153,14 +153,24 @@ def describe_schema(schema: Schema) -> str:
     for column in schema.columns:
         if column.kind == "category":
             more = ["rare"] * column.rare + ["missing"] * column.missing
-            how = listed([*column.values, *(f"({word})" for word in more)])
+            how = ("as a code: " if column.coded else "") + listed([*column.values, *(f"({word})" for word in more)])
         else:
-            how = f"mean {column.mean:.6g}, deviation {column.std:.6g}" if column.scaled else ""
+            how = _scaling(column)
             how += f"; {column.fill:.6g} where missing" if column.indicator else ""
         lines.append(f"  {printable(column.name):<{width}}  {column.kind:<9} {how}".rstrip())
     if schema.target is not None:
         lines.append(f"target: {listed(schema.target.names)} ({schema.target.task})")
     return "\n".join(lines)
+
+
+def _scaling(column: Column) -> str:
+    if not column.scaled:
+        return ""
+    if column.quantiles:
+        return f"{len(column.quantiles)} quantiles from {column.quantiles[0]:.6g} to {column.quantiles[-1]:.6g}"
+    if column.clip:
+        return f"median {column.mean:.6g}, {column.std:.6g} between the quartiles, clipped smoothly"
+    return f"mean {column.mean:.6g}, deviation {column.std:.6g}"
 
 
 def _short(value: Any) -> str:

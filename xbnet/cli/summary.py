@@ -176,11 +176,9 @@ def not_learned(network: Network, data: Dataset, history: History, result: dict[
     elif falls:
         advice = f"more --epochs (the loss still fell after {len(losses)})"
     else:
-        advice = f"another --lr (it was {rate}), more --epochs" + ("" if _is_standardized(data) else ", --standardize")
+        advice = f"another --lr (it was {rate}), more --epochs" + (
+            "" if data.scaler is not None else ", --scaling standard"
+        )
     told = "a loss that is no number" if loss is None else f"a training loss of {loss:,.4g}"
     told += f", where guessing by {guess} has {chance:,.4g}"
     return f"{result['dataset']}: {who} did not learn: {told}; try {advice}"
-
-
-def _is_standardized(data: Dataset) -> bool:
-    return data.standardizer is not None

@@ -126,7 +126,7 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
     if args.folds and args.val is None:
         args.val = 0  # each fold is validated on what it leaves out
     taken = settle(args)
-    data = flags.data_from(argparse.Namespace(**vars(args) | {"standardize": False}), taken)
+    data = flags.data_from(argparse.Namespace(**vars(args) | {"scaling": "none"}), taken)
     return sweep(
         space,
         data,
@@ -138,7 +138,7 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
         folds=args.folds,
         halving=args.halving,
         min_epochs=args.min_epochs,
-        standardize=args.standardize,
+        scaling=args.scaling,
         monitor=args.monitor,
         class_weight=flags.class_weight_from(args.class_weight, data),
         backend=args.backend,

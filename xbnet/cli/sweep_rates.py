@@ -36,8 +36,8 @@ def run_find_lr(
     if several:
         raise ConfigError(f"--find-lr is for one configuration; give one value of {several[0]}")
     taken = settle(args)
-    data = flags.data_from(argparse.Namespace(**vars(args) | {"standardize": False}), taken)
-    pool = make_pool(data, None, standardize=args.standardize, rng=args.seed)
+    data = flags.data_from(argparse.Namespace(**vars(args) | {"scaling": "none"}), taken)
+    pool = make_pool(data, None, scaling=args.scaling, rng=args.seed)
     own = {key: value for key, value in fixed(args, space, data).items() if key not in ("lr", "schedule")}
     settings = settings_for(complete(configurations(space, None, np.random.default_rng())[0], own, None), pool)
     weight = flags.class_weight_from(args.class_weight, data)

@@ -14,12 +14,12 @@ if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
     from ..datasets import Dataset
 
 DEFAULTS: dict[str, Any] = {
-    **{"standardize": False, "epochs": 100, "hidden": (10, 7), "activation": "tanh", "dropout": 0.0},
+    **{"scaling": "none", "epochs": 100, "hidden": (10, 7), "activation": "tanh", "dropout": 0.0},
     **{"optimizer": "sgd", "schedule": "constant", "l2": 0.0, "members": 1},
 }
 """What is taken where a flag is not given."""
 OF_TABLES: dict[str, Any] = {
-    **{"standardize": True, "val": usual.VALIDATION, "patience": usual.PATIENCE, "epochs": usual.EPOCHS},
+    **{"scaling": "standard", "val": usual.VALIDATION, "patience": usual.PATIENCE, "epochs": usual.EPOCHS},
     **{"hidden": usual.HIDDEN, "members": usual.MEMBERS, "activation": usual.ACTIVATION, "optimizer": "adam"},
     **{"lr": usual.LEARNING_RATE, "schedule": usual.SCHEDULE, "l2": usual.L2},
 }
@@ -83,7 +83,7 @@ def settle_batch_size(args: argparse.Namespace, data: Dataset) -> None:
 def told(args: argparse.Namespace, taken: Sequence[str]) -> str:
     """What a table's defaults do, in words, and how each is switched off."""
     words = {
-        "standardize": "inputs standardized (--no-standardize)",
+        "scaling": "inputs scaled (--scaling none)",
         "val": f"{OF_TABLES['val']:.0%} of the rows kept for validation (--val none)",
         "patience": "stops early (--patience none)",
         "members": f"{OF_TABLES['members']} networks that become one (--members 1)",

@@ -184,7 +184,7 @@ def keep(
     if data.n_inputs == 2 and data.task == "classification":
         part = data.val or data.train
         names: Any = {"classes": data.classes, "features": data.features}
-        figure = decision_regions(network, part.x, part.y, standardizer=data.standardizer, **names)
+        figure = decision_regions(network, part.x, part.y, scaler=data.scaler, **names)
         save_figure(figure, folder / "regions.png")
 
 

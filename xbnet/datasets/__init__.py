@@ -7,9 +7,9 @@ from .columns import Column
 from .dataset import Dataset, Part
 from .download import fetch
 from .load import load_dataset
+from .scaler import Scaler
 from .schema import Schema
 from .splits import split
-from .standardizer import Standardizer
 from .target import Target
 
-__all__ = ["Column", "Dataset", "Part", "Schema", "Standardizer", "Target", "fetch", "load_dataset", "split"]
+__all__ = ["Column", "Dataset", "Part", "Scaler", "Schema", "Target", "fetch", "load_dataset", "split"]

@@ -13,8 +13,8 @@ from ..errors import ConfigError, DataError
 from ..notebook import heading, table
 from .checks import PART_NAMES, Array, check_parts
 from .objects import encode_parts, is_readable, of_one_type
+from .scaler import Scaler
 from .schema import Schema
-from .standardizer import Standardizer
 from .tables import is_table
 
 Task = Literal["classification", "multilabel", "regression"]
@@ -60,12 +60,12 @@ class Part:
 class Dataset:
     """Training samples, and validation and test samples where there are any.
 
-    Everything is checked here, once, so that nothing behind it needs to.
+    Everything is checked here, once, so that no later code has to.
 
     Parameters
     ----------
     name : str
-        What the user called it, a name or a path; every error line begins with it.
+        The user's name for it, or its path; every error line begins with it.
     train, val, test : Part
         The parts; `val` and `test` may be absent.
     classes : tuple of str, optional
@@ -74,17 +74,17 @@ class Dataset:
         ``y (N, C)`` is multi-label; floating ``y (N, C)`` is multi-label if `classes` is given.
     image_shape : (C, H, W), optional
         Channels, height and width of the image that each row of x holds in this order, C * H * W = I.
-    preparation : Standardizer, optional
-        What was done to every x, and must be done to every new one; None where there is a schema, which does it.
+    preparation : Scaler, optional
+        The scaler of every x, old and new; None where there is a schema, which holds it.
     features : tuple of str, optional
         Names of the inputs (I,), where the source has them.
     schema : Schema, optional
         How the columns of a table became x and y, and those of any other become inputs: ``schema.encode(table)``.
     partial : bool, default=False
-        Whether some of the classes, or all but one, may be without a training sample: what is only predicted.
+        Whether classes may lack training samples: true of data that are only predicted.
 
-    target_scale : Standardizer, optional
-        What was done to every y of a regression, and must be undone in predictions.
+    target_scale : Scaler, optional
+        Mean and scale that every y of a regression was standardized by; predictions are put back by them.
 
     Raises
     ------
@@ -105,11 +105,11 @@ class Dataset:
     test: Part | None = None
     classes: tuple[str, ...] | None = None
     image_shape: tuple[int, int, int] | None = None
-    preparation: Standardizer | None = None
+    preparation: Scaler | None = None
     features: tuple[str, ...] | None = None
     schema: Schema | None = None
     partial: bool = False
-    target_scale: Standardizer | None = None
+    target_scale: Scaler | None = None
 
     def __post_init__(self) -> None:
         for field, part in self.parts():
@@ -182,23 +182,27 @@ class Dataset:
 
     @property
     def n_outputs(self) -> int:
-        """How many outputs a network for this task has: C, or O columns of a regression."""
+        """The number of outputs that a network for this task has: C classes, or O columns of a regression."""
         return int(self.train.y.shape[1]) if self.classes is None else len(self.classes)
 
-    def standardized(self, *, in_place: bool = False) -> Dataset:
-        """A new data set, z-scored by the statistics of the training part, with `preparation` or its schema set.
+    def scaled(self, scaling: str = "standard", *, in_place: bool = False) -> Dataset:
+        """A new data set, scaled by the statistics of the training part, with `preparation` or its schema set.
 
         In a table, numbers and dates are; categories and truth values, which are 0 and 1, are not.
 
         Parameters
         ----------
+        scaling
+            "standard", "robust", "quantile" or "none"; see `Scaler.fit`.
         in_place
             Overwrite the inputs of this one instead of taking memory for others. It must not be used any more, nor
             what shares its arrays: a part that `split` left as it was does.
         """
-        if self.standardizer is not None:
-            raise ConfigError(f"{self.name}: is standardized already; standardize it once")
-        preparation = self.standardizer_of()
+        preparation = self.scaler_of(scaling)
+        if scaling == "none":
+            return self
+        if self.scaler is not None:
+            raise ConfigError(f"{self.name}: is scaled already; scale it once")
         schema = None if self.schema is None else self.schema.scaled(preparation)
         parts = {
             field: Part(preparation(part.x, out=part.x if in_place else None), part.y) for field, part in self.parts()
@@ -215,7 +219,7 @@ class Dataset:
     def with_scaled_targets(self) -> Dataset:
         """A new data set whose targets have mean 0 and standard deviation 1 over the training part, each on its own.
 
-        How to put predictions back stands in its `target_scale` and in its schema's target. Only a regression's targets
+        Its `target_scale` and its schema's target say how to put predictions back. Only a regression's targets
         are scaled; another data set, and one that is scaled already, is returned as it is.
 
         Examples
@@ -226,7 +230,7 @@ class Dataset:
         """
         if self.task != "regression" or self.target_scale is not None:
             return self
-        scale = Standardizer.fit(self.train.y)
+        scale = Scaler.fit(self.train.y)
         schema = self.schema
         if schema is not None and schema.target is not None:
             mean, width = tuple(scale.mean.tolist()), tuple(scale.scale.tolist())
@@ -234,13 +238,13 @@ class Dataset:
         parts = {field: Part(part.x, scale(part.y)) for field, part in self.parts()}
         return replace(self, **parts, schema=schema, target_scale=scale)  # type: ignore[arg-type]
 
-    def standardizer_of(self, rows: Array | None = None) -> Standardizer:
-        """What z-scores the inputs by `rows` of the training part, by default all: of a table its numbers and dates."""
+    def scaler_of(self, scaling: str, rows: Array | None = None) -> Scaler:
+        """What scales the inputs by `rows` of the training part, by default all: of a table its numbers and dates."""
         x = self.train.x if rows is None else self.train.x[rows]
-        found = Standardizer.fit(x)
+        found = Scaler.fit(x, scaling)
         return found if self.schema is None else self.schema.only_scaled(found)
 
     @property
-    def standardizer(self) -> Standardizer | None:
-        """What z-scored the inputs, `preparation` or the schema's; None if they are as they came."""
-        return self.preparation if self.schema is None else self.schema.standardizer
+    def scaler(self) -> Scaler | None:
+        """What scaled the inputs, `preparation` or the schema's; None if they are as they came."""
+        return self.preparation if self.schema is None else self.schema.scaler

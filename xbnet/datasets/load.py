@@ -31,7 +31,8 @@ NAMES = (*SHIPPED, *SOURCES)
 def load_dataset(
     name: Source,
     *,
-    standardize: bool = False,
+    scaling: str = "none",
+    one_hot: int | None = None,
     val: float | int | None = None,
     test: float | int | None = None,
     rng: np.random.Generator | int = 0,
@@ -50,8 +51,12 @@ def load_dataset(
         one of MNIST's idx files, of one of CIFAR-10's batches, or of a folder with either. Or a table: a DataFrame
         of pandas or polars, a table of pyarrow, whatever has `__arrow_c_stream__`.
         A name wins over a file of the same name: write ``./gmm`` for the file.
-    standardize
-        z-score every input by its mean and standard deviation over the training part, after splitting.
+    scaling
+        What every input becomes, by what it is in the training part after splitting: "standard" (mean 0, standard
+        deviation 1), "robust" (median and quartiles, then smooth clipping), "quantile" (normal) or "none"; see
+        `Scaler.fit`. Of a table numbers and dates are scaled.
+    one_hot
+        For a table: a category that would have more inputs than this has one, a code for an `Embedding`.
     val, test
         Samples to split off from the training part for validation and test, as a fraction of it in (0, 1)
         or a count; stratified by class. The parts that the data set brings are left alone, so a data set
@@ -88,11 +93,11 @@ def load_dataset(
     (20000, 6250, 5000)
     """
     if is_table(name) or (_is_path(name) and is_table_file(name)):
-        return _from_table(name, standardize, val, test, rng, target, task, **table)
+        return _from_table(name, scaling, one_hot, val, test, rng, target, task, **table)
     data = _find(name, target, task, table)
     if val is not None or test is not None:
         data = split(data, val, test, rng=rng)
-    return data.standardized(in_place=True) if standardize else data  # nobody else has these arrays
+    return data.scaled(scaling, in_place=True)  # nobody else has these arrays
 
 
 def load_rows(name: str | os.PathLike[str]) -> Dataset:
@@ -106,7 +111,8 @@ def _is_path(name: Source) -> TypeGuard[str | os.PathLike[str]]:
 
 def _from_table(
     source: Source,
-    standardize: bool,
+    scaling: str,
+    one_hot: int | None,
     val: float | int | None,
     test: float | int | None,
     rng: np.random.Generator | int,
@@ -152,7 +158,7 @@ def _from_table(
     if val is not None or test is not None:
         labels = found.y if found.task == "classification" else None
         rows = split_rows(table.name, len(frame.x), labels, val, test, rng=rng)
-    schema, places = Schema.of_frame(frame, rows["train"], [*forced["numeric"], *forced["categorical"]])
+    schema, places = Schema.of_frame(frame, rows["train"], [*forced["numeric"], *forced["categorical"]], one_hot)
     schema = replace(schema, reading=Reading(tuple(named), header, decimal))
     parts = {
         field: Part(schema.encode_frame(frame, places, taken), found.y if taken is None else found.y[taken])
@@ -161,7 +167,7 @@ def _from_table(
     del frame
     classes = None if found.classes is None else tuple(map(str, found.classes))
     data = Dataset(table.name, **parts, classes=classes, schema=schema)  # type: ignore[arg-type]
-    return data.standardized(in_place=True) if standardize else data
+    return data.scaled(scaling, in_place=True)
 
 
 def _refuse_missing(table: Table, frame: Frame) -> None:

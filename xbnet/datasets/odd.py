@@ -55,7 +55,7 @@ def say_if_collapsed(where: str, x: Any, dtype: Any, cure: str) -> None:
 
     Examples
     --------
-    >>> say_if_collapsed("x", np.arange(100.0)[:, None], np.float32, "standardize them")  # nothing to say
+    >>> say_if_collapsed("x", np.arange(100.0)[:, None], np.float32, "scale them")  # nothing to say
     """
     dtype = np.dtype(dtype)
     if not isinstance(x, np.ndarray) or x.ndim != 2 or x.dtype.kind not in "iuf" or x.dtype.itemsize <= dtype.itemsize:

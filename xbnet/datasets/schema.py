@@ -14,7 +14,7 @@ from .columns import Column, expect
 from .frame import Frame, names_of, numbers_of, read_frame
 from .learning import learn_columns, remap
 from .reading import Reading
-from .standardizer import Standardizer
+from .scaler import Scaler
 from .tables import Table, open_table
 from .tables.values import Words, words_of
 from .target import Target
@@ -64,7 +64,8 @@ class Schema:
         categorical: Sequence[str] = (),
         drop: Sequence[str] = (),
         columns: Sequence[str] | None = None,
-        standardize: bool = True,
+        scaling: str = "standard",
+        one_hot: int | None = None,
     ) -> Schema:
         """Learn from the rows of a table.
 
@@ -82,8 +83,10 @@ class Schema:
             Names of columns that are numbers, that are categories, and that are left out.
         columns
             Names of the inputs; by default all but the target.
-        standardize
-            Whether numbers get mean 0 and standard deviation 1 over `rows`.
+        scaling
+            What numbers become, by what they are in `rows`: "standard", "robust", "quantile", "none"; see `Scaler.fit`.
+        one_hot
+            A category that would have more inputs than this has one, a code for an `Embedding`; None: none has.
 
         Returns
         -------
@@ -100,49 +103,44 @@ class Schema:
             drop=names_of("drop", drop), columns=None if columns is None else names_of("columns", columns), **options,
         )  # fmt: skip
         rows = None if rows is None else np.asarray(rows)
-        schema, places = cls.of_frame(frame, rows, [*options["numeric"], *options["categorical"]])
-        if not standardize:
-            return schema
-        return schema.standardized(schema.encode_frame(frame, places, rows))
+        schema, places = cls.of_frame(frame, rows, [*options["numeric"], *options["categorical"]], one_hot)
+        return schema.scaled(schema.only_scaled(Scaler.fit(schema.encode_frame(frame, places, rows), scaling)))
 
     @classmethod
-    def of_frame(cls, frame: Frame, rows: Array | None, kept: Sequence[str] = ()) -> tuple[Schema, list[int]]:
-        """The schema, not standardized, of a frame's rows; and the places of its columns in the frame."""
+    def of_frame(
+        cls, frame: Frame, rows: Array | None, kept: Sequence[str] = (), one_hot: int | None = None
+    ) -> tuple[Schema, list[int]]:
+        """The schema, not scaled, of a frame's rows; and the places of its columns in the frame."""
         columns, places = learn_columns(frame, rows, kept)
+        if one_hot is not None:
+            columns = [replace(c, coded=c.kind == "category" and c.width > one_hot) for c in columns]
         if not columns:
             raise DataError(f"{frame.name}: expected a column to learn from, got none that says anything")
         found = frame.target
         target = None if found is None else Target(found.names, found.task, found.classes)
         return cls(tuple(columns), target), places
 
-    def standardized(self, x: Array) -> Schema:
-        """The same, with means and standard deviations of ``x (N, I)``, inputs that are not standardized yet."""
-        return self.scaled(Standardizer.fit(x))
-
-    def scaled(self, scale: Standardizer) -> Schema:
-        """The same, with the mean and the scale of each number's input."""
-        if any((column.mean, column.std) != (0.0, 1.0) for column in self.columns):
-            raise ConfigError("Schema.scaled: expected a schema that does not standardize yet")
+    def scaled(self, scaler: Scaler) -> Schema:
+        """The same, with what `scaler` does to the input of each number."""
+        if self.scaler is not None:
+            raise ConfigError("Schema.scaled: expected a schema that does not scale yet")
         starts = np.cumsum([0, *(column.width for column in self.columns)])
         return replace(
             self,
             columns=tuple(
-                replace(c, mean=float(scale.mean[i]), std=float(scale.scale[i])) if c.scaled else c
-                for c, i in zip(self.columns, starts, strict=False)
+                replace(c, **scaler.column(i)) if c.scaled else c for c, i in zip(self.columns, starts, strict=False)
             ),
         )
 
-    def only_scaled(self, scale: Standardizer) -> Standardizer:
-        """`scale` (I,) for the inputs that are standardized; the others stay as they are."""
-        chosen = np.concatenate([[c.scaled, *[False] * (c.width - 1)] for c in self.columns]).astype(bool)
-        return Standardizer(np.where(chosen, scale.mean, 0.0), np.where(chosen, scale.scale, 1.0))
+    def only_scaled(self, scaler: Scaler) -> Scaler:
+        """`scaler` (I,) for the inputs that are scaled; it leaves the others as they are."""
+        return scaler.only(np.concatenate([[c.scaled, *[False] * (c.width - 1)] for c in self.columns]).astype(bool))
 
     @property
-    def standardizer(self) -> Standardizer | None:
+    def scaler(self) -> Scaler | None:
         """What `encode` does last, to inputs that are numbers already; None where it leaves them as they are."""
-        of = [[(c.mean, c.std), *[(0.0, 1.0)] * (c.width - 1)] for c in self.columns if c.width]
-        mean, scale = np.concatenate(of).T
-        return Standardizer(mean, scale) if mean.any() or (scale != 1).any() else None
+        found = Scaler.of_columns([column for column in self.columns if column.width])
+        return None if found.idle else found
 
     # -- inputs ------------------------------------------------------------------------------------------------------
 
@@ -285,6 +283,8 @@ class Schema:
         names = [column.name for column in schema.columns]
         expect(len(set(names)) == len(names), "each column has a name of its own")
         expect(schema.n_inputs > 0, "the columns make inputs")
+        sizes = {len(column.quantiles) for column in schema.columns if column.quantiles}
+        expect(len(sizes) <= 1, "all columns have as many quantiles")
         return schema
 
 

@@ -52,10 +52,8 @@ def split(
     >>> len(parts.train), len(parts.val), len(parts.test)
     (14, 4, 2)
     """
-    if data.standardizer is not None:
-        raise ConfigError(
-            f"{data.name}: split before standardizing; the statistics must come from what is left to train on"
-        )
+    if data.scaler is not None:
+        raise ConfigError(f"{data.name}: split before scaling; the statistics must come from what is left to train on")
     for field, size in (("test", test), ("val", val)):
         brought = getattr(data, field)
         if size is not None and brought is not None:

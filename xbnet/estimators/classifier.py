@@ -56,7 +56,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     random_state : int, RandomState or None, default=None
         The seed of weights, orders, dropout and the validation split.
     tol : float, default=1e-4
-        What counts as an improvement.
+        The least gain in the score, or fall of the loss, that counts as an improvement.
     verbose : bool, default=False
         Print a line per epoch.
     warm_start : bool, default=False
@@ -90,11 +90,11 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         "numpy", "cupy", "dpnp" or "auto".
     dtype : str, default="float32"
         "float32" or "float64".
-    schema : "auto" or bool, default="auto"
+    schema : "auto", bool or str, default="auto"
         Whether a `Schema` is learned of X, which turns its columns into inputs: categories, missing values and dates
-        too, with numbers standardized; a regressor's targets are standardized then as well, and put back in what it
-        predicts. "auto": of a DataFrame with a column that is no plain number or lacks a value; other X go in as they
-        are, as in scikit-learn. False: never.
+        too, with numbers scaled: "standard" (as True does), "robust", "quantile" or "none"; a regressor's targets are
+        standardized then as well, and put back in what it predicts. "auto": of a DataFrame with a column that is no
+        plain number or lacks a value; other X go in as they are, as in scikit-learn. False: never.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, times `sample_weight`.
 
@@ -118,7 +118,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     schema_ : Schema or None
         How X becomes inputs; None: as it is.
     n_features_in_, feature_names_in_
-        As in scikit-learn.
+        The same as in scikit-learn.
 
     Examples
     --------
@@ -252,7 +252,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         Raises
         ------
         ConfigError
-            It is another kind of network, or uses what xbnet has not, e.g. solver="lbfgs".
+            It is another kind of network, or uses a feature that xbnet lacks, e.g. solver="lbfgs".
         """
         from sklearn.neural_network import MLPClassifier
 

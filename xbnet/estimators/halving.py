@@ -29,7 +29,7 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
     Parameters
     ----------
     estimator
-        As in `StackedSearchCV`.
+        The same as in `StackedSearchCV`.
     param_grid : dict or list of dicts
         Parameter name -> values; with `n_candidates` also distributions with ``rvs``.
     n_candidates : int, default=None
@@ -48,16 +48,16 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         still win. All that stand at the same epoch train together, each is ranked within its bracket, and
         `cv_results_` has a column "bracket" (Li et al. 2018, "Hyperband", JMLR 18, algorithm 1).
     aggressive_elimination, cv, scoring, refit, error_score, return_train_score, verbose
-        As in `HalvingGridSearchCV`.
+        The same as in `HalvingGridSearchCV`.
     n_jobs : int, default=None
-        As in `StackedSearchCV`.
+        The same as in `StackedSearchCV`.
     random_state : int, RandomState or None
         The seed of the draws.
 
     Attributes
     ----------
     cv_results_, best_estimator_, best_params_, best_score_, best_index_, n_resources_, n_candidates_, n_iterations_
-        As in `HalvingGridSearchCV`; of several brackets, all configurations at each number of epochs.
+        The same as in `HalvingGridSearchCV`; of several brackets, all configurations at each number of epochs.
     brackets_ : tuple
         With `brackets`: which configurations, in the order of the grid or the draws, and after how many epochs they
         were ranked.
@@ -121,9 +121,9 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         Parameters
         ----------
         X, y
-            As the estimator takes them.
+            Data in any form that the estimator takes.
         **params
-            As `HalvingGridSearchCV.fit` takes them.
+            The same as in `HalvingGridSearchCV.fit`.
 
         Returns
         -------

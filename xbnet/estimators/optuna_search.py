@@ -29,7 +29,7 @@ class StackedOptunaSearchCV(StackedSearchCV):
     Parameters
     ----------
     estimator
-        As in `StackedSearchCV`.
+        The same as in `StackedSearchCV`.
     param_distributions : dict
         Parameter name -> a list of values, text like ``"loguniform:1e-4,1"`` (uniform, loguniform, integers,
         logintegers), or a distribution of Optuna.
@@ -48,7 +48,7 @@ class StackedOptunaSearchCV(StackedSearchCV):
     min_resources : int, default=1
         With `factor` the epochs of the first rung, at least.
     scoring, refit, cv, verbose, error_score, return_train_score, n_jobs
-        As in `StackedSearchCV`. With several scores `refit` names the one that is searched by.
+        The same as in `StackedSearchCV`. With several scores `refit` names the one that is searched by.
     random_state : int, RandomState or None
         The seed of the sampler.
 
@@ -57,7 +57,7 @@ class StackedOptunaSearchCV(StackedSearchCV):
     study_ : optuna.Study
         With all trials, their values and those at rungs.
     cv_results_, best_estimator_, best_params_, best_score_, best_index_
-        As in `StackedSearchCV`. With `factor` there is a row for each rung that a trial came to, with "n_resources" and
+        The same as in `StackedSearchCV`. With `factor` there is a row for each rung that a trial came to, with "n_resources" and
         the number of the "trial", and the best is one of those that have trained to the end.
 
     Examples

@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..backends.arrays import Rows
-from ..datasets import Standardizer
+from ..datasets import Scaler
 from ..errors import ConfigError
 from ..history import History
 from ..io.models import save
@@ -90,7 +90,7 @@ class Predicting(Settings):
         link = LINKS[self._loss().links[self._task]]
         return self._score_of(y, self._predictions(link[1](values.mean(axis=0))), w)
 
-    def save(self, path: str | Path, *, preparation: Standardizer | None = None) -> None:
+    def save(self, path: str | Path, *, preparation: Scaler | None = None) -> None:
         """Write the network to a file for `xbnet.load`, `xbnet predict` and `xbnet export`; see `xbnet.save`.
 
         Classes, history, and `schema_` or `feature_names_in_` go along. For the estimator itself there is `pickle`.
@@ -100,14 +100,14 @@ class Predicting(Settings):
         path
             The file, e.g. "model.safetensors".
         preparation
-            What was done to X before, e.g. ``Standardizer(scaler.mean_, scaler.scale_)`` of a `StandardScaler`.
+            What was done to X before, e.g. ``Scaler(scaler.mean_, scaler.scale_)`` of a `StandardScaler`.
         """
         from .convert import for_a_file, schema_for_a_file
 
         network, classes = for_a_file(self)
         schema = schema_for_a_file(self, network, classes)
         if schema is not None and preparation is not None:
-            raise ConfigError(f"{type(self).__name__}.save: expected no preparation, for its schema standardizes")
+            raise ConfigError(f"{type(self).__name__}.save: expected no preparation, for its schema scales")
         about: dict[str, Any] = {"classes": classes, "preparation": preparation}
         about["history"] = self.history_ if len(self.history_) else None
         if schema is None:

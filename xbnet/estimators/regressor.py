@@ -9,7 +9,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 
 from ..backends.arrays import ArrayLike, Rows
-from ..datasets import Standardizer
+from ..datasets import Scaler
 from ..errors import ConfigError
 from ..nn.losses import Loss, get_loss
 from .base import XBEstimator
@@ -38,7 +38,7 @@ class XBRegressor(RegressorMixin, XBEstimator):
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate_init, max_iter, shuffle, random_state, tol,
     verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon,
     n_iter_no_change, residual, dropout, batch_norm, schedule, clip_norm, n_members, backend, dtype, schema
-        As in `XBClassifier`, as are all attributes but `classes_`.
+        The same as in `XBClassifier`, and so are all attributes but `classes_`.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class XBRegressor(RegressorMixin, XBEstimator):
         self._task, self.n_outputs_ = "regression", 1 if self._flat else y.shape[1]
         self._target_scale = None
         if getattr(self, "schema_", None) is not None and self.loss != "poisson":
-            found = Standardizer.fit(np.asarray(y, np.float64).reshape(len(y), self.n_outputs_))
+            found = Scaler.fit(np.asarray(y, np.float64).reshape(len(y), self.n_outputs_))
             self._target_scale = found.mean, found.scale
 
     def _encode(self, y: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ class StackedSearchCV(GridSearchCV):
     n_iter : int, default=None
         How many configurations to draw; None tries all.
     scoring, refit, cv, verbose, error_score, return_train_score
-        As in `GridSearchCV`. A network that diverges counts as a fit that failed.
+        The same as in `GridSearchCV`. A network that diverges counts as a fit that failed.
     n_jobs : int, default=None
         Threads, among which the networks are shared out; None or -1: one per core, -2: one less.
     random_state : int, RandomState or None
@@ -43,7 +43,7 @@ class StackedSearchCV(GridSearchCV):
     Attributes
     ----------
     cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, multimetric_
-        As in `GridSearchCV`. A `fit_time` is the time until the network's stack was trained.
+        The same as in `GridSearchCV`. A `fit_time` is the time until the network's stack was trained.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class StackedSearchCV(GridSearchCV):
         Parameters
         ----------
         X, y
-            As the estimator takes them.
+            Data in any form that the estimator takes.
         **params
             `groups`, `sample_weight`, ``STEP__sample_weight`` and so on, as `GridSearchCV.fit` takes them.
 

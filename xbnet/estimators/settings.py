@@ -111,7 +111,7 @@ class Settings(BaseEstimator):
         Parameters
         ----------
         **parameters
-            What shall be otherwise, and `random_state`.
+            Settings that differ from these, and `random_state`.
 
         Examples
         --------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datasets import Schema
+from ..datasets.scaler import SCALINGS
 from ..datasets.tables import Table, is_table, open_table
 from ..datasets.tables.source import need_pyarrow
 from ..datasets.tables.values import kind_of, parse
@@ -29,13 +30,15 @@ def learn_schema(estimator: XBEstimator, X: object, rows: np.ndarray | None) -> 
         Numbers of the rows to learn from; None: all.
     """
     name = type(estimator).__name__
-    if not isinstance(estimator.schema, bool) and estimator.schema != "auto":
-        raise ConfigError(f"{name}: expected schema to be True, False or 'auto', got {estimator.schema!r}")
-    if not estimator.schema or (estimator.schema == "auto" and not _needs_schema(X)):
+    wanted = estimator.schema
+    if not isinstance(wanted, bool) and wanted not in ("auto", *SCALINGS):
+        names = "True, False, 'auto', standard, robust, quantile or none"
+        raise ConfigError(f"{name}: expected schema as {names}, got {wanted!r}")
+    if not wanted or (wanted == "auto" and not _needs_schema(X)):
         return None
     named = is_table(X)
     table = open_table(X if named else _arrow(X), name=f"{name}: X")
-    schema = Schema.learn(table, rows)
+    schema = Schema.learn(table, rows, scaling=wanted if wanted in SCALINGS else "standard")
     estimator.n_features_in_ = len(table.columns)
     estimator.__dict__.pop("feature_names_in_", None)
     if named:

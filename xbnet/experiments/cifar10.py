@@ -74,7 +74,7 @@ def run(setup: Setup) -> Report:
 def _images(setup: Setup, validation: float) -> Dataset:
     """The images, of which a share is set apart for validation; z-scored by what is left to train on."""
     setup.progress("cifar10: reading")
-    return split(setup.images("cifar10"), validation).standardized(in_place=True)
+    return split(setup.images("cifar10"), validation).scaled(in_place=True)
 
 
 def _gradients(setup: Setup, report: Report, data: Dataset) -> None:

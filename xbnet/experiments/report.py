@@ -189,7 +189,7 @@ class Report:
         write_text(folder / f"{self.name}.md", self.markdown())
 
     def to_dict(self) -> dict[str, Any]:
-        """What JSON needs."""
+        """Return the result as numbers, texts, lists and dictionaries, for JSON."""
         rows = [{"what": r.what, "reported": r.reported, "ours": float(r.ours), "gain": r.gain} for r in self.rows]
         return {"title": self.title, "seconds": self.seconds, "processor_seconds": self.processor_seconds, "rows": rows}
 

@@ -1,4 +1,4 @@
-"""What belongs to a network in a file: the names of its classes and inputs, and how rows become inputs."""
+"""The things that belong to a network in a file: the names of its classes and inputs, and how rows become inputs."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import Dataset, Schema, Standardizer
+from ..datasets import Dataset, Scaler, Schema
 from ..errors import DataError
 from ..nn.network import Network
 from .networks import SCALARS
 from .tensorfile import Tensors
 
 
-def about_inputs(data: Dataset, preparation: Standardizer | None = None) -> dict[str, Any]:
-    """What `save` keeps of a data set: its schema, or else classes, features, and how the inputs were standardized.
+def about_inputs(data: Dataset, preparation: Scaler | None = None) -> dict[str, Any]:
+    """What `save` keeps of a data set: its schema, or else classes, features, and how the inputs were scaled.
 
     Parameters
     ----------
     data
         What the network was trained on.
     preparation
-        How inputs were standardized after they had left the data set, which then has none of its own.
+        How inputs were scaled after they had left the data set, which then has none of its own.
     """
     if data.schema is None:
         return {"classes": data.classes, "features": data.features, "preparation": preparation or data.preparation}
-    if preparation is None or data.schema.standardizer is not None:
+    if preparation is None or data.schema.scaler is not None:
         return {"classes": data.classes, "schema": data.schema}
     return {"classes": data.classes, "schema": data.schema.scaled(preparation)}
 
@@ -44,7 +44,7 @@ def put_targets_back(network: Network, data: Dataset) -> None:
         put_back(network, data.target_scale)
 
 
-def put_back(network: Network, targets: Standardizer | None) -> None:
+def put_back(network: Network, targets: Scaler | None) -> None:
     """Let the last layer answer in the units of targets before they were scaled; None: they were not."""
     if targets is None:
         return
@@ -95,11 +95,15 @@ def restore_schema(file: Tensors, network: Network) -> Schema | None:
     return schema
 
 
-def restore_preparation(file: Tensors, network: Network) -> Standardizer | None:
-    """How inputs are standardized, if the file says so."""
-    if "preparation.mean" not in file.arrays:
+def restore_preparation(file: Tensors, network: Network) -> Scaler | None:
+    """How inputs are scaled, if the file says so."""
+    prefix, n = "preparation.", network.n_inputs
+    kept = {name.removeprefix(prefix): array for name, array in file.arrays.items() if name.startswith(prefix)}
+    if not kept:
         return None
-    mean, scale = (file.tensor(f"preparation.{name}", float, (network.n_inputs,)) for name in ("mean", "scale"))
-    right = np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()
-    file.require(bool(right), "preparation has finite means and scales > 0")
-    return Standardizer(mean, scale)
+    Q = len(kept["quantiles"]) if np.ndim(kept.get("quantiles", 0)) else 0
+    parts = {name: file.tensor(prefix + name, float, (Q, n) if name == "quantiles" else (n,)) for name in kept}
+    try:
+        return Scaler.of_arrays(parts)
+    except ValueError as error:
+        raise DataError(f"{file.source}: expected that {error}; save it anew") from None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.backend import Backend
-from ..datasets import Schema, Standardizer
+from ..datasets import Scaler, Schema
 from ..errors import ConfigError
 from ..nn.network import Network
 from ..nn.outputs import LINKS
@@ -33,9 +33,9 @@ class Ensemble:
     networks
         Each for one network, all for the same inputs and outputs.
     preparations
-        What must be done to each one's inputs, after the schema where there is one, or None.
+        The scaler of each network's inputs, which acts after the schema if there is one; or None.
     classes, features, schema
-        As those of a `Model`.
+        The same as a `Model`'s.
     version
         The version of xbnet that wrote the file.
 
@@ -49,7 +49,7 @@ class Ensemble:
     """
 
     networks: tuple[Network, ...]
-    preparations: tuple[Standardizer | None, ...]
+    preparations: tuple[Scaler | None, ...]
     classes: tuple[Any, ...] | None = None
     features: tuple[str, ...] | None = None
     schema: Schema | None = None
@@ -84,12 +84,12 @@ class Ensemble:
 
     @property
     def link(self) -> str:
-        """What turns outputs into predictions."""
+        """Name of the function that turns outputs into predictions, see `outputs.LINKS`."""
         return self.networks[0].link
 
     @property
     def target_scale(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """As that of a `Model`."""
+        """The same as a `Model`'s."""
         return target_scale_of(self.schema)
 
     @property
@@ -97,12 +97,22 @@ class Ensemble:
         """Networks in it."""
         return len(self.networks)
 
-    def members(self) -> list[tuple[Network, Standardizer | None]]:
-        """Each network, and what must be done to its inputs after the schema, if there is one."""
+    def members(self) -> list[tuple[Network, Scaler | None]]:
+        """Each network, and the scaler of its inputs after the schema, if there is one."""
         return list(zip(self.networks, self.preparations, strict=True))
 
     def member(self, index: int) -> Model:
-        """One of the networks by itself."""
+        """Return one of the networks by itself.
+
+        Parameters
+        ----------
+        index
+            From 0.
+
+        Returns
+        -------
+        Model
+        """
         network, preparation = self.members()[index]
         if self.schema is None:
             return Model(network, self.classes, preparation, None, self.version, self.features)
@@ -120,7 +130,18 @@ class Ensemble:
         return self.from_encoded(np.asarray(x) if self.schema is None else self.schema.encode(x))
 
     def from_encoded(self, x: np.ndarray) -> np.ndarray:
-        """What `predict_proba` gives, for inputs (N, I) that the schema has encoded, if there is one."""
+        """Return the same as `predict_proba`, for inputs that the schema has encoded, if there is one.
+
+        Parameters
+        ----------
+        x
+            (N, I).
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, C) or (N, O), float64.
+        """
         total = np.zeros(())
         for network, preparation in self.members():
             total = total + network.predict_proba(x if preparation is None else preparation(x)).astype(float)
@@ -128,11 +149,27 @@ class Ensemble:
         return mean if self.target_scale is None else mean * self.target_scale[1] + self.target_scale[0]
 
     def predict(self, x: Any) -> np.ndarray:
-        """Labels (N,), or values (N, O) for a regression."""
+        """Predict labels, or the values of a regression.
+
+        Parameters
+        ----------
+        x
+            Rows as the user has them: (N, I), or a table with the schema's columns.
+
+        Returns
+        -------
+        numpy.ndarray
+            Classes' numbers (N,), or values (N, O).
+        """
         return LINKS[self.link][1](self.predict_proba(x))
 
     def save(self, path: str | Path) -> None:
         """Write all of it to one file, which `Ensemble.load`, `xbnet predict` and `xbnet export` read.
+
+        Parameters
+        ----------
+        path
+            The file; an old one is replaced, in one piece.
 
         Raises
         ------
@@ -144,7 +181,7 @@ class Ensemble:
             for name in ("theta", "state"):
                 tensors[f"{i}.{name}"] = network.backend.to_host(getattr(network, name)).copy()
             if preparation is not None:
-                tensors |= {f"{i}.preparation.mean": preparation.mean, f"{i}.preparation.scale": preparation.scale}
+                tensors |= {f"{i}.preparation.{name}": part for name, part in preparation.arrays().items()}
         about: dict[str, Any] = {"networks": [describe_network(network) for network in self.networks]}
         if self.classes is not None:
             about["classes"] = plain("save: classes", list(self.classes))
@@ -158,7 +195,16 @@ class Ensemble:
     def load(
         path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[str, Any] | None = None
     ) -> Ensemble:
-        """What `save` wrote; the arguments are those of `xbnet.load`.
+        """Read an ensemble that `save` wrote.
+
+        Parameters
+        ----------
+        path
+            The file.
+        backend
+            Where the networks live; any backend reads the files of any other.
+        custom
+            Classes of your own layers: name -> class.
 
         Raises
         ------

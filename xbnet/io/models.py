@@ -1,8 +1,9 @@
 """Networks in files: safetensors with JSON metadata. Nothing in a file is ever executed.
 
-A file holds the tensors ``theta (R, P)`` and ``state (R, S)`` as the network has them, ``preparation.mean`` and
-``preparation.scale (I,)`` where the inputs were standardized, and ``history.FIGURE`` where a history was given. Its
-metadata describe the network; they are checked against the tensors before anything of their size is allocated.
+A file holds the tensors ``theta (R, P)`` and ``state (R, S)`` as the network has them, ``preparation.mean``,
+``preparation.scale (I,)`` and what else a `Scaler` has where the inputs were scaled, and ``history.FIGURE`` where a
+history was given. Its metadata describe the network; they are checked against the tensors before anything of their size
+is allocated.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from ..backends.arrays import Rows
 from ..backends.backend import Backend
-from ..datasets import Schema, Standardizer
+from ..datasets import Scaler, Schema
 from ..errors import ConfigError, DataError
 from ..files import place
 from ..history import History
@@ -33,7 +34,7 @@ RUN_FILES = ("model.safetensors", "best.safetensors")
 
 @dataclass(eq=False)
 class Model:
-    """A network from a file, with what belongs to it.
+    """A network from a file, with its classes, schema and history.
 
     Attributes
     ----------
@@ -42,7 +43,7 @@ class Model:
     classes
         Names in the order of the outputs; None if it has none.
     preparation
-        What must be done to inputs first; None: nothing.
+        The scaler of the inputs; None: there is none.
     history
         How it was trained; None if it was not saved. Times are not kept: `seconds` are 0.
     version
@@ -64,7 +65,7 @@ class Model:
 
     network: Network
     classes: tuple[Any, ...] | None
-    preparation: Standardizer | None
+    preparation: Scaler | None
     history: History | None
     version: str
     features: tuple[str, ...] | None = None
@@ -87,7 +88,7 @@ class Model:
 
     @property
     def link(self) -> str:
-        """What turns outputs into predictions."""
+        """Name of the function that turns outputs into predictions, see `outputs.LINKS`."""
         return self.network.link
 
     @property
@@ -99,14 +100,14 @@ class Model:
         """The same with one of its networks."""
         return replace(self, network=self.network.select([index]), history=None)
 
-    def members(self) -> list[tuple[Network, Standardizer | None]]:
-        """Each network by itself, and what must be done to its inputs after the schema, if there is one."""
+    def members(self) -> list[tuple[Network, Scaler | None]]:
+        """Each network by itself, and the scaler of its inputs after the schema, if there is one."""
         return [(self.network.select([r]), self.preparation) for r in range(self.size)]
 
     @property
-    def standardizes(self) -> bool:
-        """Whether inputs are standardized before the network sees them."""
-        return self.preparation is not None or (self.schema is not None and self.schema.standardizer is not None)
+    def scales(self) -> bool:
+        """Whether inputs are scaled before the network sees them."""
+        return self.preparation is not None or (self.schema is not None and self.schema.scaler is not None)
 
     def predict_proba(self, x: Rows) -> np.ndarray:
         """Probabilities (N, C), or values (N, O) in the targets' units, for rows as the user has them.
@@ -125,11 +126,11 @@ class Model:
         return self.from_encoded(np.asarray(x) if self.schema is None else self.schema.encode(x))
 
     def from_encoded(self, x: np.ndarray) -> np.ndarray:
-        """What `predict_proba` gives, for inputs (N, I) that the schema has encoded, if there is one."""
+        """Return the same as `predict_proba`, for inputs (N, I) that the schema has encoded, if there is one."""
         return self.outputs(x if self.preparation is None else self.preparation(x))
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
-        """What `predict_proba` gives, for inputs (N, I) that are prepared."""
+        """Return the same as `predict_proba`, for inputs (N, I) that are prepared."""
         values = self.network.predict_proba(x)
         values = values.mean(axis=0) if values.ndim == 3 else values
         if self.target_scale is None:
@@ -143,7 +144,7 @@ def save(
     path: str | Path,
     *,
     classes: Sequence[Any] | None = None,
-    preparation: Standardizer | None = None,
+    preparation: Scaler | None = None,
     history: History | None = None,
     features: Sequence[str] | None = None,
     schema: Schema | None = None,
@@ -159,9 +160,9 @@ def save(
     classes
         (C,) names or numbers of the classes.
     preparation
-        How the inputs were standardized, e.g. ``data.preparation``.
+        How the inputs were scaled, e.g. ``data.preparation``.
     history
-        What `fit` returned; its times are left out, so that equal runs leave equal files.
+        The result of `fit`; its times are left out, so that equal runs write equal files.
     features
         (I,) names of the inputs: `xbnet predict` then finds the columns of a table by them.
     schema
@@ -189,10 +190,10 @@ def save(
         description = describe_network(network)
     if preparation is not None:
         _expect_number("mean per input, I", network.n_inputs, np.size(preparation.mean), "of preparation")
-        tensors |= {"preparation.mean": preparation.mean, "preparation.scale": preparation.scale}
+        tensors |= {f"preparation.{name}": part for name, part in preparation.arrays().items()}
     if schema is not None:
         if preparation is not None:
-            raise ConfigError("save: expected a schema or a preparation, got both; a schema standardizes by itself")
+            raise ConfigError("save: expected a schema or a preparation, got both; a schema scales by itself")
         _expect_number("schema with as many inputs, I", network.n_inputs, schema.n_inputs, "in it")
         description["schema"] = schema.to_json()
         features = schema.input_names
@@ -225,7 +226,7 @@ def load(path: str | Path, backend: str | Backend = "numpy", *, custom: Mapping[
     path
         The file, or the folder of a run that has one.
     backend
-        Where the network shall live; any backend reads what any other wrote.
+        Where the network is put; any backend reads the files of any other.
     custom
         Name -> object, for layers and activations of your own: a class derived from `Layer` under its name, an
         `Activation` under its `name`.

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..backends.arrays import Array, Namespace
-from ..backends.constants import GELU_A, GELU_C, GELU_FAR, LEAK
+from ..backends.constants import LEAK, SELU_ALPHA, SELU_SCALE
 from ..errors import unknown_name
+from .gates import gelu, gelu_backward, mish, mish_backward, sigmoid, silu, silu_backward
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Activation:
     forward, backward
         See the module's text.
     initializer
-        The default initializer of weights in front of it: "glorot" or "he".
+        The default initializer of weights in front of it: "glorot", "he" or "lecun".
     kinks
         Points at which the derivative jumps; gradient tests keep away from them.
     replayable, kernel
@@ -111,52 +112,25 @@ def _elu_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[A
     xp.multiply(dy, work[0], out=dy)
 
 
-# GELU in its tanh form (Hendrycks & Gimpel 2016, section 2): it needs no erf, which not every backend has.
-def _gelu_tanh(xp: Namespace, z: Array, out: Array) -> None:
-    """out = tanh(c (z + a z^3))."""
-    xp.multiply(z, z, out=out)
-    xp.multiply(out, GELU_C * GELU_A, out=out)
-    xp.add(out, GELU_C, out=out)
-    xp.multiply(out, z, out=out)
-    xp.tanh(out, out=out)
+def _selu(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
+    """scale * (z where z > 0, else alpha (exp(z) - 1)) (Klambauer et al. 2017)."""
+    xp.minimum(z, 0.0, out=work[0])
+    xp.expm1(work[0], out=work[0])
+    xp.multiply(work[0], SELU_SCALE * SELU_ALPHA, out=work[0])
+    xp.maximum(z, 0.0, out=out)
+    xp.multiply(out, SELU_SCALE, out=out)
+    xp.add(out, work[0], out=out)  # one of them is 0
 
 
-def _gelu(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
-    """z (1 + t) / 2 with t = tanh(c (z + a z^3))."""
-    _gelu_tanh(xp, z, work[0])
-    xp.add(work[0], 1.0, out=work[0])
-    xp.multiply(work[0], 0.5, out=work[0])
-    xp.multiply(z, work[0], out=out)
-
-
-def _gelu_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
-    """dy * (1 + t) / 2 * (1 + z (1 - t) c (1 + 3 a z^2)); far out, where t is 1 or -1, z must not become infinite."""
-    t, u = work
-    xp.minimum(z, GELU_FAR, out=t)
-    xp.maximum(t, -GELU_FAR, out=u)
-    xp.multiply(u, u, out=t)
-    xp.multiply(t, 3 * GELU_C * GELU_A, out=t)
-    xp.add(t, GELU_C, out=t)
-    xp.multiply(t, u, out=u)  # u = z c (1 + 3 a z^2)
-    _gelu_tanh(xp, z, t)
-    xp.multiply(dy, 0.5, out=dy)
-    xp.subtract(1.0, t, out=t)
-    xp.multiply(u, t, out=u)
-    xp.add(u, 1.0, out=u)  # u = 1 + z (1 - t) c (1 + 3 a z^2)
-    xp.subtract(2.0, t, out=t)  # 2 - (1 - t) = 1 + t
-    xp.multiply(dy, t, out=dy)
-    xp.multiply(dy, u, out=dy)
-
-
-def _sigmoid(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
-    """1 / (1 + exp(-z)) = max(sign z, e) / (1 + e) with e = exp(-|z|), which can't overflow and keeps small digits."""
-    xp.abs(z, out=out)
-    xp.negative(out, out=out)
-    xp.exp(out, out=out)
-    xp.sign(z, out=work[0])
-    xp.maximum(out, work[0], out=work[0])  # 1 for z > 0, else e; dpnp 0.20 has no maximum into its first operand
-    xp.add(out, 1.0, out=out)
-    xp.divide(work[0], out, out=out)
+def _selu_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
+    """dy * (scale where z > 0, else scale alpha exp(z) = y + scale alpha)."""
+    xp.sign(y, out=work[0])
+    xp.maximum(work[0], 0.0, out=work[1])
+    xp.multiply(work[1], SELU_SCALE - SELU_SCALE * SELU_ALPHA, out=work[1])
+    xp.minimum(y, 0.0, out=work[0])
+    xp.add(work[0], SELU_SCALE * SELU_ALPHA, out=work[0])
+    xp.add(work[0], work[1], out=work[0])
+    xp.multiply(dy, work[0], out=dy)
 
 
 def _sigmoid_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
@@ -164,22 +138,6 @@ def _sigmoid_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequen
     xp.multiply(dy, y, out=dy)
     xp.multiply(dy, y, out=work[0])
     xp.subtract(dy, work[0], out=dy)
-
-
-def _silu(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
-    """z sigmoid(z) (Elfwing et al. 2018)."""
-    _sigmoid(xp, z, work[0], work[1:])
-    xp.multiply(z, work[0], out=out)
-
-
-def _silu_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
-    """dy * (s + y (1 - s)) with s = sigmoid(z)."""
-    s, u = work
-    _sigmoid(xp, z, s, (u,))
-    xp.multiply(y, s, out=u)
-    xp.subtract(y, u, out=u)
-    xp.add(u, s, out=u)
-    xp.multiply(dy, u, out=dy)
 
 
 def _tanh(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None:
@@ -205,7 +163,7 @@ def softplus(xp: Namespace, z: Array, out: Array, work: Sequence[Array]) -> None
 
 def _softplus_backward(xp: Namespace, dy: Array, z: Array, y: Array, work: Sequence[Array]) -> None:
     """dy * sigmoid(z)."""
-    _sigmoid(xp, z, work[0], work[1:])
+    sigmoid(xp, z, work[0], work[1:])
     xp.multiply(dy, work[0], out=dy)
 
 
@@ -222,11 +180,13 @@ ACTIVATIONS = {
         Activation("relu", _relu, _relu_backward, "he", kinks=(0.0,)),
         Activation("leaky_relu", _leaky_relu, _leaky_relu_backward, "he", kinks=(0.0,)),
         Activation("elu", _elu, _elu_backward, "he"),
-        Activation("gelu", _gelu, _gelu_backward, "he"),
-        Activation("silu", _silu, _silu_backward, "he"),
-        Activation("sigmoid", _sigmoid, _sigmoid_backward),
+        Activation("gelu", gelu, gelu_backward, "he"),
+        Activation("silu", silu, silu_backward, "he"),
+        Activation("sigmoid", sigmoid, _sigmoid_backward),
         Activation("tanh", _tanh, _tanh_backward),
         Activation("softplus", softplus, _softplus_backward, "he"),
+        Activation("selu", _selu, _selu_backward, "lecun", kinks=(0.0,)),
+        Activation("mish", mish, mish_backward, "he"),
     )
 }
 

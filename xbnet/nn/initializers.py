@@ -25,7 +25,7 @@ def glorot(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     rng
         A generator of the host.
     shape
-        (I, O); so it is for `he`, `zeros` and `ones`.
+        (I, O); so it is for `he`, `lecun`, `zeros` and `ones`.
 
     Returns
     -------
@@ -58,6 +58,26 @@ def he(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     0.1
     """
     return rng.normal(0.0, math.sqrt(2 / max(1, shape[-2])), shape)
+
+
+def lecun(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Normal with standard deviation sqrt(1 / I) (LeCun et al. 1998, equation 16), as SELU wants it.
+
+    Parameters
+    ----------
+    rng, shape
+        See `glorot`.
+
+    Returns
+    -------
+    array of that shape, float64
+
+    Examples
+    --------
+    >>> round(float(lecun(np.random.default_rng(0), (100, 100)).std()), 1)
+    0.1
+    """
+    return rng.normal(0.0, math.sqrt(1 / max(1, shape[-2])), shape)
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...], std: float) -> np.ndarray:
@@ -150,7 +170,7 @@ def ones(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return np.ones(shape)
 
 
-INITIALIZERS: dict[str, Initializer] = {"glorot": glorot, "he": he, "zeros": zeros, "ones": ones}
+INITIALIZERS: dict[str, Initializer] = {"glorot": glorot, "he": he, "lecun": lecun, "zeros": zeros, "ones": ones}
 WITH_NUMBER: dict[str, Callable[[float], Initializer]] = {"normal": normal, "uniform": uniform}
 
 
@@ -160,7 +180,7 @@ def get_initializer(initializer: str | Initializer) -> Initializer:
     Parameters
     ----------
     initializer
-        "glorot", "he", "zeros", "ones", "normal:STD", "uniform:A"; a function is returned as it is.
+        "glorot", "he", "lecun", "zeros", "ones", "normal:STD", "uniform:A"; a function is returned as it is.
 
     Returns
     -------

@@ -49,7 +49,7 @@ class Network:
         (R, P), never rebound: row i is all that replica i learns, and its gradient. Weights come first, see
         `parameters.layout`.
     state
-        (R, S): what is kept but not trained (running statistics).
+        (R, S): values that are kept but not trained (running statistics).
     specs, state_specs
         The blocks of a row of theta and of state, named "LAYER.NAME".
     parameters, gradients
@@ -57,7 +57,7 @@ class Network:
     compiled
         Whether the compiled machine predicts; `fit` sets it where that has trained the network.
     link
-        What turns the last layer's output into predictions, a name in `outputs.LINKS`; `fit` sets it from the loss.
+        The function that turns the last layer's output into predictions, a name in `outputs.LINKS`; `fit` sets it.
 
     Raises
     ------
@@ -169,7 +169,7 @@ class Network:
 
     @property
     def output_gradient(self) -> Array:
-        """The gradient dlogits (R, B, C) for the last forward's batch: what the loss writes and `backward` reads."""
+        """The gradient dlogits (R, B, C) for the last forward's batch: the loss writes it and `backward` reads it."""
         return self._buffers.between()[-1]
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ class Network:
         return self.run_rows(x, LINKS[self.link][2])
 
     def run_rows(self, x: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """What `finish` makes of the logits (R, n, O) of host rows x (N, I), on the host: (N, ...) or (R, N, ...)."""
+        """Apply `finish` to the logits (R, n, O) of host rows x (N, I), on the host; return (N, ...) or (R, N, ...)."""
         with self.exclusive():
             self._predictor = self._predictor or Predictor(self)
             return self._predictor.run(x, finish)
@@ -279,7 +279,7 @@ class Network:
         return sum(flat.nbytes for flat in self.memory())
 
     def release(self) -> None:
-        """Let go of the buffers, and of what layers keep of a batch; the next forward allocates what it needs."""
+        """Free the buffers, and the arrays that layers keep of a batch; the next forward allocates them again."""
         self._ready, self._predictor = False, None
         self._buffers.release()
 

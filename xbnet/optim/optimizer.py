@@ -26,7 +26,7 @@ STEPS_AHEAD = 64
 
 
 class Optimizer(StepPart):
-    """What all optimizers share.
+    """The base class of optimizers.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Optimizer(StepPart):
 
     Examples
     --------
-    A rule of one's own says what it does to a block, by the names of its network's array library:
+    A rule of your own updates one block of theta, with the functions of its network's array library:
 
     >>> class SignDescent(Optimizer):
     ...     name = "sign"
@@ -149,7 +149,7 @@ class Optimizer(StepPart):
         self.skip(1)
 
     def columns(self) -> Array:
-        """What `coefficients` gave for the next step, (K, R, 1); `skip` goes on to the step after it."""
+        """The values of `coefficients` for the next step, (K, R, 1); `skip` moves on to the step after it."""
         if self._next == self._planned:
             if not hasattr(self, "network"):
                 raise ConfigError(f"{self.name}: expected an optimizer bound to a network; call bind(network) first")
@@ -164,13 +164,33 @@ class Optimizer(StepPart):
             self.update(block.theta, block.grad, *columns[:, block.rows])
 
     def coefficients(self, lr: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What `update` gets at the steps t (S, 1 or R) >= 1 with the learning rates lr (S, R): tables (S, R)."""
+        """Return the values that `update` gets, for S steps and R replicas.
+
+        Parameters
+        ----------
+        lr
+            Learning rates (S, R).
+        t
+            Numbers of the steps, (S, 1) or (S, R), from 1.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Tables (S, R).
+        """
         return (lr,)
 
     def update(self, theta: Array, grad: Array, *columns: Any) -> None:
-        """The rule, in place on a block of theta; `grad` is only read, `columns` are from `coefficients`.
+        """Apply the rule to a block of theta, in place.
 
-        theta and grad are (R', P'), rows and columns of the network's; columns are (R', 1).
+        Parameters
+        ----------
+        theta
+            (R', P'), some rows and columns of the network's parameters.
+        grad
+            Their gradient, (R', P'), which is only read.
+        columns
+            The values that `coefficients` gives, (R', 1) each.
         """
         raise NotImplementedError(f"{type(self).__name__}.update")
 

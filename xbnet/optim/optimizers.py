@@ -110,7 +110,7 @@ class Nesterov(Momentum):
 class RMSProp(Optimizer):
     """s <- decay s + (1 - decay) grad^2; theta <- theta - lr grad / (sqrt(s) + eps) (Tieleman & Hinton 2012).
 
-    What is kept is s / (1 - decay): the factor goes into the step length and eps, which spares a pass over theta.
+    The state is s / (1 - decay): the factor goes into the step length and eps, which saves a pass over theta.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class Adam(Optimizer):
     theta <- theta - lr m / (1 - beta1^t) / (sqrt(s / (1 - beta2^t)) + eps).
 
     Both corrections are folded into the step length and eps, as the paper proposes in its section 2. So are the factors
-    of grad and grad^2: what is kept is m / (1 - beta1) and s / (1 - beta2), which spares two passes over theta.
+    of grad and grad^2: the state is m / (1 - beta1) and s / (1 - beta2), which saves two passes over theta.
 
     Parameters
     ----------

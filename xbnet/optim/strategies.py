@@ -33,14 +33,36 @@ class Strategy:
     name = "joint"
 
     def prepare(self, network: Network, train: TrainStage) -> list[Any]:
-        """What comes before the first epoch: trains `network` by `train`, and returns the histories of that."""
+        """Do the work before the first epoch: train `network` by `train`.
+
+        Parameters
+        ----------
+        network
+            All replicas.
+        train
+            Trains a network under a strategy for some epochs, and returns its history.
+
+        Returns
+        -------
+        list of History
+        """
         self.factors(network, 0)  # raises where the network does not suit the strategy
         return []
 
     def factors(self, network: Network, epoch: int) -> np.ndarray | None:
-        """What the gradient is multiplied by in this epoch (from 0), one factor per stage; 0: the stage stands still.
+        """Return the factors of the gradient in an epoch.
 
-        None: all are 1.
+        Parameters
+        ----------
+        network
+            All replicas.
+        epoch
+            Its number, from 0.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            A factor per stage; 0 keeps the stage's parameters as they are. None: all are 1.
         """
         return None
 

@@ -28,7 +28,7 @@ MOST_SHOWN_COLUMNS = 12
 
 @dataclass
 class Report(OnPage):
-    """What was found about a model; `html` is the page, `save` writes it.
+    """A model's figures on data; `html` is the page, `save` writes it.
 
     Attributes
     ----------
@@ -41,9 +41,9 @@ class Report(OnPage):
     pictures
         Title -> a matplotlib figure.
     importance
-        Column -> mean and standard deviation of what permuting it costs; empty where it was not asked for.
+        Column -> mean and standard deviation of the loss in score when it is permuted; empty unless asked for.
     page
-        What `html` shows, part by part.
+        The parts of `html`.
     worst
         (up to 10,) numbers of the rows that the model is most wrong about, the worst first.
 
@@ -91,7 +91,7 @@ def report(
     settings
         Text to show as the settings of the run.
     importance
-        Whether to measure what permuting each column costs.
+        Whether to measure how much permuting each column costs.
     repeats
         Permutations of each column.
     rng

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import Schema, Standardizer
+from ..datasets import Scaler, Schema
 from .build import Program
 
 
@@ -36,9 +36,9 @@ class About:
     classes: tuple[Any, ...] | None
     features: tuple[str, ...] | None
     schema: Schema | None
-    preparations: tuple[Standardizer | None, ...]
+    preparations: tuple[Scaler | None, ...]
     folded: bool
-    targets: Standardizer | None
+    targets: Scaler | None
     monitor: str
     backend: str
     dtype: str
@@ -48,7 +48,7 @@ class About:
     def of(cls, program: Program, networks: int) -> About:
         """Of a sweep that runs here."""
         pool, data = program.pool, program.pool.data
-        scaled = data.schema is not None and data.schema.standardizer is not None  # then the schema does it
+        scaled = data.schema is not None and data.schema.scaler is not None  # then the schema does it
         in_schema = data.schema is not None and data.schema.target is not None
         return cls(
             data.name,
@@ -100,19 +100,20 @@ class About:
             targets=_unpack(kept["targets"]),
         )
 
-    def preparation(self, fold: int | None) -> Standardizer | None:
+    def preparation(self, fold: int | None) -> Scaler | None:
         """What was done to the inputs of a fold, after the schema."""
         return self.preparations[fold or 0]
 
 
-def _pack(scale: Standardizer | None) -> Any:
-    return None if scale is None else [np.asarray(scale.mean).tolist(), np.asarray(scale.scale).tolist()]
+def _pack(scale: Scaler | None) -> Any:
+    if scale is None:
+        return None
+    return {name: [[None if v != v else v for v in row] for row in np.atleast_2d(values).tolist()]
+            for name, values in scale.arrays().items()}  # fmt: skip
 
 
-def _unpack(kept: Any) -> Standardizer | None:
+def _unpack(kept: Any) -> Scaler | None:
     if kept is None:
         return None
-    mean, scale = (np.array(values, float) for values in kept)
-    if mean.ndim != 1 or mean.shape != scale.shape or not np.isfinite([mean, scale]).all() or not (scale > 0).all():
-        raise ValueError("expected finite means and scales > 0")
-    return Standardizer(mean, scale)
+    arrays = {name: np.array(rows, float) for name, rows in kept.items()}
+    return Scaler.of_arrays({name: rows if name == "quantiles" else rows[0] for name, rows in arrays.items()})

@@ -23,7 +23,7 @@ def assert_replica_equal(
     Parameters
     ----------
     result
-        What a sweep returned, however it was stacked, cut and executed.
+        The result of a sweep, however it was stacked, cut and executed.
     members
         Indices; None: all of them.
     tolerance
@@ -35,7 +35,7 @@ def assert_replica_equal(
     Raises
     ------
     AssertionError
-        A member differs: which one, and in what.
+        A member differs; the message names it and the difference.
     ConfigError
         There is no such member.
 

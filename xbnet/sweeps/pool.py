@@ -1,4 +1,4 @@
-"""The samples of a sweep: one data set for all, or folds of it, each standardized by its own training part."""
+"""The samples of a sweep: one data set for all, or folds of it, each scaled by its own training part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.arrays import ArrayLike
-from ..datasets import Dataset, Part, Standardizer
+from ..datasets import Dataset, Part, Scaler
 from ..errors import ConfigError, DataError
 from ..parsing import is_whole
 
@@ -25,7 +25,7 @@ class Pool:
     ----------
     data
         Without folds: as given. With folds: its training part holds every fold's samples; where folds are
-        standardized on their own, one copy after the other.
+        scaled on their own, one copy after the other.
     folds
         Row numbers of ``data.train`` per fold; None: the data set's own parts.
     preparations
@@ -36,7 +36,7 @@ class Pool:
 
     data: Dataset
     folds: tuple[Rows, ...] | None
-    preparations: tuple[Standardizer | None, ...]
+    preparations: tuple[Scaler | None, ...]
     sample_weight: np.ndarray | None = None
 
     def sizes(self, fold: int | None) -> tuple[int, int]:
@@ -46,7 +46,7 @@ class Pool:
         train, val = self.folds[fold]
         return len(train), len(val)
 
-    def preparation(self, fold: int | None) -> Standardizer | None:
+    def preparation(self, fold: int | None) -> Scaler | None:
         """What was done to the inputs of a fold."""
         return self.preparations[fold or 0]
 
@@ -62,7 +62,7 @@ def make_pool(
     data: Dataset,
     folds: int | Sequence[tuple[Any, Any]] | None = None,
     *,
-    standardize: bool = False,
+    scaling: str = "none",
     sample_weight: ArrayLike | None = None,
     rng: np.random.Generator | int = 0,
 ) -> Pool:
@@ -74,8 +74,8 @@ def make_pool(
         Folds are cut from its training part; a validation part is then left alone.
     folds
         A number K >= 2 (stratified by class), or pairs of row numbers (train, validation).
-    standardize
-        z-score the inputs, each fold by its own training part.
+    scaling
+        What the inputs become, each fold by its own training part; see `Scaler.fit`.
     sample_weight
         (N,), for training.
     rng
@@ -83,18 +83,18 @@ def make_pool(
     """
     weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
     if folds is None:
-        prepared = data.standardized() if standardize else data
-        return Pool(prepared, None, (prepared.standardizer,), weight)
+        prepared = data.scaled(scaling)
+        return Pool(prepared, None, (prepared.scaler,), weight)
     pairs = folds if isinstance(folds, Iterable) else kfold(data, folds, np.random.default_rng(rng))
     rows = tuple(_checked(data, number, pair) for number, pair in enumerate(pairs))
     if not rows:
         raise ConfigError("sweep: expected folds, a number >= 2 or pairs (train, validation), got none")
-    if not standardize:
+    if scaling == "none":
         plain = replace(data, val=None, test=None)
-        return Pool(plain, rows, (data.standardizer,) * len(rows), weight)
-    if data.standardizer is not None:
-        raise ConfigError(f"{data.name}: is standardized already; load it without, so that each fold can be")
-    preparations = [data.standardizer_of(train) for train, _ in rows]
+        return Pool(plain, rows, (data.scaler,) * len(rows), weight)
+    if data.scaler is not None:
+        raise ConfigError(f"{data.name}: is scaled already; load it without, so that each fold can be")
+    preparations = [data.scaler_of(scaling, train) for train, _ in rows]
     return stack_folds(data, rows, [p(data.train.x) for p in preparations], preparations, weight)
 
 

@@ -23,7 +23,7 @@ class Source:
     """What a sweep was given: the data as they came, and what was done to them."""
 
     data: Dataset
-    standardize: bool
+    scaling: str
     sample_weight: ArrayLike | None
 
 
@@ -69,7 +69,7 @@ def refit(program: Program, source: Source, member: Member, best_epochs: Sequenc
     chosen_by_val
         Whether the validation part has picked it: then there is nothing left to test it by but the test part.
     """
-    pool = make_pool(source.data, None, standardize=source.standardize, sample_weight=source.sample_weight)
+    pool = make_pool(source.data, None, scaling=source.scaling, sample_weight=source.sample_weight)
     data = pool.data
     alone = replace(program, pool=replace(pool, data=replace(data, val=None)), monitor=None)
     patience = member.settings.get("patience")

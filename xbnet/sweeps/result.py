@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datasets import Standardizer
+from ..datasets import Scaler
 from ..errors import ConfigError, DataError, XbnetError
 from ..history import History
 from ..io.about import put_back
@@ -39,7 +39,7 @@ class SweepResult(Table):
     Parameters
     ----------
     program, members, outcomes
-        What was to be done, for whom, and what came of it: `sweep` puts them together.
+        The plan of the sweep, its networks, and their outcomes, which `sweep` passes in.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class SweepResult(Table):
     about
         The data set's name, classes and features, and what else the networks have in common.
     brackets
-        Of halving: which configurations were ranked among each other, and after how many epochs.
+        The rungs of halving: which configurations were ranked against each other, and after how many epochs.
     study
         Optuna's, where a sampler proposed the configurations; else None.
 
@@ -101,9 +101,9 @@ class SweepResult(Table):
         Parameters
         ----------
         folder
-            Of ``xbnet.sweep(out=...)`` or ``xbnet sweep --out``. The samples are not in it, nor needed.
+            The folder that ``xbnet.sweep(out=...)`` or ``xbnet sweep --out`` wrote. It doesn't hold the samples.
         backend
-            Where networks shall live; by default that of the sweep.
+            Where the networks are put; by default, the sweep's backend.
         custom
             Name -> object, for layers and activations of your own, see `xbnet.load`.
 
@@ -128,7 +128,7 @@ class SweepResult(Table):
 
     @property
     def program(self) -> Program:
-        """What has trained the networks, with the samples."""
+        """The training program of the networks, with the samples."""
         if self._program is None:
             raise ConfigError("sweep: a loaded result has no samples to train on; run the sweep again")
         return self._program
@@ -154,7 +154,13 @@ class SweepResult(Table):
     # -- networks --------------------------------------------------------------------------------------------------
 
     def network(self, member: int) -> Network:
-        """A member's network, with the weights that it ended with, on the sweep's backend."""
+        """Return a member's network with its final weights, on the sweep's backend.
+
+        Parameters
+        ----------
+        member
+            Its index in the table, from 0.
+        """
         outcome, r = self.place(member)
         if member in self._files:
             file, row = self._files[member]
@@ -176,8 +182,8 @@ class SweepResult(Table):
         """The network of `best_member`."""
         return self.network(self.best_member())
 
-    def preparation(self, member: int) -> Standardizer | None:
-        """What must be done to inputs before a member's network sees them, after the schema; None: nothing."""
+    def preparation(self, member: int) -> Scaler | None:
+        """Return the scaler of a member's inputs, which acts after the schema; None: they stay as they are."""
         return self.about.preparation(self._member(member).fold)
 
     def ensemble(self, members: int | Sequence[int] = 5) -> Ensemble:
@@ -221,7 +227,13 @@ class SweepResult(Table):
         return on_the_rim(self.members, self.best["settings"])
 
     def history(self, member: int) -> History:
-        """How a member was trained: the epochs until it left. Times are not kept."""
+        """Return a member's training history: the epochs until it left. Times are not kept.
+
+        Parameters
+        ----------
+        member
+            Its index in the table, from 0.
+        """
         outcome, r = self.place(member)
         row = outcome.rows[r]
         history = History(1)
@@ -244,13 +256,25 @@ class SweepResult(Table):
     # -- pictures --------------------------------------------------------------------------------------------------
 
     def plot_curves(self, figure: str | None = None) -> Figure:
-        """Every member's curve of a figure of `History` (by default the monitored one), the best in front."""
+        """Plot every member's curve of one figure, the best in front.
+
+        Parameters
+        ----------
+        figure
+            A figure of `History` such as "val_loss"; by default the monitored one.
+        """
         from .plots import curves
 
         return curves(self, figure or self.monitor)
 
     def plot_heat_map(self, x: str, y: str) -> Figure:
-        """The score over two keys: mean over everything else."""
+        """Plot the score over two keys as a heat map: the mean over everything else.
+
+        Parameters
+        ----------
+        x, y
+            Keys of the space that vary.
+        """
         from .plots import heat_map
 
         return heat_map(self, x, y)

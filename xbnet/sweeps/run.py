@@ -37,7 +37,7 @@ def sweep(
     folds: int | Sequence[tuple[Any, Any]] | None = None,
     halving: Any = None,
     min_epochs: int | None = None,
-    standardize: bool = False,
+    scaling: str = "none",
     layers: Callable[..., Any] | None = None,
     monitor: str | None = None,
     class_weight: ArrayLike | None = None,
@@ -75,7 +75,7 @@ def sweep(
     draws
         How many configurations to draw at random; None: all combinations.
     sampler
-        Proposes configurations by what came out of the earlier ones, see `trials`: "tpe" (tree-structured Parzen
+        Proposes configurations from the results of the earlier ones, see `trials`: "tpe" (tree-structured Parzen
         estimators) or "random", or a sampler or a study of Optuna (extra `optuna`).
     trials
         How many configurations `sampler` proposes. They come in batches; with `halving` those that are pruned are told,
@@ -95,8 +95,9 @@ def sweep(
         the table depends on which chunk was first). Both may have a factor: "asha:4".
     min_epochs
         Epochs of halving's first rung, at least; by default 1.
-    standardize
-        z-score the inputs, each fold by its own training part.
+    scaling
+        What the inputs become, each fold by its own training part: "standard", "robust", "quantile" or "none"; see
+        `Scaler.fit`.
     layers
         A function of further keys that returns the list of layers, e.g. ``lambda width: [...]``, in place of the
         keys that describe the default network. Rates of the key dropout come as one list for the stack.
@@ -120,7 +121,7 @@ def sweep(
     out
         A folder to keep results in as chunks end.
     resume
-        Go on with what is in `out`; the table is the same as without the interruption.
+        Go on from the results in `out`; the table is the same as without the interruption.
     progress
         The plan and a bar on stderr; None: where stderr is a terminal.
     **fixed
@@ -163,7 +164,7 @@ def sweep(
     rows = [complete(row, fixed, custom) for row in rows]
     if resume and out is None:
         raise ConfigError("sweep: resume goes on with the folder of an earlier sweep; say which: out=FOLDER")
-    pool = make_pool(dataset, folds, standardize=standardize, sample_weight=sample_weight, rng=rng)
+    pool = make_pool(dataset, folds, scaling=scaling, sample_weight=sample_weight, rng=rng)
     rows = [settings_for(row, pool) for row in rows]
     if isinstance(class_weight, str) and class_weight == "balanced" and dataset.task == "classification":
         class_weight = balanced_weights(dataset.train.y, dataset.n_outputs)  # the same for all folds
@@ -209,7 +210,7 @@ def sweep(
         resume=resume,
         progress=progress,
     )
-    result.source = Source(dataset, standardize, sample_weight)
+    result.source = Source(dataset, scaling, sample_weight)
     return result
 
 

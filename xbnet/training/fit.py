@@ -49,7 +49,7 @@ def fit(
     network
         R networks.
     loss, optimizer
-        Objects or names; what is handed in stays as it is.
+        Objects or names; objects that are passed in are not changed.
     data
         A `Dataset`; a name or path, as `load_dataset` takes; or ``(x, y)`` with x (N, I) and y (N,) labels or (N, C)
         targets.
@@ -102,7 +102,7 @@ def fit(
     check_keys("fit", settings, Settings.__annotations__)
     recipe = Recipe(**settings)
     samples = Samples.of(check_data(data), sample_weight=sample_weight)
-    say_if_collapsed("fit", samples.train.x, network.dtype, "standardize x (Dataset.standardized), or use float64")
+    say_if_collapsed("fit", samples.train.x, network.dtype, "standardize x (Dataset.scaled), or use float64")
     rng = None if rng is None else replica_seeds(rng, network.replicas)  # once: a generator would give others each time
     told_to_stop = False
 

@@ -130,13 +130,13 @@ def find_lr(
     network
         Its first replica's weights and seeds are where all copies begin. It stays as it is.
     loss, optimizer, data, rng, sample_weight
-        As in `fit`; the optimizer's own rate plays no part.
+        The same as in `fit`; the optimizer's own rate plays no part.
     rates
         How many, evenly by logarithms over six decades around the optimizer's usual rate; or the rates, > 0.
     steps
-        Of each copy, about; of many rows a part is taken, so that there are several passes.
+        About this many steps of each copy; from a large data set a part is taken, so that there are several passes.
     **settings
-        As in `fit`: batch_size, l2, l1, clip_norm, flip, execution and device_memory.
+        The same as in `fit`: batch_size, l2, l1, clip_norm, flip, execution and device_memory.
 
     Returns
     -------

@@ -45,7 +45,7 @@ class Settings(TypedDict, total=False):
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """How to train. Names become what they name.
+    """The settings of a training run. Names are replaced by the objects that they name.
 
     Attributes
     ----------
@@ -75,9 +75,9 @@ class Recipe:
     execution
         How steps are run: "eager", "replay" or "compiled" (on NumPy), "graph" or "persistent" (on a CUDA device);
         "auto" is the quickest that is possible, see `execution`; "compiled" where the job is long enough.
-        What was chosen stands in `History.execution`; the results are the same up to rounding.
+        `History.execution` names the choice; the results are the same up to rounding.
     device_memory
-        Bytes for the data, a number or text like "2 GB"; None: all of it lies on the device. Parts that don't fit stay
+        Bytes for the data, a number or text like "2 GB"; None: all of it is on the device. Parts that don't fit stay
         on the host and come in chunks, see `streaming`; the results are the same.
     penalty
         A penalty of another kind, which takes the place of l2 and l1.
@@ -134,7 +134,7 @@ class Recipe:
         Parameters
         ----------
         network, loss, samples
-            What it is for.
+            The network that it is for.
         scored
             Whether there is a scorer, whose "score" may be monitored.
 
@@ -199,7 +199,7 @@ class Recipe:
         return Penalty(self.l2, self.l1) if self.penalty is None else self.penalty
 
     def describe(self) -> dict[str, str]:
-        """What decides the bits of a run, as text: name -> value."""
+        """The settings that decide a run's bits, as text: name -> value."""
         with np.printoptions(threshold=sys.maxsize, floatmode="unique"):  # values per replica: all, in all digits
             values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in self.MAY_CHANGE}
             del values["penalty"]

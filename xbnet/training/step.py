@@ -73,7 +73,7 @@ class BoundStep(StepPart):
         batch
             Arrays of the network's backend.
         columns
-            What the optimizer goes by, see `Optimizer.columns`.
+            The optimizer's hyper-parameters for this step, see `Optimizer.columns`.
         sums
             (R, 3, 1), overwritten by the loss's sums.
         wants_norm

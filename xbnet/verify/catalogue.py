@@ -99,8 +99,8 @@ def catalogue(backend: Any = "numpy", dtype: Any = "float64", replicas: int = 2,
 
 
 def words(name: str) -> str:
-    """``BatchNorm`` -> "batch norm"."""
-    return re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()
+    """``BatchNorm`` -> "batch norm", ``PReLU`` -> "prelu"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name).lower()
 
 
 def report_example(network: Callable[..., Network], seed: int) -> Iterator[Case]:

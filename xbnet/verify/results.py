@@ -24,7 +24,7 @@ class Verification:
     Attributes
     ----------
     title
-        What was tested.
+        The name of the tested layer or network.
     curves
         The Taylor test of every block, of all parameters ("theta") and of x.
     checks
@@ -124,7 +124,7 @@ class Verification:
         return taylor_figure(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """What JSON needs."""
+        """Return the result as numbers, texts, lists and dictionaries, for JSON."""
         return {
             "title": self.title,
             "passed": self.passed,
@@ -202,7 +202,7 @@ class GradientComparison:
     Attributes
     ----------
     title
-        What was compared.
+        Names of the two gradients.
     blocks
         In layer order, x last.
     tolerance
@@ -232,7 +232,7 @@ class GradientComparison:
             raise GradientError(f"{self.title}: {wrong[0].worst}", self)
 
     def to_dict(self) -> dict[str, Any]:
-        """What JSON needs."""
+        """Return the result as numbers, texts, lists and dictionaries, for JSON."""
         blocks = {block.block: asdict(block) for block in self.blocks}
         return {"title": self.title, "passed": self.passed, "blocks": blocks}
 

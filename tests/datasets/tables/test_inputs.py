@@ -152,10 +152,10 @@ def test_large_whole_numbers_keep_their_differences(tmp_path):
     np.savez(tmp_path / "set.npz", x=SECONDS[:, None], y=labels)
     np.save(tmp_path / "set.npy", frame.to_numpy())
     sources = {"set.csv": "y", "set.parquet": "y", "set.npz": None, "set.npy": 1}
-    found = [load_dataset(tmp_path / name, target=target, standardize=True) for name, target in sources.items()]
-    found.append(load_dataset(frame, target="y", standardize=True))
-    found.append(Dataset("mine", Part(SECONDS[:, None], labels)).standardized())
-    found.append(Dataset("mine", Part(frame[["t"]], frame["y"])).standardized())
+    found = [load_dataset(tmp_path / name, target=target, scaling="standard") for name, target in sources.items()]
+    found.append(load_dataset(frame, target="y", scaling="standard"))
+    found.append(Dataset("mine", Part(SECONDS[:, None], labels)).scaled())
+    found.append(Dataset("mine", Part(frame[["t"]], frame["y"])).scaled())
     for data in found:
         x = data.train.x.astype(np.float32)
         assert len(np.unique(x)) == 64

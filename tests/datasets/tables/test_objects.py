@@ -49,14 +49,14 @@ def test_several_targets():
 
 def test_sweep_takes_tables():
     space = {"lr": [0.1, 0.2], "hidden": [(4,)], "epochs": [1]}
-    result = xbnet.sweep(space, (FRAME, Y), folds=2, standardize=True, progress=False)
+    result = xbnet.sweep(space, (FRAME, Y), folds=2, scaling="standard", progress=False)
     preparation = result.preparation(0)
     assert (preparation.scale[1:5] == 1).all()  # categories and truth values stay 0 and 1
     assert preparation.scale[0] != 1
 
 
 def test_the_schema_encodes_new_rows():
-    data = Dataset("mine", Part(FRAME, Y)).standardized()
+    data = Dataset("mine", Part(FRAME, Y)).scaled()
     np.testing.assert_array_equal(data.schema.encode(FRAME), data.train.x)
     shuffled = FRAME[["n", "flag", "a", "s"]].assign(more=1)
     np.testing.assert_array_equal(data.schema.encode(shuffled), data.train.x)
@@ -68,8 +68,8 @@ def test_the_schema_encodes_new_rows():
         DataError, match=r"^table: expected the columns that the model was trained on, got none named 's'\Z"
     ):
         data.schema.encode(FRAME[["a", "flag", "n"]])
-    with pytest.raises(ConfigError, match="standardized already"):
-        data.standardized()
+    with pytest.raises(ConfigError, match="scaled already"):
+        data.scaled()
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,23 @@ import sys
 import numpy as np
 import pytest
 
-from xbnet import Activation, BatchNorm, Dropout, LayerNorm, Linear, Network, Residual, fit, load_model, save
+from xbnet import (
+    Activation,
+    BatchNorm,
+    Dropout,
+    LayerNorm,
+    Linear,
+    Network,
+    Parametric,
+    PReLU,
+    Residual,
+    Scale,
+    fit,
+    load_model,
+    save,
+)
 from xbnet.cli import main
-from xbnet.datasets import Standardizer
+from xbnet.datasets import Scaler
 from xbnet.errors import ConfigError
 from xbnet.io.export import to_npz, to_onnx, to_torch
 from xbnet.nn.activations import ACTIVATIONS
@@ -21,6 +35,7 @@ STACKS = {
     "residual_end": [Linear(6), Residual("silu", end="gelu"), Linear(3)],
     "dropout": [Linear(6, "relu"), Dropout(0.3), Linear(3)],
     "batch_norm": [BatchNorm(eps=1e-3), Linear(6, "relu"), BatchNorm(), Linear(3)],
+    "scale": [Scale(), Linear(6), Parametric("selu"), Linear(6), PReLU(), Linear(3)],
     "layer_norm": [LayerNorm(), Linear(6, "relu"), LayerNorm(eps=1e-2), Linear(3)],
 }
 CLASSES, FEATURES = ["a\nb", "001", "größe"], ["x", "y (cm)", "z,1", "é"]
@@ -33,7 +48,7 @@ def trained(layers, dtype="float32", link="softmax"):
     network = Network(layers, 4, dtype=dtype, rng=1)
     fit(network, "cross_entropy", "adam:lr=0.01", (X, RNG.integers(0, 3, 200)), epochs=2, batch_size=50)
     network.link = link
-    return network, Standardizer.fit(X)
+    return network, Scaler.fit(X)
 
 
 def model_of(tmp_path, layers, **settings):
@@ -105,7 +120,7 @@ def test_large_numbers_keep_their_differences(tmp_path):
     """Unix times, a second apart: float32 has one value for 128 of them."""
     runtime, torch = pytest.importorskip("onnxruntime"), pytest.importorskip("torch")
     seconds = np.arange(1_700_000_000, 1_700_000_064)
-    preparation = Standardizer.fit(seconds[:, None])
+    preparation = Scaler.fit(seconds[:, None])
     network = Network([Linear(2)], 1, rng=0)
     network.layers[0].W[...], network.layers[0].b[...] = [[[-9, 9]]], 0
     save(network, tmp_path / "m.safetensors", classes=["early", "late"], preparation=preparation)
@@ -144,6 +159,27 @@ def test_torch(name, tmp_path):
     with torch.no_grad():
         found = torch.softmax(scope["model"](torch.from_numpy(X)), -1).numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("scaling", ["robust", "quantile"])
+@pytest.mark.parametrize("chosen", [[True] * 4, [True, False, True, True]])
+def test_preparations_that_bend(scaling, chosen, tmp_path):
+    runtime, torch = pytest.importorskip("onnxruntime"), pytest.importorskip("torch")
+    x = X.astype(float)
+    x[:, 0], x[:, 3] = np.maximum(x[:, 0].round(), 2), 7  # many at the least value, and nothing but one
+    network, scaler = Network([Linear(3)], 4, dtype="float64", rng=1), Scaler.fit(x, scaling).only(np.array(chosen))
+    network.link = "identity"
+    save(network, tmp_path / "model.safetensors", preparation=scaler)
+    model = load_model(tmp_path / "model.safetensors")
+    new = np.concatenate([x, x + 0.25, 100 * x, -x])
+    expected = network.forward(scaler(new)[None])[0]
+    np.testing.assert_array_equal(model.network.forward(model.preparation(new)[None])[0], expected)
+    to_onnx(model, tmp_path / "m.onnx")
+    session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"x": new})[0], expected, rtol=1e-12, atol=1e-12)
+    scope = {}
+    exec(to_torch(model, tmp_path / "t.safetensors"), scope)
+    np.testing.assert_allclose(scope["model"](torch.from_numpy(new)).detach().numpy(), expected, atol=1e-10)
 
 
 @pytest.mark.parametrize("link", ["sigmoid", "multilabel", "scores", "identity"])

@@ -5,7 +5,7 @@ from tests.support import cases
 from tests.support.errors import refuses
 from xbnet import ConfigError, Network, Residual
 
-KNOWN = "known are elu, gelu, identity, leaky_relu, relu, sigmoid, silu, softplus, tanh"
+KNOWN = "known are elu, gelu, identity, leaky_relu, mish, relu, selu, sigmoid, silu, softplus, tanh"
 
 
 @pytest.mark.parametrize(

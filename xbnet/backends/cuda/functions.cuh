@@ -14,6 +14,11 @@ template <typename T> DEVICE T activate(int kind, T z) {
         case SILU: return z * sigmoid(z);
         case SIGMOID: return sigmoid(z);
         case TANH: return tanh(z);
+        case SELU: return T(SELU_SCALE) * (z < 0 ? T(SELU_ALPHA) * expm1(z) : z);
+        case MISH: {
+            const T s = sigmoid(z), c = T(1) - s;
+            return z * (s / (T(1) + c * c) * (T(1) + c));
+        }
         case SOFTPLUS: return larger(z, T(0)) + log1p(exp(-fabs(z)));
         default: return z;
     }

@@ -20,6 +20,11 @@ template <typename T> DEVICE T derivative(int kind, T z, T y) {
         }
         case SIGMOID: return y * (T(1) - y);
         case TANH: return T(1) - y * y;
+        case SELU: return y > 0 ? T(SELU_SCALE) : y + T(SELU_SCALE * SELU_ALPHA);
+        case MISH: {
+            const T s = sigmoid(z), c = T(1) - s, q = T(1) + c * c;
+            return s / q * (T(1) + c) + s / q * (c / q * c) * z * T(4);  // in this order: z may be huge where s is 0
+        }
         case SOFTPLUS: return sigmoid(z);
         default: return T(1);
     }

@@ -7,7 +7,7 @@ template <typename T> DEVICE Four<T> read4(const T* p) { return *reinterpret_cas
 template <typename T> DEVICE void write4(T* p, Four<T> v) { *reinterpret_cast<Four<T>*>(p) = v; }
 #define EACH(i) UNROLL for (int i = 0; i < 4; ++i)
 
-// s'(z), told by the output y = s(z): of all functions but GELU and SILU.
+// s'(z), told by the output y = s(z): of all functions but GELU, SILU and MISH.
 template <typename T> DEVICE T derivative_at(int kind, T y) {
     switch (kind) {
         case RELU: return y > 0 ? T(1) : T(0);
@@ -16,6 +16,7 @@ template <typename T> DEVICE T derivative_at(int kind, T y) {
         case SIGMOID: return y * (T(1) - y);
         case TANH: return T(1) - y * y;
         case SOFTPLUS: return -expm1(-y);
+        case SELU: return y > 0 ? T(SELU_SCALE) : y + T(SELU_SCALE * SELU_ALPHA);
         default: return T(1);
     }
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...datasets import Standardizer
+from ...datasets import Scaler
 from ...files import write_with
 from ...nn.network import Network
 from ..ensembles import Ensemble
@@ -36,7 +36,7 @@ def to_npz(model: Model | Ensemble, path: str | Path) -> None:
     write_with(path, lambda stream: np.savez(stream, **arrays))  # type: ignore[arg-type]
 
 
-def _blocks(network: Network, preparation: Standardizer | None) -> dict[str, np.ndarray]:
+def _blocks(network: Network, preparation: Scaler | None) -> dict[str, np.ndarray]:
     """What a network is made of."""
     blocks = {**network.parameters, **network.statistics}
     arrays = {name: network.backend.to_host(block) for name, block in blocks.items()}
@@ -44,5 +44,5 @@ def _blocks(network: Network, preparation: Standardizer | None) -> dict[str, np.
         arrays = {name: array[0] for name, array in arrays.items()}
     arrays["layers"] = np.array([repr(layer) for layer in network.layers])
     if preparation is not None:
-        arrays |= {"preparation.mean": preparation.mean, "preparation.scale": preparation.scale}
+        arrays |= {f"preparation.{name}": part for name, part in preparation.arrays().items()}
     return arrays

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...backends.arrays import Array, DTypeLike
-from ...backends.constants import GELU_A, GELU_C, LEAK
-from ...datasets import Standardizer
+from ...backends.constants import GELU_A, GELU_C, LEAK, SELU_ALPHA, SELU_SCALE
+from ...datasets import Scaler
 from ...errors import ConfigError
 from ...files import write_bytes
 from ...nn.activations import Activation
@@ -19,6 +19,7 @@ from ...nn.layers import describes_forward
 from ...nn.network import Network
 from ..ensembles import Ensemble
 from ..models import Model
+from .onnx_scaling import scaled
 from .onnx_table import ML_OPSET, encode_columns, input_names
 
 OPSET = 18
@@ -113,11 +114,10 @@ class _Graph:
         entry = self.onnx.TensorProto.DOUBLE if self._wide else self.type
         return x, [self.onnx.helper.make_tensor_value_info(x, entry, ["N", self.model.n_inputs])]
 
-    def _answer(self, x: str, network: Network, preparation: Standardizer | None) -> str:
-        """What a network alone answers to inputs, which are standardized in float64 as `Standardizer` does."""
+    def _answer(self, x: str, network: Network, preparation: Scaler | None) -> str:
+        """What a network alone answers to inputs, which are scaled in float64 as `Scaler` does."""
         if preparation is not None:
-            mean, scale = (self.constant(v, np.float64) for v in (preparation.mean, preparation.scale))
-            x = self.add("Div", self.add("Sub", x, mean), scale)
+            x = scaled(self, x, preparation)
         if self._wide:
             x = self.add("Cast", x, to=self.type)
         for layer in network.layers:
@@ -220,8 +220,16 @@ class _Graph:
             return self.add("Max", z, self.add("Mul", z, self.constant(LEAK)))
         if name == "elu":
             return self._elu(z)
+        if name == "selu":
+            low = self.add("Sub", self.add("Exp", self.add("Min", z, self.constant(0.0))), self.constant(1.0))
+            low = self.add("Mul", low, self.constant(SELU_ALPHA))
+            return self.add(
+                "Mul", self.add("Add", self.add("Max", z, self.constant(0.0)), low), self.constant(SELU_SCALE)
+            )
         if name == "silu":
             return self.add("Mul", z, self._probability(z))
+        if name == "mish":
+            return self.add("Mul", z, self.add("Tanh", self._softplus(z)))
         if name == "gelu":  # z (1 + tanh(c (z + a z^3))) / 2
             cube = self.add("Mul", self.add("Mul", z, z), z)
             inner = self.add("Add", z, self.add("Mul", cube, self.constant(GELU_A)))

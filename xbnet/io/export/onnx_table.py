@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...datasets import Column, Schema
+from ...datasets import Column, Scaler, Schema
 from ...datasets.tables.values import MISSING
+from .onnx_scaling import scaled
 
 if TYPE_CHECKING:
     from .onnx import _Graph
@@ -64,18 +66,11 @@ def encode_columns(graph: _Graph, schema: Schema, names: list[str]) -> tuple[str
 
 def _numbers(graph: _Graph, names: list[str], columns: list[Column]) -> list[str]:
     """All numbers at once, and where they were missing."""
-    fill, mean, std = (
-        graph.constant(np.array([values]), np.float64)
-        for values in (
-            [column.fill for column in columns],
-            [column.mean if column.scaled else 0.0 for column in columns],
-            [column.std if column.scaled else 1.0 for column in columns],
-        )
-    )
+    fill = graph.constant(np.array([[column.fill for column in columns]]), np.float64)
     raw = graph.add("Concat", *names, axis=1)
     absent = graph.add("IsNaN", raw)
     filled = graph.add("Where", absent, fill, raw)
-    pieces = [graph.add("Div", graph.add("Sub", filled, mean), std)]
+    pieces = [scaled(graph, filled, Scaler.of_columns([replace(column, indicator=False) for column in columns]))]
     indicators = [k for k, column in enumerate(columns) if column.indicator]
     if indicators:
         picked = graph.add("Gather", absent, graph.constant(np.array(indicators), np.int64), axis=1)
@@ -84,16 +79,20 @@ def _numbers(graph: _Graph, names: list[str], columns: list[Column]) -> list[str
 
 
 def _category(graph: _Graph, name: str, column: Column) -> str:
-    """A 1 for the value that a column has, among zeros."""
-    n = len(column.values)
-    place = dict.fromkeys(_spellings(MISSING), n + column.rare if column.missing else -1)
+    """A 1 for the value that a column has, among zeros; or the number of that value."""
+    n, rare = len(column.values), 0 if column.coded else column.rare
+    place = dict.fromkeys(_spellings(MISSING), n + rare if column.missing else -1)
     # The schema trims texts, and ONNX has nothing that does: so a blank before or behind a value is a value too.
     for pattern in (" {} ", "{} ", " {}", "{}"):
         place |= {pattern.format(value): i for i, value in enumerate(column.values)}
     number = graph.add(
         "LabelEncoder", name, domain="ai.onnx.ml",
-        keys_strings=list(place), values_int64s=list(place.values()), default_int64=n if column.rare else -1,
+        keys_strings=list(place), values_int64s=list(place.values()), default_int64=n if rare else -1,
     )  # fmt: skip
+    if column.coded:  # from 1, and 0 for others
+        return graph.add(
+            "Cast", graph.add("Add", number, graph.constant(1, np.int64)), to=graph.onnx.TensorProto.DOUBLE
+        )
     each = graph.constant(np.arange(column.width)[None], np.int64)
     return graph.add("Cast", graph.add("Equal", number, each), to=graph.onnx.TensorProto.DOUBLE)
 

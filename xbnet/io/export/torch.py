@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...datasets.normal import LEAST
 from ...datasets.tables.values import MISSING
 from ...errors import ConfigError
 from ...files import write_bytes
@@ -16,7 +17,7 @@ from ...nn.layers import describes_forward
 from ...nn.network import Network
 from ..ensembles import Ensemble
 from ..models import Model
-from .torch_text import ENCODE, PUT_BACK, RESIDUAL, STANDARDIZE
+from .torch_text import SCALING, TEXTS
 
 ACTIVATIONS = {
     "identity": "nn.Identity()",
@@ -28,6 +29,8 @@ ACTIVATIONS = {
     "sigmoid": "nn.Sigmoid()",
     "tanh": "nn.Tanh()",
     "softplus": "nn.Softplus()",
+    "selu": "nn.SELU()",
+    "mish": "nn.Mish()",
 }
 AFTERWARDS = {
     "softmax": "torch.softmax(model(x), -1)",
@@ -64,7 +67,9 @@ def to_torch(model: Model | Ensemble, path: str | Path) -> str:
         about["schema"] = json.dumps(model.schema.to_json())
         modules.add("Encode(SCHEMA['columns'])")
     elif model.preparation is not None:
-        modules.add(f"Standardize({network.n_inputs})", mean=model.preparation.mean, scale=model.preparation.scale)
+        parts = {"clip": np.zeros(network.n_inputs), "quantiles": np.zeros((0, network.n_inputs))}
+        parts |= model.preparation.arrays()
+        modules.add(f"Prepare({network.n_inputs}, {len(parts['quantiles'])})", **parts)
     for layer in network.layers:
         if not describes_forward(layer, "to_torch"):
             raise ConfigError(f"export: the layer {layer!r} is of your own; give it `to_torch`")
@@ -98,8 +103,10 @@ class _Modules:
 
 
 def _definition(model: Model, modules: list[str], path: str | Path) -> str:
-    texts = {"Residual(": RESIDUAL, "Standardize(": STANDARDIZE, "PutBack(": PUT_BACK, "Encode(": ENCODE}
-    classes = [text.replace("DTYPE", model.network.dtype.name) for name, text in texts.items() if name in str(modules)]
+    classes = [text.replace("DTYPE", model.network.dtype.name) for name, text in TEXTS.items() if name in str(modules)]
+    bent = model.schema.scaler if model.schema is not None else model.preparation
+    if bent is not None and not bent.linear:
+        classes.insert(0, SCALING.replace("LEAST", repr(LEAST)))
     double = ".double()" if model.network.dtype == np.float64 else ""
     lines = "\n".join(f"    {module}," for module in modules)
     file, reads, schema = repr(str(path)), "from safetensors.torch import load_file\n", ""

@@ -10,15 +10,58 @@ class Residual(nn.Module):
     def forward(self, x):
         return self.end(x + self.second(self.activation(self.first(self.begin(x)))))
 """
-STANDARDIZE = """
-class Standardize(nn.Module):
-    def __init__(self, n_inputs):
+SCALE = """
+class Scale(nn.Module):
+    def __init__(self, width):
         super().__init__()
-        self.register_buffer("mean", torch.zeros(n_inputs, dtype=torch.float64))
-        self.register_buffer("scale", torch.ones(n_inputs, dtype=torch.float64))
+        self.gain = nn.Parameter(torch.ones(width))
 
     def forward(self, x):
-        return ((x.double() - self.mean) / self.scale).to(torch.DTYPE)  # differences of large numbers need float64
+        return x * self.gain
+"""
+PARAMETRIC = """
+class Parametric(nn.Module):
+    def __init__(self, width, activation):
+        super().__init__()
+        self.activation, self.share = activation, nn.Parameter(torch.ones(width))
+
+    def forward(self, x):
+        return self.share * self.activation(x) + (1 - self.share) * x
+"""
+SCALING = """
+def smooth_clip(z):
+    near = z.clamp(-1e9, 1e9)
+    return near / torch.sqrt(1 + (near / 3) ** 2)
+
+
+def to_normal(x, quantiles):  # the rank among the quantiles, as that of a normal distribution
+    last = len(quantiles) - 1
+    if quantiles[0] == quantiles[last]:
+        return torch.zeros_like(x)
+    i = torch.searchsorted(quantiles, x.contiguous()).clamp(max=last)
+    j = (torch.searchsorted(quantiles, x.contiguous(), right=True) - 1).clamp(min=0)
+    gap = quantiles[i] - quantiles[j]
+    share = torch.where(gap > 0, (x - quantiles[j]) / gap, 0.5)
+    p = torch.where(x >= quantiles[last], 1.0, torch.where(x <= quantiles[0], 0.0, (j + (i - j) * share) / last))
+    return torch.special.ndtri(p.clamp(LEAST, 1 - LEAST))
+"""
+PREPARE = """
+class Prepare(nn.Module):
+    def __init__(self, n_inputs, n_quantiles):
+        super().__init__()
+        for name in ("mean", "scale", "clip"):
+            self.register_buffer(name, torch.zeros(n_inputs, dtype=torch.float64))
+        self.register_buffer("quantiles", torch.zeros(n_quantiles, n_inputs, dtype=torch.float64))
+
+    def forward(self, x):
+        x = x.double()  # differences of large numbers need it
+        z = (x - self.mean) / self.scale
+        if self.clip.any():
+            z = torch.where(self.clip > 0, smooth_clip(z), z)
+        for i in range(x.shape[1] if len(self.quantiles) else 0):
+            if not self.quantiles[0, i].isnan():
+                z[:, i] = to_normal(x[:, i], self.quantiles[:, i].contiguous())
+        return z.to(torch.DTYPE)
 """
 PUT_BACK = """
 class PutBack(nn.Module):
@@ -48,10 +91,27 @@ class Encode(nn.Module):
             rare, missing = n if column["rare"] else -1, n + column["rare"] if column["missing"] else -1
             words = ["" if value is None or value != value else str(value).strip() for value in values]
             numbers = [place.get(word, missing if word.lower() in MISSING else rare) for word in words]
+            if column.get("coded"):
+                codes = [number + 1 if number < n else 0 if number == rare else n + 1 for number in numbers]
+                return torch.tensor(codes)[:, None].double()
             return (torch.tensor(numbers)[:, None] == torch.arange(n + column["rare"] + column["missing"])).double()
         x = torch.as_tensor(values, dtype=torch.float64)[:, None]
         absent = torch.isnan(x)
         filled = torch.where(absent, column["fill"], x)
-        scaled = (filled - column.get("mean", 0.0)) / column.get("std", 1.0)
+        if "quantiles" in column:
+            scaled = to_normal(filled, torch.tensor(column["quantiles"], dtype=torch.float64))
+        else:
+            scaled = (filled - column.get("mean", 0.0)) / column.get("std", 1.0)
+        if column.get("clip"):
+            scaled = smooth_clip(scaled)
         return torch.cat([scaled, absent.double()], dim=1) if column["indicator"] else scaled
 '''
+TEXTS = {
+    "Residual(": RESIDUAL,
+    "Prepare(": PREPARE,
+    "PutBack(": PUT_BACK,
+    "Encode(": ENCODE,
+    "Scale(": SCALE,
+    "Parametric(": PARAMETRIC,
+}
+"""How a module is called -> its text."""

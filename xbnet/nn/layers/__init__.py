@@ -14,8 +14,11 @@ from .dropout import Dropout
 from .linear import Linear
 from .normalization import BatchNorm, LayerNorm
 from .residual import Residual
+from .tables.scale import Parametric, PReLU, Scale
 
-LAYERS = {layer.__name__: layer for layer in (Linear, Residual, Dropout, BatchNorm, LayerNorm)}
+LAYERS = {
+    layer.__name__: layer for layer in (Linear, Residual, Dropout, BatchNorm, LayerNorm, Scale, Parametric, PReLU)
+}
 
 __all__ = [
     "BATCH",
@@ -26,7 +29,10 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "Linear",
+    "PReLU",
+    "Parametric",
     "Residual",
+    "Scale",
     "buffer_shapes",
     "check_names",
     "copy_layers",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Loss(StepPart):
-    """What all losses share: targets from labels, weights, and the sums that become an epoch's figures.
+    """The base class of losses: targets from labels, weights, and the sums that become an epoch's figures.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class Loss(StepPart):
         return twin
 
     def link_for(self, task: str) -> str:
-        """What turns outputs into predictions for a task, see `outputs.LINKS`; `ConfigError` for one it can't serve."""
+        """Name the output function for a task, see `outputs.LINKS`; `ConfigError` if the loss can't serve it."""
         if task not in self.links:
             hint = "; targets of floats are a regression: take mse, or y.astype(int) where they are labels"
             raise ConfigError(
@@ -216,7 +216,7 @@ class Loss(StepPart):
     def evaluate(
         self, logits: Array, labels: Array, dlogits: Array | None, sample_weight: Array | None, sums: Array
     ) -> None:
-        """Write `values`, `sums` and the gradient of the weighted mean; what a kernel may stand for."""
+        """Write `values`, `sums` and the gradient of the weighted mean; a kernel may replace it."""
         self._weigh(labels, sample_weight)
         self._evaluate(logits, labels, dlogits)
         if dlogits is not None:

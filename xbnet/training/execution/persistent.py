@@ -14,7 +14,7 @@ from ...nn.losses import SoftmaxCrossEntropy
 from ...nn.network import Network
 from .run import Level, Run
 
-SERVED = tuple(name for name in ACTIVATIONS if name not in ("gelu", "silu"))
+SERVED = tuple(name for name in ACTIVATIONS if name not in ("gelu", "silu", "mish"))
 """Activations whose derivative their output tells; the kernel keeps nothing else."""
 TYPES = {"float32": "float", "float64": "double", "int32": "int", "int64": "long long"}
 UNROLLED = 4

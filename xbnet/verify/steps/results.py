@@ -64,9 +64,9 @@ class TrainingVerification:
     Attributes
     ----------
     title
-        What was tested.
+        The name of the tested layer or network.
     levels
-        What each level of execution did.
+        The result of each level of execution.
     absent
         Level -> why it can't run this here.
     checks
@@ -123,7 +123,7 @@ class TrainingVerification:
             raise GradientError(f"{self.title}: {failures[0]}{more}", self)
 
     def to_dict(self) -> dict[str, Any]:
-        """What JSON needs."""
+        """Return the result as numbers, texts, lists and dictionaries, for JSON."""
         return {
             "title": self.title,
             "passed": self.passed,

@@ -62,17 +62,17 @@ def training_test(
     sample_weight
         (N,), >= 0.
     rule
-        What the optimizer should do, for one of your own: ``rule(theta, grad, memory, t, **hyper)`` gives the new
-        theta, see `verify.steps.rules`. Without it an optimizer that the library doesn't have is taken at its word:
-        all around its `update` is proven, and that levels of execution, replicas and resumed runs agree.
+        The rule that an optimizer of your own should follow: ``rule(theta, grad, memory, t, **hyper)`` gives the new
+        theta, see `verify.steps.rules`. Without it, an optimizer of your own is taken at its word: the test proves all
+        that happens around its `update`, and that levels of execution, replicas and resumed runs agree.
     levels
-        Of execution; by default all that are possible here.
+        Levels of execution; by default all that are possible here.
     batch_sizes
         In [1, N]; by default two with a short last batch.
     rng
         Seed of the order of the samples.
     **settings
-        As in `fit`: epochs (by default 3), schedule, l2, l1, clip_norm, strategy, flip, device_memory.
+        The same as in `fit`: epochs (by default 3), schedule, l2, l1, clip_norm, strategy, flip, device_memory.
 
     Returns
     -------

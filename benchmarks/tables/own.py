@@ -1,0 +1,114 @@
+"""xbnet on a table: by its command, and by its estimators."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from xbnet import XBClassifier, XBRegressor
+from xbnet.cli import main as xbnet
+
+from .clocks import Clock, Found
+from .data import folds
+
+FLAGS: list[str] = []
+"""More for `xbnet train`."""
+
+
+def estimator(train: pd.DataFrame, held_back: pd.DataFrame, target: str) -> Found:
+    kind = XBRegressor if train[target].dtype.kind in "if" else XBClassifier
+    return fitted(kind.for_tables(random_state=0), train, held_back, target)
+
+
+def fitted(model: Any, train: pd.DataFrame, held_back: pd.DataFrame, target: str) -> Found:
+    """The time of fitting begins with the reading of a file, as the command's does."""
+    fit, predict = Clock(), Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "train.csv"
+        train.to_csv(path, index=False)
+        with fit:
+            rows = pd.read_csv(path, keep_default_na=False, na_values=[""])
+            model.fit(rows.drop(columns=target), rows[target])
+    X = held_back.drop(columns=target)
+    classify = train[target].dtype.kind not in "if"
+    with predict:
+        values = model.predict_proba(X) if classify else model.predict(X)
+    return Found(np.asarray(values), model.classes_ if classify else None, fit, predict)
+
+
+def command(train: pd.DataFrame, held_back: pd.DataFrame, target: str) -> Found:
+    """The command: it is timed when it keeps nothing, for pictures are no part of fitting."""
+    fit, predict = Clock(), Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder), train, held_back, target)
+        with fit:
+            said(run.train)
+        said([*run.train, "--out", run.model])
+        with predict:
+            values = run.predicted()
+        return Found(values, run.classes, fit, predict)
+
+
+class Run:
+    """What the command is told, and what it says of the held-back rows."""
+
+    def __init__(self, folder: Path, train: pd.DataFrame, held_back: pd.DataFrame, target: str):
+        self.folder, self.model, self.target = folder, str(folder / "run"), target
+        train.to_csv(folder / "train.csv", index=False)
+        held_back.drop(columns=target).to_csv(folder / "new.csv", index=False)
+        self.train = ["train", "--data", str(folder / "train.csv"), "--target", target, "--quiet", *FLAGS]
+        self.classes: list[str] | None = None
+
+    def predicted(self) -> np.ndarray:
+        out = self.folder / "predictions.csv"
+        said(["predict", self.model, "--data", str(self.folder / "new.csv"), "--out", str(out)])
+        found = pd.read_csv(out)
+        if "label" not in found:
+            return found[self.target].to_numpy()
+        names = [name for name in found if name.startswith("p_")]
+        self.classes = [name.removeprefix("p_") for name in names]
+        return found[names].to_numpy()
+
+    def by_onnxruntime(self) -> np.ndarray:
+        """Raw rows in, without xbnet."""
+        import onnxruntime
+
+        said(["export", self.model, "--out", str(self.folder / "model.onnx")])
+        session = onnxruntime.InferenceSession(self.folder / "model.onnx", providers=["CPUExecutionProvider"])
+        about = session.get_modelmeta().custom_metadata_map
+        columns = json.loads(about["schema"])["columns"]
+        text = [column["name"] for column in columns if column["kind"] == "category"]
+        rows = pd.read_csv(self.folder / "new.csv", dtype=dict.fromkeys(text, str))
+        feed = {}
+        for column, entry in zip(columns, json.loads(about["inputs"]), strict=True):
+            values = rows[column["name"]]
+            values = values.fillna("").astype(object) if column["name"] in text else values.astype(float)
+            feed[entry] = values.to_numpy()[:, None]
+        values = session.run([session.get_outputs()[0].name], feed)[0]
+        return values[:, 0] if values.shape[1] == 1 else values
+
+
+def said(argv: list[str]) -> str:
+    """What the command prints; where it fails, that ends the benchmark."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = xbnet(argv)
+    if code:
+        raise SystemExit(code)
+    return out.getvalue()
+
+
+def difference(frame: pd.DataFrame, target: str, *flags: str) -> float:
+    """Of `xbnet predict` and onnxruntime on the raw rows held back first, as a share of the largest value."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder), *folds(frame, target)[0], target)
+        said([*run.train, *flags, "--out", run.model])
+        expected = run.predicted()
+        return float(np.abs(run.by_onnxruntime() - expected).max() / np.abs(expected).max())

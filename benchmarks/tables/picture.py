@@ -1,0 +1,44 @@
+"""Score over time: a panel of ranks, and one per table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .ranks import ranks
+
+MARKERS = "osD^vPX*<>hd"
+
+
+def draw(frame: pd.DataFrame, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    models = list(dict.fromkeys(frame["model"]))
+    looks = {model: {"marker": MARKERS[i % len(MARKERS)], "color": f"C{i % 10}"} for i, model in enumerate(models)}
+    groups = list(frame.groupby(["table", "rows"], sort=False))
+    columns = 4
+    lines = -(-(len(groups) + 1) // columns)
+    figure = Figure(figsize=(4 * columns, 3.2 * lines + 0.6), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    overall = ranks(frame, "loss")
+    for model, mean, error in zip(overall.models, overall.mean, overall.error, strict=True):
+        seconds = np.exp(np.log(frame[frame["model"] == model]["fit_cpu"]).mean())
+        axes[0].errorbar(seconds, mean, yerr=error, capsize=3, linestyle="none", label=model, **looks[model])
+    axes[0].invert_yaxis()
+    axes[0].set_title(f"all {overall.tables} tables (bars: standard error)", fontsize="medium")
+    axes[0].set_ylabel("mean rank by loss")
+    for panel, ((table, rows), group) in zip(axes[1:], groups, strict=False):
+        for line in group.itertuples():
+            panel.scatter(line.fit_cpu, line.loss, s=40, label=line.model, **looks[line.model])
+        panel.set_title(f"{table}, {rows:,} rows", fontsize="medium")
+        panel.set_ylabel("RMSE" if group["kind"].iloc[0] == "regression" else "log loss")
+        panel.invert_yaxis()  # better is higher, as in the first panel
+    for panel in axes[: len(groups) + 1]:
+        panel.set_xscale("log")
+        panel.set_xlabel("processor seconds of a fit")
+    for panel in axes[len(groups) + 1 :]:
+        panel.set_visible(False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(models))
+    figure.savefig(path, dpi=100)
