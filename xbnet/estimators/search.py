@@ -136,7 +136,7 @@ def _bytes_of(X: Any) -> int:
 
 
 @contextmanager
-def task_of(callback_ctx: Any, search: Any, name: str, parts: int) -> Iterator[Any]:
+def task_of(callback_ctx: Any, search: Any, name: str, parts: int | None) -> Iterator[Any]:
     """A part of a search, for scikit-learn's callbacks, which it has from 1.9 on."""
     if callback_ctx is None:
         yield None
