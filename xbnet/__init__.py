@@ -42,15 +42,22 @@ if TYPE_CHECKING:
         Layer,
         LayerNorm,
         Linear,
+        MemberOutputs,
+        Members,
         Parametric,
+        PeriodicEmbedding,
+        PiecewiseLinearEmbedding,
         PReLU,
         Residual,
         Scale,
+        SharedLinear,
+        quantile_bins,
     )
     from .nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
     from .nn.mlp import mlp
     from .nn.network import Network
     from .nn.parameters import ParameterSpec
+    from .nn.sharing import sharing_mlp
     from .optim.optimizer import Optimizer
     from .optim.optimizers import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp
     from .optim.strategies import Alternating, Layerwise, Strategy, Weighted
@@ -101,6 +108,8 @@ __all__ = [
     "Linear",
     "Loss",
     "MeanSquaredError",
+    "MemberOutputs",
+    "Members",
     "Model",
     "Momentum",
     "Nesterov",
@@ -110,12 +119,15 @@ __all__ = [
     "ParameterSpec",
     "Parametric",
     "Part",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
     "RMSProp",
     "Recipe",
     "Report",
     "Residual",
     "Scale",
     "ShapeError",
+    "SharedLinear",
     "SoftmaxCrossEntropy",
     "Step",
     "Strategy",
@@ -139,9 +151,11 @@ __all__ = [
     "load_model",
     "mlp",
     "numerical_gradient",
+    "quantile_bins",
     "replica_seeds",
     "report",
     "save",
+    "sharing_mlp",
     "sweep",
     "training_test",
 ]
@@ -156,9 +170,11 @@ PARTS = {
     "estimators": "XBClassifier XBRegressor",
     "training.evaluation": "evaluate",
     "history": "History",
-    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear PReLU Parametric Residual Scale",
+    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear MemberOutputs Members PReLU Parametric "
+    "PeriodicEmbedding PiecewiseLinearEmbedding Residual Scale SharedLinear quantile_bins",
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
     "nn.mlp": "mlp",
+    "nn.sharing": "sharing_mlp",
     "nn.network": "Network",
     "optim.optimizer": "Optimizer",
     "optim.optimizers": "SGD Adam AdamW Momentum Nesterov RMSProp",

@@ -38,7 +38,7 @@ def bucket(task: Task, *but: str) -> Any:
 
 
 def by_value(value: Any) -> Any:
-    """What is equal for two settings if and only if they mean the same: all that they hold, with its types."""
+    """Return a key that is equal for two settings if and only if they mean the same: all their contents, with types."""
     if isinstance(value, np.ndarray) and value.dtype.kind != "O":
         return value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, (list, tuple)):

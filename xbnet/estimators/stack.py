@@ -132,7 +132,7 @@ def run_stack(trainer: Trainer, members: dict[int, Task]) -> None:
     Parameters
     ----------
     trainer
-        Of a stack.
+        Trainer of a stack.
     members
         Replica -> its task, of those whose results are wanted.
     """
