@@ -57,8 +57,8 @@ class StackedOptunaSearchCV(StackedSearchCV):
     study_ : optuna.Study
         With all trials, their values and those at rungs.
     cv_results_, best_estimator_, best_params_, best_score_, best_index_
-        The same as in `StackedSearchCV`. With `factor` there is a row for each rung that a trial came to, with "n_resources" and
-        the number of the "trial", and the best is one of those that have trained to the end.
+        The same as in `StackedSearchCV`. With `factor` there is a row for each rung that a trial came to, with
+        "n_resources" and the number of the "trial", and the best is one of those that have trained to the end.
 
     Examples
     --------
