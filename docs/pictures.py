@@ -22,6 +22,8 @@ PICTURES = {
     "layers/batch norm": "batch-norm",
     "layers/layer norm": "layer-norm",
     "layers/scale": "scale",
+    "layers/piecewise linear embedding": "piecewise",
+    "layers/periodic embedding": "periodic",
     "layers/parametric": "parametric",
     "activations/relu in a residual block": "relu",
     "losses/cross_entropy smoothed": "cross-entropy",

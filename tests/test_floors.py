@@ -165,8 +165,8 @@ def vocabulary():
 # What the three libraries have in common, read in their sources. A new word belongs here once it is known to exist in
 # all of them, with `out=` where the core needs it.
 UFUNCS = {
-    "abs", "add", "ceil", "divide", "equal", "exp", "expm1", "greater_equal", "less", "log", "log1p",
-    "maximum", "minimum", "multiply", "negative", "sign", "sqrt", "square", "subtract", "tanh",
+    "abs", "add", "ceil", "cos", "divide", "equal", "exp", "expm1", "greater_equal", "less", "log", "log1p",
+    "maximum", "minimum", "multiply", "negative", "sign", "sin", "sqrt", "square", "subtract", "tanh",
 }  # fmt: skip
 FUNCTIONS = {
     "arange": set(),

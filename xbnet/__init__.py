@@ -42,9 +42,12 @@ if TYPE_CHECKING:
         LayerNorm,
         Linear,
         Parametric,
+        PeriodicEmbedding,
+        PiecewiseLinearEmbedding,
         PReLU,
         Residual,
         Scale,
+        quantile_bins,
     )
     from .nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
     from .nn.mlp import mlp
@@ -109,6 +112,8 @@ __all__ = [
     "ParameterSpec",
     "Parametric",
     "Part",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
     "RMSProp",
     "Recipe",
     "Report",
@@ -138,6 +143,7 @@ __all__ = [
     "load_model",
     "mlp",
     "numerical_gradient",
+    "quantile_bins",
     "replica_seeds",
     "report",
     "save",
@@ -155,7 +161,8 @@ PARTS = {
     "estimators": "XBClassifier XBRegressor",
     "training.evaluation": "evaluate",
     "history": "History",
-    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear PReLU Parametric Residual Scale",
+    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear PReLU Parametric PeriodicEmbedding "
+    "PiecewiseLinearEmbedding Residual Scale quantile_bins",
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
     "nn.mlp": "mlp",
     "nn.network": "Network",

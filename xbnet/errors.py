@@ -150,7 +150,7 @@ def printable(text: object, longest: int | None = 100) -> str:
     Parameters
     ----------
     text
-        Perhaps from a file of somebody's who means harm.
+        It may come from a malicious file.
     longest
         Characters, >= 20; what is longer loses its middle. None: any number. A name of a file's fits by default.
 
@@ -188,7 +188,7 @@ def listed(names: Iterable[object], most: int = 10, longest: int = 40) -> str:
 
 
 def reason(error: BaseException, longest: int = 200) -> str:
-    """What an error of the system, of Python or of a library says, in its first line."""
+    """Return the message of an error of the system, of Python or of a library: its first line."""
     said = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
     return printable(str(said).splitlines()[0], longest)
 

@@ -1,4 +1,4 @@
-"""What a training run leaves behind: one record per epoch, each figure per replica."""
+"""The record of a training run: one record per epoch, each figure per replica."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def plain(value: object, replicas: int = 1) -> Any:
 
 
 def divergence(history: History, sums: np.ndarray, lr: np.ndarray) -> DivergenceError:
-    """Of a run whose replicas have all diverged: where, by the sums (S, R, 3) and rates (S, R) of its last epoch."""
+    """Return the error of a run whose replicas all diverged, by the last epoch's sums (S, R, 3) and rates (S, R)."""
     bad = ~np.isfinite(sums[:, :, 0])
     step = int(bad.any(axis=1).argmax()) if bad.any() else len(sums) - 1
     what = "loss became nan" if np.isnan(sums[step, bad[step].argmax(), 0]) else "loss became infinite"

@@ -13,7 +13,7 @@ from .notebook import in_notebook
 
 
 def is_shown(show: bool | None) -> bool:
-    """What `show` says; None shows a bar where somebody can see it: on a terminal and in a notebook."""
+    """Return `show`; for None, whether a bar can be seen: on a terminal and in a notebook."""
     return (sys.stderr.isatty() or in_notebook()) if show is None else show
 
 

@@ -1,4 +1,4 @@
-"""What belongs to one replica: its seed, its random streams, its value of a setting. All on the host.
+"""Properties of one replica: its seed, its random streams, its value of a setting. All on the host.
 
 Replica i of a stack draws from its own stream, which does not depend on how many others there are; so a
 member of a stack and the same network trained alone see the same numbers.
@@ -16,7 +16,7 @@ from .parsing import is_whole
 
 Seed = int | np.random.SeedSequence | np.random.Generator | None
 Seeds = Seed | Sequence[Seed]
-"""What `replica_seeds` takes: one for all, or one per replica."""
+"""The argument of `replica_seeds`: one seed for all, or one per replica."""
 PerReplica = float | Sequence[float] | np.ndarray
 """A setting: a number, or one per replica (R,)."""
 

@@ -125,6 +125,21 @@ def test_a_sweep_of_which_nothing_is_left_fails(capsys):
     assert captured.err.splitlines()[-1] == line
 
 
+def test_networks_that_did_not_learn_are_named_in_one_line(capsys):
+    space = ["--space", "hidden=4", "--space", "epochs=4", "--space", "batch_size=50"]
+    assert main(["sweep", "--data", "gmm", *space, "--space", "lr=0.1,1e3,1e4", "--seeds", "2", "--quiet"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("xbnet: gmm: 4 of 6 networks did not learn: a val_loss of ")
+    assert line.endswith(
+        ", where guessing by the classes' shares has 1.609, with lr=1000; lr=1e+04; such values teach nothing, "
+        "leave them out"
+    )
+    assert main(["sweep", "--data", "gmm", *space, "--space", "lr=1e3", "--quiet"]) == 0
+    assert capsys.readouterr().err.endswith("has 1.609; try smaller learning rates, or more epochs\n")
+    assert main(["sweep", "--data", "gmm", *space, "--space", "lr=0.1,1", "--quiet"]) == 0
+    assert not capsys.readouterr().err
+
+
 def test_lists_of_widths_say_what_was_taken(caplog):
     assert parse_space("hidden=[10,7]") == ("hidden", [10, 7])
     assert caplog.messages == ["--space hidden=[10,7]: takes 2 networks with a layer each; one network is 10,7"]

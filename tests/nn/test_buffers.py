@@ -180,7 +180,7 @@ def test_a_step_allocates_nothing_of_the_size_of_its_data(row):
     net = cases.network(row, replicas=2, dtype="float32")
     loss = xbnet.SoftmaxCrossEntropy(label_smoothing=0.1, class_weight=[1, 2, 3]).bind(net)
     optimizer = xbnet.AdamW().bind(net)
-    x, y = cases.device_samples(net, B=3000)
+    x, y = cases.device_samples(net, B=10_000)
 
     def step():
         loss(net.forward(x, training=True), y, net.output_gradient)
@@ -194,7 +194,7 @@ def test_a_step_allocates_nothing_of_the_size_of_its_data(row):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    smallest = 2 * 3000 * 2 * 4  # two replicas' rows of the narrowest buffer, in bytes
+    smallest = 2 * 10_000 * 2 * 4  # two replicas' rows of the narrowest buffer, in bytes
     assert peak < smallest
 
 

@@ -6,7 +6,18 @@ A row is made anew by calling it. `test_cases.py` fails where a public class or 
 import numpy as np
 
 import xbnet
-from xbnet import BatchNorm, Dropout, LayerNorm, Linear, Parametric, PReLU, Residual, Scale
+from xbnet import (
+    BatchNorm,
+    Dropout,
+    LayerNorm,
+    Linear,
+    Parametric,
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
+    PReLU,
+    Residual,
+    Scale,
+)
 from xbnet.nn.activations import ACTIVATIONS
 from xbnet.optim.schedule import Schedule
 from xbnet.optim.schedules import Cosine, Exponential, InverseTime, Plateau, Step, Triangular, Warmup
@@ -28,6 +39,14 @@ LAYERS = {
     "parametric": lambda: [Parametric("mish")],
     "parametric-relu": lambda: [Parametric("relu")],
     "prelu": lambda: [PReLU(0.1)],
+    "piecewise": lambda: [PiecewiseLinearEmbedding([[-1, 0, 1], [-2, 0.5], [-1, -0.5, 0.5, 1], [0, 1]], 3)],
+    "piecewise-codes": lambda: [PiecewiseLinearEmbedding([-1, 0, 1], None)],
+    "piecewise-tanh": lambda: [Linear(3), PiecewiseLinearEmbedding([-1, -0.3, 0.5, 1], 2, activation="tanh")],
+    "periodic": lambda: [PeriodicEmbedding(3, n_frequencies=4, sigma=0.3)],
+    "periodic-plr": lambda: [
+        Linear(3),
+        PeriodicEmbedding(2, n_frequencies=3, sigma=0.3, phase=False, direct=False, activation="tanh"),
+    ],
     "deep": lambda: [
         Linear(6, "gelu"),
         BatchNorm(),

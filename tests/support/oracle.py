@@ -1,5 +1,7 @@
 """PyTorch's float64 answer for a network of xbnet: the same layers, losses and optimizers, by another's hand."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,40 @@ def prelu(layer, x, p, state, r, training):
     return F.prelu(x, p["slope"][0])
 
 
+def columnwise(layer, codes, x, p):
+    """A linear map per column of its code (B, T)."""
+    if layer.dim is None:
+        return torch.cat(codes, 1)
+    maps = p["W"].split([code.shape[1] for code in codes])
+    y = torch.cat([code @ W for code, W in zip(codes, maps, strict=True)], 1)
+    y = activate(layer.activation, y + p["b"][0] if "b" in p else y)
+    return torch.cat([y, x], 1) if layer.direct else y
+
+
+def piecewise(layer, x, p, state, r, training):
+    """Written bin by bin, as equation 1 of the paper has it."""
+    codes = []
+    for column, edges in zip(x.T, layer.edges, strict=True):
+        bins = []
+        for t, (a, b) in enumerate(pairwise(edges)):
+            way = (column - a) / (b - a)
+            way = way if t == 0 else way.clamp(min=0)
+            bins.append(way if t == len(edges) - 2 else way.clamp(max=1))
+        codes.append(torch.stack(bins, 1))
+    return columnwise(layer, codes, x, p)
+
+
+def periodic(layer, x, p, state, r, training):
+    k, codes = layer.n_frequencies, []
+    for i, column in enumerate(x.T):
+        angle = 2 * torch.pi * column[:, None] * p["f"][0, i * k : (i + 1) * k]
+        if layer.phase:
+            codes.append(torch.cos(angle + p["shift"][0, i * k : (i + 1) * k]))
+        else:
+            codes.append(torch.cat([torch.cos(angle), torch.sin(angle)], 1))
+    return columnwise(layer, codes, x, p)
+
+
 LAYERS = {
     "Linear": linear,
     "Residual": residual,
@@ -71,6 +107,8 @@ LAYERS = {
     "Scale": scale,
     "Parametric": parametric,
     "PReLU": prelu,
+    "PiecewiseLinearEmbedding": piecewise,
+    "PeriodicEmbedding": periodic,
 }
 
 

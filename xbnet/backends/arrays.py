@@ -1,4 +1,4 @@
-"""What the core calls an array and an array library: as much of NumPy, CuPy and dpnp as they have in common.
+"""Protocols of an array and an array library: as much of NumPy, CuPy and dpnp as they have in common.
 
 Nothing here runs: type checkers read it, and so may you. Shapes stand in docstrings, by the package's legend.
 """
@@ -107,12 +107,14 @@ class Namespace(Protocol):
 
     abs: Unary
     ceil: Unary
+    cos: Unary
     exp: Unary
     expm1: Unary
     log: Unary
     log1p: Unary
     negative: Unary
     sign: Unary
+    sin: Unary
     sqrt: Unary
     square: Unary
     tanh: Unary

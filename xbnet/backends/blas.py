@@ -84,7 +84,7 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def is_held() -> bool:
-    """Whether somebody holds BLAS to one thread: then stacks run side by side, and each shall take one core."""
+    """Whether BLAS is limited to one thread: then stacks run side by side, and each shall take one core."""
     return _holders.count > 0
 
 
@@ -112,7 +112,7 @@ def describe_blas() -> list[dict[str, Any]]:
 
 
 def libraries() -> list[Any]:
-    """What threadpoolctl knows of each BLAS that is loaded now."""
+    """Return threadpoolctl's description of each BLAS that is loaded now."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas").lib_controllers

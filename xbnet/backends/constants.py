@@ -9,11 +9,11 @@ ACTIVATIONS = ("identity", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid
 LEAK = 0.01
 """Slope of the leaky ReLU below 0."""
 GELU_C, GELU_A = math.sqrt(2 / math.pi), 0.044715
-"""Of GELU in its tanh form."""
+"""Constants of GELU in its tanh form."""
 GELU_FAR = 32.0
 """Farther out GELU's tanh is 1 or -1 in every type."""
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-"""Of SELU: with them means of 0 and variances of 1 stay what they are from layer to layer."""
+"""Constants of SELU: with them means of 0 and variances of 1 are preserved from layer to layer."""
 
 
 def cuda_text() -> str:

@@ -40,7 +40,7 @@ LIBRARIES = ("libcublas.so.{}", "cublas64_{}.dll")
 
 
 class Host(NamedTuple):
-    """What the caller asks the array library for; tests give memory of the host instead.
+    """Services of the array library that the caller needs; tests give memory of the host instead.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Cublas:
     host
         See `Host`.
     matmul
-        What serves layouts without a `plan`: ``matmul(a, b, out=out)``.
+        Product for layouts without a `plan`: ``matmul(a, b, out=out)``.
     precision
         How float32 is multiplied: "fp32", or "tf32" for tensor cores that round operands to 10 bits of mantissa.
 

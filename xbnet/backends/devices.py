@@ -97,7 +97,7 @@ def open_dpnp() -> dict[str, Any]:
             os.environ.setdefault("OCL_ICD_FILENAMES", str(library))
         # After every call dpnp lets go of its arguments in a SYCL host task that takes Python's lock, while oneMKL
         # on a CPU waits for a host task of its own with that lock held (dpnp#2850). In the small default pool of
-        # threads the two wait for each other for ever, after a few training steps.
+        # threads the two wait for each other forever, after a few training steps.
         os.environ.setdefault("SYCL_QUEUE_THREAD_POOL_SIZE", "64")
     dpnp = _import("dpnp")
     try:

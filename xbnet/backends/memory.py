@@ -16,7 +16,7 @@ CGROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_by
 
 
 def free_bytes(backend: Backend) -> int:
-    """What is free where a backend's arrays lie; 4 GB where the system does not say."""
+    """Return the free bytes in the memory of a backend's arrays; 4 GB where the system does not say."""
     if backend.cuda:
         pool = backend.library.get_default_memory_pool()  # what it holds is not free to others, but to us
         return int(backend.library.cuda.Device().mem_info[0]) + pool.free_bytes()
@@ -28,7 +28,7 @@ def free_bytes(backend: Backend) -> int:
 
 
 def all_bytes(backend: Backend) -> int | None:
-    """What there is at all where a backend's arrays lie: of a device, or this process's share; None: nobody knows."""
+    """Return the total bytes of a backend's device, or this process's share of the host; None if unknown."""
     if backend.cuda:
         return int(backend.library.cuda.Device().mem_info[1])
     found = _meminfo("MemTotal") + _meminfo("SwapTotal")
@@ -56,7 +56,7 @@ def _meminfo(name: str) -> int:
 
 
 def _limits() -> list[int]:
-    """What this process may have at most, by its own limits (`ulimit -v`) and by its container's."""
+    """List the limits of this process's memory in bytes: its own (`ulimit -v`) and its container's."""
     found = []
     with suppress(ImportError, ValueError, OSError):
         import resource

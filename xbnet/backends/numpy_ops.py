@@ -35,8 +35,8 @@ ROWS, NUMBERS = 8, 128
 """Rows of a network in a stack that are taken as one: at most this many, of at most this many numbers together."""
 
 FEW_ROWS, SHORT_ROW, FEW_NUMBERS, MANY_NUMBERS = 128, 16, 512, 8192
-"""Of one network: more than `FEW_ROWS` rows of at most `SHORT_ROW` numbers are taken as one up to `FEW_NUMBERS` numbers
-together, others up to `MANY_NUMBERS`."""
+"""Limits for one network: more than `FEW_ROWS` rows of at most `SHORT_ROW` numbers are taken as one up to `FEW_NUMBERS`
+numbers together, others up to `MANY_NUMBERS`."""
 
 PIECE = 1 << 14
 """Numbers that `maximum` and `minimum` take at a time."""

@@ -1,4 +1,4 @@
-"""What a step is made of, and what a class may say of its own text."""
+"""Protocols of a step's parts, and properties that a class may declare of its own implementation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .arrays import Array, Namespace
 class StepPart:
     """A layer, a loss, an optimizer, a penalty, a gradient mask, or the step that calls them.
 
-    What a class says here is true of its own text only: a class that is derived from it says it anew, in its body, or
-    it is not so.
+    A class declares these attributes for its own implementation only: they are not inherited, and a derived class for
+    which they hold declares them again, in its body.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class StepPart:
 
 
 class Elementwise(Protocol):
-    """What operations know of an activation, see `Activation`."""
+    """An activation as operations see it, see `Activation`."""
 
     @property
     def kernel(self) -> str | None:
@@ -50,7 +50,7 @@ class Elementwise(Protocol):
 
 
 class Evaluates(Protocol):
-    """What they know of a bound loss."""
+    """A bound loss as operations see it."""
 
     kernel: str | None
 
@@ -61,14 +61,14 @@ class Evaluates(Protocol):
 
 
 class Updates(Protocol):
-    """What they know of a step."""
+    """A step as operations see it."""
 
     def update(self, columns: Array, wants_norm: bool) -> None:
         """See `BoundStep`."""
 
 
 class Applies(Protocol):
-    """What they know of a bound optimizer."""
+    """A bound optimizer as operations see it."""
 
     kernel: str | None
 

@@ -1,4 +1,4 @@
-"""What stands in for `xp`, `ops` and parts that are not replayable while a `Recording` notes what they do."""
+"""Stand-ins for `xp`, `ops` and parts that are not replayable, while a `Recording` notes their calls."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Opaque:
         return partial(self._call, name, value) if callable(value) and not isinstance(value, type) else value
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """What the part gives when it is called."""
+        """Return the result of a call of the part."""
         return self._call("__call__", self._part, *arguments, **options)
 
     def _call(self, name: str, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a step asks of its arrays, recorded once and replayed.
+"""A step's calls on its arrays, recorded once and replayed.
 
 A step of a small network on a CPU is mostly Python: looking up attributes, choosing, handing arguments on. But its
 arrays are the same at every step, and so are the operations. A `Record` holds them, each with calls that were made for
@@ -46,7 +46,7 @@ class Operation(NamedTuple):
     options
         Other keywords of a function of `xp`.
     calls
-        What does it: functions without arguments, made for these arrays.
+        The recorded calls: functions without arguments, made for these arrays.
     parts
         The operations that a composite one consists of: the same once more.
     opaque
@@ -114,7 +114,7 @@ class Replays:
         self._generation, self._scratch = 0, Scratch()
 
     def run(self, key: Hashable, generation: int, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What ``function(*arguments)`` returns.
+        """Return the result of ``function(*arguments)``.
 
         Parameters
         ----------

@@ -28,7 +28,7 @@ def run_catalogue(
     cases
         Each with a `name`, and `run` to a result with `passed` (None: not judged), `failures()` and its text as `str`.
     head, row
-        What stands between a case's name and its seconds: the head of these columns, and their text for a result.
+        Columns between a case's name and its seconds: their head, and their text for a result.
 
     Raises
     ------

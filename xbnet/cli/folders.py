@@ -18,7 +18,7 @@ KEPT = (
     *("report.txt", "orders.png", "entries.png"),  # verify
     "report.html",  # report
 )
-"""What `train`, `sweep`, `verify` and `report` keep; nothing else in a folder is ever touched."""
+"""Files that `train`, `sweep`, `verify` and `report` keep; nothing else in a folder is ever touched."""
 ASIDE = ".replaced"
 
 

@@ -19,7 +19,7 @@ CLOSED = 128 + getattr(signal, "SIGPIPE", 13)
 class Printable:
     """A text stream whose lines are shown as they are: control characters are escaped but for the line's end.
 
-    What is written to its `buffer` are data, and stay as they are.
+    Bytes that are written to its `buffer` are data, and stay as they are.
     """
 
     def __init__(self, stream: Any):

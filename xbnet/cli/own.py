@@ -16,7 +16,7 @@ def is_own(text: str) -> bool:
 
 
 def own_object(flag: str, text: str) -> object:
-    """What ``mymodule:name`` names; the module is looked for in the working directory, too.
+    """Return the object that ``mymodule:name`` names; the module may also be in the working directory.
 
     Raises
     ------

@@ -34,7 +34,7 @@ SYNONYMS = {
     "units": "hidden",
     "y": "target",
 }
-"""What neighbours call a flag -> what it is called here."""
+"""Other libraries' name of a flag -> its name here."""
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):

@@ -23,7 +23,7 @@ from .arguments import count
 from .tables import split_names
 
 FIGURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE"}
-"""Of the result, as they are called for people."""
+"""Figures of the result -> their labels in the printed summary."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""What `xbnet train` tells of a run: the figures, as JSON and for people, and in words what they mean."""
+"""The summary of a run by `xbnet train`: its figures, as JSON and for people, and in words what they mean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
 
 PARTS = ("train", "val", "test")
 FIGURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE"}
-"""What may stand beside the loss, and how the table calls it."""
+"""Figures that may follow the loss -> their heads in the table."""
 SOME = 0.999
 """Who learns something ends with a loss of less than this share of the loss of guessing."""
 FAR, ABOVE, FALLS = 3.0, 1.01, 0.99

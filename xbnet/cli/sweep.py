@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ..training import tables as usual
 from . import arguments as flags
 from .folders import kept_in, open_folder, replacing_run
 from .sweep_rates import run_find_lr
-from .sweep_table import describe_ensemble, describe_refit, print_extras, print_table, summarize
+from .sweep_table import describe_ensemble, describe_refit, not_learned, print_extras, print_table, summarize
 from .tables import OF_TABLES, is_table_of, settle
 
 
@@ -114,6 +115,8 @@ def run(args: argparse.Namespace) -> int:
         print_extras(summary)
         if folder is not None:
             print(f"kept in {folder}: {', '.join(kept_in(folder))}")
+    if complaint := not_learned(result):
+        print(f"xbnet: {complaint}", file=sys.stderr)
     if args.json:
         print(json.dumps(summary))
     if summary["diverged"] == summary["networks"]:
@@ -155,7 +158,7 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
 
 
 def fixed_for_table(args: argparse.Namespace, space: dict[str, Any], data: Dataset) -> dict[str, Any]:
-    """What `train` takes for a table, where the space does not say it."""
+    """Return the defaults of `train` for a table, where the space does not set them."""
     if not is_table_of(args):
         return {}
     fixed = {key: OF_TABLES[key] for key in ("hidden", "activation", "optimizer", "lr", "schedule", "l2", "epochs")}

@@ -1,4 +1,4 @@
-"""What `xbnet sweep` and `xbnet info SWEEP` tell of a sweep: the best configurations, and what to do next."""
+"""The report of `xbnet sweep` and `xbnet info SWEEP`: the best configurations, and what to do next."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from ..nn.outputs import LINKS
 from ..sweeps.space import shown
 from ..sweeps.store import plain_row
+from .summary import SOME
 
 if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
     from ..datasets import Dataset
@@ -60,6 +61,46 @@ def describe_ensemble(ensemble: Ensemble, data: Dataset) -> dict[str, Any]:
     return found
 
 
+def not_learned(result: SweepResult) -> str | None:
+    """One line where networks are no better than guessing, with the configurations that they have."""
+    losses = _chance_losses(result)
+    name = "val_loss" if np.isfinite(result.column("val_loss")).any() else "train_loss"
+    status, rung = result.column("status"), result.column("rung") if result.brackets else np.zeros(len(result))
+    trained = (status != "diverged") & (rung == rung.max())  # halving sends others away before they can learn much
+    bad = np.flatnonzero(trained & ~(result.column(name) < SOME * losses))
+    if not len(bad):
+        return None
+    settings = dict.fromkeys(
+        ", ".join(f"{key}={shown(result.members[i].settings.get(key))}" for key in result.keys) for i in bad
+    )
+    named = "; ".join(list(settings)[:3]) + (f" and {len(settings) - 3} more" if len(settings) > 3 else "")
+    with_ = f", with {named}" if named else ""
+    guess = "the targets' mean" if result.about.task == "regression" else "the classes' shares"
+    best = result.best_member() in bad
+    cure = "try smaller learning rates, or more epochs" if best else "such values teach nothing, leave them out"
+    return (
+        f"{result.about.dataset}: {len(bad)} of {len(result)} networks did not learn: a {name} of "
+        f"{result.column(name)[bad[0]]:,.4g}, where guessing by {guess} has {losses[bad[0]]:,.4g}{with_}; {cure}"
+    )
+
+
+def _chance_losses(result: SweepResult) -> np.ndarray:
+    """What guessing has for each network (N,): losses differ where configurations say so."""
+    from ..sweeps.build import make_loss, make_network
+    from ..training.chance import chance_loss
+
+    program = result.program
+    data = program.pool.data
+    y = (data.train if data.val is None else data.val).y
+    found: dict[Any, float] = {}
+    keys = [(shown(m.settings["loss"]), m.settings.get("label_smoothing")) for m in result.members]
+    for key, member in zip(keys, result.members, strict=True):
+        if key not in found:
+            network, loss = make_network(program, [member]), make_loss(program, [member])
+            found[key] = float(chance_loss(network, loss, data.task, y)[0])
+    return np.array([found[key] for key in keys])
+
+
 def print_table(result: SweepResult, summary: dict[str, Any], rows: int = 10) -> None:
     """The best configurations, for people; and where the best of all may lie."""
     took = f" in {summary['seconds']:.2f} s" if "seconds" in summary else ""
@@ -88,7 +129,7 @@ def print_table(result: SweepResult, summary: dict[str, Any], rows: int = 10) ->
 
 
 def print_extras(summary: dict[str, Any]) -> None:
-    """What was made of the best: the refit with its last test, and the ensemble."""
+    """Print the figures of the refit, with its last test, and of the ensemble."""
     if "refit" in summary:
         refit = summary["refit"]
         figures = {key: value for key, value in refit.items() if key not in ("rows", "epochs")}

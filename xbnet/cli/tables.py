@@ -17,7 +17,7 @@ DEFAULTS: dict[str, Any] = {
     **{"scaling": "none", "epochs": 100, "hidden": (10, 7), "activation": "tanh", "dropout": 0.0},
     **{"optimizer": "sgd", "schedule": "constant", "l2": 0.0, "members": 1},
 }
-"""What is taken where a flag is not given."""
+"""Values of flags that are not given."""
 OF_TABLES: dict[str, Any] = {
     **{"scaling": "standard", "val": usual.VALIDATION, "patience": usual.PATIENCE, "epochs": usual.EPOCHS},
     **{"hidden": usual.HIDDEN, "members": usual.MEMBERS, "activation": usual.ACTIVATION, "optimizer": "adam"},
@@ -81,7 +81,7 @@ def settle_batch_size(args: argparse.Namespace, data: Dataset) -> None:
 
 
 def told(args: argparse.Namespace, taken: Sequence[str]) -> str:
-    """What a table's defaults do, in words, and how each is switched off."""
+    """Describe in words the effect of a table's defaults, and how each is switched off."""
     words = {
         "scaling": "inputs scaled (--scaling none)",
         "val": f"{OF_TABLES['val']:.0%} of the rows kept for validation (--val none)",
@@ -114,7 +114,7 @@ def table_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def target_of(args: argparse.Namespace) -> str | list[str] | None:
-    """What is learned: a column, or several."""
+    """Return the target: the name of a column, or of several."""
     if not args.target:
         return None
     names = split_names(args.target, columns_of(args)) if is_table_of(args) else list(args.target)

@@ -115,7 +115,7 @@ def train_and_report(args: argparse.Namespace) -> int:
 
 
 def find_rate(args: argparse.Namespace, network: Network, loss: Loss, optimizer: Optimizer, data: Dataset) -> Rates:
-    """What --lr auto means."""
+    """Find the learning rate for --lr auto."""
     from ..training.rates import NOT_TAKEN, find_lr
 
     settings = {key: value for key, value in flags.recipe_from(args).items() if key not in NOT_TAKEN}

@@ -34,7 +34,7 @@ FLAGS = (
     "optimizer", "rule", "lr", "schedule", "strategy", "flip", "clip_norm", "batch_size", "epochs", "device_memory",
     "execution",
 )  # fmt: skip
-"""What says something with --training only."""
+"""Flags that have a meaning with --training only."""
 SETTINGS = ("schedule", "strategy", "flip", "clip_norm", "epochs", "device_memory", "l2", "l1")
 ROWS = 11
 
@@ -80,7 +80,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def verify_steps(args: argparse.Namespace, data: Dataset, network: Network, loss: Loss) -> TrainingVerification:
-    """Of the run that the flags describe."""
+    """Verify the steps of the run that the flags describe."""
     rows = np.random.default_rng(args.seed).permutation(len(data.train.x))[: args.rows or ROWS]
     some = replace(data, train=Part(data.train.x[rows], data.train.y[rows]), val=None, test=None, partial=True)
     settings: dict[str, Any] = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
@@ -98,7 +98,7 @@ def verify_steps(args: argparse.Namespace, data: Dataset, network: Network, loss
 
 
 def levels_from(args: argparse.Namespace) -> list[str] | None:
-    """Of --execution."""
+    """Return the levels that --execution names."""
     return None if args.execution is None else [word.strip() for word in args.execution.split(",")]
 
 

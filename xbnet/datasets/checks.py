@@ -1,4 +1,4 @@
-"""What a data set must satisfy; each failure is one `DataError` line that begins with its name."""
+"""The checks of a data set; each failure is one `DataError` line that begins with its name."""
 
 from __future__ import annotations
 
@@ -19,9 +19,24 @@ PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 MOST_CLASSES = 10_000
 FEW = 20
-"""So many different whole numbers, or fewer, are classes; more are if there are as many rows of each."""
+"""So many different whole numbers, or fewer, are few."""
 BLOCK = 1 << 17
 """Bytes that are looked at, or read, in one go: so a check or a mean takes no memory to speak of."""
+
+
+def are_classes(count: int, rows: int) -> bool:
+    """Whether so many different whole numbers in so many rows are rather classes than amounts.
+
+    Few are, unless more than half of the rows differ, and many are if there are many rows of each.
+
+    Examples
+    --------
+    >>> are_classes(2, 3), are_classes(12, 20), are_classes(10, 20), are_classes(26, 600)
+    (True, False, True, True)
+    """
+    if count > FEW:
+        return count * FEW <= rows
+    return count <= 2 or 2 * count <= rows
 
 
 def check_parts(
@@ -138,13 +153,10 @@ def _labels(
     """Labels as int64 in 0..C-1, every class of which occurs in training."""
     if classes is None or targets["train"].dtype.kind == "U":
         found = _different(where, [*targets.values()] if partial else [targets["train"]])
-        if (
-            classes is None
-            and targets["train"].dtype.kind in "iu"
-            and len(found) > FEW > len(targets["train"]) / len(found)
-        ):
+        N = len(targets["train"])
+        if classes is None and targets["train"].dtype.kind in "iu" and not (partial or are_classes(len(found), N)):
             say(
-                f"{where}: y holds {len(found):,} different whole numbers in {len(targets['train']):,} rows, taken as "
+                f"{where}: y holds {len(found):,} different whole numbers in {N:,} rows, taken as "
                 "classes; make y floats for a regression"
             )
         classes = tuple(map(str, found)) if classes is None else classes

@@ -34,7 +34,7 @@ class Column:
     kind : str
         "number", "category", "boolean" or "date".
     mean, std : float
-        What is subtracted, and what is divided by then; 0 and 1 leave the values as they are.
+        Number to subtract, and number to divide by afterwards; 0 and 1 leave the values as they are.
     clip : bool
         Whether the result is clipped smoothly to (-3, 3).
     quantiles : tuple of float
@@ -73,7 +73,7 @@ class Column:
 
     @property
     def n_codes(self) -> int:
-        """How many values the input of a coded category has: so many rows an embedding of it needs."""
+        """Number of values of a coded category's input: the number of rows that an embedding of it needs."""
         return 1 + len(self.values) + self.missing
 
     @property
@@ -119,7 +119,7 @@ class Column:
             out[:, 1] = absent
 
     def scale(self, values: Array) -> Array:
-        """What its input is for numbers of which none is missing."""
+        """Return the column's input for numbers of which none is missing."""
         if self.quantiles:
             return to_normal(values, np.array(self.quantiles))
         scaled = (values - self.mean) / self.std

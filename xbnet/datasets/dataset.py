@@ -239,12 +239,12 @@ class Dataset:
         return replace(self, **parts, schema=schema, target_scale=scale)  # type: ignore[arg-type]
 
     def scaler_of(self, scaling: str, rows: Array | None = None) -> Scaler:
-        """What scales the inputs by `rows` of the training part, by default all: of a table its numbers and dates."""
+        """Return the scaler fitted to `rows` of the training part, by default all: of a table its numbers and dates."""
         x = self.train.x if rows is None else self.train.x[rows]
         found = Scaler.fit(x, scaling)
         return found if self.schema is None else self.schema.only_scaled(found)
 
     @property
     def scaler(self) -> Scaler | None:
-        """What scaled the inputs, `preparation` or the schema's; None if they are as they came."""
+        """The scaler applied to the inputs, `preparation` or the schema's; None if they are as they came."""
         return self.preparation if self.schema is None else self.schema.scaler

@@ -201,7 +201,7 @@ def _fetch_file(pooch: Any, source: Source, path: Path, checksum: str, progress:
 class _Download:
     """A downloader for pooch that keeps what it has got in `part` and asks for the rest.
 
-    What is mixed from two versions of a file on the server will not pass the checksum.
+    A mixture of two versions of a file on the server will not pass the checksum.
     """
 
     part: Path

@@ -27,21 +27,21 @@ MOST_WORDS = 10_000
 """So many different words of a column are told apart; what comes later is a rare one."""
 
 FIRST = 16
-"""So many values are looked at before all others are: most that is no number is seen to be none at once."""
+"""This many values are looked at before all others are: most that is no number is seen to be none at once."""
 
 TOGETHER, NEIGHBOURS = 1 << 16, 32
-"""So many values, of so many columns at most, become numbers by one call: in wide tables the calls take the time."""
+"""Limits of one call that turns values into numbers: values, and columns. In wide tables the calls take the time."""
 
 
 @dataclass
 class FrameColumn:
-    """What is known of a column of a `Frame`."""
+    """A column of a `Frame`: its name, kind and words."""
 
     name: str
     kind: str
     """"number", "boolean", "date" or "category"."""
     words: list[str] = field(default_factory=list)
-    """Of a category, in the order in which they come."""
+    """Words of a category, in the order in which they come."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Frame:
     Attributes
     ----------
     name
-        Of the table, for error lines.
+        Name of the table, for error lines.
     columns
         Those that are no target, in the table's order.
     x
@@ -82,7 +82,7 @@ def read_frame(
     Parameters
     ----------
     table
-        What `open_table` opened.
+        Table that `open_table` opened.
     target
         Names of the columns to learn.
     task
@@ -218,7 +218,7 @@ def _are_plain(numbers: Array) -> bool:
 
 
 class _Guess:
-    """What a column may be, from what has been seen of it."""
+    """The kinds that a column may have, from the values seen so far."""
 
     def __init__(self, table: Table, column: int, forced: str | None):
         self.table, self.column = table, column

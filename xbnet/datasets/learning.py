@@ -1,4 +1,4 @@
-"""What the training rows of a table say about its columns; what is odd about one is said."""
+"""The schema of a table's columns, learned from its training rows; odd columns are reported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENOUGH = 5
 """So many rows make a value of a large table worth an input: fewer do in one of less than 400 rows."""
 NEARLY_ALL = 0.95
 FEWEST_ROWS = 20
-"""Of fewer rows nothing is said about identifiers."""
+"""Least number of rows from which identifiers are reported."""
 
 
 def learn_columns(frame: Frame, rows: Array | None, kept: Sequence[str] = ()) -> tuple[list[Column], list[int]]:

@@ -52,7 +52,7 @@ def load_dataset(
         of pandas or polars, a table of pyarrow, whatever has `__arrow_c_stream__`.
         A name wins over a file of the same name: write ``./gmm`` for the file.
     scaling
-        What every input becomes, by what it is in the training part after splitting: "standard" (mean 0, standard
+        Scaling of every input, fitted to the training part after splitting: "standard" (mean 0, standard
         deviation 1), "robust" (median and quartiles, then smooth clipping), "quantile" (normal) or "none"; see
         `Scaler.fit`. Of a table numbers and dates are scaled.
     one_hot

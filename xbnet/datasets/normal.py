@@ -1,4 +1,4 @@
-"""What scaling does to the numbers of a column beyond a mean and a scale: smooth clipping, normal quantiles."""
+"""Scaling of a column's numbers beyond a mean and a scale: smooth clipping, normal quantiles."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ TAIL = (
      0.68976733498510000455, 1.6763848301838038494, 2.05319162663775882187, 1.0),
 )  # fmt: skip
 CENTRE, HALF, SHIFT = 0.180625, 0.425, 1.6
-"""Of the middle: its constant, and how far from 1/2 it reaches; and what is taken from the tails' root. The table's
-second tail begins at exp(-25), below `LEAST`, and is not needed."""
+"""Constants of the middle: its own, and how far from 1/2 it reaches; and the number subtracted from the tails' root.
+The table's second tail begins at exp(-25), below `LEAST`, and is not needed."""
 
 
 def smooth_clip(z: Array) -> Array:
@@ -48,7 +48,7 @@ def smooth_clip(z: Array) -> Array:
 
 
 def normal_quantile(p: Array) -> Array:
-    """What a share p of a normal distribution lies below, for p from `LEAST` to 1 - `LEAST`.
+    """Return the p-quantile of the standard normal distribution, for p from `LEAST` to 1 - `LEAST`.
 
     Examples
     --------

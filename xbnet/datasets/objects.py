@@ -41,7 +41,7 @@ def encode_parts(
     Parameters
     ----------
     name
-        Of the data set, for error lines.
+        Name of the data set, for error lines.
     parts
         ``(x, y)`` by part; both may be tables, columns or arrays.
     classes
@@ -80,7 +80,7 @@ def encode_parts(
 
 
 def read_targets(name: str, values: object, task: str | None = None) -> TargetValues:
-    """What a column, or a table of them, says that is right."""
+    """Read the targets from a column, or from a table of several."""
     pa = need_pyarrow(name)
     if not is_table(values):
         label = getattr(values, "name", None)

@@ -1,4 +1,4 @@
-"""What is odd about arrays, though they can be trained on: it is said, in one line."""
+"""Warnings, of one line each, about arrays that are odd, though they can be trained on."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import say
+from .checks import row_slices
 
 LOOKED_AT = 10_000
-"""So many rows are looked at."""
+"""Largest number of rows that are examined."""
 FEW_LABELS, FEWEST_ROWS = 10, 20
-"""So few whole numbers in at least so many rows look like classes."""
+"""Most different whole numbers that look like classes, and the least number of rows for that."""
+NAMED = 5
+"""Most columns that are named one by one."""
 LEAST_SHARE = 0.9
 """A column whose numbers lose more of their differences has collapsed."""
 
@@ -22,11 +25,11 @@ def say_if_labels(where: str, y: Any, cure: str) -> None:
     Parameters
     ----------
     where
-        What the line begins with.
+        Beginning of the line.
     y
         Targets, of any type and shape.
     cure
-        What makes classes of them.
+        Advice how to make classes of them.
     """
     y = np.asarray(y)
     if y.dtype.kind != "f" or y.size != len(y) or len(y) < FEWEST_ROWS:
@@ -39,8 +42,8 @@ def say_if_labels(where: str, y: Any, cure: str) -> None:
         say(f"{where} holds {count} different numbers, all of them whole, taken as a regression; {cure}")
 
 
-def say_if_collapsed(where: str, x: Any, dtype: Any, cure: str) -> None:
-    """Say that a column's numbers, as times in seconds, can't be told apart in a network's type.
+def say_if_useless(where: str, x: Any, what: str = "column") -> None:
+    """Say which inputs are constant, and which count the rows, as a table's columns are named one by one.
 
     Parameters
     ----------
@@ -48,8 +51,39 @@ def say_if_collapsed(where: str, x: Any, dtype: Any, cure: str) -> None:
         What the line begins with.
     x
         Inputs (N, I).
+    what
+        The word for an input of such a file.
+    """
+    if x.ndim != 2 or len(x) < FEWEST_ROWS or x.dtype.kind not in "biuf":
+        return
+    constant, counts = np.ones(x.shape[1], bool), np.ones(x.shape[1], bool)
+    with np.errstate(all="ignore"):  # of numbers as large as there are
+        for rows in row_slices(x):
+            part = np.asarray(x[rows], np.float64)
+            constant &= (part == x[0]).all(axis=0)
+            counts &= (part - np.arange(rows.start, rows.start + len(part))[:, None] == x[0]).all(axis=0)
+    for found, one, several in (
+        (constant, "is constant; leave it out if it always is", "are constant; leave them out if they always are"),
+        (counts, "counts the rows, which predicts nothing; leave it out", "count the rows; leave them out"),
+    ):
+        numbers = np.flatnonzero(found)
+        if len(numbers):
+            some = ", ".join(map(str, numbers[:NAMED])) + f" and {len(numbers) - NAMED} more" * (len(numbers) > NAMED)
+            plural = len(numbers) > 1
+            say(f"{where}: {what}{'s' * plural} {some} (counted from 0) {several if plural else one}")
+
+
+def say_if_collapsed(where: str, x: Any, dtype: Any, cure: str) -> None:
+    """Say that a column's numbers, as times in seconds, can't be told apart in a network's type.
+
+    Parameters
+    ----------
+    where
+        Beginning of the line.
+    x
+        Inputs (N, I).
     dtype
-        Of the network.
+        Floating-point type of the network.
     cure
         How to keep the differences.
 

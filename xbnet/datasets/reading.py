@@ -12,7 +12,7 @@ from .tables import Table, open_table
 
 @dataclass(frozen=True)
 class Reading:
-    """What a user said of a table besides its inputs and its target.
+    """A user's options for reading a table, besides its inputs and its target.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class Reading:
     header : bool
         Whether the first line of a text table holds the names.
     decimal : str, optional
-        What parts a number's decimals in a text table; None: it was found.
+        Decimal separator of numbers in a text table; None: it was found.
 
     Examples
     --------

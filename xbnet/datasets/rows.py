@@ -36,7 +36,7 @@ class Chunk(NamedTuple):
     x
         (n, I) numbers.
     y
-        What the file says that is right, (n,) or (n, O); None where it doesn't.
+        True targets in the file, (n,) or (n, O); None where it has none.
     ids
         Columns that are kept beside the predictions, by name: lists of n texts, None where one is missing.
     """
@@ -77,7 +77,7 @@ def open_rows(
     ids
         Names of columns of a table that are handed on as they are; they are no inputs, unless the model knows them.
     **options
-        Of a text table: ``delimiter``, ``decimal``, ``header``.
+        Options of a text table: ``delimiter``, ``decimal``, ``header``.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def _by_place(source: object, schema: Schema | None, x: np.ndarray, n_inputs: in
 
 
 def _answers(table: Table, values: pa.Array) -> np.ndarray:
-    """What a target's column says: numbers, or words."""
+    """Return the values of a target's column: numbers, or words."""
     if kind_of(values.type) == "number":
         numbers = parse("number", values, table.decimals)
         if numbers is not None and not np.isnan(numbers).any():

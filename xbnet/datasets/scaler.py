@@ -27,7 +27,7 @@ class Scaler:
     mean, scale : float64 array (I,)
         In the units of the inputs; no scale is zero.
     clip : bool array (I,), optional
-        Of which inputs the result is clipped smoothly to (-3, 3), as ``z / sqrt(1 + (z / 3)^2)``.
+        Inputs whose result is clipped smoothly to (-3, 3), as ``z / sqrt(1 + (z / 3)^2)``.
     quantiles : float64 array (Q, I), optional
         Q quantiles of each input, at equal shares from 0 to 1, that give it a normal distribution; NaN in all of them
         where it shall keep its own.
@@ -76,7 +76,7 @@ class Scaler:
 
     @classmethod
     def of_columns(cls, columns: Sequence[Column]) -> Self:
-        """What the columns of a schema do to their inputs that are numbers; each has as many quantiles, or none."""
+        """Make the scaler of a schema's numeric inputs; each column has equally many quantiles, or none."""
         *starts, n = np.cumsum([0, *(c.width for c in columns)]).tolist()
         mean, scale, clip = np.zeros(n), np.ones(n), np.zeros(n, bool)
         quantiles = np.full((max(len(c.quantiles) for c in columns), n), np.nan)
@@ -139,7 +139,7 @@ class Scaler:
         )
 
     def column(self, i: int) -> dict[str, Any]:
-        """What it does to input i, as fields of a `Column`."""
+        """Return the scaling of input i, as fields of a `Column`."""
         ranked = self.quantiles is not None and not np.isnan(self.quantiles[0, i])
         return {
             "mean": float(self.mean[i]),

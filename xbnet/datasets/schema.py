@@ -138,7 +138,7 @@ class Schema:
 
     @property
     def scaler(self) -> Scaler | None:
-        """What `encode` does last, to inputs that are numbers already; None where it leaves them as they are."""
+        """The last stage of `encode`, for inputs that are numbers already; None where it leaves them as they are."""
         found = Scaler.of_columns([column for column in self.columns if column.width])
         return None if found.idle else found
 

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, and opening it with an error line that a user can act on."""
+"""Detection of a file's format by its first bytes, and opening it with an error line that a user can act on."""
 
 from __future__ import annotations
 

@@ -27,14 +27,14 @@ def fill(
     Parameters
     ----------
     target
-        Of any shape, strides and type: a transposed view of an array puts the axes into another order, and the
+        Array of any shape, strides and type: a transposed view of an array puts the axes into another order, and the
         array's type is what the numbers become.
     read
         ``read(n)`` returns the next n bytes, all of them.
     dtype
         The numbers' type in the stream.
     divisor
-        What they are divided by.
+        Number by which the values are divided.
     """
     if target.ndim == 0:
         target = target.reshape(1)

@@ -18,12 +18,12 @@ TASKS = ("classification", "multilabel", "regression")
 
 @dataclass(frozen=True)
 class Target:
-    """What is learned.
+    """The target that a network learns.
 
     Parameters
     ----------
     names : tuple of str
-        Of the target's columns.
+        Names of the target's columns.
     task : str
         "classification", "multilabel" or "regression".
     classes : tuple of str or int, optional
@@ -46,7 +46,7 @@ class Target:
         values
             (N,) or (N, O): Arrow arrays, arrays or lists, with the target's own labels or numbers.
         where
-            What error lines begin with.
+            Beginning of error lines.
 
         Raises
         ------

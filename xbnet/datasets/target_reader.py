@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError, DataError, printable, say
-from .checks import FEW, MOST_CLASSES, Array
+from .checks import FEW, MOST_CLASSES, Array, are_classes
 from .labels import INTEGER, Labels, have_decimal_commas, in_order
 from .tables import Table
 from .tables.values import MISSING_LABELS, Words, first_bad, kind_of, parse, words_of
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class TargetValues:
-    """What a table says that is right.
+    """The true targets of a table.
 
     Attributes
     ----------
     names
-        Of the columns.
+        Names of the columns.
     task
         "classification", "multilabel" or "regression".
     classes
@@ -86,13 +86,13 @@ class TargetReader:
                 self._y[rows, k] = column.numbers(values, start, self.task == "multilabel")
 
     def values(self) -> TargetValues:
-        """What was read."""
+        """Return the targets read."""
         assert self.task is not None
         return TargetValues(self.names, self.task, self.classes, self._y)
 
 
 class _Look:
-    """What is known of one target."""
+    """The state of reading one target."""
 
     def __init__(self, table: Table, column: int, task: str | None):
         self.table, self.task, self.name = table, task, printable(table.columns[column])
@@ -155,18 +155,18 @@ class _Look:
             found = "regression"
             if self.commas:
                 self._say(name, "numbers with decimal commas", found, "classification")
-        elif not all(INTEGER.fullmatch(word) for word in self.words) and not coded:
-            found = "classification" if count <= FEW else "regression"
-            if count <= FEW:
-                self._say(name, f"{many} numbers, all of them whole", found, "regression")
-        elif count > FEW and not coded:
-            found = "classification" if count * FEW <= rows else "regression"
-            other = "regression" if found == "classification" else "classification"
-            self._say(name, f"{many} different whole numbers in {rows:,} rows", found, other)
-        else:
+        elif coded:
             found = "classification"
             if count > 2 and 2 * count > rows:
                 self._say(name, f"{many} different whole numbers in {rows:,} rows", found, "regression")
+        else:
+            plain = all(INTEGER.fullmatch(word) for word in self.words)
+            found = "classification" if are_classes(count, rows) and (plain or count <= FEW) else "regression"
+            other = "regression" if found == "classification" else "classification"
+            if plain and (count > FEW or found == "regression"):
+                self._say(name, f"{many} different whole numbers in {rows:,} rows", found, other)
+            elif not plain and count <= FEW:
+                self._say(name, f"{many} numbers, all of them whole", found, other)
         if found == "classification" and count > MOST_CLASSES:
             raise self._too_many()
         if found == "regression" and self.none is not None:

@@ -1,4 +1,4 @@
-"""What classifier and regressor share: from arrays to a trained network, and on from there."""
+"""The common base of classifier and regressor: from arrays to a trained network, and on from there."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class XBEstimator(Predicting):
         return self.n_features_in_ if schema is None else schema.n_inputs
 
     def _design(self) -> dict[str, Any]:
-        """What can't change when training goes on."""
+        """Return the settings that can't change when training goes on."""
         layers = [f"{type(layer).__name__}({simple(layer.config())})" for layer in layers_of(self, self.n_outputs_)[0]]
         found = {name: str(getattr(self, name)) for name in ("n_members", "dtype", "backend")}
         return {"layers": ", ".join(layers), "solver": type(optimizer_of(self)).__name__, **found}

@@ -94,7 +94,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         Whether a `Schema` is learned of X, which turns its columns into inputs: categories, missing values and dates
         too, with numbers scaled: "standard" (as True does), "robust", "quantile" or "none"; a regressor's targets are
         standardized then as well, and put back in what it predicts. "auto": of a DataFrame with a column that is no
-        plain number or lacks a value; other X go in as they are, as in scikit-learn. False: never.
+        plain number or lacks a value; others go in as they are. All else stays scikit-learn's: see `for_tables`.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, times `sample_weight`.
 
@@ -281,7 +281,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     # -- predicting --------------------------------------------------------------------------------------------------
 
     def _probabilities(self, X: Rows, table: dict[str, Any], method: str) -> np.ndarray:
-        """Of every member (N, C) or (R, N, C), by the functions of logits in `table`."""
+        """Return the probabilities of every member (N, C) or (R, N, C), by the functions of logits in `table`."""
         check_is_fitted(self)
         if self.network_.link not in LOGARITHMS:
             raise ConfigError("XBClassifier: a squared error gives scores, not probabilities; use a cross-entropy")

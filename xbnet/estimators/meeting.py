@@ -35,7 +35,7 @@ class Task:
     truth
         The validation part's targets as the user gave them, or None.
     status
-        What became of it: "finished", "stopped", "diverged"; "" where it could not be part of a stack.
+        Outcome of the run: "finished", "stopped", "diverged"; "" where it could not be part of a stack.
     """
 
     estimator: Any
@@ -100,7 +100,7 @@ class Call:
         self._back.release()
 
     def wait(self, task: Task) -> None:
-        """Wait, in its thread, until somebody has dealt with the task."""
+        """Wait, in its thread, until the task is done."""
         if not self._abandoned:
             self.task = task
             self._back.release()
@@ -110,7 +110,7 @@ class Call:
             raise Abandoned
 
     def result(self) -> Any:
-        """What the function returned; raises what it raised."""
+        """Return the function's result, or raise its exception."""
         if self._error is not None:
             raise self._error
         return self._result
@@ -132,7 +132,7 @@ CURRENT: contextvars.ContextVar[Call | None] = contextvars.ContextVar("CURRENT",
 
 
 def _warning_state() -> tuple[Any, ...]:
-    """What `warnings.catch_warnings` restores at its end."""
+    """Return the state that `warnings.catch_warnings` restores at its end."""
     return warnings.filters, warnings.showwarning, getattr(warnings, "_showwarnmsg_impl", None)
 
 
@@ -227,5 +227,5 @@ class Stacking(ParallelBackendBase):
         self.abort_everything()
 
     def get_nested_backend(self) -> tuple[Any, Any]:
-        """What runs in a call runs one after the other."""
+        """Return the backend for nested calls: they run one after the other."""
         return SequentialBackend(nesting_level=(self.nesting_level or 0) + 1), None

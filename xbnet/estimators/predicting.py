@@ -1,4 +1,4 @@
-"""What a fitted estimator does: predict, be scored, show its weights, go to a file."""
+"""Methods of a fitted estimator: predict, be scored, show its weights, go to a file."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Predicting(Settings):
 
     @abstractmethod
     def _predictions(self, decisions: np.ndarray) -> np.ndarray:
-        """What `predict` gives, from what the network decides (N,) or (N, O)."""
+        """Return the result of `predict`, from the network's decisions (N,) or (N, O)."""
 
     @abstractmethod
     def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
-        """What `score` gives."""
+        """Return the result of `score`."""
 
     def _now(self) -> Self:
         """The estimator as it is at this moment, whole: another thread may fit it anew meanwhile."""
@@ -78,7 +78,7 @@ class Predicting(Settings):
         return found[:, :n] if self.network_.replicas > 1 else found[:n]
 
     def _predict(self, X: Rows) -> np.ndarray:
-        """What `predict` gives, on the host."""
+        """Return the result of `predict`, on the host."""
         check_is_fitted(self)
         if self.network_.replicas > 1:
             values = self._run(LINKS[self.network_.link][0], X, "predict").mean(axis=0)

@@ -74,7 +74,7 @@ class Order:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What the next orders depend on."""
+        """Return the state on which the next orders depend."""
         return {"stream": self.random_state.get_state(), "order": self.order}
 
     @state.setter

@@ -65,7 +65,7 @@ def _go_on(trainer: Trainer, members: dict[int, Task]) -> None:
 
 
 def identity(task: Task) -> Any:
-    """What two tasks have in common that are one run for different numbers of epochs; None: nothing can be.
+    """Return a key that two tasks share if they are one run for different numbers of epochs; None: they can't be.
 
     With a schedule the rates of all epochs depend on how many there are.
     """

@@ -39,7 +39,7 @@ def run_epochs(estimator: XBEstimator, trainer: Trainer, epochs: int) -> tuple[b
     estimator
         Its `_run_state` is the trainer's after the epochs before, or None.
     trainer
-        Of its network and history.
+        Trainer, with its network and history.
     epochs
         The most that may train.
     """

@@ -58,7 +58,7 @@ def bucket(task: Task, *but: str) -> Any:
 
 
 def by_value(value: Any) -> Any:
-    """What is equal for two settings if and only if they mean the same: all that they hold, with its types."""
+    """Return a key that is equal for two settings if and only if they mean the same: all their contents, with types."""
     if isinstance(value, np.ndarray) and value.dtype.kind != "O":
         return value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, (list, tuple)):
@@ -163,7 +163,7 @@ def run_stack(trainer: Trainer, members: dict[int, Task]) -> None:
     Parameters
     ----------
     trainer
-        Of a stack.
+        Trainer of a stack.
     members
         Replica -> its task, of those whose results are wanted.
     """

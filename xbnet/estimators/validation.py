@@ -1,4 +1,4 @@
-"""What `score` says on the validation part after an epoch: of each member, and of all of them together."""
+"""Scores on the validation part after an epoch, as by `score`: of each member, and of all of them together."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Validation:
 
 
 def weighted_mean(values: np.ndarray, w: np.ndarray | None) -> float:
-    """Of (N,), with weights (N,) or without."""
+    """Return the mean of (N,), with weights (N,) or without."""
     return float(np.average(values, weights=w))
 
 

@@ -214,6 +214,6 @@ def _strategies(setup: Setup, report: Report, label: str, data: Dataset) -> None
 
 
 def _median(history: History, figure: str) -> np.ndarray:
-    """Of the seeds, by epoch."""
+    """Return the median over the seeds, by epoch."""
     values = history[figure]
     return np.median(values, axis=1) if values.ndim == 2 else values

@@ -1,4 +1,4 @@
-"""What the experiments share: settings of a run, where data come from, and the choice among several seeds."""
+"""The common part of the experiments: settings of a run, the source of data, and the choice among several seeds."""
 
 from __future__ import annotations
 

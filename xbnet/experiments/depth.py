@@ -121,7 +121,7 @@ class Seeds:
 
     @classmethod
     def of(cls, history: History) -> Seeds:
-        """What a stack of seeds has come to."""
+        """Make the results of a stack of seeds."""
         best = best_by_training(history)
         return cls(
             {part: history[f"{part}_loss"][:, best] for part in ("train", "val")},
@@ -182,7 +182,7 @@ def _depth_section(report: Report, label: str, found: dict[str, dict[int, Seeds]
 
 
 def _trend(label: str, lengths: list[int], lines: dict[str, np.ndarray]) -> str:
-    """What the study shows, from its own figures."""
+    """Describe the study's outcome, from its own figures."""
     parts = []
     for way, accuracies in lines.items():
         medians, width = np.median(accuracies, axis=1), np.ptp(accuracies, axis=1)

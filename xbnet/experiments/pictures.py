@@ -81,7 +81,7 @@ def heat_map(
     values
         Finite or NaN.
     rows, columns
-        What the fields stand for.
+        Values that label the rows and the columns of the grid.
     title, row, column
         Labels.
     """

@@ -25,7 +25,7 @@ class Row:
     Attributes
     ----------
     what
-        What was measured.
+        Name of the quantity.
     reported, ours
         The figures; `reported` is None where the report gives none.
     better
@@ -66,7 +66,7 @@ class Row:
         return f"worse by {size}" + (", equal when rounded" if rounded else "")
 
     def cells(self) -> list[str]:
-        """What the table shows."""
+        """Return the cells of the table's row."""
         reported = "-" if self.reported is None else self._as_reported(self.reported)
         return [self.what, reported, self._shown(self.ours), self.verdict]
 
@@ -121,7 +121,7 @@ class Picture:
 
 @dataclass
 class Report:
-    """What one experiment has found, in the order of its sections.
+    """The findings of one experiment, in the order of its sections.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ class Report:
     rows
         All comparisons with published figures.
     seconds, processor_seconds
-        What it took, on the clock and of all cores together.
+        Time that it took, on the clock and of all cores together.
     """
 
     name: str

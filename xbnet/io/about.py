@@ -14,12 +14,12 @@ from .tensorfile import Tensors
 
 
 def about_inputs(data: Dataset, preparation: Scaler | None = None) -> dict[str, Any]:
-    """What `save` keeps of a data set: its schema, or else classes, features, and how the inputs were scaled.
+    """Describe a data set for `save`: its schema, or else classes, features, and how the inputs were scaled.
 
     Parameters
     ----------
     data
-        What the network was trained on.
+        Data set that the network was trained on.
     preparation
         How inputs were scaled after they had left the data set, which then has none of its own.
     """

@@ -262,6 +262,6 @@ def chosen(model: Model | Ensemble, member: int | None) -> Model | Ensemble:
 
 
 def summary(network: Network) -> tuple[str, int, int, int]:
-    """What a table says of a network: layers, inputs, outputs, parameters."""
+    """Return a table's entries about a network: layers, inputs, outputs, parameters."""
     layers = " ".join(f"{type(layer).__name__}({layer.n_outputs})" for layer in network.layers)
     return layers, network.n_inputs, network.n_outputs, network.n_parameters

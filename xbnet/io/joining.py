@@ -31,7 +31,7 @@ def join(network: Network) -> Network:
     Returns
     -------
     Network
-        Of one replica, on the same backend.
+        A network of one replica, on the same backend.
 
     Raises
     ------

@@ -29,7 +29,7 @@ from .tensorfile import read_tensors, write_tensors
 
 KIND = "network"
 RUN_FILES = ("model.safetensors", "best.safetensors")
-"""What `xbnet train --out` and `xbnet sweep --out` call the model that they keep."""
+"""Names of the model that `xbnet train --out` and `xbnet sweep --out` keep."""
 
 
 @dataclass(eq=False)

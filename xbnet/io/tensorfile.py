@@ -23,7 +23,7 @@ FORMAT = 1
 """Raised when older versions could not read the file any more."""
 DTYPES = {"F32": np.dtype("float32"), "F64": np.dtype("float64"), "I64": np.dtype("int64")}
 UNEXPECTED = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
-"""What Python and NumPy raise where a description is of another kind than expected."""
+"""Exceptions that Python and NumPy raise where a description is of another kind than expected."""
 HINTS = {
     "training state": "; go on with the run by `xbnet train --resume DIR`, whose end writes DIR/model.safetensors",
     "ensemble": "; xbnet.Ensemble.load reads it",
@@ -82,7 +82,7 @@ class Tensors:
     arrays
         Name -> host array.
     description
-        What was written beside them.
+        Description that was written with them.
     """
 
     def __init__(self, source: str | Path, arrays: Mapping[str, np.ndarray], description: dict[str, Any]):
@@ -90,11 +90,11 @@ class Tensors:
 
     @property
     def version(self) -> str:
-        """Of the xbnet that wrote them."""
+        """Version of the xbnet that wrote them."""
         return str(self.description.get("version"))
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Of a tensor."""
+        """Return the shape of a tensor."""
         return self._find(name).shape
 
     def tensor(self, name: str, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -128,7 +128,7 @@ class Tensors:
 
 
 def read_tensors(path: str | Path, kind: str) -> Tensors:
-    """What `write_tensors` wrote.
+    """Read the tensors of a file that `write_tensors` wrote.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def read_tensors(path: str | Path, kind: str) -> Tensors:
 
 
 def kind_of(path: str | Path) -> str | None:
-    """What a file says that it holds; None where it says nothing that could be read: `read_tensors` tells why."""
+    """Return the kind that a file declares; None where it declares none that can be read: `read_tensors` tells why."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -66,7 +66,7 @@ class Workspace:
 
 
 class LayerBuffers:
-    """What the layers of a network work on from forward to backward, for each size of batch.
+    """The arrays in which the layers of a network work from forward to backward, for each size of batch.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a network takes: whether it fits into memory at all, told before it is made."""
+"""The memory that a network needs: whether it fits at all, reported before it is made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .network import Network
 
 REPLICA_BYTES = 1000
-"""Of the seed and the random stream that each replica has on the host, at least."""
+"""Least bytes on the host for the seed and the random stream of a replica."""
 
 
 def expect_network(network: Network) -> None:

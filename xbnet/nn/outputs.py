@@ -1,4 +1,4 @@
-"""What turns a network's outputs into predictions, on the host.
+"""Links: functions that turn a network's outputs into predictions, on the host.
 
 `LINKS` holds three functions per link: of outputs to values (probabilities), of values to decisions, and of outputs to
 decisions, which needs no probabilities.

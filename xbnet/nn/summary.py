@@ -1,4 +1,4 @@
-"""What is shown of a network: a table as text, and a diagram for notebooks."""
+"""Displays of a network: a table as text, and a diagram for notebooks."""
 
 from __future__ import annotations
 

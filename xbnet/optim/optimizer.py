@@ -1,4 +1,4 @@
-"""What all optimizers share: one network's state, its columns of hyper-parameters, and a step of `update`.
+"""The base of all optimizers: one network's state, its columns of hyper-parameters, and a step of `update`.
 
 On NumPy an update runs over theta in blocks: a rule passes over its arrays several times, and a block of them stays
 in the cache in between. Every hyper-parameter is a number, or one value per replica. What a rule needs from them at

@@ -15,7 +15,7 @@ from ..replicas import PerReplica, numbers, replica_values, select_values
 
 
 class AnyBoundPenalty(Protocol):
-    """What a step and a trainer ask of a penalty that is bound to a network, of whatever kind."""
+    """A penalty of any kind that is bound to a network, as a step and a trainer see it."""
 
     active: bool
     """Whether it adds anything; only then the rest is asked for."""
@@ -24,11 +24,11 @@ class AnyBoundPenalty(Protocol):
         """Add its gradient to the network's, behind the loss's `backward`."""
 
     def value(self, rows: int) -> Array:
-        """The penalty (R, 1) of an epoch of so many rows."""
+        """The penalty (R, 1) of an epoch of this many rows."""
 
 
 class AnyPenalty(Protocol):
-    """What `Penalty` and other kinds of penalties are to a trainer."""
+    """A penalty of any kind, as a trainer sees it."""
 
     def select(self, index: np.ndarray) -> Self:
         """For the replicas `index`."""

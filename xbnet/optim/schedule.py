@@ -1,4 +1,4 @@
-"""What a learning-rate schedule is: a factor on each replica's learning rate, as a function of the epoch.
+"""Learning-rate schedules: a factor on each replica's learning rate, as a function of the epoch.
 
 Epochs count from 0 and may be fractional: at step s of n in epoch k the argument is ``k + s / n``. Every parameter
 is a number, or one per replica; the factors are (S,) or (S, R).
@@ -55,7 +55,7 @@ class Schedule:
         """Take note of an epoch's monitored loss (R,)."""
 
     def state(self) -> dict[str, Any]:
-        """What `update` has gathered: name -> number, or one per replica."""
+        """Return the state that `update` has gathered: name -> number, or one per replica."""
         return {}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:

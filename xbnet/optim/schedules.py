@@ -104,7 +104,7 @@ class Cosine(Schedule):
 
 @dataclass
 class Triangular(Schedule):
-    """Up from `low` to 1 in `half_cycle` epochs and down again, for ever (Smith 2017, section 3.1).
+    """Up from `low` to 1 in `half_cycle` epochs and down again, forever (Smith 2017, section 3.1).
 
     Attributes
     ----------

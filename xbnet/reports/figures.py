@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CLASSES = 20
-"""Of more classes no confusion matrix is drawn, and no curve for each."""
+"""Most classes for which a confusion matrix, and a curve for each, are drawn."""
 MOST_CURVES = 8
 """Classes that get a line of their own among ROC and precision-recall curves: the most frequent ones."""
 
@@ -24,7 +24,7 @@ PER_CLASS = ("class", "precision", "recall", "F1", "rows")
 
 @dataclass
 class Findings:
-    """What is found about predictions.
+    """The figures of a set of predictions.
 
     Attributes
     ----------

@@ -73,7 +73,7 @@ class Page:
 
 
 class OnPage:
-    """What was found, and a page that shows it: `html` is the page, `save` writes it, a notebook shows it."""
+    """Findings, and a page that shows them: `html` is the page, `save` writes it, a notebook shows it."""
 
     page: Page
 

@@ -215,7 +215,7 @@ def _importance(
     repeats: int,
     rng: Seed,
 ) -> dict[str, tuple[float, float]]:
-    """What permuting each column costs of the first figure."""
+    """Return by how much permuting each column worsens the first figure: mean and spread."""
     kind = next(iter(found.figures))
     rows = np.random.default_rng(rng).permutation(len(x))[:MOST_ROWS]
     some_y = y[rows]

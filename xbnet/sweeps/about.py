@@ -1,4 +1,4 @@
-"""What the networks of a sweep have in common, without the samples: enough to use them tomorrow."""
+"""The common properties of a sweep's networks, without the samples: enough to use them tomorrow."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .build import Program
 
 @dataclass(frozen=True, eq=False)
 class About:
-    """What a sweep was made of.
+    """The origin of a sweep's networks: their data set, its preparation and their loss.
 
     Attributes
     ----------
     dataset, task, classes, features, schema
-        Of the data set.
+        Properties of the data set.
     preparations
-        What was done to the inputs after the schema, per fold (a single entry without folds).
+        Scaling of the inputs after the schema, per fold (a single entry without folds).
     folded
         Whether there were folds.
     targets
-        What was done to the targets where no schema says so, or None.
+        Scaling of the targets where no schema has one, or None.
     monitor, backend, dtype
         See `sweep`.
     networks
@@ -46,7 +46,7 @@ class About:
 
     @classmethod
     def of(cls, program: Program, networks: int) -> About:
-        """Of a sweep that runs here."""
+        """Describe a sweep that runs here."""
         pool, data = program.pool, program.pool.data
         scaled = data.schema is not None and data.schema.scaler is not None  # then the schema does it
         in_schema = data.schema is not None and data.schema.target is not None
@@ -80,7 +80,7 @@ class About:
 
     @classmethod
     def from_json(cls, kept: Any) -> About:
-        """What `to_json` made; `ValueError`, or what Python raises, where it is something else."""
+        """Read the result of `to_json`; `ValueError`, or what Python raises, for anything else."""
         texts = {key: kept[key] for key in ("dataset", "task", "monitor", "backend", "dtype")}
         if not all(type(value) is str for value in texts.values()) or texts["dtype"] not in ("float32", "float64"):
             raise ValueError("expected texts")
@@ -101,7 +101,7 @@ class About:
         )
 
     def preparation(self, fold: int | None) -> Scaler | None:
-        """What was done to the inputs of a fold, after the schema."""
+        """Return the scaling of a fold's inputs after the schema."""
         return self.preparations[fold or 0]
 
 

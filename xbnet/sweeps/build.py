@@ -31,7 +31,7 @@ from .space import OPTIMIZER_KEYS, SCHEDULE_KEYS, Configuration, make_schedule
 
 @dataclass(frozen=True)
 class Program:
-    """What all members of a sweep have in common; travels to every worker.
+    """The settings that all members of a sweep share; it is sent to every worker.
 
     Attributes
     ----------

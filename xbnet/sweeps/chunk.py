@@ -26,7 +26,7 @@ OUTCOME = ("status", "last_epoch", "best_epoch", "score", *FIGURES, "seconds")
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What training some members gave, on the host; row r belongs to ``members[r]``.
+    """The result of training some members, on the host; row r belongs to ``members[r]``.
 
     Attributes
     ----------
@@ -88,9 +88,9 @@ def run_chunk(
     Parameters
     ----------
     program
-        What all chunks have in common.
+        Settings that all chunks share.
     members
-        Of one bucket.
+        Members of one bucket.
     pulse
         Called after each epoch; a false answer gives the chunk up.
     epochs
@@ -181,7 +181,7 @@ def sign(monitor: str) -> float:
 
 
 def pruned(paused: Paused, monitor: str) -> Outcome:
-    """What members give that train no more, though they have epochs left."""
+    """Return the outcome of members that are trained no more, though they have epochs left."""
     rows = [
         table_figures("pruned", _of(paused.curves, r), int(paused.best_epoch[r]), monitor, paused.seconds[r])
         for r in range(len(paused.members))

@@ -1,4 +1,4 @@
-"""What a sweep with halving trains next, and who leaves, whenever a chunk has ended."""
+"""Successive halving: the choice of what is trained next, and of who leaves, whenever a chunk has ended."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Climb:
     Parameters
     ----------
     members, brackets, halving, monitor
-        Of the sweep.
+        Members, brackets, halving and monitored figure of the sweep.
     cut
         Members -> chunks.
     places
         Chunks that run at once.
     over, paused
-        What an earlier run of this sweep has left behind.
+        Results and paused members of an earlier run of this sweep.
     """
 
     spares = False
@@ -66,7 +66,7 @@ class Climb:
     # -- all of a rung together ------------------------------------------------------------------------------------
 
     def _together(self, bracket: Bracket) -> tuple[list[Chunk], list[Outcome]]:
-        """What a bracket trains next: nothing while any of it still trains."""
+        """Return the chunks and outcomes that come next in a bracket: none while any of it still trains."""
         left: list[Outcome] = []
         if any(
             member.index in self.standings.running

@@ -129,7 +129,7 @@ def dask_executor(
                     f"sweep: the Dask scheduler at {address} has no workers; start `dask worker {address}`, or say how "
                     "many will come: workers=N (--workers N)"
                 )
-            # A worker without xbnet would close itself at its first chunk, and the sweep wait for ever.
+            # A worker without xbnet would close itself at its first chunk, and the sweep wait forever.
             has_it = client.run(lambda: __import__("importlib.util").util.find_spec("xbnet") is not None)
             without = [worker for worker, has in has_it.items() if not has]
             if without:
@@ -166,7 +166,7 @@ def _call(fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
 
 def _hand_on(done: Future, found: Future) -> None:
-    """What a Ray task gave; of an error what the task itself raised, without Ray's pages around it."""
+    """Hand on a Ray task's result, or the exception that the task itself raised, without Ray's pages around it."""
     error = done.exception()
     if found.done():
         return

@@ -1,4 +1,4 @@
-"""What random configurations are drawn from."""
+"""Distributions of random configurations."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from .wire import listen
 
 
 class Scheduler(Protocol):
-    """What decides, whenever a chunk has ended, which chunks begin and who leaves.
+    """An object that decides, whenever a chunk has ended, which chunks begin and who leaves.
 
     Attributes
     ----------
@@ -169,7 +169,7 @@ def train(
     store: Store | None,
     by_index: dict[int, Member],
 ) -> Iterable[Outcome]:
-    """What becomes of the members, as they end: all that the scheduler lets train."""
+    """Yield the outcomes of the members, as they end: all that the scheduler lets train."""
     chunks: deque[Chunk] = deque()
 
     def keep(outcome: Outcome) -> None:
@@ -206,7 +206,7 @@ def train(
 
 
 class Probe:
-    """What networks of each bucket cost, found out by making one; complains where settings don't fit together.
+    """The costs of a network of each bucket, found by making one; complains where settings don't fit together.
 
     Attributes
     ----------
@@ -236,7 +236,7 @@ class Probe:
         return sum(self._saved[bucket][0] + n * self._saved[bucket][1] for bucket, n in counts.items())
 
     def cost(self, member: Member) -> Footprint:
-        """What each network like this one takes."""
+        """Return the cost of each network like this one."""
         return self.look(member)[0]
 
     def sizes(self, member: Member) -> tuple[int, int]:

@@ -62,7 +62,7 @@ def assert_replica_equal(
 
 
 def train_alone(result: SweepResult, index: int) -> Outcome:
-    """What a member gives alone; one that was pruned trains no longer than it did."""
+    """Train a member alone; one that was pruned is trained no longer than it was."""
     outcome, r = result.place(index)
     was_pruned = outcome.rows[r]["status"] == "pruned"
     epochs = outcome.rows[r]["last_epoch"] if was_pruned else None

@@ -61,7 +61,7 @@ def cores() -> int:
 
 
 def visible_devices(count: int) -> list[str]:
-    """What CUDA_VISIBLE_DEVICES calls the `count` CUDA devices that this process sees."""
+    """Return the `count` CUDA devices that this process sees, as CUDA_VISIBLE_DEVICES names them."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return ([name.strip() for name in named.split(",")] if named else [str(i) for i in range(count)])[:count]
 
@@ -69,7 +69,7 @@ def visible_devices(count: int) -> list[str]:
 def start_worker(free: Any = None) -> None:
     """In a new process: end with the one that started it, and of the `free` devices see only the next.
 
-    A process that was killed can't end its workers, which would wait for its chunks for ever.
+    A process that was killed can't end its workers, which would wait for its chunks forever.
     """
     if free is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = free.get()  # before any is asked for
@@ -151,18 +151,18 @@ def outcomes(
     workers
         Where.
     program
-        What all chunks have in common.
+        Settings that all chunks share.
     chunks
         In the order in which they shall start; they are taken from it. Whoever is handed an outcome may put more in.
     run_local
-        What runs a chunk ``(program, members)`` in this process.
+        Function that runs a chunk ``(program, members)`` in this process.
     wire
-        Where chunks in other processes send signs of life to.
+        Address to which chunks in other processes send signs of life.
 
     Raises
     ------
     XbnetError
-        What a chunk raised; or its workers died several times.
+        A chunk raised it; or its workers died several times.
     """
     deaths = 0
 

@@ -1,4 +1,4 @@
-"""What a sweep depends on, as digests: whether a folder holds the sweep that is to go on, and if not, why.
+"""Digests of all that a sweep depends on: whether a folder holds the sweep that is to go on, and if not, why.
 
 Code is digested too: a function by its bytecode, default values, what it closes over, and the functions, classes and
 values of its own file that it refers to. What it imports from other files is known by name only.
@@ -21,7 +21,7 @@ from .build import Program
 from .plan import Member
 
 Fingerprint = dict[str, str]
-"""What it is about -> a digest, or a version in plain words."""
+"""Subject -> a digest, or a version in plain words."""
 
 WORDS = {
     "space": "its space or settings differ",
@@ -32,14 +32,14 @@ WORDS = {
 
 
 def fingerprint(program: Program, members: Iterable[Member], halving: Any = None) -> Fingerprint:
-    """Of everything that decides the results, and of the versions that decide their last bits.
+    """Return digests of everything that decides the results, and the versions that decide their last bits.
 
     Parameters
     ----------
     program, members
-        Of the sweep.
+        Program and members of the sweep.
     halving
-        Who leaves when, as anything that has attributes, and None where nobody does.
+        Rule by which configurations leave, any object with attributes; None where none leaves.
     """
     pool, xp = program.pool, get_backend(program.backend).library
     rows = [
@@ -63,7 +63,7 @@ def fingerprint(program: Program, members: Iterable[Member], halving: Any = None
 
 
 def difference(before: object, now: Fingerprint) -> str | None:
-    """What differs, for people; None where nothing does."""
+    """Describe the difference, for people; None where there is no difference."""
     if not isinstance(before, Mapping):
         return "it was kept by an older xbnet"
     for key in dict.fromkeys((*(key for key in now if key not in WORDS), *WORDS)):
@@ -97,7 +97,7 @@ def _pieces(value: object, above: frozenset[int]) -> Iterator[bytes]:
 
 
 def _parts(value: object) -> Iterable[Any]:
-    """What a value is made of."""
+    """List the parts of a value."""
     if isinstance(value, Mapping):
         return [part for item in value.items() for part in item]
     if isinstance(value, (set, frozenset)):
@@ -129,7 +129,7 @@ def _is_full(cell: types.CellType) -> bool:
 
 
 def _referred(function: types.FunctionType) -> list[Any]:
-    """What a function refers to by name: of its own file in full, of others by name."""
+    """List the objects that a function refers to by name: of its own file in full, of others by name."""
     found: list[Any] = []
     for name in sorted(_names(function.__code__)):
         if name not in function.__globals__:

@@ -23,8 +23,8 @@ SMALL = 3000
 
 @dataclass(frozen=True)
 class Footprint:
-    """What networks of one bucket cost. What each stack has once, however large, is not counted: it is less than 1 MB
-    of recorded calls, constants and the optimizer's block.
+    """The cost of networks of one bucket. The fixed cost of a stack, of whatever size, is not counted: it is less than
+    1 MB of recorded calls, constants and the optimizer's block.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ def footprint(trainer: Trainer) -> Footprint:
 
 
 def _plan_bytes(trainer: Trainer) -> int:
-    """Of what a network has per step of an epoch: its sums, its rate, and what the optimizer needs, planned ahead."""
+    """Return a network's bytes per step of an epoch: its sums, its rate, and the optimizer's plan."""
     S, size = trainer.batches.steps, trainer.network.dtype.itemsize
     tables = len(trainer.optimizer.coefficients(*np.ones((2, 1, 1))))
     constant = type(trainer.schedule) is Schedule
@@ -79,5 +79,5 @@ def _plan_bytes(trainer: Trainer) -> int:
 
 
 def loss_bytes(network: Network, B: int) -> int:
-    """Of the largest loss: arrays of floats, three (B, C) and eight (B,); four (B,) of integers, and a flag."""
+    """Return the largest loss's bytes: arrays of floats, three (B, C) and eight (B,); four (B,) of integers, a flag."""
     return B * ((network.n_outputs * 3 + 8) * network.dtype.itemsize + 4 * np.dtype(np.intp).itemsize + 1)

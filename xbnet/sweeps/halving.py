@@ -26,7 +26,7 @@ class Halving:
     Attributes
     ----------
     factor
-        One in so many goes on at each rung, for so many times the epochs; > 1.
+        One in this many goes on at each rung, for this many times the epochs; > 1.
     min_epochs
         Epochs of the first rung, at least.
     hyperband
@@ -58,7 +58,7 @@ class Bracket:
 
 
 def parse_halving(value: Any, min_epochs: Any = None) -> Halving | None:
-    """What the argument `halving` says: a factor, or "hyperband" or "asha", which may have one behind a colon."""
+    """Parse the argument `halving`: a factor, or "hyperband" or "asha", which may have one after a colon."""
     if value is None:
         if min_epochs is not None:
             raise ConfigError("sweep: min_epochs is the first rung of halving; give halving=3, or leave it away")
@@ -127,12 +127,12 @@ def _rungs(epochs: int, factor: float, steps: int) -> tuple[int, ...]:
 
 
 def survivors(count: int, factor: float) -> int:
-    """How many of so many go on."""
+    """Return how many of the given number go on."""
     return max(1, int(count / factor + 1e-9))
 
 
 def network_epochs(brackets: Sequence[Bracket], factor: float, networks: int) -> int:
-    """Epochs of networks that halving trains, if each configuration has so many networks and none leaves by itself."""
+    """Epochs that halving trains, if each configuration has this many networks and none leaves by itself."""
     total = 0
     for bracket in brackets:
         count, before = len(bracket.configurations), 0

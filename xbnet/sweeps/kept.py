@@ -26,7 +26,7 @@ def is_sweep(path: str | Path) -> bool:
 
 
 def read_sweep(folder: str | Path) -> tuple[About, list[Member], list[Outcome], dict[int, tuple[Tensors, int]]]:
-    """What the sweep was about; the members that have results; these; and in which file, and row, each network lies.
+    """Read a kept sweep: its description; the members with results; these; and each network's file, and row in it.
 
     Raises
     ------

@@ -20,16 +20,16 @@ Curves = dict[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Paused:
-    """Where n members stand between two of their epochs, on the host.
+    """The state of n members between two of their epochs, on the host.
 
     Attributes
     ----------
     members
         Indices.
     state
-        Of a run of these n, all of which still train.
+        State of a run of these n, all of which still train.
     curves
-        Of their epochs so far, (E, n).
+        Curves of their epochs so far, (E, n).
     best_epoch, seconds
         (n,) see the table.
     """
@@ -51,7 +51,7 @@ class Paused:
         return {index: i for i, index in enumerate(self.members)}
 
     def age(self, member: int) -> int:
-        """Of one member; 0 for one that is not among them."""
+        """Return the epochs of one member; 0 for one that is not among them."""
         return int(self.ages[self.place[member]]) if member in self.place else 0
 
     def take(self, members: Sequence[int]) -> Paused:
@@ -107,7 +107,7 @@ def go_on(trainer: Trainer, members: Sequence[int], paused: Paused) -> None:
     members
         Indices of its replicas.
     paused
-        Of some of them.
+        State of some of them.
     """
     place = {index: r for r, index in enumerate(members)}
     where = np.array([place[index] for index in paused.members], int)

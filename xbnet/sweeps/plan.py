@@ -51,13 +51,13 @@ class Chunk:
     Attributes
     ----------
     members
-        Of one bucket.
+        Members of one bucket.
     epoch_cost
         Relative time.
     epochs
         How many to train; None: to the end.
     paused
-        Where those members stand that have trained before, or None.
+        State of the members that have trained before, or None.
     """
 
     members: tuple[Member, ...]
@@ -67,12 +67,12 @@ class Chunk:
 
     @property
     def indices(self) -> list[int]:
-        """Of the members."""
+        """Numbers of the members."""
         return [member.index for member in self.members]
 
     @property
     def epochs_to_train(self) -> int:
-        """Of each member."""
+        """Number of epochs that each member has left."""
         oldest = 0 if self.paused is None else int(self.paused.ages.max())
         left = self.members[0].settings["epochs"] - oldest
         return left if self.epochs is None else min(self.epochs, left)
@@ -91,7 +91,7 @@ class Plan:
     bytes
         Estimate of the largest amount of memory in use at once, beyond the data.
     budget
-        What it had to stay below.
+        Upper limit of `bytes`.
     """
 
     chunks: tuple[Chunk, ...]
@@ -115,11 +115,11 @@ class Plan:
 
 
 MEMBER_BYTES = 300
-"""Of each network's settings and row in the table, at least."""
+"""Least bytes of each network's settings and row in the table."""
 
 
 def expect_networks(count: float) -> None:
-    """Raise `ConfigError` where so many networks can't even be listed."""
+    """Raise `ConfigError` where this many networks can't even be listed."""
     there, cure = get_backend("numpy"), "take fewer values, draws, trials or seeds"
     expect_memory("sweep", f"{count:,} networks", count * MEMBER_BYTES, there, cure)
 
@@ -170,7 +170,7 @@ def make_plan(
     budget
         Bytes for all of these together.
     footprint
-        What networks like a bucket's first member cost.
+        Cost of networks like a bucket's first member.
     parts
         In how many chunks to cut at least, where there are enough members; None: as many as there are workers.
 

@@ -19,7 +19,7 @@ Rows = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """What all members of a sweep train on.
+    """The samples that all members of a sweep train on.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Pool:
     folds
         Row numbers of ``data.train`` per fold; None: the data set's own parts.
     preparations
-        What was done to the inputs, per fold (a single entry without folds).
+        Scaling of the inputs, per fold (a single entry without folds).
     sample_weight
         (N,) of ``data.train``, or None.
     """
@@ -47,7 +47,7 @@ class Pool:
         return len(train), len(val)
 
     def preparation(self, fold: int | None) -> Scaler | None:
-        """What was done to the inputs of a fold."""
+        """Return the scaling of a fold's inputs."""
         return self.preparations[fold or 0]
 
     def of_fold(self, fold: int | None) -> Dataset:
@@ -79,7 +79,7 @@ def make_pool(
     sample_weight
         (N,), for training.
     rng
-        Of the folds.
+        Random generator of the folds.
     """
     weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
     if folds is None:

@@ -20,7 +20,7 @@ from .pool import make_pool
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What a sweep was given: the data as they came, and what was done to them."""
+    """The source of a sweep: the data as they came, and their preparation."""
 
     data: Dataset
     scaling: str
@@ -59,13 +59,13 @@ def refit(program: Program, source: Source, member: Member, best_epochs: Sequenc
     Parameters
     ----------
     program
-        Of the sweep.
+        Program of the sweep.
     source
         Its data.
     member
         One of the configuration's networks, whose seeds are taken.
     best_epochs
-        Of all its networks.
+        Best epochs of all its networks.
     chosen_by_val
         Whether the validation part has picked it: then there is nothing left to test it by but the test part.
     """

@@ -1,4 +1,4 @@
-"""What a sweep gives: a table, the best configuration, networks, ensembles, histories, pictures."""
+"""The result of a sweep: a table, the best configuration, networks, ensembles, histories, pictures."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def on_the_rim(members: Sequence[Member], best: dict[str, Any]) -> list[str]:
     Parameters
     ----------
     members
-        Of the sweep.
+        Members of the sweep.
     best
         The settings of its best configuration that vary.
 

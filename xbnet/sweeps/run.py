@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.arrays import ArrayLike
+from ..datasets.odd import say_if_collapsed
 from ..errors import ConfigError
 from ..nn.class_weights import balanced_weights
 from ..parsing import is_whole, whole
@@ -96,7 +97,7 @@ def sweep(
     min_epochs
         Epochs of halving's first rung, at least; by default 1.
     scaling
-        What the inputs become, each fold by its own training part: "standard", "robust", "quantile" or "none"; see
+        Scaling of the inputs, fitted to each fold's own training part: "standard", "robust", "quantile" or "none"; see
         `Scaler.fit`.
     layers
         A function of further keys that returns the list of layers, e.g. ``lambda width: [...]``, in place of the
@@ -165,6 +166,10 @@ def sweep(
     if resume and out is None:
         raise ConfigError("sweep: resume goes on with the folder of an earlier sweep; say which: out=FOLDER")
     pool = make_pool(dataset, folds, scaling=scaling, sample_weight=sample_weight, rng=rng)
+    if scaling == "none":
+        say_if_collapsed(
+            "sweep", pool.data.train.x, dtype, "scaling='standard' keeps them, and so does dtype='float64'"
+        )
     rows = [settings_for(row, pool) for row in rows]
     if isinstance(class_weight, str) and class_weight == "balanced" and dataset.task == "classification":
         class_weight = balanced_weights(dataset.train.y, dataset.n_outputs)  # the same for all folds
@@ -215,7 +220,7 @@ def sweep(
 
 
 def _epochs(rows: Sequence[Configuration]) -> int:
-    """Of all configurations, which halving ranks after the same number of them."""
+    """Return the epochs of all configurations, which halving ranks after the same number of them."""
     found = sorted({row["epochs"] for row in rows})
     if len(found) > 1:
         raise ConfigError(f"sweep: halving ranks after equal numbers of epochs; give one value of epochs, got {found}")

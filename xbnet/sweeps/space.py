@@ -26,7 +26,7 @@ OPTIMIZER_KEYS = tuple(dict.fromkeys(key for kind in OPTIMIZERS.values() for key
 
 
 def _schedule_keys(schedule: Any) -> list[str]:
-    """Of a schedule or a kind of schedules: what is a number; what follows a warmup is said in `schedule` itself."""
+    """List the numeric settings of a schedule or its class; `schedule` itself tells what follows a warmup."""
     return [f"schedule.{field.name}" for field in dataclasses.fields(schedule) if field.name != "then"]
 
 
@@ -149,7 +149,7 @@ def complete(configuration: Configuration, fixed: Configuration, custom: Sequenc
     Parameters
     ----------
     configuration, fixed
-        Of the space, and those that all share; the former win.
+        Values from the space, and those that all share; the former win.
     custom
         Keys that the user's own function of layers takes, which then take the place of the network's keys; None:
         there is no such function.

@@ -17,17 +17,17 @@ Cut = Callable[[Sequence[Member]], Sequence[Chunk]]
 class Standings:
     """Members, and what has become of them so far.
 
-    A configuration's score after so many epochs is the mean over its networks of the best monitored figure until then.
+    A configuration's score after an epoch is the mean over its networks of the best monitored figure until then.
     A network whose patience is over keeps what it reached; where one has diverged, there is no score.
 
     Parameters
     ----------
     members
-        Of the sweep; more may follow by `add`.
+        Members of the sweep; more may follow by `add`.
     monitor
         The figure.
     over, paused
-        What an earlier run of this sweep has left behind.
+        Results and paused members of an earlier run of this sweep.
 
     Attributes
     ----------
@@ -128,12 +128,12 @@ class Standings:
         ]
 
     def stretch(self, chunk: Chunk, epochs: int) -> Chunk:
-        """The chunk for so many epochs, from where its members stand."""
+        """The chunk for this many epochs, from where its members stand."""
         parts = [paused.take(own) for paused, own in self._sources(chunk.indices)]
         return replace(chunk, epochs=epochs, paused=merge(parts))
 
     def _sources(self, indices: Iterable[int]) -> list[tuple[Paused, list[int]]]:
-        """What holds those of the members that are paused, and which of them."""
+        """List the `Paused` that hold the paused members among these, each with its members."""
         found: dict[int, tuple[Paused, list[int]]] = {}
         for index in indices:
             if index in self.paused:

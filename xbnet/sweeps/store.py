@@ -1,10 +1,10 @@
-"""What a sweep keeps in its folder, written as each chunk ends, so that a killed sweep can go on.
+"""The folder of a sweep, written as each chunk ends, so that a killed sweep can go on.
 
 - ``sweep.json``: fingerprints of what was asked for, of the data, and the versions; what the networks serve, `About`;
 - ``results.jsonl``: one line per member (schema `SCHEMA`), appended chunk by chunk;
 - ``chunks/NAME.safetensors``: the networks of one chunk, with weights, statistics and learning curves;
-- ``trials.jsonl``: what a sampler has proposed, a line per trial;
-- ``paused/NAME.safetensors``: where members stand that have come to a rung of halving, until all have results.
+- ``trials.jsonl``: the sampler's proposals, a line per trial;
+- ``paused/NAME.safetensors``: the state of members that have come to a rung of halving, until all have results.
 
 A chunk's arrays are written first, its lines after them: a line stands for a member whose arrays are there. Whoever
 reads them believes nothing: a line, a name or an array that the sweep would not have written ends it in one line.
@@ -50,9 +50,9 @@ class Store:
     folder
         Made if it is not there.
     fingerprint
-        Of the sweep.
+        Fingerprint of the sweep.
     program
-        Of the sweep.
+        Program of the sweep.
     networks
         How many it has.
     resume
@@ -110,7 +110,7 @@ class Store:
         self._add(self.folder / "trials.jsonl", [json.dumps(params)])
 
     def read_trials(self) -> list[dict[str, Any]]:
-        """What a sampler has proposed so far."""
+        """Read the trials that a sampler has proposed so far."""
         path = self.folder / "trials.jsonl"
         if not path.exists():
             return []
@@ -133,7 +133,7 @@ class Store:
         write_tensors(self.folder / f"paused/{digest}.safetensors", PAUSED, tensors, description)
 
     def read_paused(self, make: Callable[[Sequence[int]], Trainer], done: Container[int]) -> Iterator[Paused]:
-        """What `pause` has kept, of members that are not `done`.
+        """Read the runs that `pause` has kept, of members that are not `done`.
 
         Parameters
         ----------
@@ -169,7 +169,7 @@ class Store:
         sizes
             A member's index -> its numbers of parameters and of statistics.
         dtype
-            Of both.
+            Floating-point type of both.
 
         Raises
         ------
@@ -196,7 +196,7 @@ def read_rows(
     Parameters
     ----------
     path
-        Of the lines.
+        File of the lines.
     sizes
         Raises `LookupError` for an index that no member has; None: not known.
 
@@ -224,7 +224,7 @@ def read_rows(
 
 
 def read_text(path: Path) -> str:
-    """What a file holds; a pipe or a folder in its place holds nothing."""
+    """Read a file's text; a pipe or a folder in its place counts as empty."""
     if not path.is_file():
         raise DataError(f"{path}: is no file; sweep into another folder")
     try:

@@ -21,7 +21,7 @@ from .standings import Standings
 SAMPLERS = ("tpe", "random")
 Cut = Callable[[Sequence[Member], int], Sequence[Chunk]]
 BATCH = 4
-"""New trials are asked for when at least one place in so many is free: stacks are made anew for them."""
+"""New trials are asked for when at least one place in this many is free: stacks are made anew for them."""
 
 
 def optuna() -> Any:
@@ -121,12 +121,12 @@ def make_study(sampler: Any, monitor: str, rng: int) -> Any:
 
 @dataclass(frozen=True)
 class Sampling:
-    """What a sweep with a sampler is told.
+    """The settings of a sweep with a sampler.
 
     Attributes
     ----------
     study, space
-        Of Optuna.
+        Optuna's study, and the search space.
     count, each
         Trials, and networks of each.
     at_once
@@ -134,7 +134,7 @@ class Sampling:
     make
         Number of a trial, and its configuration in the space -> its networks.
     factor
-        Of halving; None: nobody leaves at a rung, unless the study has a pruner.
+        Factor of halving; None: nobody leaves at a rung, unless the study has a pruner.
     """
 
     study: Any
@@ -146,11 +146,11 @@ class Sampling:
     factor: float | None
 
     def networks(self, number: int, params: Mapping[str, Any]) -> list[Member]:
-        """Those of a trial with these parameters."""
+        """Return the networks of a trial with these parameters."""
         return self.make(number, self.space.row(params))
 
     def describe(self) -> Any:
-        """What decides which trials there are, but for what the sampler draws."""
+        """Describe all that decides which trials there are, except for the sampler's draws."""
         return type(self.study.sampler).__name__, self.count, self.at_once, repr(self.space.distributions)
 
 
@@ -164,11 +164,11 @@ class Trials:
     Parameters
     ----------
     sampling
-        What there is to do.
+        Settings of the sampling.
     brackets
-        Of halving, over the numbers of all trials. Without any, a study's own pruner is asked after each epoch.
+        Brackets of halving, over the numbers of all trials. Without any, the study's pruner is asked after each epoch.
     monitor
-        Of the sweep.
+        Monitored figure of the sweep.
     cut
         Members, and in how many parts at least -> chunks.
     places
@@ -176,7 +176,7 @@ class Trials:
     announce, note
         Called with the networks and with the parameters of each new trial.
     over, paused, before
-        What an earlier run of this sweep has left behind: the last are the parameters of its trials.
+        Results and paused members of an earlier run of this sweep: the last are the parameters of its trials.
     """
 
     spares = True

@@ -26,14 +26,14 @@ LARGEST = 1000
 
 @dataclass(frozen=True)
 class Wire:
-    """Where a chunk sends its signs to; travels to the workers.
+    """The address to which a chunk sends its signs of life; it is sent to the workers.
 
     Attributes
     ----------
     host, port
-        Of the listener.
+        Address of the listener.
     token
-        What only those know that were sent there by the sweep.
+        Secret that only the workers of the sweep know.
     """
 
     host: str
@@ -42,7 +42,7 @@ class Wire:
 
     @contextmanager
     def sender(self) -> Iterator[Callable[[Pulse], bool]]:
-        """What `run_chunk` calls after each epoch."""
+        """Yield the function that `run_chunk` calls after each epoch."""
         last = float("-inf")
 
         def send(pulse: Pulse) -> bool:

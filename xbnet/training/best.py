@@ -56,7 +56,7 @@ class Kept:
             self._copy = None
 
     def of(self, rows: np.ndarray) -> tuple[Array, Array]:
-        """What is kept of the network's `rows`: weights and statistics."""
+        """Return the kept weights and statistics of the network's `rows`."""
         index = self.network.backend.asarray(rows)
         return self._copy or (self.network.theta[index], self.network.state[index])
 

@@ -121,7 +121,7 @@ def has_begun(folder: str | Path | None, resume: bool) -> bool:
 def keep_checkpoints(
     trainer: Trainer, folder: str | Path | None, every: int | None, resume: bool, stage: int = 0
 ) -> Iterator[Callable[[], None]]:
-    """What `fit` calls after each epoch; see its `checkpoint`, `checkpoint_every` and `resume`.
+    """Yield the function that `fit` calls after each epoch; see its `checkpoint`, `checkpoint_every` and `resume`.
 
     A stage, from 1, has a folder of its own within `folder`, and is kept at its end in any case: the run can't go on
     without.
@@ -178,7 +178,7 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 def describe_settings(trainer: Trainer) -> dict[str, Any]:
-    """What must be the same when a run goes on. More epochs may follow; all else decides the bits."""
+    """Return the settings that must be the same when a run goes on: all that decide the bits, so not `epochs`."""
     network = describe_network(trainer.network)
     to_host, crc = trainer.network.backend.to_host, 0
     for part in filter(None, (trainer.train, trainer.val)):

@@ -81,7 +81,7 @@ class Evaluation:
     loss
         Bound to it.
     batches
-        Of the samples.
+        Batches of the samples.
     """
 
     def __init__(self, network: Network, loss: Loss, batches: InOrder):
@@ -94,7 +94,7 @@ class Evaluation:
 
     @property
     def loss(self) -> Loss:
-        """What is bound to the network."""
+        """The loss that is bound to the network."""
         return self._parts["loss"]
 
     def run(self, sums: Array, keep: Callable[[slice, np.ndarray], object] | None = None) -> None:

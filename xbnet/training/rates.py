@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SPAN = 1000.0
 """By default the rates reach from the optimizer's usual rate divided by this to that times it."""
 EPOCHS = 5
-"""At least so many passes are made, over fewer rows where there are many: the last one tells."""
+"""At least this many passes are made, over fewer rows where there are many: the last one tells."""
 NEAR = 1.35
 """The figure of a rate is the median of those that differ by this factor at most: of a hundred rates five."""
 MOST = 5.0
@@ -43,7 +43,7 @@ NOT_TAKEN = ("epochs", "patience", "schedule", "monitor", "keep_best", "tol", "s
 
 @dataclass(frozen=True, eq=False)
 class Rates:
-    """What `find_lr` found.
+    """The result of `find_lr`.
 
     Attributes
     ----------
@@ -54,9 +54,9 @@ class Rates:
     losses
         (K,) the figure after the last step; NaN where the network diverged.
     figure
-        What `losses` are: "val_loss", or "train_loss" without a validation part.
+        Name of the figure in `losses`: "val_loss", or "train_loss" without a validation part.
     steps
-        Of each network.
+        Number of steps of each network.
     """
 
     lr: float
@@ -91,7 +91,7 @@ class Rates:
         return figure
 
     def describe(self) -> str:
-        """What was tried and found, in a line."""
+        """Describe the rates tried and the proposal, in a line."""
         k = int(np.argmin(smoothed(self.rates, self.losses)))
         bad = self.rates[~np.isfinite(self.losses)]
         diverged = f"; from {bad[0]:.3g} on networks diverged" if len(bad) else ""
@@ -235,7 +235,7 @@ def _train(
 
 
 def _proposal(rates: np.ndarray, losses: np.ndarray) -> float:
-    """What is best by its neighbourhood, on the safe side."""
+    """Return the rate that is best by its neighbourhood, on the safe side."""
     if not np.isfinite(losses).any():
         raise ConfigError(f"find_lr: all networks diverged at rates from {rates[0]:.3g} on; try smaller ones")
     return float(rates[int(np.argmin(smoothed(rates, losses)))]) / SAFE

@@ -110,7 +110,7 @@ class Recipe:
     penalty: AnyPenalty | None = None
 
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("epochs", "execution", "device_memory")
-    """What may be another one when a run goes on: the epochs so far end in the same bits."""
+    """Settings that may change when a run goes on: the epochs so far end in the same bits."""
 
     def __post_init__(self) -> None:
         if self.clip_norm is not None and not np.all(numbers("clip_norm", self.clip_norm) > 0):

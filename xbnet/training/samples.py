@@ -1,4 +1,4 @@
-"""What a run trains and validates on, checked."""
+"""The samples of a run, for training and validation, checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..datasets.odd import say_if_labels
 from ..errors import ConfigError, DataError, expect_shape
 
 Data = Dataset | tuple[Rows, ArrayLike] | str | Path
-"""What `fit` takes: a data set, inputs (N, I) and targets, or a name or path that `load_dataset` takes."""
+"""Data for `fit`: a data set, inputs (N, I) and targets, or a name or path that `load_dataset` takes."""
 
 
 @dataclass(frozen=True, eq=False)

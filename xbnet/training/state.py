@@ -1,4 +1,4 @@
-"""What the rest of a run depends on, between two epochs: in memory, and as tensors for a file."""
+"""The state of a run between two epochs, on which the rest depends: in memory, and as tensors for a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 COUNTS = ("ages", "steps", "waited")
-"""What is counted for each replica that still trains."""
+"""Counters of each replica that still trains."""
 
 Weights = tuple[np.ndarray, np.ndarray]
 """theta and the running statistics of some replicas, on the host."""
@@ -34,7 +34,7 @@ class State:
     Attributes
     ----------
     history
-        None where somebody else keeps it.
+        None where the caller keeps it.
     rows
         (n,) which replicas still train.
     network
@@ -46,7 +46,7 @@ class State:
     ages, steps
         (n,) epochs that each has behind it, and steps that the optimizer has taken.
     schedule
-        What the schedule has gathered, (n,), by name.
+        State that the schedule has gathered, (n,), by name.
     best, waited
         (n,) the best monitored figure, and epochs since.
     orders
@@ -71,7 +71,7 @@ class State:
 
     @classmethod
     def of(cls, trainer: Trainer, history: bool) -> State:
-        """That of a trainer now; without its `history` where somebody else keeps that."""
+        """Return the present state of a trainer, with its history, if `history`."""
         n, network, to_host = len(trainer.rows), trainer.network, trainer.network.backend.to_host
 
         def weights(theta: Array, state: Array) -> Weights:
@@ -205,7 +205,7 @@ class State:
 
 
 def states_of(generators: Sequence[Any]) -> list[dict[str, Any]]:
-    """What each generator will draw next depends on."""
+    """Return the state of each generator, on which its next draws depend."""
     return [generator_state(generator) for generator in generators]
 
 

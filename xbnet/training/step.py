@@ -43,7 +43,7 @@ class BoundStep(StepPart):
     Attributes
     ----------
     mask
-        What a strategy multiplies the gradient by; None: nothing.
+        Factor on the gradient by the strategy; None: no factor.
     """
 
     replayable = True

@@ -72,7 +72,7 @@ def _place(
 def place_samples(
     network: Network, samples: Samples, device_memory: int | str | None
 ) -> tuple[Resident, Resident | None]:
-    """What a network's replicas train on, and what they are validated on or None, see `place`."""
+    """Place the samples for training, and those for validation (or None), see `place`."""
     parts = [(samples.train.x, samples.train.y, samples.sample_weight)]
     if samples.train_rows is None and samples.val is not None:
         parts.append((samples.val.x, samples.val.y, samples.val_weight))
@@ -105,7 +105,7 @@ class Streamed(Resident):
 
     @property
     def row_bytes(self) -> int:
-        """Of one sample."""
+        """Bytes of one sample."""
         return -(-self.nbytes // self._total)
 
     def parts(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[Batch, list[Array]]]:
@@ -192,7 +192,7 @@ class HostLane:
         return np.empty(shape, dtype)
 
     def mark(self) -> Any:
-        """What was asked of the device until now."""
+        """Mark the work that the device has been given until now."""
 
     def send(self, pairs: Sequence[tuple[np.ndarray, Any]], after: Any) -> Any:
         """Copy host arrays to those on the device, after the mark `after`; what can be waited for."""

@@ -46,7 +46,7 @@ class Trainer:
     network, loss, optimizer
         See `fit`.
     samples
-        What to train and to validate on.
+        Samples to train and to validate on.
     recipe
         The settings. As an attribute it is that of the replicas that still train, with all that depended on samples.
     rng
@@ -161,7 +161,7 @@ class Trainer:
         return record
 
     def _begin_turn(self) -> None:
-        """What the strategy does in the coming epoch."""
+        """Let the strategy begin its turn for the coming epoch."""
         epoch = len(self.history)
         if self.strategy.restarts(epoch):
             self.optimizer.reset()
@@ -274,7 +274,7 @@ class Trainer:
     # -- its state between two epochs --------------------------------------------------------------------------------
 
     def state(self, history: bool = True) -> State:
-        """What the rest of the run depends on, on the host; without its `history` where somebody else keeps that."""
+        """Return the state that determines the rest of the run, on the host; with its history, if `history`."""
         return State.of(self, history)
 
     def restore(self, state: State) -> None:

@@ -1,4 +1,4 @@
-"""What makes one number f per replica of a network's outputs: the cost, or a product with a random cotangent."""
+"""Functionals: one number f per replica of a network's outputs, the cost or a product with a random cotangent."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Cost:
     task: str
 
     def weights(self) -> np.ndarray:
-        """Of each example, (R or 1, B)."""
+        """Weights of the examples, (R or 1, B)."""
         ones = np.ones((1, self.labels.shape[1]))
         weights = ones if self.sample_weight is None else self.sample_weight * ones
         by_class: Any = self.loss.class_weight

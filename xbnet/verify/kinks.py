@@ -82,7 +82,7 @@ class Kinks:
         return out
 
     def inputs(self) -> list[tuple[str, np.ndarray]]:
-        """Of the last forward: name, and host (R or 1, B, H) distances from the kink, with a sign."""
+        """Return the inputs of the last forward: name, and host (R or 1, B, H) signed distances from the kink."""
         return [(name, self._host(z).astype(float)) for name, _, z in self._inputs]
 
     def _host(self, array: Any) -> np.ndarray:

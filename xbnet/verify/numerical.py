@@ -89,7 +89,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: np.ndarray) -> Spread:
-        """Of these numbers."""
+        """Return the spread of these numbers."""
         if not values.size:
             return cls(*[float("nan")] * 4)
         return cls(*(float(figure(values)) for figure in (np.mean, np.std, np.min, np.max)))

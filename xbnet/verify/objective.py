@@ -23,9 +23,9 @@ class Objective:
     Parameters
     ----------
     problem
-        What and where.
+        Problem to evaluate.
     dtype
-        Of the twin.
+        Floating-point type of the twin.
     drawn
         The masks to use, as another objective has `drawn` them; by default it draws its own.
     """
@@ -100,7 +100,7 @@ class Objective:
         self._freeze(drawn)
 
     def drawn(self) -> Drawn:
-        """What the layers keep from forward to backward, on the host: masks among it."""
+        """Return the arrays that the layers keep from forward to backward, on the host: masks among them."""
         layers = list(enumerate(self.network.layers))
         return {
             (k, name): self.backend.to_host(getattr(layer, name)) + 0.0
@@ -151,7 +151,7 @@ class Objective:
         return Sample(f, scale, self.kinks.crossed())
 
     def shape(self, block: str) -> tuple[int, ...]:
-        """Of a block, without R."""
+        """Return the shape of a block, without R."""
         if block == X:
             return tuple(self._x_home.shape[1:])
         if block == THETA:
@@ -219,7 +219,7 @@ class Objective:
         return Noise(f + 2 * eps * base.scale, {block: np.stack(parts) for block, parts in moves.items()})
 
     def outputs(self) -> np.ndarray:
-        """Of the network at the present point, host (R, B, O)."""
+        """Return the network's outputs at the present point, host (R, B, O)."""
         return self.backend.to_host(self._forward()).astype(float)
 
     def gradient(self) -> dict[str, np.ndarray]:

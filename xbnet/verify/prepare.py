@@ -33,7 +33,7 @@ def steps_of(where: str, e0: float, steps: int) -> np.ndarray:
 
 
 def check_settings(where: str, tolerance: float, jitter: float) -> None:
-    """Of both tests."""
+    """Check the settings of both tests."""
     if not 0 < tolerance < 0.5:
         raise ConfigError(f"{where}: expected tolerance in (0, 0.5), got {tolerance!r}")
     if not 0 <= jitter < np.inf:
@@ -143,5 +143,5 @@ def brief(network: Network) -> str:
 
 
 def penalty_text(l2: Any, l1: Any) -> str:
-    """What a title says about penalties."""
+    """Return the part of a title that names the penalties."""
     return "".join(f", {name}={value}" for name, value in (("l2", l2), ("l1", l1)) if np.any(np.asarray(value)))

@@ -1,4 +1,4 @@
-"""What is tested: the problem on the host, one evaluation of it, and how far rounding moves that."""
+"""The problem to test, on the host, one evaluation of it, and how far rounding moves that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ THETA, X = "theta", "x"
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is to be tested, on the host.
+    """The problem to test, on the host.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Problem:
     x
         (R or 1, B, I) float64.
     functional
-        What makes f of the outputs.
+        Functional that makes f of the outputs.
     penalty
         On the weights.
     """

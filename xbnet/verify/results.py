@@ -1,4 +1,4 @@
-"""What a test found: small frozen objects that print as tables."""
+"""Results of a test: small frozen objects that print as tables."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def look(
 
 
 def refuted(far: Look, near: Look) -> Look:
-    """Of a fault, and smaller steps along the same direction: these, if an order shows there that is right."""
+    """Return `near`, of smaller steps in the same direction, if its order is right where `far` failed; else `far`."""
     right = near.judgement.passed and not np.isnan(near.judgement.orders[1])
     return near if far.judgement.passed is False and right else far
 

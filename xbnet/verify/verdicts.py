@@ -1,4 +1,4 @@
-"""What two curves say: right, wrong, or not to be told."""
+"""Verdicts on two curves: right, wrong, or undecided."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AGREEMENT = 1e-4
 """Where too few points rise above rounding to show an order: how well <grad, d> must agree with f instead. Nothing is
 excused beyond this share of it."""
 LINEAR_SHARE = 0.1
-"""What may be linear of the smallest remainder, where rounding leaves no room for e^2 to rule over what follows it."""
+"""Permitted linear share of the smallest remainder, where rounding leaves no room for e^2 to dominate beyond it."""
 JUMPS = 0.5
 """The first curve's order where f jumps, or is another one each time; where f bends, it may lie between this and 1."""
 FAINT = 2e-10
@@ -30,7 +30,7 @@ SANE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What one replica's two curves say.
+    """The judgement of one replica's two curves.
 
     Attributes
     ----------

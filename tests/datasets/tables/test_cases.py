@@ -140,21 +140,58 @@ def test_names_of_columns_are_names_in_every_place(name, kind, tmp_path, capsys)
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("place", ["train", "sweep", "estimator"])
 @pytest.mark.parametrize("kind", [".csv", ".parquet", "DataFrame"])
-def test_the_index_of_pandas_is_no_input(kind, tmp_path, capsys):
+def test_the_index_of_pandas_is_no_input(kind, place, tmp_path, capsys):
     frame = frame_of(["p", "q"] * 8)
     frame = frame[frame.a > 0]
     if kind == ".csv":
         frame.to_csv(tmp_path / "set.csv")  # with the index, in a column without a name
-    elif kind == ".parquet":
+    else:
         frame.to_parquet(tmp_path / "set.parquet")  # with __index_level_0__
-    source = frame if kind == "DataFrame" else tmp_path / f"set{kind}"
-    assert xbnet.load_dataset(source, target="y").features == ("a",)
-    if kind != "DataFrame":
+    source = tmp_path / ("set.csv" if kind == ".csv" else "set.parquet")
+    assert xbnet.load_dataset(frame if kind == "DataFrame" else source, target="y").features == ("a",)
+    if place == "train":
         run = train(tmp_path, source)
-        assert main(["predict", str(run), "--data", str(source), "--out", str(tmp_path / "p.csv")]) == 0
-        found = pd.read_csv(tmp_path / "p.csv")[["p_p", "p_q"]].to_numpy()
-        np.testing.assert_allclose(xbnet.load_model(run).predict_proba(frame[["a"]]), found, atol=1e-6)
+    elif place == "sweep":
+        run = tmp_path / "run"
+        argv = ["sweep", "--data", str(source), "--target", "y", "--space", "epochs=2", "--space", "hidden=3"]
+        assert main([*argv, "--out", str(run), "--quiet"]) == 0
+    else:
+        rows = frame if kind == "DataFrame" else pd.read_csv(source) if kind == ".csv" else pd.read_parquet(source)
+        model = xbnet.XBClassifier((3,), max_iter=2, schema=True).fit(rows.drop(columns="y"), rows["y"])
+        model.save(run := tmp_path / "run.safetensors")
+    assert list(xbnet.load_model(run).features) == ["a"]
+    agree(run, source, frame[["a"]], tmp_path)
+    capsys.readouterr()
+
+
+def agree(run, path, frame, folder):
+    """Hold `predict` on a file, the model on a frame, and onnxruntime on its columns, against each other."""
+    assert main(["predict", str(run), "--data", str(path), "--out", str(folder / "p.csv")]) == 0
+    found = pd.read_csv(folder / "p.csv")[["p_p", "p_q"]].to_numpy()
+    np.testing.assert_allclose(xbnet.load_model(run).predict_proba(frame), found, atol=1e-6)
+    runtime = pytest.importorskip("onnxruntime")
+    assert main(["export", str(run), "--out", str(folder / "m.onnx")]) == 0
+    session = runtime.InferenceSession(folder / "m.onnx", providers=["CPUExecutionProvider"])
+    entries = json.loads(session.get_modelmeta().custom_metadata_map["inputs"])
+    feed = {entry: frame[[name]].to_numpy() for entry, name in zip(entries, frame, strict=True)}
+    np.testing.assert_allclose(session.run(["probabilities"], feed)[0], found, atol=1e-6)
+
+
+@pytest.mark.parametrize("encoding", ["latin1", "utf-16"])
+def test_a_table_of_another_encoding_goes_by_pandas_through_estimators(encoding, tmp_path, capsys):
+    frame = frame_of(["p", "q"], "größe")
+    frame.to_csv(tmp_path / "set.csv", index=False, encoding=encoding)
+    rows = pd.read_csv(tmp_path / "set.csv", encoding=encoding)
+    model = xbnet.XBClassifier((3,), max_iter=1, schema=True).fit(rows[["größe"]], rows["y"])
+    model.save(tmp_path / "m.safetensors")
+    rows.to_csv(tmp_path / "utf8.csv", index=False)
+    agree(tmp_path / "m.safetensors", tmp_path / "utf8.csv", rows[["größe"]], tmp_path)
+    with pytest.raises(xbnet.errors.DataError, match="UTF-8"):
+        xbnet.load_model(tmp_path / "m.safetensors").predict_proba(tmp_path / "set.csv")
+    with pytest.raises(xbnet.errors.DataError, match="UTF-8"):
+        xbnet.sweep({"lr": [0.1]}, str(tmp_path / "set.csv"), target="y", epochs=1)
     capsys.readouterr()
 
 
@@ -167,12 +204,12 @@ def test_the_index_of_pandas_is_no_input(kind, tmp_path, capsys):
         ("a,y\n1,p\n".encode("utf-16-be"), "expected a CSV table in UTF-8, got what looks like text in UTF-16"),
     ],
 )
-@pytest.mark.parametrize("verb", ["train", "predict", "sweep", "data"])
+@pytest.mark.parametrize("verb", ["train", "predict", "sweep", "data", "report"])
 def test_other_encodings_are_named_in_every_place(content, words, verb, tmp_path, capsys):
     path = tmp_path / "set.csv"
     path.write_bytes(content)
     argv = ["--data", str(path), "--target", "y"]
-    if verb == "predict":
+    if verb in ("predict", "report"):
         argv = [str(train(tmp_path, write(tmp_path, frame_of(["p", "q"]), ".tsv"))), "--data", str(path)]
     elif verb == "sweep":
         argv += ["--space", "lr=0.1"]
@@ -208,6 +245,37 @@ def test_decimal_commas_and_no_header_are_remembered(tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("place", [".csv", ".parquet", "DataFrame", "sweep", "train", "npz", "npy", "fit"])
+def test_few_rows_of_which_hardly_two_are_the_same_are_a_regression(place, tmp_path, caplog, capsys):
+    y = 7 * np.arange(20)
+    frame = pd.DataFrame({"a": np.linspace(0, 1, 20), "y": y})
+    path = write(tmp_path, frame, place if place.startswith(".") else ".csv")
+    if place == "sweep":
+        assert main(["sweep", "--data", str(path), "--target", "y", "--space", "lr=0.1", "--space", "epochs=1"]) == 0
+    elif place == "train":
+        run = train(tmp_path, path)
+        assert main(["predict", str(run), "--data", str(path), "--out", str(tmp_path / "p.csv")]) == 0
+        assert list(pd.read_csv(tmp_path / "p.csv")) == ["y"]
+    elif place == "fit":  # the type of an array says what it is, and what is odd is said
+        xbnet.fit(xbnet.Network([xbnet.Linear(20)], 1, rng=0), "cross_entropy", "sgd", (frame[["a"]], y), epochs=1)
+    elif place in ("npz", "npy"):
+        path = tmp_path / f"set.{place}"
+        if place == "npz":
+            np.savez(path, x_train=frame[["a"]], y_train=y, x_val=frame[["a"]][:2], y_val=y[:2])
+        else:
+            np.save(path, frame.to_numpy().astype(np.int64))
+        target = None if place == "npz" else 1
+        assert xbnet.load_dataset(path, target=target, task="classification").n_classes == 20
+        caplog.clear()
+        assert xbnet.load_dataset(path, target=target).task == "regression"
+    else:
+        assert xbnet.load_dataset(frame if place == "DataFrame" else path, target="y").task == "regression"
+    said = caplog.text + capsys.readouterr().err
+    line = "holds 20 different whole numbers in 20 rows, taken as "
+    assert line + ("classes; make y floats" if place == "fit" else "a regression; --task classification") in said
+    assert said.count(line) == 1
+
+
 @pytest.mark.parametrize("task", ["classification", "regression"])
 @pytest.mark.parametrize("place", ["fit", "npz", "estimator"])
 def test_floats_that_look_like_classes_are_named(task, place, tmp_path, caplog):
@@ -230,7 +298,26 @@ def test_floats_that_look_like_classes_are_named(task, place, tmp_path, caplog):
     assert len(named) == (task == "classification" and place != "estimator")
 
 
-@pytest.mark.parametrize("place", ["fit", "estimator"])
+@pytest.mark.parametrize("place", ["mat", "npz", "npy"])
+def test_useless_inputs_of_arrays_are_named(place, tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(30, 1)), np.arange(5.0, 35.0)[:, None], np.full((30, 7), 2.0)], axis=1)
+    y, path = np.arange(30) % 2, tmp_path / f"set.{place}"
+    if place == "mat":
+        scipy_io = pytest.importorskip("scipy.io")
+        scipy_io.savemat(path, {"Yt": x.T, "Ct": np.eye(2)[:, y]})
+    elif place == "npz":
+        np.savez(path, x=x, y=y)
+    else:
+        np.save(path, np.concatenate([x, y[:, None]], axis=1))
+    xbnet.load_dataset(path, **({"target": -1, "task": "classification"} if place == "npy" else {}))
+    word = "row" if place == "mat" else "column"
+    first, second = (line.rpartition(f": {word}")[2] for line in caplog.messages)
+    assert first == "s 2, 3, 4, 5, 6 and 2 more (counted from 0) are constant; leave them out if they always are"
+    assert second == " 1 (counted from 0) counts the rows, which predicts nothing; leave it out"
+
+
+@pytest.mark.parametrize("place", ["fit", "estimator", "sweep"])
 def test_times_that_collapse_in_float32_are_named(place, caplog):
     x = np.stack([np.linspace(0, 1, 64), 1_700_000_000.0 + np.arange(64)], axis=1)
     y = np.arange(64) % 2
@@ -239,6 +326,8 @@ def test_times_that_collapse_in_float32_are_named(place, caplog):
         if place == "fit":
             network = xbnet.Network([xbnet.Linear(2)], 2, dtype=dtype, rng=0)
             xbnet.fit(network, "cross_entropy", "sgd", (x, y), epochs=1)
+        elif place == "sweep":
+            xbnet.sweep({"lr": [0.1]}, (x, y), epochs=1, dtype=dtype)
         else:
             xbnet.XBClassifier((2,), max_iter=1, dtype=dtype).fit(x, y)
         found = [line for line in caplog.messages if "column 1 of x" in line]

@@ -15,6 +15,8 @@ from xbnet import (
     Linear,
     Network,
     Parametric,
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
     PReLU,
     Residual,
     Scale,
@@ -36,6 +38,10 @@ STACKS = {
     "dropout": [Linear(6, "relu"), Dropout(0.3), Linear(3)],
     "batch_norm": [BatchNorm(eps=1e-3), Linear(6, "relu"), BatchNorm(), Linear(3)],
     "scale": [Scale(), Linear(6), Parametric("selu"), Linear(6), PReLU(), Linear(3)],
+    "piecewise": [PiecewiseLinearEmbedding([[-1, 0, 1], [-2, 0.5], [-1, 0.5, 1], [0, 1]], 3), Linear(3)],
+    "piecewise_codes": [Linear(2), PiecewiseLinearEmbedding([-1, -0.3, 0.5, 1], None), Linear(3)],
+    "periodic": [PeriodicEmbedding(3, n_frequencies=4, sigma=0.3), Linear(3)],
+    "periodic_plr": [PeriodicEmbedding(3, n_frequencies=4, phase=False, direct=False, activation="relu"), Linear(3)],
     "layer_norm": [LayerNorm(), Linear(6, "relu"), LayerNorm(eps=1e-2), Linear(3)],
 }
 CLASSES, FEATURES = ["a\nb", "001", "größe"], ["x", "y (cm)", "z,1", "é"]

@@ -25,7 +25,7 @@ FREE_SHARED = 48 * 1024
 
 
 class Launcher(Protocol):
-    """What can run kernels.
+    """An object that runs kernels.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Launcher(Protocol):
         grid
             Blocks along x, or along x and y.
         threads
-            Of a block.
+            Number of threads per block.
         shared_bytes
             Dynamic shared memory of a block.
         arguments

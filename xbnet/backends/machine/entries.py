@@ -1,4 +1,4 @@
-"""What numba compiles: each instruction by itself, for float32 or float64, and the loop that plays programs.
+"""Functions that numba compiles: each instruction by itself, for float32 or float64, and the loop that plays programs.
 
 Only the instructions that a program needs are compiled, when it needs them, and each is kept on disk.
 """

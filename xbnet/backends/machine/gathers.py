@@ -1,4 +1,4 @@
-"""What each instruction does that looks numbers up: rows by their numbers, labels, truth values. See `kernels`."""
+"""Instructions that look numbers up: rows by their numbers, labels, truth values. See `kernels`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each instruction does: loops over numbers that lie side by side, which LLVM turns into vector instructions.
+"""The instructions' kernels: loops over contiguous numbers, which LLVM turns into vector instructions.
 
 Every kernel gets a line of the program, with addresses filled in, and `t`, a number of the type that it works on. The
 columns of a line have the names that `table` gives them. Loops within one long function stay scalar, so each

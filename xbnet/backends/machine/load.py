@@ -25,7 +25,7 @@ PARTS = ("functions.py", "kernels.py", "gathers.py", "products.py", "entries.py"
 """Files that compiled code is made of."""
 
 _lock = threading.RLock()
-if hasattr(os, "register_at_fork"):  # no fork while something is compiled: the child would wait for that for ever
+if hasattr(os, "register_at_fork"):  # no fork while something is compiled: the child would wait for that forever
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
@@ -85,7 +85,7 @@ def _machine(dtype: np.dtype) -> Machine:
 
 
 def _kept_or_not(maker: str, *arguments: Any) -> Any:
-    """What `entries` makes, kept on disk where that is possible."""
+    """Return the function that `entries` makes, kept on disk where that is possible."""
     global _keeps
     from . import entries
 
@@ -134,7 +134,7 @@ def cache_folder() -> Path | None:
 
 
 def kept_files() -> list[Path]:
-    """What is kept on disk."""
+    """List the files of compiled code that are kept on disk."""
     folder = cache_folder()
     return [] if folder is None else [*folder.glob("entries.make_*.nb?")]
 

@@ -1,4 +1,4 @@
-"""What is done with recorded operations before instructions are made of them, and where the results of a step lie.
+"""Preparation of recorded operations before they become instructions, and the memory for a step's results.
 
 Arrays that outlive a step (weights, gradient, statistics, sums) stay where they are. All others get a place in a small
 memory of the machine, which every replica uses in turn: so it stays in the cache. There a batch of few units lies as
@@ -25,10 +25,10 @@ UPDATES = ("where", "tanh_gradient", "relu_gradient", "subtract_scaled")
 
 @dataclass
 class Moved:
-    """An array of the machine's own: where it lies, and between which operations it holds something.
+    """An array of the machine's own: its address, and between which operations it holds something.
 
-    What a call is given has a `place` of its own, for all replicas: the buffers of layers share memory, and what one
-    replica is done with may lie where another's is still wanted.
+    An argument of a call has a `place` of its own, for all replicas: the buffers of layers share memory, and an array
+    that one replica no longer needs may share its address with one that another replica still needs.
     """
 
     axes: tuple[tuple[int, int], ...]
@@ -41,13 +41,13 @@ class Moved:
 
 
 def arrays(op: Operation) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """What it reads and what it writes."""
+    """Return the arrays that an operation reads, and those that it writes."""
     reads = [x for x in op.operands if isinstance(x, np.ndarray)]
     return reads + list(op.out) * (op.name in UPDATES), list(op.out)
 
 
 def view(array: np.ndarray, op: Operation) -> View:
-    """Of an operand or result; those that have fewer axes than the result have none for replicas."""
+    """Return the view of an operand or result; one with fewer axes than the result has none for replicas."""
     return View.of(array, array.ndim >= op.out[0].ndim or (op.name in ("gather", "row_max") and array.ndim > 1))
 
 
@@ -57,7 +57,7 @@ class Prepared:
     Parameters
     ----------
     operations
-        What was recorded.
+        Recorded operations, in order.
     dtype
         float32 or float64.
     batch
@@ -93,7 +93,9 @@ class Prepared:
         operations = self.convert(self.drawn(operations))
         self.moved = self.find_movable(operations)
         inside = {key for key, one in self.moved.items() if one.place is None}
-        self.operations = self.without_dead(fuse(operations, inside))
+        operations = fuse(operations, inside)  # so that a result may be made, and a place be needed, earlier
+        self.moved = {key: one for key, one in self.find_movable(operations).items() if key in self.moved}
+        self.operations = self.without_dead(operations)
         self.own = self.settle()
 
     def drawn(self, operations: list[Operation]) -> list[Operation]:

@@ -36,10 +36,10 @@ class Program:
     own
         Bytes of the memory that a replica uses while it is at work.
     random
-        Of each array of drawn numbers its slot, the streams, how many numbers one replica draws in a step, and how many
-        calls are made before.
+        For each array of drawn numbers: its slot, the streams, how many numbers one replica draws in a step, and how
+        many calls are made before.
     calls
-        What is called from outside, and before which line: the program is played in stretches between them.
+        Functions called from outside, and before which line: the program is played in stretches between them.
     shared
         Whether its lines are cut into shares, so that several threads can play one replica, see `shares`.
     work
@@ -76,7 +76,7 @@ class Program:
         return slots
 
     def draw_between(self, calls: int, places: Mapping[str, np.ndarray]) -> None:
-        """Draw the numbers that one step asks for behind so many calls, to places (R, n)."""
+        """Draw the numbers that one step asks for behind this many calls, to places (R, n)."""
         for name, streams, _, before in self.random:
             if before == calls:
                 for stream, row in zip(streams, places[name], strict=True):

@@ -1,4 +1,4 @@
-"""What a step asks of NumPy, written down without being done: a list of operations on arrays.
+"""A recording of a step's calls of NumPy, none of which is executed: a list of operations on arrays.
 
 Nothing that a step does depends on the numbers in its arrays, and every operation says where its result goes. So the
 text of layers, losses and optimizers can be run on stand-ins for `xp` and `ops` that only write down what is asked.
@@ -53,11 +53,11 @@ class Operation(NamedTuple):
     Attributes
     ----------
     name
-        Of an operation of `xp` or `ops`; "call": it has to be called.
+        Name of an operation of `xp` or `ops`; "call": it has to be called.
     operands, out
         Arrays and numbers, and the arrays it writes. A call may read and write all arrays that it was given.
     call
-        What to call, once for all replicas.
+        Function to call, once for all replicas.
     """
 
     name: str
@@ -172,7 +172,7 @@ class Called:
         return partial(self._write, name, value)
 
     def __call__(self, logits: Any, *arguments: Any, **options: Any) -> Any:
-        """Of a loss: its values (R, B)."""
+        """Return a loss's values (R, B)."""
         return self._write("__call__", self._part, logits, *arguments, **options)
 
     def _write(self, name: str, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -195,7 +195,7 @@ def bare(thing: Any) -> Any:
 
 
 def record(places: Sequence[Place], function: Callable[[], Any], replicas: int = 1) -> list[Operation]:
-    """What `function` asks of the `xp` and `ops` of the parts at these places; nothing of it is done.
+    """Return the operations that `function` asks of the `xp` and `ops` of the parts at these places; none is executed.
 
     Raises
     ------

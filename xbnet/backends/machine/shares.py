@@ -12,13 +12,13 @@ import numpy as np
 from .table import A0, A1, B0, B1, BINARY, MODE, N0, N1, NUMBER, OP, OUT, OUT0, OUT1, SHARE, UNARY, WAIT, A, B, K
 
 WIDE = 1 << 22
-"""Programs with so many multiplications in a step are cut."""
+"""Programs with this many multiplications in a step are cut."""
 
 LARGE, HUGE = 1 << 18, 1 << 30
-"""Products with so many multiplications are cut in two, or in four."""
+"""Products with this many multiplications are cut in two, or in four."""
 
 LONG = 1 << 14
-"""Other lines with so many numbers are cut in two."""
+"""Other lines with this many numbers are cut in two."""
 
 FUSED = ("where", "tanh_gradient", "relu_gradient", "subtract_scaled", "bias_relu")
 BY_NUMBERS = {NUMBER[name] for name in (*UNARY, *BINARY, *FUSED)}

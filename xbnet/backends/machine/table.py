@@ -26,7 +26,7 @@ NAMES = (
     "product_rows", "product_dots", "product_any", "product_blas",
     "tanh_gradient", "subtract_scaled", "relu_gradient", "bias_relu",
 )  # fmt: skip
-"""Of the instructions, in the order of their numbers."""
+"""Names of the instructions, in the order of their numbers."""
 NUMBER = {name: number for number, name in enumerate(NAMES)}
 UNARY, BINARY = NAMES[:12], NAMES[12:20]
 ALIASES = {"absolute": "abs", "copyto": "copy", "true_divide": "divide"}

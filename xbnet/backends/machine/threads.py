@@ -24,14 +24,14 @@ WORTH_A_THREAD = 1 << 20
 """Multiplications that a thread has to do, at least: to begin one takes as long as a small share of them."""
 
 NOBODY_COMES = 1 << 40
-"""What is added to the number by which threads meet, so that nobody waits any more."""
+"""Number added to the count by which threads meet, so that no thread waits any more."""
 
 
 def play(
     program: Program, machine: Any, addresses: tuple, replicas: int, steps: int, own: Any = None,
     lines: slice = slice(None),
 ) -> None:  # fmt: skip
-    """Play so many steps of all replicas on as many threads as pay; see `Program.play`."""
+    """Play this many steps of all replicas on as many threads as pay; see `Program.play`."""
     work = replicas * steps * program.work
     cores = 1 if is_held() or work < 2 * WORTH_A_THREAD else count_cores()
     threads = max(1, min(cores, work // WORTH_A_THREAD))
@@ -60,7 +60,7 @@ def play(
 
 
 def _start(part: Callable[[int, int], None], threads: int, give_up: Callable[[], Any]) -> None:
-    """Let so many threads, of which this is one, do ``part(rank, count)``, or fewer, where no more can be started."""
+    """Let this many threads, of which this is one, do ``part(rank, count)``, or fewer, where no more can be started."""
     go, count, others = threading.Event(), [0], []
     failed: list[BaseException] = []
 
@@ -113,7 +113,7 @@ _single = threading.Lock(), [0], [1]  # how many want one thread of SciPy's BLAS
 
 @cache
 def _scipy_blas() -> list[Any]:
-    """What threadpoolctl knows of the BLAS that the machine calls."""
+    """Return threadpoolctl's description of the BLAS that the machine calls."""
     blas_address("sgemm")  # loads it
     found = libraries()
     return [one for one in found if "scipy" in one.filepath] or found

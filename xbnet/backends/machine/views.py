@@ -21,7 +21,7 @@ def owner(array: np.ndarray) -> np.ndarray:
 
 
 def address(array: np.ndarray) -> int:
-    """Of its first number."""
+    """Return the address of an array's first number."""
     return array.__array_interface__["data"][0]
 
 
@@ -50,7 +50,7 @@ class View:
 
     @classmethod
     def of(cls, array: np.ndarray, stacked: bool = True) -> View:
-        """Of an array whose first axis is that of the replicas, or has none (not `stacked`)."""
+        """Return the view of an array whose first axis is that of the replicas, or has none (not `stacked`)."""
         shape, strides = array.shape[stacked:], array.strides[stacked:]
         strides = tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
         return cls(array, shape, strides, array.strides[0] if stacked and array.shape[0] > 1 else 0)
@@ -88,7 +88,7 @@ def overlap(a: Key, b: Key, itemsize: int) -> bool:
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """Of an array or a number."""
+    """Return the shape of an array or a number."""
     return getattr(value, "shape", ())
 
 

@@ -17,7 +17,7 @@ def read_file(path: Path, target: str | int | None = None, task: str | None = No
     Parameters
     ----------
     path
-        What it is is told by its name, and by its first bytes where the name says nothing.
+        Its name tells the format, or its first bytes where the name says nothing.
     target
         The column to learn, of a `.npy` file.
     task

@@ -15,10 +15,10 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from ...errors import ConfigError, DataError, XbnetError, printable
-from ..checks import Array, floating, row_slices
+from ...errors import ConfigError, DataError, XbnetError, printable, say
+from ..checks import Array, are_classes, floating, row_slices
 from ..dataset import Dataset, Part
-from ..odd import say_if_labels
+from ..odd import say_if_labels, say_if_useless
 from ..sniff import looks_like, open_head
 from ..stream import check_unpacked, fill
 
@@ -84,7 +84,8 @@ def read_npy(path: Path, target: str | int | None = None, task: str | None = Non
     target
         Number of that column, from 0; negative numbers count from the last.
     task
-        ``"classification"`` or ``"regression"``; by default integers are labels and floats are not.
+        ``"classification"`` or ``"regression"``; by default integers are labels, unless more than half of them differ
+        (or few are the same, of more than 20), and floats are not.
     """
     table, _ = open_npy(path)
     if table.ndim != 2 or table.shape[1] < 2 or table.dtype.kind not in "biuf":
@@ -104,14 +105,24 @@ def read_npy(path: Path, target: str | int | None = None, task: str | None = Non
     x = np.empty((len(table), columns - 1), floating(table.dtype))
     with np.errstate(over="ignore"):  # what is not finite is found, and named, later
         x[:, :column], x[:, column:] = table[:, :column], table[:, column + 1 :]
+    say_if_useless(f"{path}: the table besides column {column}", x)
     y = table[:, column].astype(table.dtype.newbyteorder("="))
-    return Dataset(str(path), Part(x, as_targets(f"{path}: column {column}", y, task)))
+    where = f"{path}: column {column}"
+    return Dataset(str(path), Part(x, as_targets(where, y, task or guessed_task(where, y))))
+
+
+def guessed_task(where: str, y: Array) -> str | None:
+    """What training targets are by their numbers, where their type says something else; it is said."""
+    cure = "--task classification (or task=) if it is not"
+    say_if_labels(where, y, cure)
+    if y.ndim == 1 and y.dtype.kind in "iu" and not are_classes(count := len(np.unique(y)), len(y)):
+        say(f"{where} holds {count:,} different whole numbers in {len(y):,} rows, taken as a regression; {cure}")
+        return "regression"
+    return None
 
 
 def as_targets(where: str, y: Array, task: str | None) -> Array:
     """Numbers as the targets of `task`: labels or floats."""
-    if task is None:
-        say_if_labels(where, y, "--task classification (or task=) if it is not")
     if task is None or y.ndim != 1 or y.dtype.kind not in "biuf":
         return y
     if task == "regression":
@@ -152,6 +163,9 @@ def _read_archive(path: Path, archive: zipfile.ZipFile, task: str | None) -> Dat
     for part, (x, y) in found.items():
         inputs, shapes[part] = _read_entry(path, archive, entries[x], f"{path}: {x}")
         targets, _ = _read_entry(path, archive, entries[y])
+        if part == "train" and shapes[part] is None:
+            say_if_useless(f"{path}: {x}", inputs)
+        task = task or (guessed_task(f"{path}: {y}", targets) if part == "train" else None)
         parts[part] = Part(inputs, as_targets(f"{path}: {y}", targets, task))
     if len(set(shapes.values())) > 1:
         raise DataError(f"{path}: expected images of one shape in all parts, got {sorted(map(str, shapes.values()))}")
@@ -230,7 +244,7 @@ def _read_array(where: str, stream: IO[bytes], size: int) -> Array:
 
 
 def _read_values(where: str, stream: IO[bytes], header: _Header) -> Array:
-    """What follows a header, in the type that it has."""
+    """Read the values after a header, in their own type."""
     dtype, shape, fortran = header
     out = np.empty(shape[::-1] if fortran else shape, dtype)
     fill(out, stream.read, dtype)
@@ -240,7 +254,7 @@ def _read_values(where: str, stream: IO[bytes], header: _Header) -> Array:
 
 
 def _read_inputs(where: str, stream: IO[bytes], header: _Header) -> tuple[Array, ImageShape | None]:
-    """What follows a header as inputs: images as rows, with their shape (C, H, W), and bytes among them in [0, 1]."""
+    """Read the values after a header as inputs: images as rows, with their shape (C, H, W), and bytes as [0, 1]."""
     dtype, shape, fortran = header
     if len(shape) > 4:
         raise DataError(f"{where}: expected (N, I) or images (N, H, W) or (N, C, H, W), got {shape}")

@@ -16,6 +16,7 @@ import numpy as np
 from ...errors import DataError
 from ..checks import Array, check_finite, row_slices
 from ..dataset import Dataset, Part
+from ..odd import say_if_useless
 from .matlab5 import Variable, read_variables
 
 _INPUTS, _CLASSES = ("Yt", "Yv"), ("Ct", "Cv")
@@ -36,7 +37,7 @@ def read_mat(path: str | os.PathLike[str], partial: bool = False) -> Dataset:
     path
         A MATLAB file of version 5 to 7 (compressed or not).
     partial
-        Of `Dataset`.
+        Value of `Dataset.partial`.
 
     Returns
     -------
@@ -52,6 +53,8 @@ def read_mat(path: str | os.PathLike[str], partial: bool = False) -> Dataset:
     path = Path(path)
     variables = {v.name: v for v in read_variables(path, _INPUTS, _CLASSES)}
     train = _part(path, variables, "Yt", "Ct")
+    if not partial:
+        say_if_useless(f"{path}: Yt", train.x, "row")
     val = None
     if "Yv" in variables or "Cv" in variables:
         val = _part(path, variables, "Yv", "Cv")

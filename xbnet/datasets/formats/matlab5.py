@@ -185,7 +185,7 @@ def _stored(file: IO[bytes], start: int, size: int) -> Iterator[bytes]:
 
 
 def _unpacked(stream: Any, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """What the pieces unpack to, in pieces; the checksum at their end is compared."""
+    """Decompress the pieces, in pieces; the checksum at their end is compared."""
     try:
         for piece in pieces:
             while made := stream.decompress(piece, _PIECE):

@@ -26,7 +26,7 @@ MOST_BYTES = 1 << 26
 
 
 class ArrowTable(Table):
-    """What has Arrow's types."""
+    """A table whose columns have Arrow's types."""
 
     def __init__(self, name: str, schema: pa.Schema):
         self.name, self._schema = name, schema
@@ -132,7 +132,7 @@ class ArrowFile(ArrowTable):
 
 
 class ArrowObject(ArrowTable):
-    """What hands out a stream of Arrow's: a DataFrame of pandas or polars, a table of pyarrow, a relation of DuckDB."""
+    """An object with an Arrow stream: a DataFrame of pandas or polars, a table of pyarrow, a relation of DuckDB."""
 
     def __init__(self, name: str, table: object):
         pa = need_pyarrow(name)

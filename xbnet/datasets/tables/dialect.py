@@ -1,4 +1,4 @@
-"""What stands between the columns of a text table, and its first row."""
+"""The dialect of a text table: the delimiter between its columns, and its first row."""
 
 from __future__ import annotations
 

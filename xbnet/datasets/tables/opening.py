@@ -41,9 +41,9 @@ def open_table(
     source
         A path, "-", a `Table`, or a DataFrame and the like.
     name
-        What error lines call an object.
+        Name of an object in error lines.
     delimiter, decimal, header
-        Of a text table; see `TextTable`.
+        Options of a text table; see `TextTable`.
     """
     if isinstance(source, Table):
         return source

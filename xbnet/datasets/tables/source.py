@@ -1,4 +1,4 @@
-"""What every table is to those who read it: `Table`."""
+"""The interface that every table has for its readers: `Table`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ArrowStream(Protocol):
 
 
 Source = str | PathLike[str] | ArrowStream
-"""What can be loaded: a name or path, or a table in memory."""
+"""A source that can be loaded: a name or path, or a table in memory."""
 
 CAST = "cast such columns to integers of 64 bits, floats or text"
 
@@ -29,7 +29,7 @@ class Table:
     Attributes
     ----------
     name
-        What error lines begin with.
+        Beginning of error lines.
     columns
         Names in the order of the table.
     typed

@@ -36,9 +36,9 @@ class TextTable(Table):
     path
         The file; "-" for stdin, which can be read once.
     delimiter
-        What stands between two values; by default the one that makes most columns of the first line.
+        Separator between two values; by default the one that makes most columns of the first line.
     decimal
-        What parts a number's decimals; by default a point, or a comma where no comma stands between values.
+        Decimal separator of numbers; by default a point, or a comma where no comma separates values.
     header
         Whether the first line holds the names of the columns; without, these are their numbers from 0.
     """
@@ -213,7 +213,7 @@ class TextTable(Table):
                 line = reader.line_num + 1
 
     def _explained(self, error: Exception, wrong: list[int]) -> DataError:
-        """What pyarrow complains about, with the line."""
+        """Turn pyarrow's complaint into an error line that names the line of the file."""
         if wrong and self._path is not None:
             with io.TextIOWrapper(self._open(), "utf-8-sig", errors="replace", newline="") as file:
                 reader = csv.reader(file, delimiter=self._delimiter)

@@ -1,4 +1,4 @@
-"""What the cells of a column are: numbers, truth values, dates or words, from a text or from a typed column.
+"""Kinds of a column's cells: numbers, truth values, dates or words, from a text or from a typed column.
 
 This is the one place that says what a number is, and what a missing value looks like. Numbers come out as float64 with
 NaN for a missing value, words as `Words`. pyarrow is imported where it is needed.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MISSING_LABELS = ("", "na", "n/a", "nan", "null", "?", "<na>", "nat")
-"""What stands for a missing value, in small letters."""
+"""Labels of a missing value, in lower case."""
 MISSING = (*MISSING_LABELS, "none")
 """The same among inputs; as a label, None is a name like any other."""
 _DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
@@ -36,7 +36,7 @@ class Words(NamedTuple):
 
 @lru_cache(maxsize=256)
 def kind_of(kind: pa.DataType) -> str | None:
-    """What a column of Arrow's type `kind` holds: "text", "number", "boolean", "date", "empty", or none of these."""
+    """Return the kind of a column of Arrow's type `kind`: "text", "number", "boolean", "date", "empty", or None."""
     from pyarrow import types
 
     if types.is_dictionary(kind):

@@ -37,7 +37,7 @@ def to_npz(model: Model | Ensemble, path: str | Path) -> None:
 
 
 def _blocks(network: Network, preparation: Scaler | None) -> dict[str, np.ndarray]:
-    """What a network is made of."""
+    """Return the arrays of a network: name -> values."""
     blocks = {**network.parameters, **network.statistics}
     arrays = {name: network.backend.to_host(block) for name, block in blocks.items()}
     if network.replicas == 1:

@@ -25,7 +25,7 @@ from .onnx_table import ML_OPSET, encode_columns, input_names
 OPSET = 18
 """Runtimes of today know it, and those of 2023."""
 IR_VERSION = 8
-"""What goes with it: older runtimes refuse newer files."""
+"""ONNX's IR version for these operators: older runtimes refuse newer files."""
 OUTPUTS = ("probabilities", "label", "values")
 SIMPLE = {"relu": "Relu", "tanh": "Tanh"}
 """Activations that are one operator."""
@@ -115,7 +115,7 @@ class _Graph:
         return x, [self.onnx.helper.make_tensor_value_info(x, entry, ["N", self.model.n_inputs])]
 
     def _answer(self, x: str, network: Network, preparation: Scaler | None) -> str:
-        """What a network alone answers to inputs, which are scaled in float64 as `Scaler` does."""
+        """Add the network's outputs for inputs that are scaled in float64 as by `Scaler`; return their name."""
         if preparation is not None:
             x = scaled(self, x, preparation)
         if self._wide:
@@ -137,7 +137,7 @@ class _Graph:
         return self.add("Softmax", z, axis=-1) if link in ("softmax", "sigmoid") else z
 
     def _mean(self, answers: list[str]) -> str:
-        """Of all members, in float64."""
+        """Add the mean of all members, in float64."""
         if len(answers) == 1:
             return answers[0]
         wide = [self.add("Cast", one, to=self.onnx.TensorProto.DOUBLE) for one in answers]

@@ -1,4 +1,4 @@
-"""What a `Scaler` does, in operators of an ONNX graph, in float64. No runtime needs a normal distribution for it."""
+"""A `Scaler` as operators of an ONNX graph, in float64. No runtime needs a normal distribution for it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .onnx import _Graph
 
 ML_OPSET = 2
-"""Of ai.onnx.ml: the first whose LabelEncoder takes lists."""
+"""Version of ai.onnx.ml: the first whose LabelEncoder takes lists."""
 
 
 def input_names(schema: Schema, taken: tuple[str, ...]) -> list[str]:

@@ -28,6 +28,47 @@ class Parametric(nn.Module):
     def forward(self, x):
         return self.share * self.activation(x) + (1 - self.share) * x
 """
+EMBEDDED = """
+class Embedded(nn.Module):
+    def __init__(self, code, widths, dim, has_bias, activation, direct):
+        super().__init__()
+        self.code, self.widths, self.activation, self.direct = code, widths, activation, direct
+        self.W = nn.Parameter(torch.zeros(sum(widths), dim)) if dim else None
+        self.b = nn.Parameter(torch.zeros(len(widths) * dim)) if dim and has_bias else None
+
+    def forward(self, x):
+        y = self.code(x)
+        if self.W is not None:
+            columns = zip(y.split(self.widths, dim=1), self.W.split(self.widths))
+            y = torch.cat([code @ W for code, W in columns], dim=1)
+        if self.b is not None:
+            y = y + self.b
+        y = self.activation(y)
+        return torch.cat([y, x], dim=1) if self.direct else y
+
+
+class PiecewiseLinear(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        for name in ("start", "rise", "low", "high"):
+            self.register_buffer(name, torch.zeros(sum(widths)))
+        self.widths = widths
+
+    def forward(self, x):
+        way = (torch.repeat_interleave(x, torch.tensor(self.widths), dim=1) - self.start) * self.rise
+        return torch.minimum(torch.maximum(way, self.low), self.high)
+
+
+class Periodic(nn.Module):
+    def __init__(self, widths, n_frequencies):
+        super().__init__()
+        self.f = nn.Parameter(torch.zeros(len(widths) * n_frequencies))
+        self.shift, self.widths = nn.Parameter(torch.zeros(sum(widths))), widths
+
+    def forward(self, x):
+        f = self.f.reshape(len(self.widths), -1).repeat(1, self.shift.numel() // self.f.numel()).flatten()
+        return torch.cos(torch.repeat_interleave(x, torch.tensor(self.widths), dim=1) * f * (2 * torch.pi) + self.shift)
+"""
 SCALING = """
 def smooth_clip(z):
     near = z.clamp(-1e9, 1e9)
@@ -113,5 +154,6 @@ TEXTS = {
     "Encode(": ENCODE,
     "Scale(": SCALE,
     "Parametric(": PARAMETRIC,
+    "Embedded(": EMBEDDED,
 }
 """How a module is called -> its text."""

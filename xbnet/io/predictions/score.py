@@ -105,7 +105,7 @@ class Score:
 
 
 def _as_numbers(source: str, right: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """What is right as float64 (n, O)."""
+    """Return the true targets as float64 (n, O)."""
     try:
         return right.astype(float).reshape(shape)
     except ValueError:

@@ -14,10 +14,24 @@ from .dropout import Dropout
 from .linear import Linear
 from .normalization import BatchNorm, LayerNorm
 from .residual import Residual
+from .tables.periodic import PeriodicEmbedding
+from .tables.piecewise import PiecewiseLinearEmbedding, quantile_bins
 from .tables.scale import Parametric, PReLU, Scale
 
 LAYERS = {
-    layer.__name__: layer for layer in (Linear, Residual, Dropout, BatchNorm, LayerNorm, Scale, Parametric, PReLU)
+    layer.__name__: layer
+    for layer in (
+        Linear,
+        Residual,
+        Dropout,
+        BatchNorm,
+        LayerNorm,
+        Scale,
+        Parametric,
+        PReLU,
+        PiecewiseLinearEmbedding,
+        PeriodicEmbedding,
+    )
 }
 
 __all__ = [
@@ -31,6 +45,8 @@ __all__ = [
     "Linear",
     "PReLU",
     "Parametric",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
     "Residual",
     "Scale",
     "buffer_shapes",
@@ -38,4 +54,5 @@ __all__ = [
     "copy_layers",
     "describes_forward",
     "forgotten_arguments",
+    "quantile_bins",
 ]

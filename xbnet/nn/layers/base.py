@@ -1,4 +1,4 @@
-"""What a layer is, and how to write one of your own."""
+"""The base class of layers, and how to write a layer of your own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Shape = tuple[int | str, ...]
 
 
 class OnnxGraph(Protocol):
-    """What a layer adds to when it is exported to ONNX."""
+    """The graph to which a layer adds its operators when it is exported to ONNX."""
 
     def add(self, operator: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
         """A node; the name of its output."""
@@ -41,7 +41,7 @@ class OnnxGraph(Protocol):
 
 
 class TorchModules(Protocol):
-    """What a layer adds to when it is exported to PyTorch."""
+    """The modules to which a layer adds its own when it is exported to PyTorch."""
 
     def add(self, module: str, **arrays: Any) -> None:
         """A module as text, and its `state_dict`; a ``__`` in a name stands for a dot."""
@@ -248,7 +248,7 @@ def describes_forward(layer: Layer, method: str) -> bool:
 
 
 MOST_LAYERS = 10_000
-"""Of one network: a step of so many small ones takes a second, and no deeper network would be trained to an end."""
+"""Largest number of layers: a step of this many small ones takes a second, and nobody would train a deeper network."""
 
 
 def copy_layers(layers: Iterable[Layer]) -> list[Layer]:
@@ -268,7 +268,7 @@ def copy_layers(layers: Iterable[Layer]) -> list[Layer]:
 
 
 def buffer_shapes(layers: Sequence[Layer], B: int) -> dict[tuple[int, str], tuple[str, tuple[int, ...]]]:
-    """What a network allocates for B rows: (layer, buffer) -> its slot of memory, and its shape without R."""
+    """Return the buffers of a network for B rows: (layer, buffer) -> its slot of memory, and its shape without R."""
     shapes = {}
     for k, layer in enumerate(layers):
         named = [(name, f"{k}.{name}", shape) for name, shape in layer.buffers().items()]

@@ -1,4 +1,4 @@
-"""What a loss is: a value per example, and the gradient of their mean beside it.
+"""The base class of losses: a value per example, and the gradient of their mean.
 
 A loss is bound to a network (`bind`), then called with a batch::
 

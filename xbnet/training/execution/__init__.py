@@ -26,7 +26,7 @@ LEVELS = ("auto", "eager", "replay", "compiled", "graph", "persistent")
 
 
 def get_execution(level: str, trainer: Run) -> Eager | Replay | Compiled | Graph | Persistent:
-    """What runs the trainer's steps.
+    """Return the object that runs the trainer's steps.
 
     Parameters
     ----------
@@ -61,5 +61,5 @@ def get_execution(level: str, trainer: Run) -> Eager | Replay | Compiled | Graph
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without a compiler's log."""
+    """Return the first line of an error, without a compiler's log."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -24,9 +24,9 @@ LONG_ENOUGH = 3.0
 
 
 def saves(trainer: Run, replicas: int) -> float:
-    """Seconds that the machine saves in the trainer's job, about, if it is one of so many replicas.
+    """Seconds that the machine saves in the trainer's job, about, if it is one of this many replicas.
 
-    What the machine spares are a step's calls of NumPy: about ten per layer and fifteen around them, each
+    The machine saves a step's calls of NumPy: about ten per layer and fifteen around them, each
     0.4 microseconds, and in a stack a quarter of that for each replica. Steps that have to be taken one by one save too
     little to count.
     """

@@ -20,7 +20,7 @@ TYPES = {"float32": "float", "float64": "double", "int32": "int", "int64": "long
 UNROLLED = 4
 """Up to this many layers the compiler is told the shape, and makes a kernel for it; one serves all deeper ones."""
 MAX_THREADS = 256
-"""Of a block, as the kernel says."""
+"""Most threads of a block, as the kernel says."""
 
 
 class Persistent(Level):
@@ -123,7 +123,7 @@ def count_threads(numbers: Sequence[int]) -> int:
 
 
 def shared_bytes(numbers: Sequence[int], slots: int, itemsize: int) -> int:
-    """What a block needs: weights, gradient and the optimizer's slots, a batch at every layer, two gradients of it."""
+    """Return a block's bytes: weights, gradient, the optimizer's slots, a batch at every layer, two gradients of it."""
     B, widths = _padded(numbers[0]), [numbers[1], *numbers[2::2]]
     row, units = B + 4, [_padded(n) for n in widths]
     parameters = sum(i * (o + 4) + o for i, o in pairwise(units))

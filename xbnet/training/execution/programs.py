@@ -31,7 +31,7 @@ class HasCalls(NotRecordable):
 
 
 def record_step(step: Any, batch: Batch, columns: Any, sums: Any, wants_norm: bool, before: Any = None) -> Any:
-    """What a `BoundStep` asks of these arrays, behind what ``before(xp, ops)`` does; and the memory it works in.
+    """Record the operations of a `BoundStep` on these arrays, after those of ``before(xp, ops)``, and its work memory.
 
     Raises
     ------
@@ -99,7 +99,7 @@ class Moving:
         self.program = lower(list(operations), network.dtype, self.rows, private, slots)
 
     def move(self, machine: Any, steps: int, order: np.ndarray, which: Any, tables: dict[str, Slot]) -> None:
-        """Take so many steps.
+        """Take this many steps.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class StepProgram(Moving):
     data
         Arrays x (N, I), y (N,) or (N, C), w (N,) or None, of which batches are gathered.
     rows
-        Of a batch.
+        Rows of a batch.
     shared
         Whether all replicas see the same batches.
     wants_norm
@@ -213,7 +213,7 @@ class ValidationProgram(Moving):
 
 
 class BatchProgram:
-    """The program of a step on batches that somebody else puts in the same arrays, with calls in between.
+    """The program of a step on batches that the caller puts in the same arrays, with calls in between.
 
     Parameters
     ----------

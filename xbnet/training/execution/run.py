@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Level:
-    """What levels share that only run the steps in a way of their own."""
+    """The common part of levels that differ only in how they run the steps."""
 
     def validate(self, validation: Evaluation, sums: Any, keep: Callable[[slice, Any], Any] | None) -> None:
         """See `Evaluation.run`."""
@@ -41,7 +41,7 @@ class Run(Protocol):
     recipe, strategy
         The settings, and which parameters move.
     val
-        What is validated on, or None.
+        Samples for validation, or None.
     sums
         (S, R, 3, 1), to be overwritten by the loss's sums of the epoch's S steps.
     norm

@@ -41,9 +41,9 @@ class Run:
     layers, loss, optimizer
         Made anew for each test, given R.
     task
-        Of the targets.
+        Task of the targets.
     settings
-        Of `training_test`.
+        Settings of `training_test`.
     """
 
     optimizer: Callable[[int], Optimizer] = lambda R: Momentum(spread(R, 0.1, 0.3), momentum=0.8)

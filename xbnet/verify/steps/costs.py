@@ -12,7 +12,7 @@ from ...replicas import replica_values
 
 
 class Told(NamedTuple):
-    """Of a batch.
+    """The reference's result for a batch.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Cost:
     Parameters
     ----------
     loss
-        One of the library's, told anew here; any other is taken at its word (`gradient_test` proves it).
+        One of the library's, implemented anew here; any other is taken at its word (`gradient_test` proves it).
     task
         "classification", "multilabel" or "regression".
     network
@@ -49,7 +49,7 @@ class Cost:
         self.own = None if known else loss.bind(network, task)
 
     def __call__(self, outputs: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> Told:
-        """Of outputs (R, B, C) for labels (R, B) or targets (R, B, C), with weights (R, B) of the samples."""
+        """Evaluate outputs (R, B, C) for labels (R, B) or targets (R, B, C), and weights (R, B) of the samples."""
         weights = np.ones(outputs.shape[:2]) if w is None else w
         if self.own is not None:
             gradient = np.empty_like(outputs)

@@ -1,4 +1,4 @@
-"""What was seen against what was expected: by how much each block of each replica is off, in what may be."""
+"""Comparison of observed with expected steps: each block's error, per replica, in units of its tolerance."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .reference import FIGURES, Expected
 from .runs import Interval, Seen
 
 SAFETY = 30.0
-"""Rounding may have gone so many times as far as in the few trainings that measure it."""
+"""Rounding may have gone this many times as far as in the few trainings that measure it."""
 TOLERANCES = {"float64": 1e-9, "float32": 3e-5}
-"""What a block may be off besides, relative to its largest move: hyper-parameters are rounded, too."""
+"""Tolerance of a block besides, relative to its largest move: hyper-parameters are rounded, too."""
 BLUNT = 0.01
 """Where more than this share of a move is excused, nothing is judged."""
 RESTS = 1e-6
@@ -50,7 +50,7 @@ class Fault:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Of one training.
+    """The comparison of one training with its reference.
 
     Attributes
     ----------

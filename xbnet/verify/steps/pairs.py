@@ -33,7 +33,7 @@ def alone_and_resumed(plan: Plan) -> list[Check]:
 
 
 def _trainer(plan: Plan, network: Network, rows: Sequence[int] | None = None) -> Trainer:
-    """Of the first training; of the replicas `rows` alone."""
+    """Make the trainer of the first training, for all replicas or for `rows` alone."""
     recipe = replace(plan.recipe, execution="auto")
     loss, optimizer, samples, seeds = plan.loss, plan.optimizer, plan.samples, list(plan.seeds)
     if rows is not None:

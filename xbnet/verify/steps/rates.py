@@ -1,4 +1,4 @@
-"""What schedules and strategies say, told a second time: factors on learning rates, and on stages' gradients."""
+"""A second implementation of schedules and strategies: factors on learning rates, and on stages' gradients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Rates:
     replicas
         R.
     epochs
-        Of the whole run.
+        Number of epochs of the whole run.
     """
 
     def __init__(self, schedule: library.Schedule, replicas: int, epochs: int):
@@ -46,7 +46,7 @@ class Rates:
         return np.array([self._one(self.schedule, epoch, r) for r in range(self.replicas)])
 
     def _one(self, schedule: library.Schedule, epoch: float, r: int) -> float:
-        """Of one replica, in numbers."""
+        """Return the factor of one replica, in numbers."""
 
         def setting(name: str) -> float:
             return float(replica_values(name, getattr(schedule, name), self.replicas)[r])

@@ -70,7 +70,7 @@ class Expected:
     spread
         (K, R, P), how far theta went elsewhere under moved results.
     figures
-        Of an epoch that ends here: name -> (R,), and how far rounding moves each.
+        Figures of an epoch that ends here: name -> (R,), and how far rounding moves each.
     """
 
     interval: Interval
@@ -119,16 +119,16 @@ class Draws:
 
 
 class Reference:
-    """What the watched training should have done.
+    """The training as it should have been, recomputed from the watched one.
 
     Parameters
     ----------
     seen
-        What it did.
+        Record of the watched training.
     loss, optimizer, samples
-        Of the plan.
+        Loss, optimizer and samples of the plan.
     rule
-        Of the update; None: the paper's, or the optimizer's own text where the library has no paper's.
+        Rule of the update; None: the paper's, or the optimizer's own implementation where the library has no paper's.
     end
         The epoch from which on the learning rate is 0.
     """
@@ -265,7 +265,7 @@ class Reference:
     # -- figures -----------------------------------------------------------------------------------------------------
 
     def _figures(self, paths: list[Path], lr: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Of an epoch that ends: name -> (R,), and how far rounding moves each (R,)."""
+        """Return the figures of an epoch that ends: name -> (R,), and how far rounding moves each (R,)."""
         told = []
         for path in paths:
             _, penalty = penalized(path.theta, path.theta, self.weights, self.l2, self.l1)

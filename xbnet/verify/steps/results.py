@@ -1,4 +1,4 @@
-"""What `training_test` found: frozen objects that print as a table."""
+"""Results of `training_test`: frozen objects that print as a table."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from .handover import stages_handed_on, weights_handed_over
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What to run: one training after the other, on the same network.
+    """The plan of the runs: one training after the other, on the same network.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Plan:
     batch_sizes
         One per training.
     seeds
-        Of each replica's order of the samples.
+        Seeds of each replica's order of the samples.
     leaves
         The replica that leaves after the first epoch of the last training; None: none does.
     """
@@ -72,18 +72,18 @@ class Interval(NamedTuple):
 
 @dataclass(eq=False)
 class Seen:
-    """What was seen of one training.
+    """The record of one training.
 
     Attributes
     ----------
     level
-        Of execution.
+        Level of execution.
     twin
         The network as it was before, in float64 on NumPy.
     dtype
-        Of the network that ran.
+        Floating-point type of the network that ran.
     recipe, strategy
-        Of this training.
+        Recipe and strategy of this training.
     number
         Which of the plan's trainings it is, from 0; of a stage that the strategy trains before them, minus its number.
     orders
@@ -99,7 +99,7 @@ class Seen:
     left
         Who left after which epoch, from 0.
     complaints
-        What was wrong besides the weights that the steps made.
+        Complaints besides those about the weights that the steps made.
     """
 
     level: str
@@ -120,7 +120,7 @@ class Seen:
 
     @property
     def steps(self) -> int:
-        """Of an epoch."""
+        """Number of steps of an epoch."""
         return -(-self.orders.shape[2] // int(self.recipe.batch_size or 0))
 
 
@@ -152,7 +152,7 @@ class Watched(Trainer):
         self.intervals: list[Interval] = []
 
     def snapshot(self) -> Snapshot:
-        """Of now."""
+        """Take a snapshot of the present state."""
         host = self.live.backend.to_host
         return Snapshot(
             self.rows.copy(), host(self.live.theta).astype(float).copy(), host(self.live.state).astype(float).copy()

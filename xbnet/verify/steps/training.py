@@ -138,7 +138,7 @@ def make_plan(
     seed: int,
     settings: Settings,
 ) -> Plan:
-    """What to run, checked."""
+    """Return the plan of the runs, checked."""
     samples = replace(Samples.of(check_data(data, "training_test"), sample_weight=sample_weight), val=None)
     refused = [
         name for name in ("batch_size", "execution", "patience", "monitor", "tol", "keep_best") if name in settings
@@ -197,7 +197,7 @@ def did_the_same(level: LevelResult, seen: Sequence[Seen]) -> bool:
 
 
 def same_bits(one: Seen, other: Seen) -> bool:
-    """Of weights, statistics and figures."""
+    """Tell whether weights, statistics and figures have the same bits."""
     if one.dtype != other.dtype or one.intervals != other.intervals or other.complaints:
         return False
     pairs = [(a, b) for p, q in zip(one.snapshots, other.snapshots, strict=True) for a, b in zip(p, q, strict=True)]

@@ -68,7 +68,7 @@ def when(comparison: Comparison, faults: Sequence[Fault]) -> str:
 
 
 def pattern(seen: Seen, wrong: Sequence[int]) -> str:
-    """What the steps of these intervals have in common; "" where they show nothing."""
+    """Describe what the steps of these intervals have in common; "" where there is no pattern."""
     intervals = seen.intervals
     every = range(len(intervals))
     if len(wrong) == len(intervals) > 1:

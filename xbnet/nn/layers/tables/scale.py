@@ -59,7 +59,7 @@ class Scale(Layer):
 
 
 class _Curved(Layer):
-    """What `Parametric` and `PReLU` share: s(x), of an x that all replicas may share."""
+    """The common part of `Parametric` and `PReLU`: s(x), of an x that all replicas may share."""
 
     activation: Activation
 

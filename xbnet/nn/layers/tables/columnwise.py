@@ -1,0 +1,179 @@
+"""What the embeddings share: each column becomes numbers by itself, of which a learned linear map makes its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ....backends.arrays import Array
+from ....errors import ConfigError
+from ...activations import Activation, get_activation
+from ...parameters import ParameterSpec
+from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
+
+
+class Steps(Activation):
+    """A function with kinks that is applied to codes: a gradient test watches what goes into it, as into any other."""
+
+    replayable = True
+
+
+class ColumnEmbedding(Layer):
+    """Of each column i a code (B, T_i), by `encode`; then y_i = s(code_i W_i + b_i), all y_i side by side.
+
+    With dz = dy * s'(z)::
+
+        dW_i = code_i^T dz_i        db = sum of dz over the batch        dcode_i = dz_i W_i^T
+
+    Parameters
+    ----------
+    dim
+        D, the outputs per column; None: the codes are the outputs, and nothing is learned of them.
+    activation
+        s: a name, an `Activation`, or None for the identity.
+    """
+
+    has_bias = True
+    direct = False
+    """Whether each column goes beside its embedding too, as one of its D outputs."""
+    learns_code = False
+    """Whether the code has parameters."""
+
+    def __init__(self, dim: int | None, activation: str | Activation | None):
+        self.dim = None if dim is None else check_width(type(self).__name__, dim)
+        self.activation = None if activation in (None, "identity") else get_activation(activation)
+        if self.dim is None and self.activation is not None:
+            raise ConfigError(f"{type(self).__name__}: expected dim= where there is an activation={activation!r}")
+
+    # -- what a code is ---------------------------------------------------------------------------------------------
+
+    def code_widths(self) -> list[int]:
+        """T_i of each of the `n_inputs` columns."""
+        raise NotImplementedError
+
+    def encode(self, x: Array) -> Array:
+        """The codes (R or 1, B, sum of T_i) of x (R or 1, B, I): the buffer `code`, or its first rows."""
+        raise NotImplementedError
+
+    def encode_backward(self, dcode: Array, dx: Array | None) -> None:
+        """Write the gradients of the code's parameters, and dx where it is wanted; may overwrite `dcode`."""
+        raise NotImplementedError
+
+    # -- sizes ------------------------------------------------------------------------------------------------------
+
+    def build(self, n_inputs: int) -> None:
+        self.n_inputs = n_inputs
+        self.widths = self.code_widths()
+        ends = np.cumsum([0, *self.widths]).tolist()
+        self.codes = [slice(a, b) for a, b in pairwise(ends)]
+        self.n_codes: int = ends[-1]
+        self.D = 0 if self.dim is None else self.dim - self.direct
+        self.n_learned = n_inputs * self.D if self.dim is not None else self.n_codes
+        self.n_outputs = self.n_learned + n_inputs * self.direct
+        self.places = [slice(i * self.D, (i + 1) * self.D) for i in range(n_inputs)]
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """W at first: uniform in +-1 / sqrt(T_i)."""
+        bound = np.repeat([width**-0.5 for width in self.widths], self.widths)[:, None]
+        return rng.uniform(-bound, bound, shape)
+
+    def parameters(self) -> tuple[ParameterSpec, ...]:
+        if self.dim is None:
+            return ()
+        W = ParameterSpec("W", (self.n_codes, self.D), self.draw, is_weight=True)
+        return (W, ParameterSpec("b", (1, self.n_learned))) if self.has_bias else (W,)
+
+    def buffers(self) -> dict[str, Shape]:
+        rows: Shape = (BATCH, self.n_codes)
+        learned: Shape = (BATCH, self.n_learned)
+        whole: Shape = (BATCH, self.n_outputs)
+        found = {"code": rows, "dcode": rows, "dx_all": (BATCH, self.n_inputs)}
+        if self.dim is None or self.direct:
+            found["y"] = whole
+        if self.D:
+            found |= {"z": learned, "dz": learned, "dy_all": whole}
+        return found | ({"a": learned} if self.activation else {})
+
+    def scratch(self) -> dict[str, Shape]:
+        learned: Shape = (BATCH, self.n_learned)
+        return {"work0": learned, "work1": learned} if self.activation else {}
+
+    @property
+    def _work(self) -> Sequence[Array]:
+        return (self.work0, self.work1) if self.activation else ()
+
+    # -- forward and backward -----------------------------------------------------------------------------------------
+    # Parts of an array are only taken of what belongs to this layer alone: `dy` and `dx` are copied as a whole.
+
+    def forward(self, x: Array, training: bool) -> Array:
+        xp, ops = self.xp, self.ops
+        self.x = x
+        code = self.encoded = self.encode(x)
+        if self.dim is None:
+            xp.copyto(self.y, code)
+            return self.y
+        for at, place in zip(self.codes, self.places, strict=True):
+            ops.bmm(code[:, :, at], self.W[:, at], self.z[:, :, place])
+        b, a = self.b if self.has_bias else None, self.a if self.activation else self.z
+        learned = ops.bias_activation(self.activation, self.z, b, a, self._work)
+        if not self.direct:
+            return learned
+        xp.copyto(self.y[:, :, : self.n_learned], learned)
+        xp.copyto(self.y[:, :, self.n_learned :], x)
+        return self.y
+
+    def backward(self, dy: Array, dx: Array | None) -> None:
+        xp, ops = self.xp, self.ops
+        if self.dim is None:
+            xp.copyto(self.dcode, dy)
+        else:
+            xp.copyto(self.dy_all, dy)
+            xp.copyto(self.dz, self.dy_all[:, :, : self.n_learned])
+            db = self.db if self.has_bias else None
+            a = self.a if self.activation else self.z
+            ops.activation_gradient(self.activation, self.dz, self.z, a, db, self._work)
+            for at, place in zip(self.codes, self.places, strict=True):
+                ops.bmm_tn(self.encoded[:, :, at], self.dz[:, :, place], self.dW[:, at])
+                if dx is not None or self.learns_code:
+                    ops.bmm_nt(self.dz[:, :, place], self.W[:, at], self.dcode[:, :, at])
+        if dx is not None or self.learns_code:
+            self.encode_backward(self.dcode, dx)
+        if dx is not None and self.direct:
+            xp.copyto(self.dx_all, self.dy_all[:, :, self.n_learned :])
+            xp.add(dx, self.dx_all, out=dx)
+
+    # -- other programs -----------------------------------------------------------------------------------------------
+
+    def onnx_code(self, graph: OnnxGraph, column: str, i: int) -> str:
+        """The code (N, T_i) of a column (N, 1)."""
+        raise NotImplementedError
+
+    def to_onnx(self, graph: OnnxGraph, x: str) -> str:
+        found = []
+        for i, at in enumerate(self.codes):
+            column = graph.add("Gather", x, graph.constant(np.array([i]), np.int64), axis=1)
+            code = self.onnx_code(graph, column, i)
+            found.append(graph.add("MatMul", code, graph.constant(self.W[0, at])) if self.D else code)
+        y = graph.add("Concat", *found, axis=1)
+        if self.D and self.has_bias:
+            y = graph.add("Add", y, graph.constant(self.b[0, 0]))
+        y = graph.activation(self.activation, y)
+        return graph.add("Concat", y, x, axis=1) if self.direct else y
+
+    def torch_code(self) -> tuple[str, dict[str, Any]]:
+        """The code as the text of a module, a class of `torch_text`, and its arrays."""
+        raise NotImplementedError
+
+    def to_torch(self, modules: TorchModules) -> None:
+        code, constants = self.torch_code()
+        arrays = {f"code__{name}": array for name, array in constants.items()}
+        if self.D:
+            arrays["W"] = self.W[0]
+            if self.has_bias:
+                arrays["b"] = self.b[0, 0]
+        activation = modules.activation(self.activation)
+        text = f"Embedded({code}, {self.widths}, {self.D}, {self.has_bias}, {activation}, {self.direct})"
+        modules.add(text, **arrays)
