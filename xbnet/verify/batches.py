@@ -96,7 +96,7 @@ class PlayedStep:
         x, y, sample_weight = self._batches[B]
         for k in range(RUNS + 2):
             last = k == RUNS + 1
-            factors = [1.0 if last else self.rng.uniform(0.5, 1.5, a.shape) for a in (self.theta, home)]
+            factors: list[Any] = [1.0 if last else self.rng.uniform(0.5, 1.5, a.shape) for a in (self.theta, home)]
             network.theta[...], x[...] = self._put(self.theta * factors[0]), self._put(home * factors[1])
             generation = network.use(B)
             for (layer, name), array in drawn.items() if last else ():
