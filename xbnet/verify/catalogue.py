@@ -107,7 +107,7 @@ def words(name: str) -> str:
 def sizes(rng: np.random.Generator, backend: Any, dtype: Any, seed: int) -> Iterator[Case]:
     """Other sizes than the rest has: wide layers, one row and many, one replica and three, small and large inputs."""
     width, inputs = 20, 18
-    every = [(kind, example) for kind in LAYERS.values() for example in kind.examples().values() if kind is not Linear]
+    every = [(kind, next(iter(kind.examples().values()))) for kind in LAYERS.values() if kind is not Linear]
 
     def case(rows: int, replicas: int, size: float, first: Layer) -> Callable[[], Verification]:
         middle = [copy(example) for kind, example in every if rows > 1 or kind is not BatchNorm]
