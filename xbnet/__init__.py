@@ -41,18 +41,22 @@ if TYPE_CHECKING:
         Layer,
         LayerNorm,
         Linear,
+        MemberOutputs,
+        Members,
         Parametric,
         PeriodicEmbedding,
         PiecewiseLinearEmbedding,
         PReLU,
         Residual,
         Scale,
+        SharedLinear,
         quantile_bins,
     )
     from .nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
     from .nn.mlp import mlp
     from .nn.network import Network
     from .nn.parameters import ParameterSpec
+    from .nn.sharing import sharing_mlp
     from .optim.optimizer import Optimizer
     from .optim.optimizers import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp
     from .optim.strategies import Alternating, Layerwise, Strategy, Weighted
@@ -103,6 +107,8 @@ __all__ = [
     "Linear",
     "Loss",
     "MeanSquaredError",
+    "MemberOutputs",
+    "Members",
     "Model",
     "Momentum",
     "Nesterov",
@@ -120,6 +126,7 @@ __all__ = [
     "Residual",
     "Scale",
     "ShapeError",
+    "SharedLinear",
     "SoftmaxCrossEntropy",
     "Step",
     "Strategy",
@@ -147,6 +154,7 @@ __all__ = [
     "replica_seeds",
     "report",
     "save",
+    "sharing_mlp",
     "sweep",
     "training_test",
 ]
@@ -161,10 +169,11 @@ PARTS = {
     "estimators": "XBClassifier XBRegressor",
     "training.evaluation": "evaluate",
     "history": "History",
-    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear PReLU Parametric PeriodicEmbedding "
-    "PiecewiseLinearEmbedding Residual Scale quantile_bins",
+    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear MemberOutputs Members PReLU Parametric "
+    "PeriodicEmbedding PiecewiseLinearEmbedding Residual Scale SharedLinear quantile_bins",
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
     "nn.mlp": "mlp",
+    "nn.sharing": "sharing_mlp",
     "nn.network": "Network",
     "optim.optimizer": "Optimizer",
     "optim.optimizers": "SGD Adam AdamW Momentum Nesterov RMSProp",

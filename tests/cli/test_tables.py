@@ -125,6 +125,18 @@ def test_members_that_can_not_become_one(capsys, table, flags, words):
     assert json.loads(out)["replicas"] == (2 if "--replicas" in flags else 1)
 
 
+@pytest.mark.parametrize("target", ["kind", "price"])
+def test_members_that_share_weights(capsys, table, tmp_path, target):
+    """Train, predict and export: one network from the start, whose answer is the members' mean."""
+    command = ["train", "--data", table, "--target", target, "--drop", "key", "--epochs", 3, "--out", tmp_path / "run"]
+    code, _, err = run(capsys, *command, "--sharing", "tabm", "--hidden", "6")
+    assert (code, err) == (0, "")
+    network = load_model(tmp_path / "run").network
+    assert [type(layer).__name__ for layer in network.layers] == ["Members", "SharedLinear", "MemberOutputs"]
+    assert run(capsys, "predict", tmp_path / "run", "--data", table, "--out", tmp_path / "p.csv")[0] == 0
+    assert run(capsys, *command[:-2], "--sharing", "tabm", "--batch-norm")[2].endswith("alone, got --batch-norm\n")
+
+
 @pytest.mark.parametrize("flags", [["--target", "price,weight"], ["--target", "price", "--target", "weight"]])
 def test_several_targets(capsys, table, flags):
     argv = ["train", "--data", table, *flags, "--drop", "kind,key", "--epochs", 40]

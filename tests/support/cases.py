@@ -11,12 +11,14 @@ from xbnet import (
     Dropout,
     LayerNorm,
     Linear,
+    Members,
     Parametric,
     PeriodicEmbedding,
     PiecewiseLinearEmbedding,
     PReLU,
     Residual,
     Scale,
+    SharedLinear,
 )
 from xbnet.nn.activations import ACTIVATIONS
 from xbnet.optim.schedule import Schedule
@@ -39,6 +41,12 @@ LAYERS = {
     "parametric": lambda: [Parametric("mish")],
     "parametric-relu": lambda: [Parametric("relu")],
     "prelu": lambda: [PReLU(0.1)],
+    "members": lambda: [
+        Members(2, start="normal"),
+        SharedLinear(5, "tanh", members=2),
+        SharedLinear(3, "relu", members=2, adapters="both"),
+        SharedLinear(4, members=2, adapters="none"),
+    ],
     "piecewise": lambda: [PiecewiseLinearEmbedding([[-1, 0, 1], [-2, 0.5], [-1, -0.5, 0.5, 1], [0, 1]], 3)],
     "piecewise-codes": lambda: [PiecewiseLinearEmbedding([-1, 0, 1], None)],
     "piecewise-tanh": lambda: [Linear(3), PiecewiseLinearEmbedding([-1, -0.3, 0.5, 1], 2, activation="tanh")],

@@ -26,7 +26,7 @@ EVENING = {
         "proxies",
         "replay",
     ),
-    "nn": ("class_weights", "gates", "layers/tables", "memory", "summary"),
+    "nn": ("class_weights", "gates", "layers/tables", "memory", "sharing", "summary"),
     "optim": (),
     "training": (
         *("streaming", "sparse", "state", "checkpoints", "conditions", "tensorboard", "execution"),

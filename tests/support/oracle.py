@@ -64,6 +64,22 @@ def prelu(layer, x, p, state, r, training):
     return F.prelu(x, p["slope"][0])
 
 
+def members(layer, x, p, state, r, training):
+    return torch.cat([x * part for part in p["r"][0].split(x.shape[1])], 1)
+
+
+def shared_linear(layer, x, p, state, r, training):
+    """Each member by itself."""
+    k, (narrow, wide) = layer.members, p["W"].shape
+    found = []
+    for j in range(k):
+        own, out = slice(j * narrow, (j + 1) * narrow), slice(j * wide, (j + 1) * wide)
+        u = x[:, own] * p["r"][0, own] if "r" in p else x[:, own]
+        z = u @ p["W"] * p["q"][0, out] + p["b"][0, out] if "q" in p else u @ p["W"] + p["b"][0]
+        found.append(activate(layer.activation, z))
+    return torch.cat(found, 1)
+
+
 def columnwise(layer, codes, x, p):
     """A linear map per column of its code (B, T)."""
     if layer.dim is None:
@@ -99,6 +115,8 @@ def periodic(layer, x, p, state, r, training):
 
 
 LAYERS = {
+    "Members": members,
+    "SharedLinear": shared_linear,
     "Linear": linear,
     "Residual": residual,
     "Dropout": dropout,

@@ -13,9 +13,8 @@ from ..datasets.load import NAMES
 from ..errors import ConfigError, DataError, say
 from ..nn.activations import ACTIVATIONS
 from ..nn.class_weights import balanced_weights
-from ..nn.layers import Layer
 from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
-from ..nn.mlp import mlp
+from ..nn.sharing import SHARING
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import OPTIMIZERS, get_optimizer
 from ..optim.schedules import SCHEDULES
@@ -62,6 +61,12 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         "--members", type=positive, metavar="N",
         help="networks that are trained beside each other and become one, whose outputs are the means; 1, tables: 4",
     )  # fmt: skip
+    group.add_argument(
+        "--sharing",
+        choices=SHARING,
+        default="none",
+        help="of the hidden layers' weights among members; by default none",
+    )
     group.add_argument(
         "--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto; settings as cupy:precision=tf32"
     )
@@ -153,28 +158,6 @@ def data_from(args: argparse.Namespace, taken: Sequence[str] = ()) -> Dataset:
         args.val = 0
         say(f"{error}; trains without a validation part")
     return data if args.scale_targets is False else data.with_scaled_targets()
-
-
-def layers_from(args: argparse.Namespace, n_outputs: int) -> list[Layer]:
-    """The layers that the flags describe."""
-    if not args.hidden and not args.residual and (args.batch_norm or args.dropout):
-        raise ConfigError("--dropout and --batch-norm need hidden layers; give --hidden or --residual")
-    return mlp(
-        args.hidden, n_outputs, args.activation, residual=args.residual, batch_norm=args.batch_norm,
-        dropout=args.dropout, initializer=args.init,
-    )  # fmt: skip
-
-
-def replicas_from(args: argparse.Namespace) -> int:
-    """How many networks are trained: those that the user asked for, or the members of one."""
-    if args.members == 1:
-        return int(args.replicas)
-    if args.replicas > 1:
-        raise ConfigError(f"--members {args.members} make one network, got --replicas {args.replicas} too; give one")
-    if args.residual or args.batch_norm:
-        flag = "residual" if args.residual else "batch-norm"
-        raise ConfigError(f"--members {args.members}: expected hidden layers alone to become one, got --{flag}")
-    return int(args.members)
 
 
 def loss_from(args: argparse.Namespace, data: Dataset) -> Loss:

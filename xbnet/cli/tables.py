@@ -88,6 +88,8 @@ def told(args: argparse.Namespace, taken: Sequence[str]) -> str:
         "patience": "stops early (--patience none)",
         "members": f"{OF_TABLES['members']} networks that become one (--members 1)",
     }
+    if getattr(args, "sharing", "none") != "none":
+        words["members"] = f"{OF_TABLES['members']} members that share weights (--members N)"
     found = [text for key, text in words.items() if key in taken and getattr(args, key)]
     return f"defaults of tables: {', '.join(found)}" if found else ""
 

@@ -15,6 +15,7 @@ from ..history import History
 from . import arguments as flags
 from . import summary, tables
 from .folders import kept_in, open_folder, replacing_run
+from .layers import layers_from, replicas_from
 
 if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
     from ..datasets import Dataset
@@ -67,9 +68,9 @@ def train_and_report(args: argparse.Namespace) -> int:
     tables.settle_batch_size(args, data)
     loss, optimizer = flags.loss_from(args, data), flags.optimizer_from(args)
     network = Network(
-        flags.layers_from(args, data.n_outputs),
+        layers_from(args, data.n_outputs),
         data.n_inputs,
-        replicas=flags.replicas_from(args),
+        replicas=replicas_from(args),
         backend=args.backend,
         dtype=args.dtype,
         rng=args.seed,
@@ -87,7 +88,7 @@ def train_and_report(args: argparse.Namespace) -> int:
                 raise
             history, diverged = error.history, error
         ended = summary.stopping(args, history)
-        if args.members > 1:
+        if args.members > 1 and args.sharing == "none":
             network, history = joined(network, history)
         result = summary.summarize(args, network, loss, data, history)
         put_targets_back(network, data)

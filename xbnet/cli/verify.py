@@ -21,6 +21,7 @@ from . import arguments as flags
 from . import verify_steps
 from .catalogues import run_catalogue
 from .folders import open_folder, replacing_run
+from .layers import layers_from
 from .own import is_own, own_object
 from .tables import settle
 
@@ -105,7 +106,7 @@ def run_one(args: argparse.Namespace, folder: Path | None) -> int:
 def network_from(args: argparse.Namespace, data: Dataset) -> Network:
     """The network that the flags describe."""
     return Network(
-        flags.layers_from(args, data.n_outputs),
+        layers_from(args, data.n_outputs),
         data.n_inputs,
         replicas=args.replicas,
         backend=args.backend,

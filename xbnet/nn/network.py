@@ -90,7 +90,7 @@ class Network:
         self.replicas = whole("Network", "replicas", replicas)
         self.backend = get_backend(backend)
         self.dtype = float_type("Network", dtype)
-        self.link = "softmax"
+        self._link = "softmax"
         self._bare = copy_layers(layers)
         self._build()
         expect_network(self)
@@ -108,10 +108,12 @@ class Network:
         for k, layer in enumerate(self._bare):
             layer.build(width)
             check_names(layer)
+            if layer.answers > 1 and k + 1 < len(self._bare):
+                raise ConfigError(f"Network: expected {type(layer).__name__} as the last layer, got it as number {k}")
             width = layer.n_outputs
             specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.parameters()]
             state_specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.state()]
-        self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width
+        self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width // layer.answers
 
     def _allocate(self, grad: Array | None = None) -> None:
         """Make all arrays (but for a given `grad`), and copies of the bare layers that work on them."""
@@ -127,6 +129,7 @@ class Network:
         self.statistics = carve(self._state, self.state_specs)
         for k, layer in enumerate(self.layers):
             layer.backend, layer.xp, layer.ops, layer.dtype = self.backend, xp, self.backend.ops, self.dtype
+            layer.link = self._link
             for spec in layer.parameters():
                 setattr(layer, spec.name, self.parameters[f"{k}.{spec.name}"])
                 setattr(layer, "d" + spec.name, self.gradients[f"{k}.{spec.name}"])
@@ -142,6 +145,17 @@ class Network:
     def per_replica(self, where: str, value: PerReplica) -> Array:
         """A number, or one per replica, as a device column (R, 1), within what the network's dtype can hold."""
         return self.backend.asarray(replica_values(where, value, self.replicas, self.dtype)[:, None], self.dtype)
+
+    @property
+    def link(self) -> str:
+        """See the class."""
+        return self._link
+
+    @link.setter
+    def link(self, link: str) -> None:
+        self._link, self._predictor = link, None  # which may have recorded what the last layer does for another one
+        for layer in self.layers:
+            layer.link = link
 
     @property
     def theta(self) -> Array:
@@ -272,12 +286,6 @@ class Network:
         """The memory of all buffers of now, see `Workspace.memory`."""
         return self._buffers.of_layers.memory() + self._buffers.between_layers.memory()
 
-    def buffer_bytes(self, B: int) -> int:
-        """Bytes of the buffers that training with batches of B rows takes."""
-        self.use(B)
-        self._buffers.between()
-        return sum(flat.nbytes for flat in self.memory())
-
     def release(self) -> None:
         """Free the buffers, and the arrays that layers keep of a batch; the next forward allocates them again."""
         self._ready, self._predictor = False, None
@@ -286,7 +294,7 @@ class Network:
     @in_turn
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
-        kept = {name: self.__dict__[name] for name in ("_bare", "n_inputs", "replicas", "dtype", "seeds", "link")}
+        kept = {name: self.__dict__[name] for name in ("_bare", "n_inputs", "replicas", "dtype", "seeds", "_link")}
         arrays = {"theta": self.backend.to_host(self.theta).copy(), "state": self.backend.to_host(self.state).copy()}
         return kept | arrays | {"backend": self.backend.full_name, "streams": copy.deepcopy(self.streams)}
 
@@ -297,10 +305,7 @@ class Network:
         self._allocate()
         self.theta[...], self.state[...] = self.backend.asarray(theta), self.backend.asarray(statistics)
 
-    def describe(self) -> str:
-        """A table: layer, output width, parameters."""
-        return describe(self)
-
+    describe = describe
     _repr_html_ = to_html
 
     def __repr__(self) -> str:

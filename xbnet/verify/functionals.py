@@ -57,6 +57,7 @@ class Cost:
         def cost(outputs: Any, gradient: Any = None) -> tuple[np.ndarray, np.ndarray]:
             values = backend.to_host(loss(outputs, on_device, gradient, sample_weight)).astype(float)
             total = weights.sum(axis=1)
+            values = values.reshape(len(values), weights.shape[1], -1).mean(axis=2)  # of a row's answers, if several
             return (values * weights).sum(axis=1) / total, (np.abs(values) * weights).sum(axis=1) / total
 
         return cost

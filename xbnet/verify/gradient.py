@@ -168,7 +168,7 @@ def jacobian_test(
         network = network_of("jacobian_test", layer, x, replicas, backend, dtype, seed)
     R = network.replicas
     expect_shape("jacobian_test", "x", x, R=(1, R) if R > 1 else 1, B=x.shape[1], I=network.n_inputs)
-    u = np.random.default_rng([seed, 1]).standard_normal((R, x.shape[1], network.n_outputs))
+    u = np.random.default_rng([seed, 1]).standard_normal((R, x.shape[1], network.layers[-1].n_outputs))
     problem = Problem(network, theta_of("jacobian_test", network), x, InnerProduct(u), Penalty())
     title = f"jacobian_test: {brief(network)}"
     e = steps_of("jacobian_test", e0, steps)

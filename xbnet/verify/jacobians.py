@@ -57,7 +57,7 @@ def jacobian(
         network = layer
     else:
         network = network_of("jacobian", layer, rows, replicas, backend, "float64", seed_of(rng))
-    R, B, n_outputs = network.replicas, rows.shape[1], network.n_outputs
+    R, B, n_outputs = network.replicas, rows.shape[1], network.layers[-1].n_outputs
     expect_shape("jacobian", "x", rows, R=(1, R) if R > 1 else 1, B=B, I=network.n_inputs)
     problem = Problem(
         network, theta_of("jacobian", network), rows, InnerProduct(np.zeros((R, B, n_outputs))), Penalty()

@@ -133,7 +133,7 @@ class Objective:
         """Outputs (R, B, O) at the present point."""
         self.kinks.begin()
         outputs = self.network.forward(self._x, training=True)
-        shape, wanted = getattr(outputs, "shape", None), (self._x.shape[1], self.network.n_outputs)
+        shape, wanted = getattr(outputs, "shape", None), (self._x.shape[1], self.network.layers[-1].n_outputs)
         if shape not in ((1, *wanted), (self.replicas, *wanted)):
             layer, got = self.network.layers[-1], type(outputs).__name__ if shape is None else shape
             raise ShapeError(

@@ -147,7 +147,41 @@ class Encode(nn.Module):
             scaled = smooth_clip(scaled)
         return torch.cat([scaled, absent.double()], dim=1) if column["indicator"] else scaled
 '''
+MEMBERS = """
+class Members(nn.Module):
+    def __init__(self, members, width):
+        super().__init__()
+        self.r = nn.Parameter(torch.ones(members, width))
+
+    def forward(self, x):
+        return (x[:, None] * self.r).flatten(1)  # the members side by side
+"""
+SHARED_LINEAR = """
+class SharedLinear(nn.Module):
+    def __init__(self, members, width, n_outputs, biases):
+        super().__init__()
+        self.r, self.q = nn.Parameter(torch.ones(members, width)), nn.Parameter(torch.ones(members, n_outputs))
+        self.W, self.b = nn.Parameter(torch.ones(width, n_outputs)), nn.Parameter(torch.zeros(biases, n_outputs))
+
+    def forward(self, x):
+        return ((x.unflatten(1, self.r.shape) * self.r) @ self.W * self.q + self.b).flatten(1)
+"""
+MEMBER_OUTPUTS = """
+class MemberOutputs(nn.Module):
+    def __init__(self, members, width, n_outputs, probabilities):
+        super().__init__()
+        self.W = nn.Parameter(torch.ones(members, width, n_outputs))
+        self.b = nn.Parameter(torch.zeros(members, 1, n_outputs))
+        self.probabilities = probabilities  # their mean, as its logarithm
+
+    def forward(self, x):
+        z = x.unflatten(1, self.W.shape[:2]).transpose(0, 1) @ self.W + self.b
+        return z.softmax(2).mean(0).clamp_min(torch.finfo(z.dtype).tiny).log() if self.probabilities else z.mean(0)
+"""
 TEXTS = {
+    "Members(": MEMBERS,
+    "SharedLinear(": SHARED_LINEAR,
+    "MemberOutputs(": MEMBER_OUTPUTS,
     "Residual(": RESIDUAL,
     "Prepare(": PREPARE,
     "PutBack(": PUT_BACK,

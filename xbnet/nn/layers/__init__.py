@@ -14,25 +14,14 @@ from .dropout import Dropout
 from .linear import Linear
 from .normalization import BatchNorm, LayerNorm
 from .residual import Residual
+from .tables import TABLE_LAYERS
+from .tables.member_outputs import MemberOutputs
+from .tables.members import Members, SharedLinear
 from .tables.periodic import PeriodicEmbedding
 from .tables.piecewise import PiecewiseLinearEmbedding, quantile_bins
 from .tables.scale import Parametric, PReLU, Scale
 
-LAYERS = {
-    layer.__name__: layer
-    for layer in (
-        Linear,
-        Residual,
-        Dropout,
-        BatchNorm,
-        LayerNorm,
-        Scale,
-        Parametric,
-        PReLU,
-        PiecewiseLinearEmbedding,
-        PeriodicEmbedding,
-    )
-}
+LAYERS = {layer.__name__: layer for layer in (Linear, Residual, Dropout, BatchNorm, LayerNorm, *TABLE_LAYERS)}
 
 __all__ = [
     "BATCH",
@@ -43,12 +32,15 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "Linear",
+    "MemberOutputs",
+    "Members",
     "PReLU",
     "Parametric",
     "PeriodicEmbedding",
     "PiecewiseLinearEmbedding",
     "Residual",
     "Scale",
+    "SharedLinear",
     "buffer_shapes",
     "check_names",
     "copy_layers",

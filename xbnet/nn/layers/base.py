@@ -86,6 +86,10 @@ class Layer(StepPart):
     dtype: np.dtype
     draws: bool = False
     """Whether forward draws random numbers on the host while training."""
+    answers: int = 1
+    """How many answers a last layer gives for each row while training, side by side, see `MemberOutputs`."""
+    link: str = "softmax"
+    """The network's."""
     frozen: bool = False
     """True while a gradient is tested: forward draws nothing anew, and leaves the state as it is."""
 

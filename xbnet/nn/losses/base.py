@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ...backends.arrays import Array, ArrayLike, Namespace
-from ...backends.ops import Ops
-from ...backends.parts import StepPart
+from ...backends.arrays import Array, ArrayLike
 from ...errors import ConfigError, ShapeError, expect_shape
 from ..buffers import Workspace
 from ..class_weights import balanced_weights, checked_weights, expect_numbers
+from ..sharing import answers_of
+from .arrays import LossArrays
 
 if TYPE_CHECKING:
     from ..network import Network
 
 
-class Loss(StepPart):
+class Loss(LossArrays):
     """The base class of losses: targets from labels, weights, and the sums that become an epoch's figures.
 
     Parameters
@@ -48,38 +48,8 @@ class Loss(StepPart):
     Loss(class_weight=[1.0, 5.0])
     """
 
-    name = ""
     links: dict[str, str]
     """Task -> the network's link, see `outputs.LINKS`."""
-    _shape: tuple[int, ...] | None = None
-    _arrays: dict[tuple[Any, ...], dict[str, Any]]  # shape of logits -> attributes
-
-    # Set by `bind`:
-    task: str
-    link: str
-    xp: Namespace
-    ops: Ops
-    replicas: int
-    n_outputs: int
-    weighted: bool
-    """Whether the last batch's samples had weights, or their classes."""
-    _floats: Workspace
-    _integers: Workspace
-    _flags: Workspace
-    _summed: Array
-    _eye: Array
-    class_weights: Array | None
-    tiny: float
-    _lowest: float
-
-    if TYPE_CHECKING:  # arrays are set by `_use`
-
-        def __getattr__(self, name: str) -> Array: ...
-
-        weights: dict[str, Array]
-        _batch: int
-        _leading: set[tuple[int, ...]]
-        _label_shapes: set[tuple[int, ...]]
 
     def __init__(self, *, class_weight: ArrayLike | None = None):
         self.class_weight: Any = None if class_weight is None else checked_weights(self.name, class_weight)
@@ -100,6 +70,7 @@ class Loss(StepPart):
         bound.task, bound.link = task, link
         bound.xp, bound.ops = network.backend.xp, network.backend.ops
         bound.replicas, bound.n_outputs = network.replicas, network.n_outputs
+        bound.answers = answers_of(network, self.name, link)
         bound._floats = Workspace(bound.xp, network.dtype, bound.replicas)
         bound._integers = Workspace(bound.xp, np.dtype(np.intp), bound.replicas)
         bound._flags = Workspace(bound.xp, np.dtype(bool), bound.replicas)
@@ -139,45 +110,6 @@ class Loss(StepPart):
     def _prepare(self, network: Network) -> None:
         """Put the loss's own settings on the device."""
 
-    def memory(self) -> list[Any]:
-        """The memory of all buffers of now, see `Workspace.memory`."""
-        own = [arrays[name] for arrays in self._arrays.values() for name in ("report", "_ones", "_share")]
-        return own + [array for space in (self._floats, self._integers, self._flags) for array in space.memory()]
-
-    def _use(self, logits: Array) -> None:
-        """Arrays for logits of this shape."""
-        if not hasattr(self, "replicas"):
-            raise ConfigError(f"{self.name}: expected a loss that is bound to a network; call loss.bind(network) first")
-        arrays = self._arrays.get(logits.shape)
-        if arrays is None:
-            expect_shape(self.name, "logits", logits, R=self.replicas, B=None, C=self.n_outputs)
-            if not logits.shape[1]:
-                raise ShapeError(f"{self.name}: expected logits of at least one sample, got {tuple(logits.shape)}")
-            arrays = self._arrays[logits.shape] = self._allocate(*logits.shape)
-        self.__dict__.update(arrays)
-
-    def _allocate(self, R: int, B: int, C: int) -> dict[str, Any]:
-        """Attributes for one shape of logits; all shapes share their memory, but for `report`, which is filled here."""
-        rows, column = (B, C), (B, 1)
-        floats = {"targets": rows, "e": rows, "work0": rows, "m": column, "s": column, "picked": column}
-        found: dict[str, Any] = dict(self._floats.carve({n: (n, s) for n, s in floats.items()}))
-        found["weights"] = self._floats.carve({"weights": ("weights", column), "fractions": ("fractions", column)})
-        found |= self._integers.carve({n: (n, (B,)) for n in ("predicted", "_index")})
-        found |= self._flags.carve({"_match": ("match", (B,))})
-        # Three rows per replica: values, hits, ones; so one product with the weights sums all three.
-        report = found["report"] = self.xp.ones((R, 3, B), dtype=self._eye.dtype)
-        report[:, 1].fill(float("nan"))
-        found["values"], found["_hits"] = report[:, 0], report[:, 1]
-        found["values_column"] = report[:, 0].reshape(R, B, 1)
-        found["_sums"] = self._floats.carve({"sums": ("sums", (3, 1))})["sums"]
-        found["_ones"] = self.xp.ones((1, B, 1), dtype=report.dtype)
-        found["_share"] = self.xp.ones((), dtype=report.dtype)
-        found["_share"].fill(1 / B)
-        found["_shape"], found["_batch"] = (R, B, C), B
-        found["_leading"] = {(1, B), (R, B)}
-        found["_label_shapes"] = found["_leading"] if self.task == "classification" else {(1, B, C), (R, B, C)}
-        return found
-
     def __call__(
         self,
         logits: Array,
@@ -210,6 +142,8 @@ class Loss(StepPart):
             self._refuse("sample_weight", sample_weight, self._leading)
         self.weighted = sample_weight is not None or self.class_weights is not None
         self._summed = self._sums if sums is None else sums
+        if self._members is not None:
+            logits, labels, dlogits, sample_weight = self._members.rows(self.xp, logits, labels, dlogits, sample_weight)
         self.ops.loss(self, logits, labels, dlogits, sample_weight, self._summed)
         return self.values
 

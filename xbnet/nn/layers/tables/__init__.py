@@ -1,1 +1,15 @@
 """Layers of the networks that are best on tables; each one's forward and backward, as in the folder above."""
+
+from .member_outputs import MemberOutputs
+from .members import Members, SharedLinear
+from .periodic import PeriodicEmbedding
+from .piecewise import PiecewiseLinearEmbedding
+from .scale import Parametric, PReLU, Scale
+
+TABLE_LAYERS = (
+    *(Scale, Parametric, PReLU, PiecewiseLinearEmbedding, PeriodicEmbedding),
+    *(Members, SharedLinear, MemberOutputs),
+)
+"""In the order of the docs."""
+
+__all__ = ["TABLE_LAYERS"]

@@ -1,0 +1,40 @@
+"""The layers that flags describe, and how many networks have them."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..errors import ConfigError
+from ..nn.layers import Layer
+from ..nn.mlp import mlp
+from ..nn.sharing import sharing_mlp
+
+
+def layers_from(args: argparse.Namespace, n_outputs: int) -> list[Layer]:
+    """The layers that the flags describe."""
+    if not args.hidden and not args.residual and (args.batch_norm or args.dropout):
+        raise ConfigError("--dropout and --batch-norm need hidden layers; give --hidden or --residual")
+    if args.sharing != "none":
+        return sharing_mlp(
+            args.hidden, n_outputs, args.activation, members=args.members, sharing=args.sharing, dropout=args.dropout,
+            initializer=args.init,
+        )  # fmt: skip
+    return mlp(
+        args.hidden, n_outputs, args.activation, residual=args.residual, batch_norm=args.batch_norm,
+        dropout=args.dropout, initializer=args.init,
+    )  # fmt: skip
+
+
+def replicas_from(args: argparse.Namespace) -> int:
+    """How many networks are trained: those that the user asked for, or the members of one."""
+    if args.members == 1 or args.sharing != "none":
+        if args.sharing != "none" and (args.residual or args.batch_norm):
+            flag = "residual" if args.residual else "batch-norm"
+            raise ConfigError(f"--sharing {args.sharing}: expected hidden layers alone, got --{flag}")
+        return int(args.replicas)
+    if args.replicas > 1:
+        raise ConfigError(f"--members {args.members} make one network, got --replicas {args.replicas} too; give one")
+    if args.residual or args.batch_norm:
+        flag = "residual" if args.residual else "batch-norm"
+        raise ConfigError(f"--members {args.members}: expected hidden layers alone to become one, got --{flag}")
+    return int(args.members)

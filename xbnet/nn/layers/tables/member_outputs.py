@@ -1,0 +1,152 @@
+"""What k members answer, each by a linear layer of its own: side by side for the loss, as one for predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....backends.arrays import Array
+from ...initializers import Initializer, get_initializer
+from ...parameters import ParameterSpec
+from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
+from .members import shared_width
+
+
+class MemberOutputs(Layer):
+    """The last layer of k members that share what lies before it: z_j = x_j W_j + b_j.
+
+    While training its output is (B, k C): a loss takes each member's outputs by themselves, and its mean goes over
+    samples and members, so each member learns as if it were alone (with the mean's loss they would all but copy each
+    other's answers). Otherwise the output is (B, C), the mean of the members: where the network's link is "softmax" the
+    logarithm of the mean of their probabilities, whose softmax is that mean; else the mean of their outputs. With
+    dz_j::
+
+        dW_j = x_j^T dz_j        db_j = sum of dz_j over the batch        dx_j = dz_j W_j^T
+
+    Parameters
+    ----------
+    n_outputs
+        C >= 1, or O of a regression.
+    members
+        k >= 1, as many as in the layers before it.
+    initializer
+        How each W_j (I, C) starts; Glorot by default. b starts at 0.
+
+    Raises
+    ------
+    ConfigError
+        A number is no whole number >= 1, or the inputs are not those of k members.
+
+    Examples
+    --------
+    >>> import xbnet
+    >>> layers = [xbnet.Members(4), xbnet.SharedLinear(8, "relu", members=4), MemberOutputs(3, members=4)]
+    >>> network = xbnet.Network(layers, n_inputs=2, rng=0)
+    >>> x = np.ones((1, 5, 2), "float32")
+    >>> network.forward(x, training=True).shape, network.forward(x).shape
+    ((1, 5, 12), (1, 5, 3))
+    """
+
+    replayable = True
+
+    def __init__(self, n_outputs: int, *, members: int, initializer: str | Initializer | None = None):
+        self.width = check_width("MemberOutputs", n_outputs)
+        self.members = self.answers = check_width("MemberOutputs", members)
+        self.initializer = initializer
+        self._draw_one = get_initializer(initializer or "glorot")
+        self.n_outputs = self.members * self.width
+
+    def config(self) -> dict[str, object]:
+        return {**super().config(), "n_outputs": self.width}
+
+    def build(self, n_inputs: int) -> None:
+        self.n_inputs, self.narrow = n_inputs, shared_width(self, self.members, n_inputs)
+
+    def _draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        return self._draw_one(rng, (self.members, self.narrow, self.width)).reshape(shape)
+
+    def parameters(self) -> tuple[ParameterSpec, ...]:
+        return (
+            ParameterSpec("W", (self.n_inputs, self.width), self._draw, is_weight=True),
+            ParameterSpec("b", (1, self.n_outputs)),
+        )
+
+    def buffers(self) -> dict[str, Shape]:
+        return {"z": (BATCH, self.n_outputs), "y": (BATCH, self.width)}
+
+    def scratch(self) -> dict[str, Shape]:
+        by_member = (BATCH, self.members)
+        return {"e": (BATCH, self.n_outputs), "largest": by_member, "larger": by_member, "mean": (BATCH, self.width)}
+
+    def _of(self, array: Array, j: int, width: int) -> Array:
+        """What member j has of an array (R, B, k n)."""
+        return array[:, :, j * width : (j + 1) * width]
+
+    def _weights(self, W: Array, j: int) -> Array:
+        return W[:, j * self.narrow : (j + 1) * self.narrow]
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.x = x
+        for j in range(self.members):
+            self.ops.bmm(self._of(x, j, self.narrow), self._weights(self.W, j), self._of(self.z, j, self.width))
+        self.ops.bias_activation(None, self.z, self.b, self.z, ())
+        return self.z if training else self._mean()
+
+    def _mean(self) -> Array:
+        """The members as one (R, B, C)."""
+        xp, y = self.xp, self.y
+        logarithms = self.link == "softmax"
+        values = self._probabilities() if logarithms else self.z
+        total = self.mean if logarithms else y
+        xp.copyto(total, self._of(values, 0, self.width))
+        for j in range(1, self.members):
+            xp.add(total, self._of(values, j, self.width), out=total)
+        xp.multiply(total, 1 / self.members, out=total)
+        if logarithms:
+            xp.maximum(total, float(np.finfo(self.dtype).tiny), out=y)
+            xp.log(y, out=y)
+        return y
+
+    def _probabilities(self) -> Array:
+        """The softmax of each member by itself, (R, B, k C)."""
+        xp, C = self.xp, self.width
+        R, B, _ = self.z.shape
+        z, e = self.z.reshape(R, B * self.members, C), self.e.reshape(R, B * self.members, C)
+        largest, other = (m.reshape(R, B * self.members, 1) for m in (self.largest, self.larger))
+        xp.copyto(largest, z[:, :, :1])
+        for c in range(1, C):
+            xp.maximum(largest, z[:, :, c : c + 1], out=other)
+            largest, other = other, largest
+        xp.subtract(z, largest, out=e)
+        xp.exp(e, out=e)
+        self.ops.row_sum(e, other)
+        xp.divide(e, other, out=e)
+        return self.e
+
+    def backward(self, dy: Array, dx: Array | None) -> None:
+        self.ops.batch_sum(dy, self.db)
+        for j in range(self.members):
+            d = self._of(dy, j, self.width)
+            self.ops.bmm_tn(self._of(self.x, j, self.narrow), d, self._weights(self.dW, j))
+            if dx is not None:
+                self.ops.bmm_nt(d, self._weights(self.W, j), self._of(dx, j, self.narrow))
+
+    @classmethod
+    def examples(cls) -> dict[str, Layer]:
+        return {"": cls(3, members=2)}
+
+    def to_onnx(self, graph: OnnxGraph, x: str) -> str:
+        k, shape = self.members, [-1, self.members, self.narrow]
+        x = graph.add("Transpose", graph.add("Reshape", x, graph.constant(np.array(shape), np.int64)), perm=[1, 0, 2])
+        W, b = self.W[0].reshape(k, self.narrow, self.width), self.b[0].reshape(k, 1, self.width)
+        z = graph.add("Add", graph.add("MatMul", x, graph.constant(W)), graph.constant(b))
+        softmax = self.link == "softmax"
+        values = graph.add("Softmax", z, axis=-1) if softmax else z
+        mean = graph.add("ReduceMean", values, graph.constant(np.array([0]), np.int64), keepdims=0)
+        tiny = graph.constant(float(np.finfo(self.dtype).tiny))
+        return graph.add("Log", graph.add("Max", mean, tiny)) if softmax else mean
+
+    def to_torch(self, modules: TorchModules) -> None:
+        k = self.members
+        W, b = self.W[0].reshape(k, self.narrow, self.width), self.b[0].reshape(k, 1, self.width)
+        module = f"MemberOutputs({k}, {self.narrow}, {self.width}, {self.link == 'softmax'})"
+        modules.add(module, W=W, b=b)
