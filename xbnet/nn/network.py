@@ -286,12 +286,6 @@ class Network:
         """The memory of all buffers of now, see `Workspace.memory`."""
         return self._buffers.of_layers.memory() + self._buffers.between_layers.memory()
 
-    def buffer_bytes(self, B: int) -> int:
-        """Bytes of the buffers that training with batches of B rows takes."""
-        self.use(B)
-        self._buffers.between()
-        return sum(flat.nbytes for flat in self.memory())
-
     def release(self) -> None:
         """Free the buffers, and the arrays that layers keep of a batch; the next forward allocates them again."""
         self._ready, self._predictor = False, None
@@ -311,10 +305,7 @@ class Network:
         self._allocate()
         self.theta[...], self.state[...] = self.backend.asarray(theta), self.backend.asarray(statistics)
 
-    def describe(self) -> str:
-        """A table: layer, output width, parameters."""
-        return describe(self)
-
+    describe = describe
     _repr_html_ = to_html
 
     def __repr__(self) -> str:
