@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .estimators import XBClassifier as XBClassifier
     from .estimators import XBRegressor as XBRegressor
     from .estimators.halving import StackedHalvingSearchCV as StackedHalvingSearchCV
+    from .estimators.optuna_search import StackedOptunaSearchCV as StackedOptunaSearchCV
     from .estimators.search import StackedSearchCV as StackedSearchCV
     from .history import History
     from .io.ensembles import Ensemble
@@ -181,6 +182,7 @@ PARTS = {
     "replicas": "replica_seeds",
     "reports": "Report compare report",
     "estimators.halving": "StackedHalvingSearchCV",
+    "estimators.optuna_search": "StackedOptunaSearchCV",
     "estimators.search": "StackedSearchCV",
     "optim.strategies": "Alternating Layerwise Strategy Weighted",
     "sweeps": "SweepResult assert_replica_equal sweep",
