@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 import xbnet
 from xbnet.sweeps.build import Program, make_trainer, settings_for
-from xbnet.sweeps.footprint import WORKING_SET, footprint, loss_bytes
+from xbnet.sweeps.footprint import WORKING_SET, buffer_bytes, footprint, loss_bytes
 from xbnet.sweeps.plan import make_members
 from xbnet.sweeps.pool import make_pool
 from xbnet.sweeps.space import complete
@@ -48,7 +48,7 @@ def memory() -> None:
             cost = footprint(probe)
             theta = probe.network.n_parameters * 4 * (2 + len(probe.optimizer.slots))
             # The bound: the least it could take, and a fifth more; what the loss keeps per sample is an activation.
-            bound = 1.2 * R * (theta + probe.network.buffer_bytes(batch) + loss_bytes(probe.network, batch))
+            bound = 1.2 * R * (theta + buffer_bytes(probe.network, batch) + loss_bytes(probe.network, batch))
             tracemalloc.start()
             trainer = make_trainer(program, members)
             while not trainer.done:
@@ -78,7 +78,7 @@ def one_step(width: int, batch: int, R: int) -> tuple[Run, int]:
     def run() -> None:
         step(x, y)
 
-    return run, network.buffer_bytes(batch) // R + 3 * network.n_parameters * 4
+    return run, buffer_bytes(network, batch) // R + 3 * network.n_parameters * 4
 
 
 def crossover(repeats: int, picture: str | None = None) -> None:

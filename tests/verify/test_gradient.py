@@ -102,7 +102,7 @@ def test_stack_of_one_needs_no_stack_checks():
     x, y = batch()
     network = xbnet.Network([Linear(3)], 4, rng=0)
     names = {check.name for check in xbnet.gradient_test(network, "mse", x, y).checks}
-    assert names == {"the same f and gradient twice", "the same gradient with and without dx"}
+    assert not names & {"no path between replicas", "permuting replicas permutes results"}
 
 
 def test_own_loss_and_layer_and_activation():

@@ -7,7 +7,7 @@ import argparse
 from ..files import keep_input
 from ..io.ensembles import chosen, load_any
 from ..io.export import FORMATS, format_of
-from ..io.models import file_of
+from ..io.folders import file_of
 from .arguments import count
 
 

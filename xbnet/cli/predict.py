@@ -17,7 +17,8 @@ from ..datasets.tables import is_table_file, open_table
 from ..errors import ConfigError, DataError
 from ..files import keep_input
 from ..io.ensembles import Ensemble, chosen, load_any
-from ..io.models import Model, file_of
+from ..io.folders import file_of
+from ..io.models import Model
 from ..io.predictions import FORMATS, Score, open_writer
 from .arguments import count
 from .tables import split_names

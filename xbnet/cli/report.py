@@ -13,7 +13,8 @@ from ..datasets.rows import open_rows
 from ..datasets.tables import is_table_file
 from ..errors import ConfigError, DataError, printable
 from ..files import keep_input
-from ..io.models import Model, file_of, load_model
+from ..io.folders import file_of
+from ..io.models import Model, load_model
 from ..reports import report
 from . import arguments as flags
 from .parser import expand_config

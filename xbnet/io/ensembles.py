@@ -17,7 +17,8 @@ from ..nn.outputs import LINKS
 from ..notebook import heading, table
 from ..version import __version__
 from .about import restore_classes, restore_features, restore_preparation, restore_schema, target_scale_of
-from .models import Model, file_of, load_model
+from .folders import file_of
+from .models import Model, load_model
 from .networks import describe_network, plain, restore_network
 from .tensorfile import Tensors, kind_of, read_tensors, write_tensors
 

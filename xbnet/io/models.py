@@ -18,18 +18,16 @@ import numpy as np
 from ..backends.arrays import Rows
 from ..backends.backend import Backend
 from ..datasets import Scaler, Schema
-from ..errors import ConfigError, DataError
-from ..files import place
+from ..errors import ConfigError
 from ..history import History
 from ..nn.network import Network
 from .about import restore_classes, restore_features, restore_preparation, restore_schema, target_scale_of
+from .folders import file_of
 from .histories import pack_history, unpack_history
 from .networks import describe_network, plain, restore_network
 from .tensorfile import read_tensors, write_tensors
 
 KIND = "network"
-RUN_FILES = ("model.safetensors", "best.safetensors")
-"""Names of the model that `xbnet train --out` and `xbnet sweep --out` keep."""
 
 
 @dataclass(eq=False)
@@ -288,23 +286,6 @@ def load_model(path: str | Path, backend: str | Backend = "numpy", *, custom: Ma
             restore_features(file, network),
             restore_schema(file, network),
         )
-
-
-def file_of(path: str | Path) -> Path:
-    """The model's file: `path`, or the one in the folder of a run.
-
-    Raises
-    ------
-    DataError
-        The folder has none.
-    """
-    path = place(path)
-    if not path.is_dir():
-        return path
-    found = [file for name in RUN_FILES if (file := path / name).is_file()]
-    if not found:
-        raise DataError(f"{path}: is a folder; expected {' or '.join(RUN_FILES)} in it, or a file that xbnet saved")
-    return found[0]
 
 
 __all__ = ["Model", "load", "load_model", "save"]

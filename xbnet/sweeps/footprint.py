@@ -44,11 +44,18 @@ class Footprint:
     best_stack: int
 
 
+def buffer_bytes(network: Network, B: int) -> int:
+    """Return the bytes of the buffers that training with batches of B rows takes."""
+    network.use(B)
+    network.output_gradient[...] = 0  # asking for it allocates the arrays between layers
+    return sum(flat.nbytes for flat in network.memory())
+
+
 def footprint(trainer: Trainer) -> Footprint:
     """Measured on a network of one, which costs what each one of a stack costs."""
     network, B, n = trainer.network, trainer.batch_size, trainer.train.n
     order = 2 * n * np.dtype(np.intp).itemsize if n > B else 0  # as drawn, and cut into batches
-    activations = network.buffer_bytes(B)
+    activations = buffer_bytes(network, B)
     theta = network.n_parameters * network.dtype.itemsize
     slots, on_host = len(trainer.optimizer.slots), network.backend.on_host
     work = not on_host  # of the optimizer: on NumPy it goes block by block, and takes one for a whole stack

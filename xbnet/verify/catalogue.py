@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..nn.activations import ACTIVATIONS
-from ..nn.layers import LAYERS, Layer, Linear, Residual
+from ..nn.layers import LAYERS, BatchNorm, Layer, LayerNorm, Linear, Residual
 from ..nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from ..nn.network import Network
 from .gradient import gradient_test, jacobian_test
@@ -85,6 +85,7 @@ def catalogue(backend: Any = "numpy", dtype: Any = "float64", replicas: int = 2,
         return lambda: gradient_test(network([*blocks, Linear(N_CLASSES)]), "cross_entropy", x, labels, rng=seed)
 
     yield from report_example(network, seed)
+    yield from sizes(rng, backend, dtype, seed)
     for kind in LAYERS.values():
         for what, example in kind.examples().items():
             yield Case(f"layers/{words(kind.__name__)} {what}".strip(), layer(partial(copy, example)))
@@ -101,6 +102,25 @@ def catalogue(backend: Any = "numpy", dtype: Any = "float64", replicas: int = 2,
 def words(name: str) -> str:
     """``BatchNorm`` -> "batch norm", ``PReLU`` -> "prelu"."""
     return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name).lower()
+
+
+def sizes(rng: np.random.Generator, backend: Any, dtype: Any, seed: int) -> Iterator[Case]:
+    """Other sizes than the rest has: wide layers, one row and many, one replica and three, small and large inputs."""
+    width, inputs = 20, 18
+    every = [(kind, next(iter(kind.examples().values()))) for kind in LAYERS.values() if kind is not Linear]
+
+    def case(rows: int, replicas: int, size: float, first: Layer) -> Callable[[], Verification]:
+        middle = [copy(example) for kind, example in every if rows > 1 or kind is not BatchNorm]
+        layers = [first, Linear(width, "tanh"), *middle, Linear(N_CLASSES)]
+        net = Network(layers, inputs, replicas=replicas, backend=backend, dtype=dtype, rng=seed)
+        x = size * rng.standard_normal((replicas, rows, inputs))
+        y = rng.integers(0, N_CLASSES, (replicas, rows))
+        return lambda: gradient_test(net, "cross_entropy", x, y, l2=0.01, rng=seed)
+
+    yield Case("sizes/33 rows, one replica", case(33, 1, 1.0, Linear(width, "gelu")))
+    yield Case("sizes/one row, three replicas", case(1, 3, 1.0, Linear(width, "gelu")))
+    yield Case("sizes/inputs of 0.001", case(7, 3, 1e-3, Linear(width, "gelu")))
+    yield Case("sizes/inputs of 1,000", case(17, 2, 1e3, LayerNorm()))
 
 
 def report_example(network: Callable[..., Network], seed: int) -> Iterator[Case]:

@@ -50,14 +50,9 @@ class Cost:
 
     def bind(self, network: Network, rows: np.ndarray, rounding: Rounding) -> Any:
         """``f(outputs, gradient)`` for the batch of these rows: see `InnerProduct.bind`."""
-        loss, backend = self.loss.bind(network, self.task), network.backend
+        loss, backend, weights = self.part(network), network.backend, self.weights()[:, rows]
         rounding.attach(loss)
-        labels, weights = self.labels[:, rows], self.weights()[:, rows]
-        integer = labels.dtype.kind in "iu"
-        on_device = backend.asarray(labels, np.intp if integer else network.dtype)
-        sample_weight = None
-        if self.sample_weight is not None:
-            sample_weight = backend.asarray(self.sample_weight[:, rows], network.dtype)
+        on_device, sample_weight = self.targets(network, rows)
 
         def cost(outputs: Any, gradient: Any = None) -> tuple[np.ndarray, np.ndarray]:
             values = backend.to_host(loss(outputs, on_device, gradient, sample_weight)).astype(float)
@@ -66,6 +61,16 @@ class Cost:
             return (values * weights).sum(axis=1) / total, (np.abs(values) * weights).sum(axis=1) / total
 
         return cost
+
+    def part(self, network: Network) -> Loss:
+        """What a step calls with outputs, targets, the gradient's place and weights."""
+        return self.loss.bind(network, self.task)
+
+    def targets(self, network: Network, rows: np.ndarray) -> tuple[Any, Any]:
+        """Labels or targets of these rows, and their weights or None, on the network's backend."""
+        labels, weight, put = self.labels[:, rows], self.sample_weight, network.backend.asarray
+        on_device = put(labels, np.intp if labels.dtype.kind in "iu" else network.dtype)
+        return on_device, None if weight is None else put(weight[:, rows], network.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +107,27 @@ class InnerProduct:
             return terms.sum(axis=(1, 2)), np.abs(terms).sum(axis=(1, 2))
 
         return product
+
+    def part(self, network: Network) -> Product:
+        """See `Cost.part`."""
+        return Product(network)
+
+    def targets(self, network: Network, rows: np.ndarray) -> tuple[Any, Any]:
+        """See `Cost.targets`."""
+        return network.backend.asarray(self.u[:, rows], network.dtype), None
+
+
+class Product:
+    """Hands in u as the gradient by the outputs, as a step that is recorded can."""
+
+    replayable = True
+
+    def __init__(self, network: Network):
+        self.xp, self.ops = network.backend.xp, network.backend.ops
+
+    def __call__(self, outputs: Any, u: Any, gradient: Any, sample_weight: Any = None) -> None:
+        """Overwrite gradient (R, B, O) by u."""
+        self.xp.copyto(gradient, u)
 
 
 def _rows(array: np.ndarray, index: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from ..nn.layers import Layer
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
 from ..optim.penalties import Penalty
+from .batches import played, short_batch
 from .checks import RETURNED, Check, adjoint, beside_dx, deterministic, isolated, permuted, single_precision
 from .functionals import InnerProduct
 from .numerical import compare_block
@@ -50,7 +51,8 @@ def gradient_test(
     `taylor.judge`.
 
     The network is left as it is: a twin of it is tested, in float64 and in training mode, with the dropout masks and
-    running statistics frozen. A float32 network's own gradient is then compared with the twin's.
+    running statistics frozen. So are a short batch behind the full one, in the same memory, and steps that are recorded
+    and played, as training does. A float32 network's own gradient is then compared with the twin's.
 
     Parameters
     ----------
@@ -201,6 +203,8 @@ def _verify(
         if objective.replicas > 1:
             checks += [isolated(objective, generator), permuted(objective, gradient, generator)]
         wrong = [c.block for c in curves if c.passed is False]
+        if not wrong:
+            checks += [*short_batch(objective, steps, generator, tolerance), played(objective, gradient)]
         if jacobian:
             checks += [adjoint(objective, block, generator) for block in objective.blocks]
             size = max(part.shape[1] for part in gradient.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,23 @@ class Objective:
     def _keep(self, drawn: Drawn) -> None:
         for (k, name), array in drawn.items():
             getattr(self.network.layers[k], name)[...] = self._device(array)
+
+    @contextmanager
+    def on_rows(self, rows: np.ndarray) -> Iterator[None]:
+        """Another batch within this context, these rows with masks of their own; of the same network, bound once."""
+        (theta, x), drawn, cost = self.point(), self.drawn(), self._cost
+        self._turn_to(theta, x[:, rows], self.problem.functional.bind(self.network, rows, self.rounding), None)
+        try:
+            yield
+        finally:
+            self._turn_to(theta, x, cost, drawn)
+
+    def _turn_to(self, theta: np.ndarray, x: np.ndarray, cost: Any, drawn: Drawn | None) -> None:
+        self._cost = cost
+        self.place(theta, x)
+        for layer in self.network.layers:
+            layer.frozen = drawn is not None
+        self._freeze(drawn)
 
     def drawn(self) -> Drawn:
         """Return the arrays that the layers keep from forward to backward, on the host: masks among them."""
