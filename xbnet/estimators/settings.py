@@ -42,7 +42,6 @@ def with_preset(init: Init) -> Init:
 
     So a parameter is what `get_params` says, and a clone, to which all are given, is the same.
     """
-
     signature = inspect.signature(init)
 
     @wraps(init)
