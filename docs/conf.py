@@ -96,7 +96,7 @@ sphinx_gallery_conf = {
 
 # -- the API reference: all that `xbnet` names, by the module it comes from --------------------------------------------
 
-LATE = ("XBClassifier", "XBRegressor", "StackedSearchCV", "StackedHalvingSearchCV")
+LATE = ("XBClassifier", "XBRegressor", "StackedSearchCV", "StackedHalvingSearchCV", "StackedOptunaSearchCV")
 """Names that are imported when they are asked for, and can't be without scikit-learn."""
 
 GROUPS = {

@@ -253,6 +253,7 @@ def test_all_is_sorted_and_complete():
     assert imported == xbnet.LATE, "type checkers see other names than Python"
     assert set(xbnet.LATE) - set(xbnet.__all__) == {
         "StackedHalvingSearchCV",
+        "StackedOptunaSearchCV",
         "StackedSearchCV",
         "XBClassifier",
         "XBRegressor",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .estimators import XBClassifier as XBClassifier
     from .estimators import XBRegressor as XBRegressor
     from .estimators.halving import StackedHalvingSearchCV as StackedHalvingSearchCV
+    from .estimators.optuna_search import StackedOptunaSearchCV as StackedOptunaSearchCV
     from .estimators.search import StackedSearchCV as StackedSearchCV
     from .history import History
     from .io.ensembles import Ensemble
@@ -44,14 +45,12 @@ if TYPE_CHECKING:
         MemberOutputs,
         Members,
         Parametric,
-        PeriodicEmbedding,
-        PiecewiseLinearEmbedding,
         PReLU,
         Residual,
         Scale,
         SharedLinear,
-        quantile_bins,
     )
+    from .nn.layers.tables import Embedding, PeriodicEmbedding, PiecewiseLinearEmbedding, quantile_bins
     from .nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
     from .nn.mlp import mlp
     from .nn.network import Network
@@ -97,6 +96,7 @@ __all__ = [
     "Dataset",
     "DivergenceError",
     "Dropout",
+    "Embedding",
     "Ensemble",
     "GradientComparison",
     "GradientError",
@@ -170,7 +170,8 @@ PARTS = {
     "training.evaluation": "evaluate",
     "history": "History",
     "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear MemberOutputs Members PReLU Parametric "
-    "PeriodicEmbedding PiecewiseLinearEmbedding Residual Scale SharedLinear quantile_bins",
+    "Residual Scale SharedLinear",
+    "nn.layers.tables": "Embedding PeriodicEmbedding PiecewiseLinearEmbedding quantile_bins",
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
     "nn.mlp": "mlp",
     "nn.sharing": "sharing_mlp",
@@ -181,6 +182,7 @@ PARTS = {
     "replicas": "replica_seeds",
     "reports": "Report compare report",
     "estimators.halving": "StackedHalvingSearchCV",
+    "estimators.optuna_search": "StackedOptunaSearchCV",
     "estimators.search": "StackedSearchCV",
     "optim.strategies": "Alternating Layerwise Strategy Weighted",
     "sweeps": "SweepResult assert_replica_equal sweep",

@@ -78,6 +78,14 @@ def stream(seed: np.random.SeedSequence, purpose: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=key))
 
 
+def twin_stream(generator: np.random.Generator) -> np.random.Generator:
+    """A generator that will draw what this one will: a `copy.deepcopy` in a tenth of the time."""
+    bits = generator.bit_generator
+    twin = type(bits)(bits.seed_seq)  # type: ignore[arg-type]
+    twin.state = bits.state
+    return np.random.Generator(twin)
+
+
 def shared_streams(seeds: Sequence[np.random.SeedSequence], purpose: str) -> list[np.random.Generator]:
     """A generator per replica; replicas of equal seeds share one and the same, to be drawn from once for all."""
     made: dict[tuple[Any, ...], np.random.Generator] = {}

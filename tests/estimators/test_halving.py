@@ -5,11 +5,11 @@ import pytest
 from scipy import stats
 from sklearn.datasets import load_iris
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.model_selection import HalvingGridSearchCV, HalvingRandomSearchCV
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, HalvingRandomSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from xbnet import StackedHalvingSearchCV, XBClassifier
+from xbnet import ConfigError, StackedHalvingSearchCV, XBClassifier
 from xbnet.backends.blas import one_blas_thread
 from xbnet.training.trainer import Trainer
 
@@ -79,3 +79,28 @@ def test_no_epoch_is_trained_twice(monkeypatch):
     search = StackedHalvingSearchCV(net(), GRID, max_resources=9, cv=3, refit=False).fit(X, Y)
     assert search.n_candidates_ == [9, 3, 1]
     assert sum(trained) == 3 * (9 * 1 + 3 * 2 + 1 * 6)  # folds x (all for 1 epoch, 3 for 2 more, 1 for 6 more)
+
+
+def test_hyperbands_brackets(monkeypatch):
+    trained = []
+    run = Trainer._run_epoch
+    monkeypatch.setattr(Trainer, "_run_epoch", lambda self, *a: (trained.append(len(self.rows)), run(self, *a))[1])
+    space = {"learning_rate_init": stats.loguniform(1e-3, 1), "alpha": [0, 0.1]}
+    more = {"n_candidates": 22, "brackets": "hyperband", "max_resources": 9, "cv": 2, "random_state": 1}
+    search = StackedHalvingSearchCV(net(), space, **more, refit=False).fit(X, Y)
+    table = search.cv_results_
+    sizes = [(len(bracket.configurations), bracket.rungs) for bracket in search.brackets_]
+    assert sizes == [(12, (1, 3, 9)), (6, (3, 9)), (4, (9,))]
+    assert sum(trained) == 2 * (12 * 1 + 4 * 2 + 1 * 6 + 6 * 3 + 2 * 6 + 4 * 9)  # folds x what is left at each rung
+    assert search.n_candidates_ == [12, 4 + 6, 1 + 2 + 4]
+    assert table["n_resources"][search.best_index_] == 9
+    for b, n in ((0, [12, 4, 1]), (1, [6, 2]), (2, [4])):
+        rungs = table["n_resources"][table["bracket"] == b]
+        assert np.unique(rungs, return_counts=True)[1].tolist() == n
+    alone = GridSearchCV(net(), {k: [v] for k, v in search.best_params_.items()}, cv=2).fit(X, Y)
+    assert alone.best_score_ == search.best_score_
+
+
+def test_brackets_that_do_not_exist():
+    with pytest.raises(ConfigError, match="expected brackets 'hyperband' or None, got 'asha'"):
+        StackedHalvingSearchCV(net(), GRID, brackets="asha").fit(X, Y)

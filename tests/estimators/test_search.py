@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 import xbnet
 from xbnet import StackedSearchCV, XBClassifier, XBRegressor
-from xbnet.estimators.stack import by_value
+from xbnet.estimators.buckets import by_value
 from xbnet.nn.layers import BATCH
 from xbnet.optim.schedules import Exponential
 

@@ -140,6 +140,13 @@ def test_for_tables_trains_as_the_command_does(kind):
     from xbnet.cli.tables import OF_TABLES
 
     model = kind.for_tables(random_state=0, max_iter=3)
+    assert model.get_params() == kind(preset="tables", random_state=0, max_iter=3).get_params()
+    assert model.get_params() == kind(random_state=0).set_params(preset="tables", max_iter=3).get_params()
+    given = clone(kind((100,), preset="tables", tol=1e-4)).set_params(max_iter=200)  # scikit-learn's, but given
+    assert (given.hidden_layer_sizes, given.tol, given.n_members) == ((100,), 1e-4, 4)
+    assert (clone(given).max_iter, kind().n_members) == (200, 1)
+    with refuses(ConfigError, f"{kind.__name__}: unknown preset 'table'; did you mean 'tables'? known are tables"):
+        kind(preset="table").fit(np.eye(2), [0.0, 1.0])
     found = {"hidden": model.hidden_layer_sizes, "members": model.n_members, "activation": model.activation}
     found |= {"lr": model.learning_rate_init, "schedule": model.schedule, "val": model.validation_fraction}
     found |= {"patience": model.n_iter_no_change + 1, "optimizer": model.solver}

@@ -218,9 +218,10 @@ def test_blocks_of_the_jacobian_across_replicas_are_zero(row):
     net.theta[1] += np.random.default_rng(1).normal(size=net.n_parameters)
     moved = x.copy()
     moved[1] += 1.0
-    for was, now in zip(before, outcome(moved), strict=True):
+    for name, was, now in zip(("logits", "dx", "grad"), before, outcome(moved), strict=True):
         np.testing.assert_array_equal(was[[0, 2]], now[[0, 2]])
-        assert not np.array_equal(was[1], now[1])
+        constant = name == "dx" and row.startswith("embedding")  # a code does not move with x
+        assert np.array_equal(was[1], now[1]) == constant
 
 
 @pytest.mark.parametrize("row", cases.LAYERS)
@@ -234,7 +235,7 @@ def test_a_gradient_of_one_replica_stays_its_own(row):
     net.backward(dlogits, dx)
     for array in (net.grad, dx):
         assert np.all(array[[0, 2]] == 0)
-        assert np.any(array[1] != 0)
+        assert np.any(array[1] != 0) or (array is dx and row.startswith("embedding"))
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,6 +9,7 @@ import xbnet
 from xbnet import (
     BatchNorm,
     Dropout,
+    Embedding,
     LayerNorm,
     Linear,
     Members,
@@ -50,6 +51,8 @@ LAYERS = {
     "piecewise": lambda: [PiecewiseLinearEmbedding([[-1, 0, 1], [-2, 0.5], [-1, -0.5, 0.5, 1], [0, 1]], 3)],
     "piecewise-codes": lambda: [PiecewiseLinearEmbedding([-1, 0, 1], None)],
     "piecewise-tanh": lambda: [Linear(3), PiecewiseLinearEmbedding([-1, -0.3, 0.5, 1], 2, activation="tanh")],
+    "embedding": lambda: [Embedding([3, 2, 4, 3], 2)],
+    "embedding-one-hot": lambda: [Embedding(3, None)],
     "periodic": lambda: [PeriodicEmbedding(3, n_frequencies=4, sigma=0.3)],
     "periodic-plr": lambda: [
         Linear(3),

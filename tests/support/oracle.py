@@ -103,6 +103,15 @@ def piecewise(layer, x, p, state, r, training):
     return columnwise(layer, codes, x, p)
 
 
+def embedding(layer, x, p, state, r, training):
+    codes = []
+    for column, n in zip(x.T, layer.widths, strict=True):
+        code = column.detach().round().long()
+        known = (code >= 0) & (code < n)
+        codes.append(F.one_hot(code.clamp(0, n - 1), n) * known[:, None].double() + 0 * column[:, None])
+    return columnwise(layer, codes, x, p)
+
+
 def periodic(layer, x, p, state, r, training):
     k, codes = layer.n_frequencies, []
     for i, column in enumerate(x.T):
@@ -126,6 +135,7 @@ LAYERS = {
     "Parametric": parametric,
     "PReLU": prelu,
     "PiecewiseLinearEmbedding": piecewise,
+    "Embedding": embedding,
     "PeriodicEmbedding": periodic,
 }
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from ..datasets import Part
-from ..errors import ConfigError
+from ..errors import ConfigError, unknown_name
 from ..nn.layers import Layer, Linear
 from ..nn.mlp import mlp
 from ..optim.optimizer import Optimizer
@@ -22,6 +22,7 @@ from ..training import tables as usual
 from ..training.recipe import SCORE, Recipe
 from ..training.sparse import SparseRows
 from .rules import BatchPenalty, PlainAdam
+from .settings import PRESETS
 
 if TYPE_CHECKING:
     from .base import XBEstimator
@@ -33,6 +34,8 @@ ALIASES = {"logistic": "sigmoid"}
 def check_parameters(e: XBEstimator) -> None:
     """Raise `ConfigError` for a parameter of the estimator that makes no sense; the others are checked where used."""
     name = type(e).__name__
+    if e.preset is not None and e.preset not in PRESETS:
+        raise unknown_name(name, "preset", e.preset, PRESETS)
     for key, bounds in (
         ("alpha", "[0, inf)"),
         ("learning_rate_init", "[0, inf)"),

@@ -23,6 +23,7 @@ from ..optim.schedule import Schedule
 from .base import XBEstimator
 from .classes import Classes
 from .namespace import back_to
+from .settings import with_preset
 
 if TYPE_CHECKING:
     from sklearn.neural_network import MLPClassifier
@@ -32,8 +33,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     """A neural network for classification, with scikit-learn's interface.
 
     With ``dtype="float64"`` and none of the parameters that `sklearn.neural_network.MLPClassifier` has not, it does
-    the same as that one: initial weights, order of the samples, loss and updates agree to rounding. `for_tables` has
-    other parameters, which suit tables.
+    the same as that one: initial weights, order of the samples, loss and updates agree to rounding. ``preset="tables"``
+    takes other parameters, which suit tables.
 
     Parameters
     ----------
@@ -94,7 +95,9 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         Whether a `Schema` is learned of X, which turns its columns into inputs: categories, missing values and dates
         too, with numbers scaled: "standard" (as True does), "robust", "quantile" or "none"; a regressor's targets are
         standardized then as well, and put back in what it predicts. "auto": of a DataFrame with a column that is no
-        plain number or lacks a value; others go in as they are. All else stays scikit-learn's: see `for_tables`.
+        plain number or lacks a value; others go in as they are. All else stays scikit-learn's: see `preset`.
+    preset : "tables" or None, default=None
+        "tables": parameters that are not given take the values that `xbnet train` takes for a table.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, times `sample_weight`.
 
@@ -129,6 +132,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     True
     """
 
+    @with_preset
     def __init__(
         self,
         hidden_layer_sizes: int | Layer | Sequence[int | Layer] = (100,),
@@ -162,6 +166,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         backend: str | Backend = "numpy",
         dtype: DTypeLike = "float32",
         schema: bool | str = "auto",
+        preset: str | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
     ):
         super().__init__(
@@ -195,6 +200,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
             backend=backend,
             dtype=dtype,
             schema=schema,
+            preset=preset,
         )
         self.class_weight = class_weight
 

@@ -10,9 +10,12 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import HalvingGridSearchCV, ParameterSampler
+from sklearn.utils import check_random_state
 
+from ..errors import ConfigError
+from ..sweeps.halving import Bracket, Halving, best_of, make_brackets, survivors
 from .rungs import Rungs
-from .search import stacking
+from .search import stacking, task_of
 
 
 class StackedHalvingSearchCV(HalvingGridSearchCV):
@@ -39,6 +42,11 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         Epochs of the last rung, at most.
     min_resources : int, "smallest" or "exhaust", default="exhaust"
         Epochs of the first rung; "exhaust": as many as bring the last rung near `max_resources`.
+    brackets : "hyperband" or None, default=None
+        "hyperband" shares the configurations out at random among brackets, whose first rungs lie at `min_resources`
+        (by default 1), and `factor` times as high from one to the next: then a configuration that starts slowly may
+        still win. All that stand at the same epoch train together, each is ranked within its bracket, and
+        `cv_results_` has a column "bracket" (Li et al. 2018, "Hyperband", JMLR 18, algorithm 1).
     aggressive_elimination, cv, scoring, refit, error_score, return_train_score, verbose
         The same as in `HalvingGridSearchCV`.
     n_jobs : int, default=None
@@ -49,7 +57,10 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
     Attributes
     ----------
     cv_results_, best_estimator_, best_params_, best_score_, best_index_, n_resources_, n_candidates_, n_iterations_
-        The same as in `HalvingGridSearchCV`.
+        The same as in `HalvingGridSearchCV`; of several brackets, all configurations at each number of epochs.
+    brackets_ : tuple
+        With `brackets`: which configurations, in the order of the grid or the draws, and after how many epochs they
+        were ranked.
 
     Examples
     --------
@@ -73,6 +84,7 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         resource: str = "max_iter",
         max_resources: int = 200,
         min_resources: Any = "exhaust",
+        brackets: str | None = None,
         aggressive_elimination: bool = False,
         cv: Any = 5,
         scoring: Any = None,
@@ -101,6 +113,7 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
             verbose=verbose,
         )
         self.n_candidates = n_candidates
+        self.brackets = brackets
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
         """Search, and refit the best configuration on all of X.
@@ -116,6 +129,8 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         -------
         self
         """
+        if self.brackets not in (None, "hyperband"):
+            raise ConfigError(f"StackedHalvingSearchCV: expected brackets 'hyperband' or None, got {self.brackets!r}")
         backend = stacking(X, self.n_jobs, Rungs(self.n_jobs).train)
         with joblib.parallel_config(backend=backend), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is the search that ends the fits
@@ -125,3 +140,54 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         if self.n_candidates is None:
             return super()._generate_candidate_params()
         return ParameterSampler(self.param_grid, self.n_candidates, random_state=self.random_state)
+
+    def _run_search(self, evaluate_candidates: Any, *, callback_ctx: Any = None) -> None:
+        context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}  # scikit-learn has it from 1.9 on
+        if self.brackets is None:
+            super()._run_search(evaluate_candidates, **context)
+            return
+        candidates = list(self._generate_candidate_params())
+        if any(self.resource in candidate for candidate in candidates):
+            raise ValueError(
+                f"Cannot use parameter {self.resource} as the resource since it is part of the searched parameters."
+            )
+        draws = np.random.default_rng(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        how = Halving(self.factor, self.min_resources_, hyperband=True)
+        self.brackets_ = make_brackets(range(len(candidates)), self.max_resources_, how, draws)
+        rungs = sorted({rung for bracket in self.brackets_ for rung in bracket.rungs})
+        alive = {bracket: list(bracket.configurations) for bracket in self.brackets_}
+        self.n_resources_, self.n_candidates_ = rungs, []
+        with task_of(callback_ctx, self, "search", len(rungs)) as outer:
+            for i, rung in enumerate(rungs):
+                here = {bracket: configurations for bracket, configurations in alive.items() if rung in bracket.rungs}
+                count = sum(map(len, here.values()))
+                self.n_candidates_.append(count)
+                with task_of(outer, self, "halving-iteration", count * self.n_splits_) as inner:
+                    alive |= self._rank(evaluate_candidates, candidates, here, i, rung, inner)
+        self.n_iterations_, self.n_remaining_candidates_ = len(rungs), sum(map(len, alive.values()))
+
+    def _rank(
+        self,
+        evaluate_candidates: Any,
+        candidates: list[dict[str, Any]],
+        here: dict[Bracket, list[int]],
+        i: int,
+        rung: int,
+        callback_ctx: Any,
+    ) -> dict[Bracket, list[int]]:
+        """Train the configurations of each bracket up to the rung: those of each that go on."""
+        everyone = [c for configurations in here.values() for c in configurations]
+        numbers = [self.brackets_.index(bracket) for bracket, found in here.items() for _ in found]
+        more = {"iter": [i] * len(everyone), "n_resources": [rung] * len(everyone), "bracket": numbers}
+        context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
+        results = evaluate_candidates(
+            [{**candidates[c], self.resource: rung} for c in everyone],
+            self._checked_cv_orig,
+            more_results=more,
+            **context,
+        )
+        scores = dict(zip(everyone, results["mean_test_score"][-len(everyone) :], strict=True))
+        return {
+            bracket: best_of({c: scores[c] for c in found}, survivors(len(found), self.factor))
+            for bracket, found in here.items()
+        }

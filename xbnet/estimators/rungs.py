@@ -12,8 +12,9 @@ import numpy as np
 from scipy.sparse import issparse
 
 from ..training.trainer import Trainer
+from .buckets import PER_REPLICA, bucket, by_value
 from .meeting import Task
-from .stack import PER_REPLICA, bucket, by_value, fit_stacked, run_stack, threads_for
+from .stack import fit_stacked, run_stack, threads_for
 
 
 class Rungs:

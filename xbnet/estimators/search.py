@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import joblib
@@ -132,3 +133,15 @@ def _bytes_of(X: Any) -> int:
         return int(X.memory_usage(deep=True).sum())
     parts = [getattr(X, name, None) for name in ("nbytes", "data", "indices")]
     return sum(int(getattr(part, "nbytes", part)) for part in parts if isinstance(part, (int, np.ndarray)))
+
+
+@contextmanager
+def task_of(callback_ctx: Any, search: Any, name: str, parts: int | None) -> Iterator[Any]:
+    """A part of a search, for scikit-learn's callbacks, which it has from 1.9 on."""
+    if callback_ctx is None:
+        yield None
+        return
+    part = callback_ctx.subcontext(task_name=name, max_subtasks=parts, sequential_subtasks=name == "search")
+    task = part.call_on_fit_task_begin(estimator=search)
+    yield task
+    task.call_on_fit_task_end(estimator=search)

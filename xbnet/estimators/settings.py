@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -17,6 +19,8 @@ from ..optim.optimizer import Optimizer
 from ..optim.schedule import Schedule
 from ..training import tables as usual
 
+Init = TypeVar("Init", bound=Callable[..., None])
+
 FOR_TABLES: dict[str, Any] = {
     **{"hidden_layer_sizes": usual.HIDDEN, "n_members": usual.MEMBERS, "activation": usual.ACTIVATION},
     **{"learning_rate_init": usual.LEARNING_RATE, "schedule": usual.SCHEDULE, "max_iter": usual.EPOCHS},
@@ -25,10 +29,34 @@ FOR_TABLES: dict[str, Any] = {
 }
 """Parameters with which an estimator trains as `xbnet train` does on a table."""
 
+PRESETS = {"tables": FOR_TABLES}
+
+
+def preset_of(preset: Any) -> dict[str, Any]:
+    """The parameters that a preset stands for; `fit` refuses others."""
+    return PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+
+
+def with_preset(init: Init) -> Init:
+    """The same `__init__`, in which a preset's parameters stand for those that nobody gives.
+
+    So a parameter is what `get_params` says, and a clone, to which all are given, is the same.
+    """
+    signature = inspect.signature(init)
+
+    @wraps(init)
+    def begin(self: Any, *given: Any, **named: Any) -> None:
+        preset = preset_of(named.get("preset"))
+        known = signature.bind(self, *given, **named).arguments if preset else {}
+        init(self, *given, **named, **{name: value for name, value in preset.items() if name not in known})
+
+    return begin  # type: ignore[return-value]
+
 
 class Settings(BaseEstimator):
     """Parameters as scikit-learn wants them: kept as they are, and checked in `fit`; `XBClassifier` explains them."""
 
+    @with_preset
     def __init__(
         self,
         hidden_layer_sizes: int | Layer | Sequence[int | Layer] = (100,),
@@ -62,6 +90,7 @@ class Settings(BaseEstimator):
         backend: str | Backend = "numpy",
         dtype: DTypeLike = "float32",
         schema: bool | str = "auto",
+        preset: str | None = None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -93,10 +122,22 @@ class Settings(BaseEstimator):
         self.backend = backend
         self.dtype = dtype
         self.schema = schema
+        self.preset = preset
+
+    def set_params(self, **parameters: Any) -> Self:
+        """As in scikit-learn; a `preset` brings its parameters, and what is given beside it wins."""
+        found: Self = super().set_params(**{**preset_of(parameters.get("preset")), **parameters})
+        return found
+
+    @classmethod
+    @cache
+    def _get_param_names(cls) -> list[str]:
+        """As scikit-learn finds them, which takes it a millisecond each time: a search asks thousands of times."""
+        return super()._get_param_names()
 
     @classmethod
     def for_tables(cls, **parameters: Any) -> Any:
-        """An estimator with the parameters that `xbnet train` takes for a table, in place of scikit-learn's.
+        """``cls(preset="tables")``: parameters that `xbnet train` takes for a table, in place of scikit-learn's.
 
         It learns a `Schema`, and trains a stack of four small networks, whose probabilities or values are averaged, in
         few epochs on a rate that falls; each keeps the weights with the least validation loss.
@@ -113,4 +154,4 @@ class Settings(BaseEstimator):
         >>> model.hidden_layer_sizes, model.n_members, model.schema
         ((32,), 8, True)
         """
-        return cls(**{**FOR_TABLES, **parameters})
+        return cls(preset="tables", **parameters)

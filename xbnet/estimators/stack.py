@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import FunctionType
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,68 +13,27 @@ from scipy.sparse import issparse, vstack
 
 from ..backends.backend import get_backend
 from ..backends.blas import one_blas_thread
+from ..backends.machine.load import why_not
 from ..errors import DivergenceError
 from ..history import PER_REPLICA as FIGURES
 from ..history import History
-from ..nn.layers import Dropout, Layer
+from ..nn.layers import Dropout
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
 from ..sweeps.executors import cores
 from ..sweeps.footprint import footprint
+from ..training.execution.compiled import LONG_ENOUGH, saves
 from ..training.samples import Samples
 from ..training.trainer import Trainer
 from .base import XBEstimator
+from .buckets import bucket
 from .build import layers_of, optimizer_of, part, recipe_of
 from .meeting import Task
 from .rules import Order
 from .running import IN_A_STACK
 from .validation import Validation
 
-PER_REPLICA = ("learning_rate_init", "alpha", "momentum", "beta_1", "beta_2", "epsilon", "dropout", "clip_norm")
-"""Parameters in which the estimators of one stack may differ."""
-ELSEWHERE = ("random_state", "class_weight", "verbose")
-"""Parameters that have done their work before training, or do it after."""
-
 Keep = Callable[[Trainer, Sequence[Task]], None]
-
-
-def bucket(task: Task, *but: str) -> Any:
-    """Tasks with equal buckets can train in one stack; the parameters `but` are left out."""
-    e = task.estimator
-    settings = {k: v for k, v in e.get_params(deep=False).items() if k not in (*PER_REPLICA, *ELSEWHERE, *but)}
-    sizes = e.hidden_layer_sizes if isinstance(e.hidden_layer_sizes, (list, tuple)) else [e.hidden_layer_sizes]
-    own_layers = any(isinstance(size, Layer) for size in sizes)
-    return (
-        type(e),
-        by_value(settings),
-        type(optimizer_of(e)),
-        e.dropout if own_layers else e.dropout > 0,
-        e.clip_norm is None,
-        (e.n_features_in_, e.n_outputs_, e._task),
-        (task.X.shape[0], None if task.val is None else task.val[0].shape[0]),
-        issparse(task.X),
-        (task.w is None, task.val is None or task.val[2] is None),
-    )
-
-
-def by_value(value: Any) -> Any:
-    """Return a key that is equal for two settings if and only if they mean the same: all their contents, with types."""
-    if isinstance(value, np.ndarray) and value.dtype.kind != "O":
-        return value.dtype.str, value.shape, value.tobytes()
-    if isinstance(value, (list, tuple)):
-        return type(value), tuple(by_value(one) for one in value)
-    if isinstance(value, dict):
-        return dict, tuple((name, by_value(one)) for name, one in value.items())
-    if isinstance(value, FunctionType):  # those that one `def` has made differ in what they close over
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        return value.__code__, by_value((cells, value.__defaults__, value.__kwdefaults__))
-    if isinstance(value, type) or not hasattr(value, "__dict__"):
-        return (type(value), value) if getattr(type(value), "__hash__", None) else id(value)
-    try:  # what `pickle` would keep is all that it holds
-        made, given, *state = value.__reduce_ex__(2)
-        return type(value), by_value(made), by_value(given), tuple(by_value(part) for part in state[:1])
-    except Exception:
-        return id(value)
 
 
 def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None, keep: Keep | None = None) -> None:
@@ -98,18 +57,28 @@ def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None, keep: Keep | N
     threads = threads_for(tasks, n_jobs)
     share = max(1, -(-len(tasks) // threads))
     chunks: list[list[int]] = []
+    saved = 0.0
     for members in buckets.values():
         members.sort(
             key=lambda i: (data[i], i)
         )  # neighbours have the same fold, and so the same order of the same rows
         try:
-            size = min(share, footprint(_trainer([tasks[members[0]]], data[:1])).best_stack)
+            one = _trainer([tasks[members[0]]], data[:1])
+            size = min(share, footprint(one).best_stack)
         except Exception:
             continue
+        saved += saves(one, 0) + len(members) * (saves(one, 1) - saves(one, 0))
         count = -(-len(members) // size)
         chunks += [members[k * len(members) // count : (k + 1) * len(members) // count] for k in range(count)]
+    # As in a sweep, all together decide, so that it doesn't matter how they are cut into stacks.
+    on_host = get_backend(tasks[0].estimator.backend).on_host
+    level = "auto" if not on_host else "compiled" if saved > LONG_ENOUGH and why_not() is None else "replay"
+
+    def fit(chunk: list[int]) -> None:
+        _fit([tasks[i] for i in chunk], [data[i] for i in chunk], level, keep)
+
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda chunk: _fit([tasks[i] for i in chunk], [data[i] for i in chunk], keep), chunks))
+        list(pool.map(fit, chunks))
 
 
 def threads_for(tasks: Sequence[Task], n_jobs: int | None) -> int:
@@ -144,10 +113,10 @@ def _same(a: Any, b: Any) -> bool:
     return np.array_equal(a, b)
 
 
-def _fit(tasks: list[Task], data: list[int], keep: Keep | None) -> None:
+def _fit(tasks: list[Task], data: list[int], level: str, keep: Keep | None) -> None:
     """Train one stack and hand its networks back."""
     try:
-        trainer = _trainer(tasks, data)
+        trainer = _trainer(tasks, data, level)
     except Exception:  # whatever it is, each of them will meet it again by itself, and say it in its own words
         return
     run_stack(trainer, dict(enumerate(tasks)))
@@ -174,10 +143,13 @@ def run_stack(trainer: Trainer, members: dict[int, Task]) -> None:
                 trainer.run_epoch()
         except DivergenceError:
             pass  # all of them; each hears of it from its status
+    # Each predicts by the level that it would train at alone: a program just to be scored costs more than it saves.
+    alone = history.execution == "compiled" and saves(trainer, 1) > LONG_ENOUGH
     for r, task in members.items():
         e = task.estimator
         task.status = "finished" if r in trainer.rows else history.status[r]
         e.network_ = _network_of(trainer, r)
+        e.network_.compiled = alone
         e.history_ = _own_history(history, r, task.status)
         e.n_iter_ = len(e.history_)
         e.t_ = e.n_iter_ * task.X.shape[0]
@@ -211,7 +183,7 @@ def _own_history(history: History, r: int, status: str) -> History:
     return own
 
 
-def _trainer(tasks: list[Task], data: list[int]) -> Trainer:
+def _trainer(tasks: list[Task], data: list[int], level: str = "auto") -> Trainer:
     """The stack of these estimators, ready to train."""
     e, R = tasks[0].estimator, len(tasks)
     estimators = [task.estimator for task in tasks]
@@ -256,7 +228,7 @@ def _trainer(tasks: list[Task], data: list[int]) -> Trainer:
         e._loss(),
         _optimizer(estimators),
         samples,
-        recipe_of(e, len(tasks[0].y), e.max_iter, [one.alpha for one in estimators], clips),
+        replace(recipe_of(e, len(tasks[0].y), e.max_iter, [one.alpha for one in estimators], clips), execution=level),
         shuffles=_orders(estimators),
         scorer=_validation(tasks) if validated else None,
     )

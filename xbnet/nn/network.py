@@ -14,7 +14,7 @@ from ..backends.arrays import Array, DTypeLike, Rows
 from ..backends.backend import Backend, get_backend
 from ..errors import ConfigError, ShapeError, XbnetError, expect_shape
 from ..parsing import float_type, whole
-from ..replicas import PerReplica, Seeds, replica_seeds, replica_values, stream
+from ..replicas import PerReplica, Seeds, replica_seeds, replica_values, stream, twin_stream
 from .buffers import LayerBuffers, Workspace
 from .layers import Layer, buffer_shapes, check_names, copy_layers
 from .memory import expect_network
@@ -275,7 +275,7 @@ class Network:
         twin = object.__new__(type(self))  # `copy.copy` would go by `__setstate__`, and make all R replicas first
         twin.__dict__.update(self.__dict__, replicas=len(index), seeds=tuple(self.seeds[i] for i in index))
         twin._bare = [layer.select(index) for layer in self._bare]
-        twin.streams = [self.streams[i] if successor else copy.deepcopy(self.streams[i]) for i in index]
+        twin.streams = [self.streams[i] if successor else twin_stream(self.streams[i]) for i in index]
         twin._allocate(self._grad[: len(index)] if successor else None)
         gather, where = self.backend.ops.gather, self.backend.asarray(index[None], np.intp)
         gather(self.theta, where, twin.theta[None])  # which takes no memory in between

@@ -54,7 +54,7 @@ class Space:
         self._fixed: Configuration = {}
         self._values: dict[str, dict[Any, Any]] = {}
         for key, values in space.items():
-            own = as_distribution(values)
+            own = values if isinstance(values, optuna().distributions.BaseDistribution) else as_distribution(values)
             if own is not None:
                 self.distributions[key] = _distribution(key, own)
             elif isinstance(values, (list, tuple, range, np.ndarray)):
@@ -82,6 +82,8 @@ class Space:
 
 def _distribution(key: str, own: Any) -> Any:
     kinds = optuna().distributions
+    if isinstance(own, kinds.BaseDistribution):
+        return own
     if not isinstance(own, Distribution):
         raise ConfigError(
             f"sweep: a sampler takes distributions like loguniform:1e-4,1 of {key}, got one of scipy.stats"

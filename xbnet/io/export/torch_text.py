@@ -47,6 +47,16 @@ class Embedded(nn.Module):
         return torch.cat([y, x], dim=1) if self.direct else y
 
 
+class OneHot(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.widths = widths
+
+    def forward(self, x):
+        codes = [torch.ceil(c - 0.5) == torch.arange(n) for c, n in zip(x.split(1, dim=1), self.widths)]
+        return torch.cat(codes, dim=1).to(x.dtype)
+
+
 class PiecewiseLinear(nn.Module):
     def __init__(self, widths):
         super().__init__()

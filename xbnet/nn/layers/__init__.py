@@ -17,8 +17,6 @@ from .residual import Residual
 from .tables import TABLE_LAYERS
 from .tables.member_outputs import MemberOutputs
 from .tables.members import Members, SharedLinear
-from .tables.periodic import PeriodicEmbedding
-from .tables.piecewise import PiecewiseLinearEmbedding, quantile_bins
 from .tables.scale import Parametric, PReLU, Scale
 
 LAYERS = {layer.__name__: layer for layer in (Linear, Residual, Dropout, BatchNorm, LayerNorm, *TABLE_LAYERS)}
@@ -36,8 +34,6 @@ __all__ = [
     "Members",
     "PReLU",
     "Parametric",
-    "PeriodicEmbedding",
-    "PiecewiseLinearEmbedding",
     "Residual",
     "Scale",
     "SharedLinear",
@@ -46,5 +42,4 @@ __all__ = [
     "copy_layers",
     "describes_forward",
     "forgotten_arguments",
-    "quantile_bins",
 ]

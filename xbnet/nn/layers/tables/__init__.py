@@ -1,15 +1,16 @@
 """Layers of the networks that are best on tables; each one's forward and backward, as in the folder above."""
 
+from .categories import Embedding
 from .member_outputs import MemberOutputs
 from .members import Members, SharedLinear
 from .periodic import PeriodicEmbedding
-from .piecewise import PiecewiseLinearEmbedding
+from .piecewise import PiecewiseLinearEmbedding, quantile_bins
 from .scale import Parametric, PReLU, Scale
 
 TABLE_LAYERS = (
-    *(Scale, Parametric, PReLU, PiecewiseLinearEmbedding, PeriodicEmbedding),
+    *(Scale, Parametric, PReLU, PiecewiseLinearEmbedding, PeriodicEmbedding, Embedding),
     *(Members, SharedLinear, MemberOutputs),
 )
 """In the order of the docs."""
 
-__all__ = ["TABLE_LAYERS"]
+__all__ = ["TABLE_LAYERS", "Embedding", "PeriodicEmbedding", "PiecewiseLinearEmbedding", "quantile_bins"]

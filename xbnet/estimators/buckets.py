@@ -1,0 +1,57 @@
+"""Which estimators can train in one stack."""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from ..nn.layers import Layer
+from .build import optimizer_of
+from .meeting import Task
+
+PER_REPLICA = ("learning_rate_init", "alpha", "momentum", "beta_1", "beta_2", "epsilon", "dropout", "clip_norm")
+"""Parameters in which the estimators of one stack may differ."""
+ELSEWHERE = ("random_state", "class_weight", "verbose")
+"""Parameters that have done their work before training, or do it after."""
+
+
+def bucket(task: Task, *but: str) -> Any:
+    """Tasks with equal buckets can train in one stack; the parameters `but` are left out."""
+    e = task.estimator
+    settings = {k: v for k, v in e.get_params(deep=False).items() if k not in (*PER_REPLICA, *ELSEWHERE, *but)}
+    sizes = e.hidden_layer_sizes if isinstance(e.hidden_layer_sizes, (list, tuple)) else [e.hidden_layer_sizes]
+    own_layers = any(isinstance(size, Layer) for size in sizes)
+    return (
+        type(e),
+        by_value(settings),
+        type(optimizer_of(e)),
+        e.dropout if own_layers else e.dropout > 0,
+        e.clip_norm is None,
+        (e.n_features_in_, e.n_outputs_, e._task),
+        (task.X.shape[0], None if task.val is None else task.val[0].shape[0]),
+        issparse(task.X),
+        (task.w is None, task.val is None or task.val[2] is None),
+    )
+
+
+def by_value(value: Any) -> Any:
+    """Return a key that is equal for two settings if and only if they mean the same: all their contents, with types."""
+    if isinstance(value, np.ndarray) and value.dtype.kind != "O":
+        return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, (list, tuple)):
+        return type(value), tuple(by_value(one) for one in value)
+    if isinstance(value, dict):
+        return dict, tuple((name, by_value(one)) for name, one in value.items())
+    if isinstance(value, FunctionType):  # those that one `def` has made differ in what they close over
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        return value.__code__, by_value((cells, value.__defaults__, value.__kwdefaults__))
+    if isinstance(value, type) or not hasattr(value, "__dict__"):
+        return (type(value), value) if getattr(type(value), "__hash__", None) else id(value)
+    try:  # what `pickle` would keep is all that it holds
+        made, given, *state = value.__reduce_ex__(2)
+        return type(value), by_value(made), by_value(given), tuple(by_value(part) for part in state[:1])
+    except Exception:
+        return id(value)
