@@ -6,6 +6,7 @@ nothing of each other, and the lines of a wide network's program are cut into sh
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,6 +110,10 @@ def _join(others: list[threading.Thread]) -> None:
 
 
 _single = threading.Lock(), [0], [1]  # how many want one thread of SciPy's BLAS, and how many threads it had before
+if hasattr(os, "register_at_fork"):  # whoever holds the lock is not in the child, and would never give it back
+    os.register_at_fork(
+        before=_single[0].acquire, after_in_parent=_single[0].release, after_in_child=_single[0].release
+    )
 
 
 @cache
