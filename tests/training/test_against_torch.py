@@ -85,7 +85,7 @@ def test_optimizers(row):
 
 
 def test_the_oracle_knows_every_layer_and_activation():
-    assert set(oracle.LAYERS) == set(layers.LAYERS)
+    assert set(oracle.LAYERS) == set(layers.LAYERS) - {"MemberOutputs"}  # its loss takes several answers for a row
     assert set(oracle.ACTIVATIONS) == set(activations.ACTIVATIONS)
 
 

@@ -512,16 +512,17 @@ def kept_of_another(was):
 def columns_of_the_first_step(was):
     """A replay that never copies the learning rates of later steps."""
 
-    def call(self, key, batch, wants_norm=False):
-        optimizer, real = self.step.optimizer, self.step.optimizer.columns
-        first = self.__dict__.setdefault("first", real().copy())
-        optimizer.columns = lambda: first
+    def run_steps(self, trainer):
+        optimizer = trainer.optimizer
+        first = self.__dict__.setdefault("first", optimizer.ahead(1).copy())
+        optimizer.ahead = lambda steps: np.repeat(first, steps, axis=1)
+        optimizer.columns = lambda: first[:, 0]
         try:
-            return was(self, key, batch, wants_norm)
+            return was(self, trainer)
         finally:
-            del optimizer.columns
+            del optimizer.ahead, optimizer.columns
 
-    return call
+    return run_steps
 
 
 def one_key_for_all_masks(was):
@@ -738,7 +739,7 @@ MUTANTS = {
         "the network does not hold the weights that the last step made, in replica",
     ),
     "replay: rates of the first step": Mutant(
-        "level", (replay.ReplayedStep, "__call__", columns_of_the_first_step), "schedules/cosine",
+        "level", (replay.Replay, "run_steps", columns_of_the_first_step), "schedules/cosine",
         "replay: " + LATE + "second on", "replay",
     ),
     "replay: no mask": Mutant(

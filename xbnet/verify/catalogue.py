@@ -13,12 +13,15 @@ import numpy as np
 
 from ..nn.activations import ACTIVATIONS
 from ..nn.layers import LAYERS, BatchNorm, Layer, LayerNorm, Linear, Residual
+from ..nn.layers.tables import TABLE_LAYERS, Parametric, PReLU, Scale
 from ..nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from ..nn.network import Network
 from .gradient import gradient_test, jacobian_test
 from .results import Verification
 
 DEPTHS = range(1, 21)
+OF_SOME_WIDTH = tuple(kind for kind in TABLE_LAYERS if kind not in (Scale, Parametric, PReLU))
+"""Layers whose examples are for a few columns, codes or members."""
 N_INPUTS, N_CLASSES, ROWS = 4, 3, 6
 
 
@@ -107,7 +110,8 @@ def words(name: str) -> str:
 def sizes(rng: np.random.Generator, backend: Any, dtype: Any, seed: int) -> Iterator[Case]:
     """Other sizes than the rest has: wide layers, one row and many, one replica and three, small and large inputs."""
     width, inputs = 20, 18
-    every = [(kind, next(iter(kind.examples().values()))) for kind in LAYERS.values() if kind is not Linear]
+    kinds = [kind for kind in LAYERS.values() if kind is not Linear and kind not in OF_SOME_WIDTH]
+    every = [(kind, next(iter(kind.examples().values()))) for kind in kinds]
 
     def case(rows: int, replicas: int, size: float, first: Layer) -> Callable[[], Verification]:
         middle = [copy(example) for kind, example in every if rows > 1 or kind is not BatchNorm]

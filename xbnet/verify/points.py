@@ -89,7 +89,7 @@ def _moved(
 def _size(block: np.ndarray) -> np.ndarray:
     """Root mean square per replica; 1 where all is zero."""
     axes = tuple(range(1, block.ndim))
-    size = np.sqrt(np.mean(block * block, axis=axes, keepdims=True))
+    size = np.sqrt(np.sum(block * block, axis=axes, keepdims=True) / max(1, block[0].size))  # of no numbers: 0
     return np.where(size > 0, size, 1.0)
 
 
