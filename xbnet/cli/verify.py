@@ -133,7 +133,9 @@ def layer_from(args: argparse.Namespace) -> Layer:
         "rate": args.dropout or 0.5,
     }
     takes = inspect.signature(kind).parameters
-    if needed := [name for name, p in takes.items() if p.default is p.empty and name not in given and p.kind not in REST]:
+    if needed := [
+        name for name, p in takes.items() if p.default is p.empty and name not in given and p.kind not in REST
+    ]:
         own = f"in a file mine.py, write layer = {kind.__name__}(...), and give mine:layer"
         raise ConfigError(f"--layer: {kind.__name__} needs {', '.join(needed)}; {own}")
     return kind(**{name: value for name, value in given.items() if name in takes})
