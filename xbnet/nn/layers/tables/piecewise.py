@@ -166,7 +166,7 @@ def quantile_bins(x: ArrayLike, n_bins: int = 16) -> list[list[float]]:
         Rows (N, I) of the training part.
     n_bins
         At most so many bins per column, >= 1; quantiles that are the same make one edge. A column of one value gets one
-        bin, from its value v to v + max(1, |v|).
+        bin, from its value v to v + max(1, abs(v)).
 
     Returns
     -------
