@@ -35,7 +35,6 @@ def make_entry(op: int, t: Any, digest: str, kept: bool) -> Any:
     """
     compiled: Any = cfunc(types.void(types.CPointer(types.int64)), cache=kept, **OPTIONS)
 
-    @compiled
     def entry(q: Any) -> None:
         digest  # noqa: B018  (so that numba sees it)
         if op == COPY:
@@ -117,7 +116,8 @@ def make_entry(op: int, t: Any, digest: str, kept: bool) -> Any:
         elif op == BIAS_RELU:
             do.bias_relu(q, t)
 
-    return entry
+    entry.__qualname__ = f"{NAMES[op]}_{type(t).__name__}"  # see `kernels.named`
+    return compiled(entry)
 
 
 @lowered

@@ -67,10 +67,19 @@ def integers(typingctx: Any, address: Any) -> Any:
     return types.CPointer(types.int64)(types.int64), codegen
 
 
-def unary(f: Callable[[Any], Any]) -> Any:
-    """out[i, j] = f(a[i, j])."""
+def named(name: str, f: Callable[..., Any]) -> Any:
+    """Compile a function under a name of its own.
 
-    @fast
+    By a number, which begins anew in each process, numba tells apart those of one name: on disk, tanh stood for square.
+    """
+    f.__qualname__ = name
+    return fast(f)
+
+
+def unary(name: str, f: Callable[[Any], Any]) -> Any:
+    """out[i, j] = f(a[i, j])."""
+    f = f if hasattr(f, "py_func") else named(f"{name}_of_a_number", f)
+
     def run(q: Any, t: Any) -> None:
         n, mode, out1, a1 = q[N1], q[MODE], q[OUT1], q[A1]
         for i in range(q[N0]):
@@ -87,13 +96,13 @@ def unary(f: Callable[[Any], Any]) -> Any:
                 for j in range(n):
                     y[j * out1] = f(x[j * a1])
 
-    return run
+    return named(name, run)
 
 
-def binary(f: Callable[[Any, Any], Any]) -> Any:
+def binary(name: str, f: Callable[[Any, Any], Any]) -> Any:
     """out[i, j] = f(a[i, j], b[i, j]), where an operand may be one number for all j."""
+    f = f if hasattr(f, "py_func") else named(f"{name}_of_two_numbers", f)
 
-    @fast
     def run(q: Any, t: Any) -> None:
         n, mode, out1, a1, b1 = q[N1], q[MODE], q[OUT1], q[A1], q[B1]
         for i in range(q[N0]):
@@ -129,51 +138,47 @@ def binary(f: Callable[[Any, Any], Any]) -> Any:
                 for j in range(n):
                     y[j * out1] = f(x[j * a1], z[j * b1])
 
-    return run
+    return named(name, run)
 
 
-def _scalar(f: Callable[..., Any]) -> Any:
-    return fast(f)
-
-
-@_scalar
+@fast
 def _sign(x: Any) -> Any:
     y = like(x, 1) if x > like(x, 0) else like(x, 0)
     y = like(x, -1) if x < like(x, 0) else y
     return y if x == x else x
 
 
-@_scalar
+@fast
 def _maximum(a: Any, b: Any) -> Any:
     """NaN where one of them is."""
     return a if (a >= b) | (a != a) else b
 
 
-@_scalar
+@fast
 def _minimum(a: Any, b: Any) -> Any:
     return a if (a <= b) | (a != a) else b
 
 
-copy = unary(_scalar(lambda x: x))
-negative = unary(_scalar(lambda x: -x))
-absolute = unary(_scalar(lambda x: abs(x)))
-square = unary(_scalar(lambda x: x * x))
-sign = unary(_sign)
-ceil = unary(_scalar(lambda x: np.ceil(x)))
-sqrt = unary(_scalar(lambda x: np.sqrt(x)))
-exp = unary(_scalar(lambda x: functions.exp(x)))
-expm1 = unary(_scalar(lambda x: functions.expm1(x)))
-log = unary(_scalar(lambda x: functions.log(x)))
-log1p = unary(_scalar(lambda x: functions.log1p(x)))
-tanh = unary(_scalar(lambda x: functions.tanh(x)))
-add = binary(_scalar(lambda a, b: a + b))
-subtract = binary(_scalar(lambda a, b: a - b))
-multiply = binary(_scalar(lambda a, b: a * b))
-divide = binary(_scalar(lambda a, b: a / b))
-maximum = binary(_maximum)
-minimum = binary(_minimum)
-equal = binary(_scalar(lambda a, b: like(a, 1) if a == b else like(a, 0)))
-greater_equal = binary(_scalar(lambda a, b: like(a, 1) if a >= b else like(a, 0)))
+copy = unary("copy", lambda x: x)
+negative = unary("negative", lambda x: -x)
+absolute = unary("absolute", lambda x: abs(x))
+square = unary("square", lambda x: x * x)
+sign = unary("sign", _sign)
+ceil = unary("ceil", lambda x: np.ceil(x))
+sqrt = unary("sqrt", lambda x: np.sqrt(x))
+exp = unary("exp", lambda x: functions.exp(x))
+expm1 = unary("expm1", lambda x: functions.expm1(x))
+log = unary("log", lambda x: functions.log(x))
+log1p = unary("log1p", lambda x: functions.log1p(x))
+tanh = unary("tanh", lambda x: functions.tanh(x))
+add = binary("add", lambda a, b: a + b)
+subtract = binary("subtract", lambda a, b: a - b)
+multiply = binary("multiply", lambda a, b: a * b)
+divide = binary("divide", lambda a, b: a / b)
+maximum = binary("maximum", _maximum)
+minimum = binary("minimum", _minimum)
+equal = binary("equal", lambda a, b: like(a, 1) if a == b else like(a, 0))
+greater_equal = binary("greater_equal", lambda a, b: like(a, 1) if a >= b else like(a, 0))
 
 
 @fast
