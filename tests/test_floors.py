@@ -43,8 +43,10 @@ CORE = [
     "training/batches",
     "training/best",
     "training/evaluation",
+    "training/loop",
     "training/step",
     "training/trainer",
+    "training/validation",
     *(f"nn/{room}/{path.stem}" for room in ("layers", "losses") for path in (PACKAGE / "nn" / room).glob("*.py")),
 ]
 

@@ -35,22 +35,19 @@ if TYPE_CHECKING:
     from .io.ensembles import Ensemble
     from .io.models import Model, load, load_model, save
     from .nn.activations import Activation
-    from .nn.layers import (
-        BATCH,
-        BatchNorm,
-        Dropout,
-        Layer,
-        LayerNorm,
-        Linear,
+    from .nn.layers import BATCH, BatchNorm, Dropout, Layer, LayerNorm, Linear, Residual
+    from .nn.layers.tables import (
+        Embedding,
         MemberOutputs,
         Members,
         Parametric,
+        PeriodicEmbedding,
+        PiecewiseLinearEmbedding,
         PReLU,
-        Residual,
         Scale,
         SharedLinear,
+        quantile_bins,
     )
-    from .nn.layers.tables import Embedding, PeriodicEmbedding, PiecewiseLinearEmbedding, quantile_bins
     from .nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
     from .nn.mlp import mlp
     from .nn.network import Network
@@ -64,9 +61,9 @@ if TYPE_CHECKING:
     from .sweeps import SweepResult, assert_replica_equal, sweep
     from .training.evaluation import evaluate
     from .training.fit import fit
+    from .training.loop import Step
     from .training.rates import find_lr
     from .training.recipe import Recipe
-    from .training.step import Step
     from .verify import (
         GradientComparison,
         TrainingVerification,
@@ -169,9 +166,9 @@ PARTS = {
     "estimators": "XBClassifier XBRegressor",
     "training.evaluation": "evaluate",
     "history": "History",
-    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear MemberOutputs Members PReLU Parametric "
-    "Residual Scale SharedLinear",
-    "nn.layers.tables": "Embedding PeriodicEmbedding PiecewiseLinearEmbedding quantile_bins",
+    "nn.layers": "BATCH BatchNorm Dropout Layer LayerNorm Linear Residual",
+    "nn.layers.tables": "Embedding MemberOutputs Members PReLU Parametric PeriodicEmbedding PiecewiseLinearEmbedding "
+    "Scale SharedLinear quantile_bins",
     "nn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
     "nn.mlp": "mlp",
     "nn.sharing": "sharing_mlp",
@@ -189,7 +186,7 @@ PARTS = {
     "training.fit": "fit",
     "training.rates": "find_lr",
     "training.recipe": "Recipe",
-    "training.step": "Step",
+    "training.loop": "Step",
     "verify": "GradientComparison TrainingVerification Verification compare_gradients gradient_test jacobian "
     "jacobian_test numerical_gradient training_test",
     "version": "__version__",

@@ -89,6 +89,29 @@ class History:
         values = np.asarray([record[name] for record in self.records])
         return values[:, 0] if values.ndim == 2 and self.replicas == 1 else values
 
+    def add(self, figures: dict[str, np.ndarray], rows: np.ndarray, samples: int, seconds: float) -> dict[str, Any]:
+        """Add the record of an epoch, and return it.
+
+        Parameters
+        ----------
+        figures
+            Of `PER_REPLICA`, (n,) each, for the n replicas `rows` that still train.
+        rows
+            (n,) which ones.
+        samples
+            How many each of them has trained on.
+        seconds
+            How long that took.
+        """
+        record: dict[str, Any] = {"epoch": len(self) + 1}
+        for name, row in zip(PER_REPLICA, np.full((len(PER_REPLICA), self.replicas), np.nan), strict=True):
+            record[name] = row
+            if name in figures:
+                row[rows] = figures[name]
+        record |= {"seconds": seconds, "samples_per_second": samples * len(rows) / seconds}
+        self.records.append(record)
+        return record
+
     def at_best(self, name: str) -> np.ndarray:
         """Return a figure at each replica's best epoch.
 

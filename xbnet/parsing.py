@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, TypeGuard
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
 from .errors import ConfigError, unknown_name
+
+Chosen = TypeVar("Chosen")
 
 
 def parse_settings(kind: str, text: str) -> tuple[str, dict[str, str]]:
@@ -20,6 +22,19 @@ def parse_settings(kind: str, text: str) -> tuple[str, dict[str, str]]:
             raise ConfigError(f"{kind} {name!r}: expected key=value, got {item!r}")
         settings[key.strip()] = value.strip()
     return name.strip(), settings
+
+
+def choose(kind: str, name: object, table: Mapping[str, Chosen]) -> Chosen:
+    """The entry of that name, or `ConfigError`."""
+    if not isinstance(name, str) or name not in table:
+        raise unknown_name(kind, kind, name, table)
+    return table[name]
+
+
+def choose_with_settings(kind: str, text: object, table: Mapping[str, Chosen]) -> tuple[Chosen, str, dict[str, str]]:
+    """The entry of ``NAME:key=value,...``; how messages call it, and its settings, still as text."""
+    name, settings = parse_settings(kind, text) if isinstance(text, str) else (text, {})
+    return choose(kind, name, table), f"{kind} {name!r}", settings
 
 
 def parse_number(where: str, key: str, text: str) -> float:

@@ -45,14 +45,16 @@ class Xbnet(Rival):
         self.x, self.y, self.rows = case.data()
         xb, yb = np.empty((1, case.batch, case.widths[0]), np.float32), np.empty((1, case.batch), np.intp)
         self.batch = Batch(xb, yb, None)
+        self.rates = np.broadcast_to(case.learning_rates.astype(float), (case.steps, case.replicas))
 
     def run(self, epochs: int) -> None:
         gather, batch, step, last = self.network.backend.ops.gather, self.batch, self.step, len(self.rows) - 1
         for _ in range(epochs):
+            columns = self.optimizer.columns(self.rates)
             for s, index in enumerate(self.rows[:, None]):
                 gather(self.x, index, batch.x)
                 gather(self.y, index, batch.y)
-                step(0, batch, s == last)
+                step(0, batch, columns[:, s], s == last)
                 self.sums[s] = step.sums
 
     def weights(self) -> list[dict[str, np.ndarray]]:
@@ -71,15 +73,12 @@ class XbnetCompiled(Xbnet):
         self.machine = machine(self.network.dtype)
         data = Batch(self.x, self.y, None)
         self.program = StepProgram(self.bound, data, case.batch, shared=True, wants_norm=False)
-        self.rates = np.broadcast_to(case.learning_rates.astype(float), (case.steps, case.replicas))
         self.order = self.rows.reshape(1, -1)
 
     def run(self, epochs: int) -> None:
         for _ in range(epochs):
-            self.optimizer.plan(self.rates)
-            columns = np.ascontiguousarray(self.optimizer.ahead(self.case.steps).swapaxes(0, 1))
+            columns = np.ascontiguousarray(self.optimizer.columns(self.rates).swapaxes(0, 1))
             self.program.run(self.machine, self.order, None, columns, self.sums)
-            self.optimizer.skip(self.case.steps)
 
 
 class BareProducts(Rival):

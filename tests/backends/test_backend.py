@@ -11,6 +11,7 @@ from tests.support.errors import refuses
 from xbnet import BackendError, ConfigError, get_backend
 from xbnet.backends import backend as module
 from xbnet.backends import devices
+from xbnet.backends.available import describe_backends
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_unknown():
 
 def test_describe_backends_tells_what_to_do(unopened):
     without(unopened, "cupy", "dpnp")
-    rows = {row["backend"]: row for row in module.describe_backends()}
+    rows = {row["backend"]: row for row in describe_backends()}
     assert rows["numpy"] == {"backend": "numpy", "version": np.__version__, "device": "cpu", "hint": ""}
     for name in ("cupy", "dpnp"):
         assert rows[name]["device"] == ""

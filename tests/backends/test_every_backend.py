@@ -33,8 +33,7 @@ def step_both(nets, loss, task, optimizer, leading=1):
         x, y = cases.device_samples(net, task, B=5, leading=leading)
         logits = net.forward(x, training=True)
         values = bound(logits, y, net.output_gradient)
-        sums = net.backend.xp.zeros((R, 3, 1), dtype=net.dtype)
-        bound.sums(sums)
+        sums = bound.summed
         result = {"logits": host(logits).copy(), "values": host(values).copy(), "sums": host(sums)}
         dx = net.backend.xp.zeros((R, *x.shape[1:]), dtype=net.dtype)
         net.backward(dx=dx)

@@ -230,7 +230,7 @@ def test_all_is_recorded(name):
     expected = outcome()
     for space in (net._buffers.of_layers, net._buffers.between_layers, loss._floats):
         for key, flat in space._flat.items():
-            if key not in ("report", "weights", "fractions"):  # `report` holds ones, which only `_use` writes
+            if key not in ("report", "weights", "fractions"):  # `report` holds ones, which only `use` writes
                 flat.fill(np.nan)
     loss.values.fill(np.nan)
     net.grad.fill(np.nan)

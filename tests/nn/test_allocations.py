@@ -53,8 +53,7 @@ def steady_step(layers, loss, optimizer, replicas):
     def step():
         gather(x, index, xb)
         gather(y, index, yb)
-        loss(network.forward(xb, training=True), yb, network.output_gradient)
-        loss.sums(sums)
+        loss(network.forward(xb, training=True), yb, network.output_gradient, sums=sums)
         network.backward()
         optimizer.step()
 

@@ -13,29 +13,26 @@ import xbnet
 from xbnet.training.step import BoundStep
 
 PACKAGE = Path(xbnet.__file__).parent
-EVENING = {
-    "backends": (
-        "blas",
-        "cublas",
-        "cublas_plan",
-        "cuda",
-        "devices",
-        "machine",
-        "memory",
-        "numpy_ops",
-        "proxies",
-        "replay",
+ROOMS = ("backends", "nn", "optim", "training")
+BESIDE = {
+    "what makes NumPy quicker, and other devices": (
+        *("backends/blas", "backends/numpy_ops", "backends/proxies", "backends/replay", "backends/machine"),
+        *("backends/devices", "backends/cublas", "backends/cublas_plan", "backends/cuda", "training/execution"),
     ),
-    "nn": ("class_weights", "gates", "layers/tables", "memory", "sharing", "summary"),
-    "optim": (),
-    "training": (
-        *("streaming", "sparse", "state", "checkpoints", "conditions", "tensorboard", "execution"),
-        *("callbacks", "chance", "memory", "rates", "tables"),
+    "whether something fits into memory, and data that do not, or are sparse": (
+        *("backends/memory", "nn/memory", "training/memory", "training/streaming", "training/sparse"),
+    ),
+    "runs that go on": ("training/state", "training/checkpoints"),
+    "who watches a run": ("training/callbacks", "training/conditions", "training/tensorboard"),
+    "other entrances than `fit`": (
+        *("training/loop", "training/evaluation", "training/rates", "training/tables", "training/chance"),
+    ),
+    "what commands and notebooks say": ("backends/available", "nn/summary"),
+    "layers and activations of the catalogue that came with tables, and weights of classes": (
+        *("nn/layers/tables", "nn/sharing", "nn/gates", "nn/class_weights"),
     ),
 }
-"""Rooms of the core that one can read in an evening; named is what lies beside the way of `fit` on NumPy: what makes it
-quicker, other devices, what fits and what doesn't, runs that go on, what commands and notebooks say of networks, and the
-activations and layers that a plain network does without."""
+"""Why -> what is no part of the evening core: that is all else in the rooms of `ROOMS`, which is what `fit` on NumPy needs."""
 
 
 def sources():
@@ -60,7 +57,8 @@ def tree(path):
 def code_lines(path):
     """Lines that hold code: no docstrings, comments, blank lines, or declarations of types.
 
-    A `Protocol`, a `TypedDict` and whatever stands under ``if TYPE_CHECKING:`` say what is there; nothing of them runs.
+    A `Protocol`, a `TypedDict`, whatever stands under ``if TYPE_CHECKING:`` and a class's attributes that have a type and no
+    value say what is there; nothing of them runs. The fields of a dataclass do: they make its constructor.
     """
     text = path.read_text()
     lines = set()
@@ -72,6 +70,10 @@ def code_lines(path):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             lines.difference_update(range(node.lineno, node.end_lineno + 1))
         bases = [ast.unparse(base) for base in getattr(node, "bases", ())]
+        made = "NamedTuple" in bases or "dataclass" in "".join(map(ast.unparse, getattr(node, "decorator_list", ())))
+        for inner in node.body if isinstance(node, ast.ClassDef) and not made else ():
+            if isinstance(inner, ast.AnnAssign) and inner.value is None:
+                lines.difference_update(range(inner.lineno, inner.end_lineno + 1))
         guarded = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         if guarded or {"Protocol", "TypedDict"} & set(bases):
             lines.difference_update(range(node.lineno, (node.body[-1] if guarded else node).end_lineno + 1))
@@ -80,13 +82,10 @@ def code_lines(path):
 
 def evening_core():
     """Files of the evening core, with their lines of code."""
-    found = {}
-    for room, beside in EVENING.items():
-        for path in sorted((PACKAGE / room).rglob("*.py")):
-            inside = path.relative_to(PACKAGE / room).with_suffix("").as_posix()
-            if not any(f"{inside}/".startswith(f"{one}/") for one in beside):
-                found[name_of(path)] = code_lines(path)
-    return found
+    beside = tuple(f"{name}/" for names in BESIDE.values() for name in names)
+    paths = sorted(path for room in ROOMS for path in (PACKAGE / room).rglob("*.py"))
+    inside = {path: f"{path.relative_to(PACKAGE).with_suffix('').as_posix()}/" for path in paths}
+    return {name_of(path): code_lines(path) for path in paths if not inside[path].startswith(beside)}
 
 
 def top_level():

@@ -245,7 +245,7 @@ def planned_once(was):
         if not hasattr(self, "_rates"):
             return was(self)
         self._rates = self._rates[:, : len(self.rows)]
-        self.optimizer.plan(self._rates)
+        self.columns = self.optimizer.columns(self._rates)
         return self._rates
 
     return plan
@@ -513,14 +513,9 @@ def columns_of_the_first_step(was):
     """A replay that never copies the learning rates of later steps."""
 
     def run_steps(self, trainer):
-        optimizer = trainer.optimizer
-        first = self.__dict__.setdefault("first", optimizer.ahead(1).copy())
-        optimizer.ahead = lambda steps: np.repeat(first, steps, axis=1)
-        optimizer.columns = lambda: first[:, 0]
-        try:
-            return was(self, trainer)
-        finally:
-            del optimizer.ahead, optimizer.columns
+        first = self.__dict__.setdefault("first", trainer.columns[:, :1].copy())
+        trainer.columns = np.repeat(first, trainer.columns.shape[1], axis=1)
+        return was(self, trainer)
 
     return run_steps
 
@@ -528,10 +523,10 @@ def columns_of_the_first_step(was):
 def one_key_for_all_masks(was):
     """A record of a turn in which everything moves serves one in which something stands still."""
 
-    def call(self, key, batch, wants_norm=False):
+    def call(self, key, batch, columns, wants_norm=False):
         hidden, self.step.mask = self.step.mask, None
         try:
-            return was(self, key, batch, wants_norm)
+            return was(self, key, batch, columns, wants_norm)
         finally:
             self.step.mask = hidden
 
@@ -539,7 +534,7 @@ def one_key_for_all_masks(was):
 
 
 def wants_no_norm(was):
-    return lambda self, key, batch, wants_norm=False: was(self, key, batch, False)
+    return lambda self, key, batch, columns, wants_norm=False: was(self, key, batch, columns, False)
 
 
 def table_one_step_late(was):
@@ -558,18 +553,9 @@ def rows_of_the_first_order(was):
 
 def last_step_by_the_first_columns(was):
     def run_steps(self, run):
-        ahead = run.optimizer.ahead
-
-        def late(steps):
-            table = ahead(steps).copy()
-            table[:, -1] = table[:, 0]
-            return table
-
-        run.optimizer.ahead = late
-        try:
-            was(self, run)
-        finally:
-            del run.optimizer.ahead
+        run.columns = run.columns.copy()
+        run.columns[:, -1] = run.columns[:, 0]
+        was(self, run)
 
     return run_steps
 

@@ -13,7 +13,6 @@ dialect that the three share:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -194,30 +193,3 @@ def _open(name: str, **settings: str) -> Backend:
         numpy = {"device": "cpu", "xp": NUMPY, "ops": NumpyOps(NUMPY), "specialized": SPECIALIZED}
         _opened[key] = Backend(name, **(numpy if name == "numpy" else OPENERS[name](**settings)))
     return _opened[key]
-
-
-def describe_backends() -> list[dict[str, str]]:
-    """Tell of each backend whether it can be used here.
-
-    Returns
-    -------
-    list of dict
-        "backend", the library's "version", the "device" that answers, and a "hint" where none does.
-
-    Examples
-    --------
-    >>> [found["backend"] for found in describe_backends()]
-    ['numpy', 'cupy', 'dpnp']
-    """
-    rows = []
-    for name in INSTALL:
-        row = {"backend": name, "version": "", "device": "", "hint": ""}
-        try:
-            backend = _open(name)
-            row["version"], row["device"] = backend.library.__version__, backend.device
-        except BackendError as error:
-            module = sys.modules.get(name)
-            row["version"] = getattr(module, "__version__", "not installed")
-            row["hint"] = str(error)
-        rows.append(row)
-    return rows

@@ -57,6 +57,9 @@ class NumpyOps(Ops):
         x.reshape(-1).take(work, out=out.reshape(index.shape), mode="clip")
         return out
 
+    def difference(self, a: Any, b: Any, out: Any) -> Any:
+        return self.xp.subtract(a, b, out=out)
+
     def random(self, streams: Sequence[np.random.Generator], out: Any) -> Any:
         for stream, row in zip(streams, out, strict=True):
             stream.random(out=row, dtype=row.dtype)

@@ -36,7 +36,7 @@ class Made(dict[Any, Any]):
         return made
 
 
-COMPOSITE = ("bias_activation", "activation_gradient", "loss", "update", "apply")
+COMPOSITE = ("difference", "bias_activation", "activation_gradient", "loss", "update", "apply")
 """Operations that are written in terms of `xp` and of the others."""
 
 
@@ -121,6 +121,13 @@ class Ops:
         return out
 
     # -- composite operations --------------------------------------------------------------------------------------
+
+    def difference(self, a: Array, b: Array, out: Array) -> Array:
+        """a - b -> out (R, ...), where a and b may both have one replica for all: dpnp stretches no two to `out`."""
+        if len(a) < len(out):
+            self.xp.copyto(out, a)
+            a = out
+        return self.xp.subtract(a, b, out=out)
 
     def bias_activation(
         self, activation: Elementwise | None, z: Array, b: Array | None, out: Array, work: Sequence[Array]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.backend import describe_backends
+from ..backends.available import describe_backends
 from ..backends.machine.load import describe_machine
 from ..datasets import Column, Schema
 from ..errors import DataError, listed, printable

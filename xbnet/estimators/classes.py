@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted
 
+from ..backends.arrays import Rows
 from ..errors import ConfigError
 from ..nn.losses import Loss, SoftmaxCrossEntropy, get_loss
+from ..nn.network import Network
+from ..nn.outputs import LOGARITHMS
 from .rules import SummedBinaryCrossEntropy
 from .validation import weighted_mean
 
@@ -20,6 +25,8 @@ class Classes:
     loss: Any
     dtype: Any
     class_weight: Any
+    network_: Network
+    _run: Callable[..., np.ndarray]
 
     def _learn_targets(self, y: np.ndarray) -> None:
         check_classification_targets(y)
@@ -71,3 +78,16 @@ class Classes:
     def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
         hits = predicted == y
         return weighted_mean(hits if hits.ndim == 1 else hits.all(axis=1), w)
+
+    def _probabilities(self, X: Rows, table: dict[str, Any], method: str) -> np.ndarray:
+        """Return the probabilities of every member (N, C) or (R, N, C), by the functions of logits in `table`."""
+        check_is_fitted(self)
+        if self.network_.link not in LOGARITHMS:
+            raise ConfigError("XBClassifier: a squared error gives scores, not probabilities; use a cross-entropy")
+        finish = table[self.network_.link]
+        if self._flags or self.n_outputs_ > 1:
+            return self._run(finish, X, method)
+        if len(self.classes_) == 1:
+            return self._run(lambda z: finish(np.full_like(z, np.inf)), X, method)
+        # The logit of "no" is minus that of "yes": 1 - p would lose the digits of small probabilities.
+        return self._run(lambda z: finish(np.concatenate([-z, z], axis=-1)), X, method)

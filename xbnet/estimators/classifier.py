@@ -9,7 +9,6 @@ import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 
 from ..backends.arrays import ArrayLike, DTypeLike, Rows
 from ..backends.backend import Backend
@@ -285,19 +284,6 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         return scikit_learn_of(self, MLPClassifier)
 
     # -- predicting --------------------------------------------------------------------------------------------------
-
-    def _probabilities(self, X: Rows, table: dict[str, Any], method: str) -> np.ndarray:
-        """Return the probabilities of every member (N, C) or (R, N, C), by the functions of logits in `table`."""
-        check_is_fitted(self)
-        if self.network_.link not in LOGARITHMS:
-            raise ConfigError("XBClassifier: a squared error gives scores, not probabilities; use a cross-entropy")
-        finish = table[self.network_.link]
-        if self._flags or self.n_outputs_ > 1:
-            return self._run(finish, X, method)
-        if len(self.classes_) == 1:
-            return self._run(lambda z: finish(np.full_like(z, np.inf)), X, method)
-        # The logit of "no" is minus that of "yes": 1 - p would lose the digits of small probabilities.
-        return self._run(lambda z: finish(np.concatenate([-z, z], axis=-1)), X, method)
 
     def predict_proba(self, X: Rows) -> np.ndarray:
         """Probabilities (N, C); for multi-label targets each class's own."""

@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..datasets import Schema, Target
 from ..errors import ConfigError
-from ..nn.layers import Linear, copy_layers
+from ..nn.layers import Linear
+from ..nn.layers.build import copy_layers
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
 

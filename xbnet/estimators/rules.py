@@ -140,7 +140,7 @@ class BoundBatchPenalty(StepPart):
         """Add alpha W / (weight of the batch) to the gradient, and note the penalty."""
         B = loss.values.shape[1]
         if loss.weighted:
-            self._add_weighted(B, loss.total_weight)
+            self._add_weighted(B, loss.summed[:, 2:])
         else:
             self._add(self._alpha_over[(B,)])
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..backends.backend import Backend
 from ..errors import ConfigError, DataError
-from ..nn.layers import LAYERS, Layer, forgotten_arguments
+from ..nn.layers import LAYERS, Layer
 from ..nn.network import Network
 from ..nn.outputs import LINKS
+from .own_layers import forgotten_arguments
 from .tensorfile import Tensors
 
 SCALARS = (str, int, float, bool)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from ..backends.arrays import Array, Namespace
 from ..backends.constants import LEAK, SELU_ALPHA, SELU_SCALE
-from ..errors import unknown_name
+from ..parsing import choose
 from .gates import gelu, gelu_backward, mish, mish_backward, sigmoid, silu, silu_backward
 
 
@@ -215,8 +215,4 @@ def get_activation(activation: str | Activation | None) -> Activation:
     """
     if isinstance(activation, Activation):
         return activation
-    if activation is None:
-        return ACTIVATIONS["identity"]
-    if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise unknown_name("activation", "activation", activation, ACTIVATIONS)
-    return ACTIVATIONS[activation]
+    return choose("activation", "identity" if activation is None else activation, ACTIVATIONS)

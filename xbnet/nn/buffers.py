@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..backends.arrays import Array, Namespace
-from .layers.base import Layer, buffer_shapes
+from .layers.base import Layer
+from .layers.build import buffer_shapes
 from .memory import slot_sizes
 
 GENERATIONS = count(1)

@@ -10,7 +10,8 @@ from ..errors import ConfigError
 from ..parsing import is_whole, whole
 from .activations import Activation
 from .initializers import Initializer
-from .layers import MOST_LAYERS, BatchNorm, Dropout, Layer, Linear, Residual
+from .layers import BatchNorm, Dropout, Layer, Linear, Residual
+from .layers.build import MOST_LAYERS
 
 
 def mlp(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,14 @@ from ..errors import ConfigError, ShapeError, XbnetError, expect_shape
 from ..parsing import float_type, whole
 from ..replicas import PerReplica, Seeds, replica_seeds, replica_values, stream, twin_stream
 from .buffers import LayerBuffers, Workspace
-from .layers import Layer, buffer_shapes, check_names, copy_layers
+from .layers import Layer
+from .layers.build import buffer_shapes, build_layers, copy_layers
 from .memory import expect_network
 from .outputs import LINKS
-from .parameters import carve, draw_rows, layout
+from .parameters import carve, draw_rows
 from .predictor import Predictor, chunk_rows
 from .summary import describe, to_html
-from .turns import Turns, in_turn
+from .turns import Turns
 
 
 class Network:
@@ -92,7 +92,7 @@ class Network:
         self.dtype = float_type("Network", dtype)
         self._link = "softmax"
         self._bare = copy_layers(layers)
-        self._build()
+        self.specs, self.state_specs, self.n_outputs = build_layers(self._bare, self.n_inputs)
         expect_network(self)
         self.seeds = replica_seeds(rng, self.replicas)
         self.streams = [stream(seed, "dropout") for seed in self.seeds]
@@ -101,19 +101,6 @@ class Network:
         self._theta[...], self._state[...] = self.backend.asarray(theta), self.backend.asarray(state)
 
     # -- construction ----------------------------------------------------------------------------------------------
-
-    def _build(self) -> None:
-        """Fix the sizes of the bare layers, and collect the blocks of theta and state."""
-        width, specs, state_specs = self.n_inputs, [], []
-        for k, layer in enumerate(self._bare):
-            layer.build(width)
-            check_names(layer)
-            if layer.answers > 1 and k + 1 < len(self._bare):
-                raise ConfigError(f"Network: expected {type(layer).__name__} as the last layer, got it as number {k}")
-            width = layer.n_outputs
-            specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.parameters()]
-            state_specs += [replace(spec, name=f"{k}.{spec.name}", layer=k) for spec in layer.state()]
-        self.specs, self.state_specs, self.n_outputs = layout(specs), tuple(state_specs), width // layer.answers
 
     def _allocate(self, grad: Array | None = None) -> None:
         """Make all arrays (but for a given `grad`), and copies of the bare layers that work on them."""
@@ -266,20 +253,20 @@ class Network:
 
     # -- stacks ------------------------------------------------------------------------------------------------------
 
-    @in_turn
     def select(self, rows: Sequence[int] | np.ndarray, *, successor: bool = False) -> Network:
         """A new network of the replicas `rows`: copies, but a `successor` takes over streams and the memory of grad."""
         index = np.asarray(rows)
         if index.ndim != 1 or index.dtype.kind not in "iu" or not set() < {*index.tolist()} <= {*range(self.replicas)}:
             raise ConfigError(f"Network.select: expected replicas in [0, {self.replicas}), got {rows!r}")
         twin = object.__new__(type(self))  # `copy.copy` would go by `__setstate__`, and make all R replicas first
-        twin.__dict__.update(self.__dict__, replicas=len(index), seeds=tuple(self.seeds[i] for i in index))
-        twin._bare = [layer.select(index) for layer in self._bare]
-        twin.streams = [self.streams[i] if successor else twin_stream(self.streams[i]) for i in index]
-        twin._allocate(self._grad[: len(index)] if successor else None)
-        gather, where = self.backend.ops.gather, self.backend.asarray(index[None], np.intp)
-        gather(self.theta, where, twin.theta[None])  # which takes no memory in between
-        gather(self.state, where, twin.state[None])
+        with self.exclusive():
+            vars(twin).update(vars(self), replicas=len(index), seeds=tuple(self.seeds[i] for i in index))
+            twin._bare = [layer.select(index) for layer in self._bare]
+            twin.streams = [self.streams[i] if successor else twin_stream(self.streams[i]) for i in index]
+            twin._allocate(self._grad[: len(index)] if successor else None)
+            gather, where = self.backend.ops.gather, self.backend.asarray(index[None], np.intp)
+            gather(self.theta, where, twin.theta[None])  # which takes no memory in between
+            gather(self.state, where, twin.state[None])
         return twin
 
     def memory(self) -> list[Any]:
@@ -291,17 +278,17 @@ class Network:
         self._ready, self._predictor = False, None
         self._buffers.release()
 
-    @in_turn
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: settings, random streams, theta and state on the host."""
-        kept = {name: self.__dict__[name] for name in ("_bare", "n_inputs", "replicas", "dtype", "seeds", "_link")}
-        arrays = {"theta": self.backend.to_host(self.theta).copy(), "state": self.backend.to_host(self.state).copy()}
-        return kept | arrays | {"backend": self.backend.full_name, "streams": copy.deepcopy(self.streams)}
+        kept = {name: vars(self)[name] for name in ("_bare", "n_inputs", "replicas", "dtype", "seeds", "_link")}
+        with self.exclusive():
+            arrays = {name: self.backend.to_host(getattr(self, name)).copy() for name in ("theta", "state")}
+            return kept | arrays | {"backend": self.backend.full_name, "streams": copy.deepcopy(self.streams)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         theta, statistics = state.pop("theta"), state.pop("state")
         self.__dict__.update(state, backend=get_backend(state["backend"]))
-        self._build()
+        self.specs, self.state_specs, self.n_outputs = build_layers(self._bare, self.n_inputs)
         self._allocate()
         self.theta[...], self.state[...] = self.backend.asarray(theta), self.backend.asarray(statistics)
 

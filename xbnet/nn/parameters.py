@@ -69,12 +69,8 @@ class ParameterSpec:
 
 def carve(rows: Array, specs: Sequence[ParameterSpec]) -> dict[str, Any]:
     """Views (R, *spec.shape) into `rows` (R, P), in the order of `specs`; nothing is copied."""
-    views, start = {}, 0
-    for spec in specs:
-        stop = start + spec.size
-        views[spec.name] = rows[:, start:stop].reshape(rows.shape[0], *spec.shape)
-        start = stop
-    return views
+    slices = block_slices(specs)
+    return {spec.name: rows[:, slices[spec.name]].reshape(rows.shape[0], *spec.shape) for spec in specs}
 
 
 def layout(specs: Sequence[ParameterSpec]) -> tuple[ParameterSpec, ...]:
@@ -102,12 +98,9 @@ def draw_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Initial theta (R, P) and state (R, S) on the host: blocks in layer order, each replica from its own stream."""
     theta, state = (np.zeros((len(seeds), sum(s.size for s in blocks)), dtype) for blocks in (specs, state_specs))
-    slices, state_slices = block_slices(specs), block_slices(state_specs)
-    in_layer_order = sorted(specs, key=lambda spec: spec.layer)
+    views = carve(theta, specs) | carve(state, state_specs)
     for r, seed in enumerate(seeds):
         rng = stream(seed, "init")
-        for spec in in_layer_order:
-            theta[r, slices[spec.name]] = spec.draw(rng, dtype).ravel()
-        for spec in state_specs:
-            state[r, state_slices[spec.name]] = spec.draw(rng, dtype).ravel()
+        for spec in (*sorted(specs, key=lambda spec: spec.layer), *state_specs):
+            views[spec.name][r] = spec.draw(rng, dtype)
     return theta, state

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backends.arrays import Array, Rows, Sparse
-from ..backends.machine.forward import ForwardProgram, forward_program
-from ..backends.replay import MOST, Replays
+from ..backends.machine.forward import Passes
+from ..backends.replay import MOST
 from ..errors import DataError, expect_shape
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ class Predictor:
     def __init__(self, network: Network):
         self.network = network
         self._rows: dict[int, Any] = {}
-        self._programs: dict[int, ForwardProgram | None] = {}
-        self._replays = Replays([(network.layers, k) for k in range(len(network.layers))], network.backend.specialized)
+        self._passes = Passes(network)
 
     def run(self, given: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """``finish(logits (R, n, C))`` of chunks of rows (N, I), joined: (N, ...) for one replica, or (R, N, ...).
@@ -66,38 +65,22 @@ class Predictor:
             for start in range(0, max(N, 1), step):
                 part = x[start : start + step]
                 part = part.toarray() if sparse else part
+                part = np.ascontiguousarray(part, network.dtype)
+                _check_finite(part, start)
                 rows = self._chunk(len(part))
-                if backend.on_host:
-                    rows[0] = part
-                    _check_finite(backend.to_host(rows[0]), start)
-                else:
-                    part = np.ascontiguousarray(part, network.dtype)
-                    _check_finite(part, start)
-                    rows[0] = backend.asarray(part)
-                logits = self._forward(rows)
-                done = finish(backend.to_host(logits))
+                rows[0] = backend.asarray(part)
+                done = finish(backend.to_host(self._passes.run(rows)))
                 if out is None:
                     out = np.empty((R, N, *done.shape[2:]), done.dtype)
                 out[:, start : start + step] = done
         return out[0] if R == 1 else out
-
-    def _forward(self, rows: Array) -> Array:
-        network, n = self.network, rows.shape[1]
-        if network.compiled:
-            if n not in self._programs:
-                self._programs[n] = forward_program(network, rows)
-            program = self._programs[n]
-            if program is not None:
-                return program.run()
-        return self._replays.run(n, network.use(n), network.forward, rows)
 
     def _chunk(self, n: int) -> Array:
         """The array (1, n, I) for n rows, the same one each time; there are as many as there may be records."""
         if n not in self._rows:
             if len(self._rows) >= MOST:
                 self._rows.clear()
-                self._programs.clear()
-                self._replays.clear()
+                self._passes.clear()
             self._rows[n] = self.network.backend.xp.empty((1, n, self.network.n_inputs), dtype=self.network.dtype)
         return self._rows[n]
 

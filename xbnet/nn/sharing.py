@@ -11,7 +11,8 @@ from ..backends.arrays import Array, Namespace
 from ..errors import ConfigError
 from .activations import Activation
 from .initializers import Initializer
-from .layers import Dropout, Layer, MemberOutputs, Members, SharedLinear
+from .layers import Dropout, Layer
+from .layers.tables import MemberOutputs, Members, SharedLinear
 
 if TYPE_CHECKING:
     from .losses.arrays import LossArrays

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import threading
 import weakref
-from collections.abc import Callable
-from typing import Any
 
 
 class Turns:
@@ -37,14 +34,3 @@ def _renew() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
-
-
-def in_turn(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that waits for its turn: for the end of an epoch, where another thread trains the network."""
-
-    @functools.wraps(method)
-    def waiting(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        with self._lock:
-            return method(self, *arguments, **keywords)
-
-    return waiting

@@ -2,7 +2,7 @@
 
 On NumPy an update runs over theta in blocks: a rule passes over its arrays several times, and a block of them stays
 in the cache in between. Every hyper-parameter is a number, or one value per replica. What a rule needs from them at
-step t is computed on the host in float64 for many steps ahead (`plan`) and lies on the device as columns (R, 1): a
+step t is computed on the host in float64 for many steps ahead (`columns`) and lies on the device as columns (R, 1): a
 step copies nothing from the host, and a stacked replica sees the same bits as one alone.
 """
 
@@ -20,9 +20,6 @@ from ..errors import ConfigError
 from ..nn.network import Network
 from ..replicas import PerReplica, numbers, replica_values, select_values
 from .tiles import Block, cut_blocks
-
-STEPS_AHEAD = 64
-"""How far `step` plans where nobody else has planned."""
 
 
 class Optimizer(StepPart):
@@ -70,13 +67,10 @@ class Optimizer(StepPart):
     state: dict[str, Array]  # slot -> (R, P)
     steps: int | np.ndarray  # that were taken; per replica (R,) where they are of several ages
     ops: Ops
-    table: Array  # (K, S, R, 1): the K columns of `coefficients` for each of the S steps that are planned
     blocks: list[Block]
     part: dict[str, Array]
     work: Array
     weights: Array
-
-    _next = _planned = 0
 
     def __init__(self, lr: PerReplica = 0.1, **hyper: PerReplica):
         self.hyper = {"lr": lr, **hyper}
@@ -93,15 +87,14 @@ class Optimizer(StepPart):
         bound.values = {k: replica_values(f"{self.name}.{k}", v, network.replicas) for k, v in self.hyper.items()}
         shape, dtype = network.theta.shape, network.dtype
         bound.state = {s: bound.xp.zeros(shape, dtype=dtype) for s in self.slots} if state is None else state
-        bound.steps = bound._next = bound._planned = 0
-        bound.blocks = []
+        bound.steps, bound.blocks = 0, []
         return bound
 
     def reset(self) -> None:
         """Forget what was learned: the state is zero again, in the same memory, and so is the number of steps."""
         for array in self.state.values():
             array.fill(0)
-        self.steps = self._next = self._planned = 0
+        self.steps = 0
 
     def select(self, index: np.ndarray, network: Network, *, successor: bool = False) -> Self:
         """The same bound optimizer for the replicas `index`, which `network` holds.
@@ -119,42 +112,36 @@ class Optimizer(StepPart):
         twin.steps = select_values(self.steps, index)
         return twin
 
-    def plan(self, lr: np.ndarray) -> None:
-        """Set the learning rates (S, R) of the next S steps."""
+    def columns(self, lr: np.ndarray | None = None) -> Array:
+        """The values of `coefficients` for the next steps, on the device.
+
+        Parameters
+        ----------
+        lr
+            Learning rates (S, R) of the next S steps; None: the one given at the start, for one step.
+
+        Returns
+        -------
+        array
+            (K, S, R, 1): K values for each step and replica, in the network's dtype.
+
+        Raises
+        ------
+        ConfigError
+            The optimizer is not bound to a network.
+        """
+        if not hasattr(self, "network"):
+            raise ConfigError(f"{self.name}: expected an optimizer bound to a network; call bind(network) first")
+        lr = self.values["lr"][None] if lr is None else lr
         t = self.steps + 1 + np.arange(len(lr))[:, None]
         table = np.stack([np.broadcast_to(values, lr.shape) for values in self.coefficients(lr, t)])[..., None]
-        self.take(self.network.backend.asarray(table, self.network.dtype))
+        return self.network.backend.asarray(table, self.network.dtype)
 
-    def take(self, table: Array) -> None:
-        """Use the columns of a table (K, S, R, 1) on the device, as `plan` makes them, in the next S steps."""
-        self.table, self._next, self._planned = table, 0, table.shape[1]
-
-    @property
-    def planned(self) -> int:
-        """Steps whose learning rates are set."""
-        return self._planned - self._next
-
-    def ahead(self, steps: int) -> Array:
-        """The table (K, steps, R, 1) of the next steps, a view; as many must be planned."""
-        return self.table[:, self._next : self._next + steps]
-
-    def skip(self, steps: int) -> None:
-        """Go on as after this many steps of the plan: they were taken."""
-        self._next, self.steps = self._next + steps, self.steps + steps
-
-    def step(self) -> None:
-        """Update theta by grad. Without a plan, with the learning rate given at the start."""
-        columns = self.columns()
-        self.ops.apply(self, columns)  # a kernel, or the method below
-        self.skip(1)
-
-    def columns(self) -> Array:
-        """The values of `coefficients` for the next step, (K, R, 1); `skip` moves on to the step after it."""
-        if self._next == self._planned:
-            if not hasattr(self, "network"):
-                raise ConfigError(f"{self.name}: expected an optimizer bound to a network; call bind(network) first")
-            self.plan(np.broadcast_to(self.values["lr"], (STEPS_AHEAD, self.network.replicas)))
-        return self.table[:, self._next]
+    def step(self, lr: np.ndarray | None = None) -> None:
+        """Update theta by grad, at the learning rates (R,), by default those given at the start."""
+        columns = self.columns(None if lr is None else lr[None])
+        self.ops.apply(self, columns[:, 0])  # a kernel, or the method below
+        self.steps = self.steps + 1
 
     def apply(self, columns: Array) -> None:
         """Update theta by grad, block by block, with columns (K, R, 1)."""

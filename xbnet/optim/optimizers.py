@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..backends.arrays import Array
-from ..errors import unknown_name
-from ..parsing import check_keys, parse_number, parse_settings
+from ..parsing import check_keys, choose_with_settings, parse_number
 from ..replicas import PerReplica, powers
 from .optimizer import Optimizer
 
@@ -277,10 +276,7 @@ def get_optimizer(optimizer: str | Optimizer, **hyper: PerReplica) -> Optimizer:
     """
     if isinstance(optimizer, Optimizer):
         return optimizer
-    name, settings = parse_settings("optimizer", optimizer) if isinstance(optimizer, str) else (optimizer, {})
-    if not isinstance(name, str) or name not in OPTIMIZERS:
-        raise unknown_name("optimizer", "optimizer", name, OPTIMIZERS)
-    where = f"optimizer {name!r}"
+    kind, where, settings = choose_with_settings("optimizer", optimizer, OPTIMIZERS)
     hyper = {key: parse_number(where, key, text) for key, text in settings.items()} | hyper
-    check_keys(where, hyper, OPTIMIZERS[name]().hyper)
-    return OPTIMIZERS[name](**hyper)
+    check_keys(where, hyper, kind().hyper)
+    return kind(**hyper)

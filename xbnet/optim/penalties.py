@@ -78,10 +78,7 @@ class Penalty:
 
 
 class BoundPenalty(StepPart):
-    """A penalty on the weights of one network.
-
-    `columns` are 2 l2 and l1 (R, 1) for kernels that add the gradient by themselves, each None where it is not used.
-    """
+    """A penalty on the weights of one network: 2 l2 and l1 are columns (R, 1), `twice_l2` and `l1`."""
 
     replayable = True
     kernel = "l1 and l2"
@@ -92,12 +89,10 @@ class BoundPenalty(StepPart):
         self.uses_l2, self.uses_l1 = bool(l2.any()) and n > 0, bool(l1.any()) and n > 0
         self.active = self.uses_l2 or self.uses_l1
         self.xp, self.ops = xp, network.backend.ops
-        self.columns: tuple[Array | None, Array | None] = (None, None)
         if not self.active:
             return
         self._l2, self.l1 = network.per_replica("l2", l2), network.per_replica("l1", l1)
         self.twice_l2 = network.per_replica("l2", 2 * l2)
-        self.columns = self.twice_l2 if self.uses_l2 else None, self.l1 if self.uses_l1 else None
         self._largest = network.per_replica("penalty", float("inf"))
         self._work = xp.zeros((R, n), dtype=network.dtype)
         self._sum = xp.zeros((R, 1, 1), dtype=network.dtype)

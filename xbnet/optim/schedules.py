@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import unknown_name
-from ..parsing import check_keys, parse_number, parse_settings
+from ..parsing import check_keys, choose_with_settings, parse_number
 from ..replicas import powers, select_values
 from .schedule import Schedule
 
@@ -266,15 +265,7 @@ def get_schedule(schedule: str | Schedule | None) -> Schedule:
     """
     if isinstance(schedule, Schedule):
         return schedule
-    schedule = schedule or "constant"
-    name, settings = parse_settings("schedule", schedule) if isinstance(schedule, str) else (schedule, {})
-    if not isinstance(name, str) or name not in SCHEDULES:
-        raise unknown_name("schedule", "schedule", name, SCHEDULES)
-    kind = SCHEDULES[name]
-    check_keys(f"schedule {name!r}", settings, (f.name for f in fields(kind)))
-    return kind(
-        **{
-            key: get_schedule(text) if key == "then" else parse_number(f"schedule {name!r}", key, text)
-            for key, text in settings.items()
-        }
-    )
+    kind, where, settings = choose_with_settings("schedule", schedule or "constant", SCHEDULES)
+    check_keys(where, settings, (f.name for f in fields(kind)))
+    values = {k: get_schedule(v) if k == "then" else parse_number(where, k, v) for k, v in settings.items()}
+    return kind(**values)

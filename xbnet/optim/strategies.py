@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, unknown_name
+from ..errors import ConfigError
 from ..nn.network import Network
-from ..parsing import check_keys, number, parse_number, parse_settings, whole
+from ..parsing import check_keys, choose_with_settings, number, parse_number, whole
 from .stages import GradientMask, stages
 
 TrainStage = Callable[[Network, "Strategy", int], Any]
@@ -249,17 +249,13 @@ def get_strategy(strategy: str | Strategy | None) -> Strategy:
     """
     if isinstance(strategy, Strategy):
         return strategy
-    text = strategy or "joint"
-    name, settings = parse_settings("strategy", text) if isinstance(text, str) else (text, {})
-    if not isinstance(name, str) or name not in STRATEGIES:
-        raise unknown_name("strategy", "strategy", name, STRATEGIES)
-    where = f"strategy {name!r}"
-    check_keys(where, settings, inspect.signature(STRATEGIES[name]).parameters)
+    kind, where, settings = choose_with_settings("strategy", strategy or "joint", STRATEGIES)
+    check_keys(where, settings, inspect.signature(kind).parameters if settings else ())
     values: dict[str, Any] = {
         key: [parse_number(where, key, f) for f in text.split("/")] if key == "factors" else _setting(where, key, text)
         for key, text in settings.items()
     }
-    return STRATEGIES[name](**values)
+    return kind(**values)
 
 
 def _stages_with_body(name: str, network: Network) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ConfigError, unknown_name
 from ..nn.activations import get_activation
-from ..nn.layers import MOST_LAYERS
+from ..nn.layers.build import MOST_LAYERS
 from ..nn.losses import get_loss
 from ..optim.optimizers import OPTIMIZERS, get_optimizer
 from ..optim.schedules import SCHEDULES, get_schedule

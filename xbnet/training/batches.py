@@ -155,18 +155,13 @@ class Batches:
 
     def _buffer(self, B: int) -> tuple[Array | None, Batch]:
         if B not in self._buffers:
-            self._buffers[B] = self._allocate(B)
+            xp, data = self.backend.xp, self.data
+            R = 1 if self.which is None else self.which.shape[1]
+            given: list[Any] = [data.x, data.y, data.w]
+            batch = Batch(*(None if a is None else xp.empty((R, B, *a.shape[1:]), dtype=a.dtype) for a in given))
+            spread = None if self.which is None else xp.empty((1, R, B), dtype=self.which.dtype)
+            self._buffers[B] = spread, batch
         return self._buffers[B]
-
-    def _allocate(self, B: int) -> tuple[Array | None, Batch]:
-        xp, data = self.backend.xp, self.data
-        R = 1 if self.which is None else self.which.shape[1]
-
-        def rows(a: Array) -> Array:
-            return xp.empty((R, B, *a.shape[1:]), dtype=a.dtype)
-
-        spread = None if self.which is None else xp.empty((1, R, B), dtype=self.which.dtype)
-        return spread, Batch(rows(data.x), rows(data.y), None if data.w is None else rows(data.w))
 
 
 class InOrder(Batches):

@@ -1,125 +1,17 @@
-"""Loss and accuracy (of a regression: R2 and errors) of every replica on data that it does not train on."""
+"""`evaluate`: loss and accuracy (of a regression: R2 and errors) of every replica on any data."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
-from functools import reduce
-
 import numpy as np
 
-from ..backends.arrays import Array, ArrayLike
-from ..backends.replay import Replays
+from ..backends.arrays import ArrayLike
 from ..errors import ConfigError, DataError, expect_shape
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
-from .batches import Batch, InOrder
-from .samples import Samples, check_weights
+from .batches import InOrder
+from .samples import check_weights
 from .streaming import place
-
-FINITE_AT_ONCE = 1 << 14
-"""Weights of all replicas together that are asked at once whether they are finite."""
-
-
-def means(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Loss and accuracy (R,) from sums (S, R, 3) of w * value, w * hit, w; NaN where all weights are 0."""
-    total = sums.sum(axis=0)
-    return total[:, 0] / total[:, 2], total[:, 1] / total[:, 2]
-
-
-def not_finite(theta: Array) -> Array:
-    """(R,) NaN where some of a replica's weights are not finite, else 0; some columns at a time, to save memory."""
-    # 0 times infinity is NaN. For `isfinite` and `all` CuPy would compile a kernel from headers of CUDA's toolkit.
-    width = max(1, FINITE_AT_ONCE // len(theta))
-    parts = [(theta[:, i : i + width] * 0.0).sum(axis=1) for i in range(0, max(1, theta.shape[1]), width)]
-    return reduce(operator.add, parts)
-
-
-def spreads(loss: Loss, samples: Samples, replicas: int) -> dict[str, np.ndarray]:
-    """The loss (R,) of the best constant answer to each replica's own rows of a regression, by part; else NaN."""
-    held = samples.train if samples.train_rows is not None else samples.val  # what is validated on
-    found = {
-        "train": _spreads(loss, samples.task, samples.train.y, samples.sample_weight, samples.train_rows, replicas)
-    }
-    if samples.validated and held is not None:
-        found["val"] = _spreads(loss, samples.task, held.y, samples.val_weight, samples.val_rows, replicas)
-    return found
-
-
-def _spreads(
-    loss: Loss,
-    task: str,
-    y: np.ndarray,
-    sample_weight: ArrayLike | None,
-    rows: Sequence[np.ndarray] | None,
-    replicas: int,
-) -> np.ndarray:
-    if task != "regression":
-        return np.full(replicas, np.nan)
-
-    def spread(some: slice | np.ndarray) -> float:
-        w = None if sample_weight is None else np.asarray(sample_weight, float)[some]
-        return loss.spread(y[some], w) if w is None or w.any() else np.nan
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        if rows is None:
-            return np.full(replicas, spread(slice(None)))
-        found = {id(some): spread(some) for some in {id(some): some for some in rows}.values()}  # folds are shared
-        return np.array([found[id(some)] for some in rows])
-
-
-class Evaluation:
-    """A network's loss on batches, again and again.
-
-    How samples are cut into batches decides how sums round. So it must not depend on R: `fit` validates in batches
-    of the training's size (which needs no memory beyond the training's), `evaluate` in batches of a fixed size.
-
-    Parameters
-    ----------
-    network
-        R replicas.
-    loss
-        Bound to it.
-    batches
-        Batches of the samples.
-    """
-
-    def __init__(self, network: Network, loss: Loss, batches: InOrder):
-        # The loss lies in a dict of its own: `vars(self)` as its place would be a cycle, and a narrowed stack's buffers
-        # would stay until Python looks for cycles.
-        self.network, self._parts, self.batches = network, {"loss": loss}, batches
-        places = [*((network.layers, k) for k in range(len(network.layers))), (self._parts, "loss")]
-        self._replays = Replays(places, network.backend.specialized if batches.stay else {})
-        self._sums = network.backend.xp.zeros((network.replicas, 3, 1), dtype=network.dtype)
-
-    @property
-    def loss(self) -> Loss:
-        """The loss that is bound to the network."""
-        return self._parts["loss"]
-
-    def run(self, sums: Array, keep: Callable[[slice, np.ndarray], object] | None = None) -> None:
-        """Write each batch's sums to sums (S, R, 3, 1), on the device.
-
-        `keep` is called with which rows a batch holds and their outputs (R, B, O) on the host, which waits for the
-        device.
-        """
-        network, replays = self.network, self._replays
-        with np.errstate(over="ignore", invalid="ignore"):  # seen: a product raises the flag, and all is finite
-            for s, batch in enumerate(self.batches):
-                n = batch.x.shape[1]
-                place = self._sums if replays.active else sums[s]  # records write to one place
-                logits = replays.run(n, network.use(n), self._forward, batch, place)
-                if place is self._sums:
-                    network.backend.xp.copyto(sums[s], place)
-                if keep is not None:
-                    start = s * self.batches.batch_size
-                    keep(slice(start, start + n), network.backend.to_host(logits))
-
-    def _forward(self, batch: Batch, sums: Array) -> Array:
-        x, y, w = batch
-        logits = self.network.forward(x)
-        self._parts["loss"](logits, y, None, w, sums=sums)
-        return logits
+from .validation import Evaluation, means
 
 
 class Errors:

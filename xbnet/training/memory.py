@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..backends.memory import expect_memory
-from ..nn.layers import buffer_shapes
+from ..nn.layers.build import buffer_shapes
 from ..nn.memory import slot_sizes
 from ..optim.optimizer import Optimizer
 

@@ -116,6 +116,7 @@ class Recipe:
         if self.clip_norm is not None and not np.all(numbers("clip_norm", self.clip_norm) > 0):
             raise ConfigError(f"fit: expected clip_norm > 0, got {self.clip_norm!r}; None does not clip")
         Penalty(self.l2, self.l1)  # raises where one is out of range
+        memory = self.device_memory
         for name, value in {
             "epochs": whole("fit", "epochs", self.epochs),
             "batch_size": _optional(self.batch_size, "batch_size"),
@@ -124,7 +125,7 @@ class Recipe:
             "flip": number("fit", "flip", self.flip, "[0, 1]"),
             "schedule": get_schedule(self.schedule),
             "strategy": get_strategy(self.strategy),
-            "device_memory": _bytes(self.device_memory),
+            "device_memory": memory if memory is None else parse_bytes("fit: device_memory", memory),
         }.items():
             object.__setattr__(self, name, value)
 
@@ -217,8 +218,3 @@ def _optional(value: int | str | None, name: str) -> int | str | None:
     if value is None or (name == "batch_size" and isinstance(value, str) and value == "auto"):
         return value
     return whole("fit", name, value)
-
-
-def _bytes(value: int | str | None) -> int | None:
-    """A number of bytes, or None."""
-    return None if value is None else parse_bytes("fit: device_memory", value)

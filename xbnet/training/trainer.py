@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..history import PER_REPLICA, History, divergence
+from ..backends.arrays import Array
+from ..history import History, divergence
 from ..nn.buffers import cut
 from ..nn.losses import Loss
 from ..nn.network import Network
@@ -22,7 +23,6 @@ from ..replicas import Seeds, replica_seeds, replica_values, shared_streams
 from .augmentation import get_flips
 from .batches import Batch, InOrder, Shuffled
 from .best import Kept
-from .evaluation import Evaluation, means, not_finite, spreads
 from .execution import get_execution
 from .memory import check_memory
 from .recipe import SCORE, Recipe
@@ -31,6 +31,7 @@ from .state import State, check_generators, restore_generators
 from .step import BoundStep
 from .stopping import Stopping
 from .streaming import place_samples
+from .validation import Evaluation, means, not_finite, spreads
 
 RATES_AHEAD = 512
 """Learning rates of all replicas together that are planned at once where they stay as they are."""
@@ -100,6 +101,7 @@ class Trainer:
         self.penalty = self.recipe.any_penalty().bind(live)
         self.lr = replica_values("lr", self.optimizer.hyper["lr"], R)
         self.batches = Shuffled(live.backend, self.train, self.batch_size, self.shuffles)
+        self._ahead: list[Array] = []  # columns of epochs to come, the next one last
         shapes = {"sums": (self.batches.steps, R, 3, 1), "norm": (R, 1, 1), "cost": (R, 1), "not_finite": (R,)}
         if self.val is not None:
             batches = InOrder(live.backend, self.val, min(self.batch_size, self.val.n))
@@ -134,22 +136,14 @@ class Trainer:
 
     def _run_epoch(self, on_leave: Callable[[], None] | None) -> dict[str, Any]:
         started = time.perf_counter()
-        R_live = len(self.rows)
         self._begin_turn()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             lr = self._plan()
             self.execution.run_steps(self)
+            self.optimizer.steps = self.optimizer.steps + self.batches.steps
             self.history.execution = self.execution.name  # a graph that can't be captured is run step by step
             figures, sums, finite = self._figures(lr)
-        seconds = time.perf_counter() - started
-        record: dict[str, Any] = {"epoch": len(self.history) + 1}
-        empty = np.full((len(PER_REPLICA), self.network.replicas), np.nan)
-        for name, row in zip(PER_REPLICA, empty, strict=True):
-            record[name] = row
-            if name in figures:
-                row[self.rows] = figures[name]
-        record |= {"seconds": seconds, "samples_per_second": self.train.n * R_live / seconds}
-        self.history.records.append(record)
+        record = self.history.add(figures, self.rows, self.train.n, time.perf_counter() - started)
         self.ages += 1
         leaving = self._judge(figures, sums, finite)
         if leaving.any():
@@ -165,18 +159,22 @@ class Trainer:
         epoch = len(self.history)
         if self.strategy.restarts(epoch):
             self.optimizer.reset()
+            self._ahead.clear()
         self.step.mask = self._mask if self.strategy.set_mask(self._mask, epoch) else None
 
     def _plan(self) -> np.ndarray:
-        """Learning rates (S, R) of the epoch's steps, handed to the optimizer; those that stay, for many epochs."""
-        S, constant = self.batches.steps, type(self.schedule) is Schedule
-        if not (constant and self.optimizer.planned >= S):
+        """Learning rates (S, R) of the epoch's steps, and `columns` of them; of those that stay, for many epochs."""
+        S = self.batches.steps
+        if not self._ahead:
             self._rates = np.empty((S, len(self.rows)))
             for age in np.unique(self.ages):
                 factors = self.schedule.factors(age + np.arange(S)[:, None] / S, self.recipe.epochs)
                 np.copyto(self._rates, self.lr * factors, where=self.ages == age)
+            constant = type(self.schedule) is Schedule
             ahead = max(1, RATES_AHEAD // self._rates.size) if constant else 1  # in a stack, planning costs little
-            self.optimizer.plan(np.tile(self._rates, (ahead, 1)))
+            table = self.optimizer.columns(np.tile(self._rates, (ahead, 1)))
+            self._ahead = [table[:, S * epoch : S * (epoch + 1)] for epoch in reversed(range(ahead))]
+        self.columns = self._ahead.pop()
         return self._rates
 
     def epoch_batches(self) -> Iterable[Batch]:

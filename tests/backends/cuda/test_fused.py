@@ -75,10 +75,9 @@ def test_optimizers(row, dtype):
     found = []
     for net in nets:
         rule, rng = cases.OPTIMIZERS[row]().bind(net), np.random.default_rng(0)
-        rule.plan(np.linspace(0.1, 0.02, 4 * R).reshape(4, R))
-        for _ in range(4):
+        for lr in np.linspace(0.1, 0.02, 4 * R).reshape(4, R):
             net.grad[...] = rng.normal(size=net.grad.shape)
-            rule.step()
+            rule.step(lr)
         found.append([net.theta, *rule.state.values()])
     for here, there in zip(*found, strict=True):
         close(here, there)
@@ -116,8 +115,6 @@ def test_steps_of_any_shape(
         values = bound(logits, y, net.output_gradient, w, sums=sums).copy()
         dlogits = net.output_gradient.copy()
         net.backward()
-        again = bound.sums(np.empty_like(sums))
-        np.testing.assert_array_equal(again, sums)
         found.append((logits.copy(), values, sums, dlogits, net.grad))
         evaluated = bound(net.forward(x), y, None, w).copy()
         close(evaluated, values)
@@ -138,8 +135,8 @@ def moved(b, rule, dtype="float64", l2=None, l1=None, clip=None, seed=0, sizes=(
     for _ in range(3):
         net.grad[...] = rng.normal(size=net.grad.shape)
         if b is not PLAIN:
-            step.ops.update(step, optimizer.columns(), True)
-            optimizer.skip(1)
+            step.ops.update(step, optimizer.columns()[:, 0], True)
+            optimizer.steps += 1
             norms.append(step.norm[:, 0].copy())
         else:
             if penalty.active:
@@ -269,7 +266,7 @@ def test_nan_in_the_gradient_ends_in_theta_when_clipping():
     net.grad[1, 0] = np.nan
     penalty = xbnet.optim.penalties.Penalty().bind(net)
     step = BoundStep(net, CROSS_ENTROPY.bind(net), optimizer, penalty, clip, np.zeros((R, 1, 1)))
-    net.backend.ops.update(step, optimizer.columns(), False)
+    net.backend.ops.update(step, optimizer.columns()[:, 0], False)
     assert np.isnan(net.theta[1]).all()
     assert np.isfinite(net.theta[[0, 2]]).all()
 

@@ -69,9 +69,9 @@ def launches_of_a_step(run):
     """Of a step within an epoch: neither the first, which makes buffers, nor the last, which also takes the norm."""
     run._plan()
     batches = run.batches.epoch()
-    run.step.run_all([next(batches)], run.sums)
+    run.step.run_all([next(batches)], run.columns, run.sums)
     with Watched() as seen:
-        run.step.run_all([next(batches)], run.sums[1:])
+        run.step.run_all([next(batches)], run.columns[:, 1:], run.sums[1:])
     assert seen.reads == 0
     return seen.launches
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -58,6 +59,7 @@ class CudaOps(Ops):
     ):
         super().__init__(xp, matmul, wait, capturable=capturable)
         self.launcher = launcher
+        self._parts: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
     def gather_batch(self, data: Any, index: Any, which: Any, spread: Any, out: Any) -> Any:
         """See `Ops`."""
@@ -123,13 +125,22 @@ class CudaOps(Ops):
             super().update(step, columns, wants_norm)
             return
         net, parts = step.network, None
-        twice_l2, l1 = penalty.columns if penalty.active else (None, None)
+        twice_l2 = penalty.twice_l2 if penalty.active and penalty.uses_l2 else None
+        l1 = penalty.l1 if penalty.active and penalty.uses_l1 else None
         if step.clip is not None or wants_norm:
-            parts = self.square_sums(net.theta, net.grad, net.n_weights, twice_l2, l1, step.parts)
+            parts = self._parts_of(step)
+            self.square_sums(net.theta, net.grad, net.n_weights, twice_l2, l1, parts)
         self.apply(optimizer, columns, twice_l2, l1, step.clip, parts)
         if wants_norm:
-            self.row_sum(step.parts[:, None, :], step.norm)
+            self.row_sum(parts[:, None, :], step.norm)
             self.xp.sqrt(step.norm, out=step.norm)
+
+    def _parts_of(self, step: Any) -> Any:
+        """Memory (R, n) for the parts of a step's squared norms; it stays as long as the step."""
+        if step not in self._parts:
+            R, P = step.network.theta.shape
+            self._parts[step] = self.xp.zeros((R, min(64, -(-P // 1024))), dtype=step.network.dtype)
+        return self._parts[step]
 
     def square_sums(self, theta: Any, grad: Any, weights: int, twice_l2: Any, l1: Any, parts: Any) -> Any:
         """Parts (R, n), whose rows add up to the squared norm of each replica's gradient, penalties included."""

@@ -1,4 +1,4 @@
-"""The program of a forward pass, by which a network predicts that the machine has trained."""
+"""Forward passes on arrays that stay: replayed, or the program of a network that the machine has trained."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..replay import Replays
 from .load import machine
 from .lower import lower
 from .record import NotRecordable, Operation, record
@@ -38,3 +39,34 @@ def forward_program(network: Any, rows: Any) -> ForwardProgram | None:
         return None if any(op.name == "call" for op in operations) else ForwardProgram(network, rows, out, operations)
     except NotRecordable:
         return None
+
+
+class Passes:
+    """A network's forward passes on arrays that stay, one for each number of rows.
+
+    Parameters
+    ----------
+    network
+        Where its `compiled` says so, the machine plays them.
+    """
+
+    def __init__(self, network: Any):
+        self.network = network
+        self._programs: dict[int, ForwardProgram | None] = {}
+        self._replays = Replays([(network.layers, k) for k in range(len(network.layers))], network.backend.specialized)
+
+    def run(self, rows: Any) -> Any:
+        """The logits (R, n, O) of rows (1, n, I), overwritten by the next pass."""
+        network, n = self.network, rows.shape[1]
+        if network.compiled:
+            if n not in self._programs:
+                self._programs[n] = forward_program(network, rows)
+            program = self._programs[n]
+            if program is not None:
+                return program.run()
+        return self._replays.run(n, network.use(n), network.forward, rows)
+
+    def clear(self) -> None:
+        """Forget the arrays."""
+        self._programs.clear()
+        self._replays.clear()

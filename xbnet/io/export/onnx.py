@@ -15,10 +15,10 @@ from ...datasets import Scaler
 from ...errors import ConfigError
 from ...files import write_bytes
 from ...nn.activations import Activation
-from ...nn.layers import describes_forward
 from ...nn.network import Network
 from ..ensembles import Ensemble
 from ..models import Model
+from ..own_layers import describes_forward
 from .onnx_scaling import scaled
 from .onnx_table import ML_OPSET, encode_columns, input_names
 

@@ -13,10 +13,10 @@ from ...datasets.tables.values import MISSING
 from ...errors import ConfigError
 from ...files import write_bytes
 from ...nn.activations import Activation
-from ...nn.layers import describes_forward
 from ...nn.network import Network
 from ..ensembles import Ensemble
 from ..models import Model
+from ..own_layers import describes_forward
 from .torch_text import SCALING, TEXTS
 
 ACTIVATIONS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -232,65 +232,10 @@ class Layer(StepPart):
         return f"{type(self).__name__}({arguments})"
 
 
+@cache
 def arguments_of(kind: type[Layer]) -> list[str]:
     """The names of the constructor's arguments."""
     return list(inspect.signature(kind).parameters)
-
-
-def forgotten_arguments(layer: Layer) -> list[str]:
-    """Arguments of a layer's class that `config` leaves out, for it belongs to a class that knows nothing of them."""
-    kind = type(layer)
-    made, told = (next(k for k, c in enumerate(kind.__mro__) if name in vars(c)) for name in ("__init__", "config"))
-    return [name for name in arguments_of(kind) if name not in layer.config()] if made < told else []
-
-
-def describes_forward(layer: Layer, method: str) -> bool:
-    """Whether a method belongs to the `forward` that the layer has: a class that overrides only one has another."""
-    kind = type(layer)
-    owners = [next(c for c in kind.__mro__ if name in vars(c)) for name in ("forward", method)]
-    return owners[0] is owners[1]
-
-
-MOST_LAYERS = 10_000
-"""Largest number of layers: a step of this many small ones takes a second, and nobody would train a deeper network."""
-
-
-def copy_layers(layers: Iterable[Layer]) -> list[Layer]:
-    """Copies of layers, checked."""
-    if not isinstance(layers, Iterable):
-        raise ConfigError(f"Network: expected a list of layers, got {layers!r}")
-    copies = []
-    for layer in layers:
-        if not isinstance(layer, Layer):
-            raise ConfigError(f"Network: expected layers such as xbnet.Linear(10), got {layer!r}")
-        copies.append(copy.copy(layer))
-    if not copies:
-        raise ConfigError("Network: expected at least one layer, got none")
-    if len(copies) > MOST_LAYERS:
-        raise ConfigError(f"Network: expected at most {MOST_LAYERS:,} layers, got {len(copies):,}")
-    return copies
-
-
-def buffer_shapes(layers: Sequence[Layer], B: int) -> dict[tuple[int, str], tuple[str, tuple[int, ...]]]:
-    """Return the buffers of a network for B rows: (layer, buffer) -> its slot of memory, and its shape without R."""
-    shapes = {}
-    for k, layer in enumerate(layers):
-        named = [(name, f"{k}.{name}", shape) for name, shape in layer.buffers().items()]
-        named += [(name, f"scratch{i}", shape) for i, (name, shape) in enumerate(layer.scratch().items())]
-        for name, slot, shape in named:
-            shapes[k, name] = slot, tuple(B if size == BATCH else int(size) for size in shape)
-    return shapes
-
-
-def check_names(layer: Layer) -> None:
-    """Raise where two things that a layer states, or one of them and its class, have the same name."""
-    parameters = [spec.name for spec in layer.parameters()]
-    names = [*parameters, *(f"d{name}" for name in parameters), *(spec.name for spec in layer.state())]
-    names += [*layer.buffers(), *layer.scratch(), *layer.hyper()]
-    taken = {*dir(type(layer)), *arguments_of(type(layer))}
-    twice = [name for name in names if name in taken or names.count(name) > 1]
-    if twice:
-        raise ConfigError(f"{type(layer).__name__}: expected names that differ, got {twice[0]!r} twice; rename one")
 
 
 def check_width(where: str, n: object) -> int:

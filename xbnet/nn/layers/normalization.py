@@ -9,7 +9,37 @@ from ..parameters import ParameterSpec
 from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules
 
 
-class BatchNorm(Layer):
+class _Normalization(Layer):
+    """The common part of both: gain and offset, and what follows mean and variance."""
+
+    eps: float
+
+    def parameters(self) -> tuple[ParameterSpec, ...]:
+        shape = (1, self.n_inputs)
+        return ParameterSpec("gain", shape, ones), ParameterSpec("offset", shape, zeros)
+
+    def _invert(self, var: Array) -> None:
+        """1 / sqrt(var + eps) to `inv_std`."""
+        xp, inv_std = self.xp, self.inv_std
+        xp.add(var, self.eps, out=inv_std)
+        xp.sqrt(inv_std, out=inv_std)
+        xp.divide(1.0, inv_std, out=inv_std)
+
+    def _scaled(self) -> Array:
+        """y, of x - mean in `xhat`."""
+        xp, xhat = self.xp, self.xhat
+        xp.multiply(xhat, self.inv_std, out=xhat)
+        xp.multiply(xhat, self.gain, out=self.y)
+        return xp.add(self.y, self.offset, out=self.y)
+
+    def _sum_gradients(self, dy: Array) -> None:
+        """Those of gain and offset."""
+        self.xp.multiply(dy, self.xhat, out=self.work)
+        self.ops.batch_sum(self.work, self.dgain)
+        self.ops.batch_sum(dy, self.doffset)
+
+
+class BatchNorm(_Normalization):
     """y = gain * (x - mean) / sqrt(var + eps) + offset, with mean and variance over the batch.
 
     With xhat = (x - mean) / sqrt(var + eps), g = dy * gain and means over the batch (Ioffe & Szegedy 2015)::
@@ -49,17 +79,9 @@ class BatchNorm(Layer):
         self.momentum = number("BatchNorm", "momentum", momentum, "(0, 1]")
         self.eps = number("BatchNorm", "eps", eps, "(0, inf)")
 
-    def parameters(self) -> tuple[ParameterSpec, ...]:
-        return (
-            ParameterSpec("gain", (1, self.n_inputs), ones),
-            ParameterSpec("offset", (1, self.n_inputs), zeros),
-        )
-
     def state(self) -> tuple[ParameterSpec, ...]:
-        return (
-            ParameterSpec("running_mean", (1, self.n_inputs), zeros),
-            ParameterSpec("running_var", (1, self.n_inputs), ones),
-        )
+        shape = (1, self.n_inputs)
+        return ParameterSpec("running_mean", shape, zeros), ParameterSpec("running_var", shape, ones)
 
     def buffers(self) -> dict[str, Shape]:
         rows, one = (BATCH, self.n_inputs), (1, self.n_inputs)
@@ -68,24 +90,13 @@ class BatchNorm(Layer):
     def scratch(self) -> dict[str, Shape]:
         return {"work": (BATCH, self.n_inputs), "row": (1, self.n_inputs)}
 
-    def _batch_mean(self, x: Array, out: Array) -> Array:
-        self.ops.batch_sum(x, out)
-        return self.xp.multiply(out, 1 / x.shape[1], out=out)
-
     def forward(self, x: Array, training: bool) -> Array:
-        xp = self.xp
         if training:
             self._statistics(x)
-            mean, var = self.mean, self.var
-        else:
-            mean, var = self.running_mean, self.running_var
-        xp.add(var, self.eps, out=self.inv_std)
-        xp.sqrt(self.inv_std, out=self.inv_std)
-        xp.divide(1.0, self.inv_std, out=self.inv_std)
-        xp.subtract(x, mean, out=self.xhat)
-        xp.multiply(self.xhat, self.inv_std, out=self.xhat)
-        xp.multiply(self.xhat, self.gain, out=self.y)
-        return xp.add(self.y, self.offset, out=self.y)
+        mean, var = (self.mean, self.var) if training else (self.running_mean, self.running_var)
+        self._invert(var)
+        self.xp.subtract(x, mean, out=self.xhat)
+        return self._scaled()
 
     def _statistics(self, x: Array) -> None:
         """Mean and variance of the batch, in two passes, and the running ones moved towards them."""
@@ -97,7 +108,8 @@ class BatchNorm(Layer):
         xp.multiply(self.mean, 1 / B, out=self.mean)
         xp.subtract(x, self.mean, out=self.xhat)
         xp.multiply(self.xhat, self.xhat, out=self.work)
-        self._batch_mean(self.work, self.var)
+        self.ops.batch_sum(self.work, self.var)
+        xp.multiply(self.var, 1 / B, out=self.var)
         if self.frozen or B == 1:  # one row has no variance to tell of
             return
         xp.multiply(self.running_mean, 1 - m, out=self.running_mean)
@@ -109,9 +121,7 @@ class BatchNorm(Layer):
 
     def backward(self, dy: Array, dx: Array | None) -> None:
         xp = self.xp
-        xp.multiply(dy, self.xhat, out=self.work)
-        self.ops.batch_sum(self.work, self.dgain)
-        self.ops.batch_sum(dy, self.doffset)
+        self._sum_gradients(dy)
         if dx is None:
             return
         # mean(g * xhat) = gain * dgain / B and mean(g) = gain * doffset / B: no further sums are needed.
@@ -139,7 +149,7 @@ class BatchNorm(Layer):
         )
 
 
-class LayerNorm(Layer):
+class LayerNorm(_Normalization):
     """y = gain * (x - mean) / sqrt(var + eps) + offset, with mean and variance over each row.
 
     With xhat = (x - mean) / sqrt(var + eps), g = dy * gain and means over the features (Ba et al. 2016)::
@@ -170,12 +180,6 @@ class LayerNorm(Layer):
     def __init__(self, *, eps: float = 1e-5):
         self.eps = number("LayerNorm", "eps", eps, "(0, inf)")
 
-    def parameters(self) -> tuple[ParameterSpec, ...]:
-        return (
-            ParameterSpec("gain", (1, self.n_inputs), ones),
-            ParameterSpec("offset", (1, self.n_inputs), zeros),
-        )
-
     def buffers(self) -> dict[str, Shape]:
         rows = (BATCH, self.n_inputs)
         return {"xhat": rows, "y": rows, "inv_std": (BATCH, 1)}
@@ -188,24 +192,18 @@ class LayerNorm(Layer):
         self.xp.multiply(out, 1 / self.n_inputs, out=out)
 
     def forward(self, x: Array, training: bool) -> Array:
-        xp, xhat, inv_std = self.xp, self.xhat, self.inv_std
+        xp, xhat = self.xp, self.xhat
         xp.copyto(xhat, x)  # x may be shared by all replicas; the rest is per replica
         self._row_mean(xhat, self.column)
         xp.subtract(xhat, self.column, out=xhat)
         xp.multiply(xhat, xhat, out=self.work)
-        self._row_mean(self.work, inv_std)
-        xp.add(inv_std, self.eps, out=inv_std)
-        xp.sqrt(inv_std, out=inv_std)
-        xp.divide(1.0, inv_std, out=inv_std)
-        xp.multiply(xhat, inv_std, out=xhat)
-        xp.multiply(xhat, self.gain, out=self.y)
-        return xp.add(self.y, self.offset, out=self.y)
+        self._row_mean(self.work, self.inv_std)
+        self._invert(self.inv_std)
+        return self._scaled()
 
     def backward(self, dy: Array, dx: Array | None) -> None:
         xp, xhat = self.xp, self.xhat
-        xp.multiply(dy, xhat, out=self.work)
-        self.ops.batch_sum(self.work, self.dgain)
-        self.ops.batch_sum(dy, self.doffset)
+        self._sum_gradients(dy)
         if dx is None:
             return
         xp.multiply(dy, self.gain, out=dy)  # g

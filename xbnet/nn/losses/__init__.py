@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import unknown_name
+from ...parsing import choose
 from .base import Loss
 from .cross_entropy import BinaryCrossEntropy, SoftmaxCrossEntropy
 from .squared import MeanSquaredError
@@ -38,11 +38,7 @@ def get_loss(loss: str | Loss) -> Loss:
     >>> get_loss("cross_entropy")
     SoftmaxCrossEntropy()
     """
-    if isinstance(loss, Loss):
-        return loss
-    if not isinstance(loss, str) or loss not in LOSSES:
-        raise unknown_name("loss", "loss", loss, LOSSES)
-    return LOSSES[loss]()
+    return loss if isinstance(loss, Loss) else choose("loss", loss, LOSSES)()
 
 
 __all__ = [

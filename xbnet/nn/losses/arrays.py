@@ -13,7 +13,7 @@ from ..sharing import MemberRows
 
 
 class LossArrays(StepPart):
-    """The arrays of a bound loss, as attributes that `_use` sets."""
+    """The arrays of a bound loss, as attributes that `use` sets."""
 
     name = ""
     _shape: tuple[int, ...] | None = None
@@ -33,13 +33,14 @@ class LossArrays(StepPart):
     _floats: Workspace
     _integers: Workspace
     _flags: Workspace
-    _summed: Array
+    summed: Array
+    """(R, 3, 1): the last batch's sums of weight times value, weight times hit, and weight."""
     _eye: Array
     class_weights: Array | None
     tiny: float
     _lowest: float
 
-    if TYPE_CHECKING:  # arrays are set by `_use`
+    if TYPE_CHECKING:  # arrays are set by `use`
 
         def __getattr__(self, name: str) -> Array: ...
 
@@ -54,22 +55,21 @@ class LossArrays(StepPart):
         own = [arrays[name] for arrays in self._arrays.values() for name in ("report", "_ones", "_share")]
         return own + [array for space in (self._floats, self._integers, self._flags) for array in space.memory()]
 
-    def _use(self, logits: Array) -> None:
-        """Arrays for logits of this shape."""
+    def use(self, logits: Array) -> None:
+        """Point at the arrays for logits (R, B, C) of this shape, as `Network.use` does for batches of B rows."""
         if not hasattr(self, "replicas"):
             raise ConfigError(f"{self.name}: expected a loss that is bound to a network; call loss.bind(network) first")
-        arrays = self._arrays.get(logits.shape)
-        if arrays is None:
-            k = self.answers if logits.shape[-1] == self.answers * self.n_outputs else 1
+        shape = logits.shape
+        if shape not in self._arrays:
+            k = self.answers if shape[-1] == self.answers * self.n_outputs else 1
             expect_shape(self.name, "logits", logits, R=self.replicas, B=None, C=k * self.n_outputs)
-            R, B, _ = logits.shape
+            R, B, _ = shape
             if not B:
-                raise ShapeError(f"{self.name}: expected logits of at least one sample, got {tuple(logits.shape)}")
-            arrays = self._allocate(R, B * k, self.n_outputs)
+                raise ShapeError(f"{self.name}: expected logits of at least one sample, got {tuple(shape)}")
+            self._arrays[shape] = self._allocate(R, B * k, self.n_outputs)
             if k > 1:
-                arrays |= MemberRows(self, R, B, k).attributes()
-            self._arrays[logits.shape] = arrays
-        self.__dict__.update(arrays)
+                self._arrays[shape] |= MemberRows(self, R, B, k).attributes()
+        vars(self).update(self._arrays[shape])
 
     def _allocate(self, R: int, B: int, C: int) -> dict[str, Any]:
         """Attributes for one shape of logits; all shapes share their memory, but for `report`, which is filled here."""

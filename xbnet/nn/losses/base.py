@@ -132,19 +132,21 @@ class Loss(LossArrays):
         sample_weight
             (R or 1, B), >= 0.
         sums
-            (R, 3, 1), overwritten by the sums that the method `sums` tells; None: memory of its own.
+            (R, 3, 1), overwritten by the batch's sums of w * value, w * hit and w, which `summed` is from then on;
+            None: memory of its own. A hit is 1 where the most probable class is the label; for multi-label targets the
+            share of classes that are decided right; NaN for regression.
         """
         if logits.shape != self._shape:
-            self._use(logits)
+            self.use(logits)
         if labels.shape not in self._label_shapes:
             self._refuse("labels", labels, self._label_shapes)
         if sample_weight is not None and sample_weight.shape not in self._leading:
             self._refuse("sample_weight", sample_weight, self._leading)
         self.weighted = sample_weight is not None or self.class_weights is not None
-        self._summed = self._sums if sums is None else sums
+        self.summed = self._sums if sums is None else sums
         if self._members is not None:
             logits, labels, dlogits, sample_weight = self._members.rows(self.xp, logits, labels, dlogits, sample_weight)
-        self.ops.loss(self, logits, labels, dlogits, sample_weight, self._summed)
+        self.ops.loss(self, logits, labels, dlogits, sample_weight, self.summed)
         return self.values
 
     def evaluate(
@@ -193,20 +195,6 @@ class Loss(LossArrays):
         xp.maximum(total, self.tiny, out=divisor)  # a batch whose weights are all 0 has the gradient 0, not 0 / 0
         fractions = xp.divide(self.w, divisor, out=self.weights["fractions"][:leading])
         xp.multiply(dlogits, fractions, out=dlogits)
-
-    def sums(self, out: Array) -> Array:
-        """Write the last batch's sums of w * value, w * hit and w to out (R, 3, 1).
-
-        A hit is 1 where the most probable class is the label; for multi-label targets the share of classes that
-        are decided right; NaN for regression.
-        """
-        self.xp.copyto(out, self._summed)
-        return out
-
-    @property
-    def total_weight(self) -> Array:
-        """The sum of the last batch's weights, (R, 1, 1)."""
-        return self._summed[:, 2:]
 
     def spread(self, targets: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
         """The mean loss of the best constant answer to targets (N, O) of a regression; NaN: this loss has no such.

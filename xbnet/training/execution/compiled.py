@@ -88,9 +88,9 @@ class Compiled:
         if not self.gathers:
             self._run_by_batch(trainer)
             return
-        batches, optimizer = trainer.batches, trainer.optimizer
+        batches = trainer.batches
         S, order = batches.steps, batches.order()
-        columns = np.ascontiguousarray(optimizer.ahead(S).swapaxes(0, 1))  # (S, K, R, 1)
+        columns = np.ascontiguousarray(trainer.columns.swapaxes(0, 1))  # (S, K, R, 1)
         last = (S - 1) * batches.batch_size
         for step, samples, steps in (
             (False, order[:, :last], slice(0, S - 1)),
@@ -99,16 +99,14 @@ class Compiled:
             if samples.size:
                 program = self.program(trainer, step)
                 program.run(self.machine, samples, batches.which, columns[steps], np.asarray(trainer.sums)[steps])
-        optimizer.skip(S)
 
     def _run_by_batch(self, trainer: Run) -> None:
-        optimizer, mask, last = trainer.optimizer, trainer.step.mask, trainer.batches.steps - 1
+        mask, last = trainer.step.mask, trainer.batches.steps - 1
         for s, batch in enumerate(trainer.epoch_batches()):
             key = batch.x.shape, s == last, mask is not None and (mask.holds,)
             if key not in self.by_batch:
                 self.by_batch[key] = BatchProgram(trainer.step, batch, wants_norm=s == last)
-            trainer.sums[s] = self.by_batch[key].run(self.machine, optimizer.columns())
-            optimizer.skip(1)
+            trainer.sums[s] = self.by_batch[key].run(self.machine, trainer.columns[:, s])
 
     def validate(self, validation: Any, sums: Any, keep: Callable[[slice, np.ndarray], object] | None) -> None:
         """See `Evaluation.run`; what has to be called back, or comes sparse, is validated as on other levels."""

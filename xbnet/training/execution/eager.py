@@ -20,4 +20,4 @@ class Eager(Level):
 
     def run_steps(self, trainer: Run) -> None:
         """Train all steps of the next epoch by `trainer.step`; their sums go to `trainer.sums`."""
-        trainer.step.run_all(trainer.epoch_batches(), trainer.sums)
+        trainer.step.run_all(trainer.epoch_batches(), trainer.columns, trainer.sums)

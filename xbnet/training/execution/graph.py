@@ -70,30 +70,26 @@ class Graph(Level):
 
     def run_steps(self, trainer: Run) -> None:
         """See `Eager.run_steps`."""
-        xp, optimizer, batches = trainer.live.backend.library, trainer.optimizer, trainer.batches
+        xp, table, batches = trainer.live.backend.library, trainer.columns, trainer.batches
         around = xp.cuda.get_current_stream()
         self.stream.wait_event(around.record())
         try:
             with self.stream:
                 index, last = batches.by_step(batches.order())
-                table = optimizer.ahead(batches.steps)
                 for start in range(0, self.stop, self.steps):
                     stop = start + self.steps
                     xp.copyto(self.index, index[start:stop])
                     xp.copyto(self.table, table[:, start:stop])
                     self._run_chunk(trainer)
                     xp.copyto(trainer.sums[start:stop], self.sums)
-                optimizer.take(table[:, self.stop :])
                 rest = [*index[self.stop :], *([] if last is None else [last])]
-                trainer.step.run_all(map(batches.gather, rest), trainer.sums[self.stop :])
+                trainer.step.run_all(map(batches.gather, rest), table[:, self.stop :], trainer.sums[self.stop :])
         finally:
             around.wait_event(self.stream.record())
 
     def _run_chunk(self, trainer: Run) -> None:
         """Once step by step, which makes all buffers and compiles all kernels; then as a graph."""
-        if self.graph is not None:
-            trainer.optimizer.skip(self.steps)
-        elif self.warm and self.name == "graph":
+        if self.graph is None and self.warm and self.name == "graph":
             self.graph = self._capture(trainer)
         if self.graph is not None:
             self.graph.launch(self.stream)
@@ -102,12 +98,11 @@ class Graph(Level):
             self.warm = True
 
     def _run_steps(self, trainer: Run) -> None:
-        trainer.optimizer.take(self.table)
-        trainer.step.run_all(map(trainer.batches.gather, self.index), self.sums)
+        trainer.step.run_all(map(trainer.batches.gather, self.index), self.table, self.sums)
 
     def _capture(self, trainer: Run) -> Any:
         """Write the steps down without running them. Where that fails: None, if the user takes any level."""
-        taken, live = trainer.optimizer.steps, trainer.live
+        live = trainer.live
         live.backend.ops.bmm_nt(live.grad[:, None], live.grad[:, None], trainer.norm)  # tells cuBLAS the stream
         try:
             with live.backend.library.cuda.using_allocator(refuse):
@@ -123,7 +118,7 @@ class Graph(Level):
             if trainer.recipe.execution == self.name:
                 raise XbnetError(f"fit: the steps could not be captured ({error}); use execution='eager'") from error
             warnings.warn(f"the steps could not be captured ({error}); they are run one by one", stacklevel=2)
-            trainer.optimizer.steps, self.name = taken, "eager"
+            self.name = "eager"
             return None
         self.kept = live.memory(), trainer.loss.memory()  # other batch sizes may make them ask for larger memory
         return graph

@@ -83,7 +83,7 @@ class Persistent(Level):
         )  # fmt: skip
         batches = trainer.batches
         kind: Any = penalty  # `why_not` has asked for its kernel
-        table: Any = optimizer.ahead(batches.steps)
+        table: Any = trainer.columns
         slots = [optimizer.state[slot] for slot in optimizer.slots] + [None, None]
         arguments = (
             live.theta, *slots[:2],
@@ -97,7 +97,6 @@ class Persistent(Level):
             trainer.sums, trainer.norm, self.device_numbers,
         )  # fmt: skip
         self.launcher.launch("train.cuh", self.kernel, (live.replicas,), self.threads, self.shared_bytes, arguments)
-        optimizer.skip(batches.steps)
 
 
 def describe(network: Network, batch_size: int) -> tuple[int, ...]:

@@ -40,7 +40,7 @@ def record_step(step: Any, batch: Batch, columns: Any, sums: Any, wants_norm: bo
     """
     network, loss, optimizer = step.network, step.loss, step.optimizer
     network.use(batch.x.shape[1])
-    loss._use(network.output_gradient)
+    loss.use(network.output_gradient)
     theta, grad, work = network.theta, network.grad, np.empty_like(network.theta)
     whole = Block(slice(None), theta, grad, theta[:, : network.n_weights], optimizer.state, work)
     outside = SimpleNamespace(xp=network.backend.xp, ops=network.backend.ops, replayable=True)
@@ -191,7 +191,7 @@ class ValidationProgram(Moving):
         outside = SimpleNamespace(xp=network.backend.xp, ops=network.backend.ops, replayable=True)
         own = {"loss": loss, "outside": outside}
         network.use(rows)
-        loss._use(outputs)
+        loss.use(outputs)
 
         def run() -> None:
             _gather(data, index, batch)(outside.ops)

@@ -25,7 +25,7 @@ class ReplayedStep:
     Parameters
     ----------
     step
-        The step, whose `optimizer` says what the next columns are.
+        The step.
     """
 
     def __init__(self, step: BoundStep):
@@ -38,10 +38,9 @@ class ReplayedStep:
         self.columns: Any = None  # an array (K, R, 1) from the first call on
         self.calls: list[Callable[[], Any]] = []  # what the last call came to, if that is recorded
 
-    def __call__(self, key: Hashable, batch: Batch, wants_norm: bool = False) -> Array:
+    def __call__(self, key: Hashable, batch: Batch, columns: Array, wants_norm: bool = False) -> Array:
         """Train on a batch, see `BoundStep.run`; batches of the same `key` come in the same arrays."""
-        step, optimizer, mask = self.step, self.step.optimizer, self.step.mask
-        columns = optimizer.columns()
+        step, mask = self.step, self.step.mask
         if self.replays.active:
             if self.columns is None:
                 self.columns = columns.copy()
@@ -51,7 +50,6 @@ class ReplayedStep:
             key = key, wants_norm, mask is not None and (mask.holds,)
         generation = step.network.use(batch.x.shape[1])
         values = self.replays.run(key, generation, step.run, batch, columns, self.sums, wants_norm)
-        optimizer.skip(1)
         record = self.replays.records.get(key)
         self.calls = record.calls if record else []
         return values
@@ -77,17 +75,16 @@ class Replay(Level):
 
     def run_steps(self, trainer: Run) -> None:
         """See `Eager.run_steps`."""
-        step, optimizer, sums = self.step, trainer.optimizer, trainer.sums
-        table, last = optimizer.ahead(len(sums)), len(sums) - 1
+        step, table, sums = self.step, trainer.columns, trainer.sums
+        last = len(sums) - 1
         known, calls = None, []  # the batch before, and what a step on it is where that is recorded
         for s, batch in enumerate(trainer.epoch_batches()):
             if batch is known and s < last:  # one step is as the other: no need to ask which record serves
                 step.columns[...] = table[:, s]
                 for call in calls:
                     call()
-                optimizer.skip(1)
             else:
-                step(batch.x.shape[1], batch, s == last)
+                step(batch.x.shape[1], batch, table[:, s], s == last)
                 calls = step.calls
                 known = batch if calls else None
             sums[s] = step.sums

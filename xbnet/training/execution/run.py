@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from ...optim.strategies import Strategy
     from ..augmentation import Flips
     from ..batches import Batch, Resident, Shuffled
-    from ..evaluation import Evaluation
     from ..recipe import Recipe
     from ..step import BoundStep
+    from ..validation import Evaluation
 
 
 class Level:
@@ -42,6 +42,8 @@ class Run(Protocol):
         The settings, and which parameters move.
     val
         Samples for validation, or None.
+    columns
+        (K, S, R, 1), the optimizer's hyper-parameters for the epoch's S steps, see `Optimizer.columns`.
     sums
         (S, R, 3, 1), to be overwritten by the loss's sums of the epoch's S steps.
     norm
@@ -62,6 +64,7 @@ class Run(Protocol):
     flips: Flips | None
     recipe: Recipe
     strategy: Strategy
+    columns: Array
     sums: Array
     norm: Array
     clip: Array | None

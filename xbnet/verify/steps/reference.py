@@ -97,8 +97,7 @@ class TakenAtItsWord:
             self.bound[key] = self.optimizer.bind(self.twin)
         bound = self.bound[key]
         self.twin.theta[...], self.twin.grad[...] = theta, grad
-        bound.plan(lr.T)
-        bound.step()
+        bound.step(lr[:, 0])
         return np.array(self.twin.theta)
 
 

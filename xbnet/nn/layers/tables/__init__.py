@@ -13,4 +13,16 @@ TABLE_LAYERS = (
 )
 """In the order of the docs."""
 
-__all__ = ["TABLE_LAYERS", "Embedding", "PeriodicEmbedding", "PiecewiseLinearEmbedding", "quantile_bins"]
+__all__ = [
+    "TABLE_LAYERS",
+    "Embedding",
+    "MemberOutputs",
+    "Members",
+    "PReLU",
+    "Parametric",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
+    "Scale",
+    "SharedLinear",
+    "quantile_bins",
+]

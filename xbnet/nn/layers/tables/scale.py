@@ -71,13 +71,6 @@ class _Curved(Layer):
         self.curve = self.ops.bias_activation(self.activation, x, None, s, work)
         return self.curve
 
-    def _bend(self, a: Array, b: Array) -> None:
-        """Write a - b to `bent`; dpnp stretches no pair of operands to `out`."""
-        if len(a) < len(self.bent) and not self.backend.specialized:
-            self.xp.copyto(self.bent, a)
-            a = self.bent
-        self.xp.subtract(a, b, out=self.bent)
-
     def _times_slope(self, dy: Array) -> None:
         """dy *= s'(x)."""
         x, s = (self.xp.broadcast_to(one, dy.shape) for one in (self.x, self.curve))
@@ -133,7 +126,7 @@ class Parametric(_Curved):
         xp.multiply(x, self.row, out=self.bent)
         xp.multiply(s, self.share, out=self.y)
         xp.add(self.y, self.bent, out=self.y)
-        self._bend(s, x)
+        self.ops.difference(s, x, self.bent)
         return self.y
 
     def backward(self, dy: Array, dx: Array | None) -> None:
@@ -200,7 +193,7 @@ class PReLU(_Curved):
 
     def forward(self, x: Array, training: bool) -> Array:
         xp, s = self.xp, self._curve(x)
-        self._bend(x, s)
+        self.ops.difference(x, s, self.bent)
         xp.multiply(self.bent, self.slope, out=self.y)
         return xp.add(self.y, s, out=self.y)
 
