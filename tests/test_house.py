@@ -36,6 +36,7 @@ def test_code_is_counted_without_what_explains_it(tmp_path):
     path = tmp_path / "text.py"
     path.write_text('"""Text.\n\nMore."""\n\n# remark\nx = """a\nb"""\n\n\ndef f():\n    """Says."""\n    return x\n')
     assert house.code_lines(path) == 4
+    path = tmp_path / "classes.py"
     path.write_text("class A:\n    x: int\n    y: int = 1\n\n\n@dataclass(frozen=True)\nclass B:\n    x: int\n")
     assert house.code_lines(path) == 5
 
