@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     fetching = actions.add_parser("fetch", help="download a data set into the cache (XBNET_DATA_DIR, or the user's)")
     fetching.add_argument("name", metavar="NAME", help=", ".join(SOURCES))
-    fetching.add_argument("--quiet", action="store_true", help="no progress bar")
+    fetching.add_argument("--quiet", action="store_true", help="print no progress bar")
     showing = actions.add_parser("show", help="print parts, sizes and classes of a data set or file")
     flags.add_data_arguments(showing)
 

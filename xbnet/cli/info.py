@@ -30,7 +30,7 @@ PACKAGES = ("numpy", "scipy", "matplotlib", "safetensors", "tqdm", "numba", "sci
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="a file that xbnet saved, or the folder of a run or a sweep"
+        "model", nargs="?", metavar="MODEL", help="file that xbnet saved, or folder of a run or a sweep"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
