@@ -82,7 +82,7 @@ def test_a_full_disk_under_tensorboard_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(EventsWriter, "flush", full)
     record = {"epoch": 1} | dict.fromkeys(PER_REPLICA, np.ones(1))
-    line = f"--tensorboard {tmp_path}: can't be written (No space left on device); leave it away"
+    line = f"--tensorboard {tmp_path}: can't be written (No space left on device); leave it out"
     with refuses(ConfigError, line), event_writer(tmp_path) as write:
         write(record)
 

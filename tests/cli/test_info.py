@@ -57,7 +57,7 @@ def test_what_is_read_is_not_written_over(run, capsys):
 def test_a_file_of_data(run, capsys):
     path = run / "data.csv"
     assert main(["info", str(path)]) == 2
-    line = rf"xbnet: {path}: is no safetensors file, or is damaged \(.*\); if it holds data, show it with: (.*)\n"
+    line = rf"xbnet: {path}: is not a safetensors file, or is damaged \(.*\); if it holds data, show it with: (.*)\n"
     command = re.fullmatch(line, capsys.readouterr().err)[1].split()
     assert command == ["xbnet", "data", "show", "--data", str(path)]
     assert main([*command[1:], "--target", "kind"]) == 0

@@ -151,7 +151,7 @@ def test_the_winner_is_refitted_and_the_ensemble_kept(tmp_path, capsys):
     given = [*SMALL, *words, "--space", "optimizer=momentum", "--scaling", "standard", "--ensemble", "3"]
     assert main(["sweep", *given, "--class-weight", "balanced", "--out", str(out)]) == 0
     text = capsys.readouterr().out
-    assert "the best was trained anew on all 25,000 rows, 1 epochs: train_loss" in text
+    assert "the best configuration was trained again on all 25,000 rows, 1 epochs: train_loss" in text
     assert "last test, on rows that nothing was chosen by: val_loss" in text
     assert "ensemble of 3: val_accuracy" in text
     head = text.splitlines()[1].split()

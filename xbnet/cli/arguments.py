@@ -172,7 +172,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--patience",
         type=patience,
         metavar="N|none",
-        help="early stopping: stop after N epochs without improvement, and keep the best weights; default for tables: 8",
+        help="early stopping: stop after N epochs without improvement and keep the best weights; default for tables: 8",
     )
     group.add_argument(
         "--monitor",

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _kept(compiled: dict[str, Any]) -> str:
     if compiled["cache"] is None:
-        return "compiled anew in each process: no folder can be written (set NUMBA_CACHE_DIR)"
+        return "compiled again in each process: no folder can be written (set NUMBA_CACHE_DIR)"
     return f"{compiled['bytes'] / 1e6:.1f} MB of machine code are kept in {compiled['cache']}"
 
 
@@ -185,7 +185,7 @@ def _load(name: str) -> Model | Ensemble:
     try:
         return load_any(name)
     except DataError as error:
-        if "is no safetensors file" not in str(error) or not path.is_file():
+        if "is not a safetensors file" not in str(error) or not path.is_file():
             raise
         raise DataError(f"{error}; if it holds data, show it with: xbnet data show --data {path}") from None
 

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="use few samples and epochs, to see that it runs")
     parser.add_argument(
         "--data-dir", metavar="DIR",
-        help="folder with mat/, mnist/ and cifar-10-batches-py/; default: default XBNET_DATA_DIR",
+        help="folder with mat/, mnist/ and cifar-10-batches-py/; default: XBNET_DATA_DIR",
     )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="folder for report.html, and Markdown with pictures")
     parser.add_argument("--json", action="store_true", help="print all comparisons as one JSON object")

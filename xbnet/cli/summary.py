@@ -179,6 +179,6 @@ def not_learned(network: Network, data: Dataset, history: History, result: dict[
         advice = f"another --lr (it was {rate}), more --epochs" + (
             "" if data.scaler is not None else ", --scaling standard"
         )
-    told = "a loss that is no number" if loss is None else f"a training loss of {loss:,.4g}"
-    told += f", where guessing by {guess} has {chance:,.4g}"
+    told = "a loss of NaN" if loss is None else f"a training loss of {loss:,.4g}"
+    told += f", while guessing by {guess} gives {chance:,.4g}"
     return f"{result['dataset']}: {who} did not learn: {told}; try {advice}"

@@ -77,10 +77,10 @@ def not_learned(result: SweepResult) -> str | None:
     with_ = f", with {named}" if named else ""
     guess = "the targets' mean" if result.about.task == "regression" else "the classes' shares"
     best = result.best_member() in bad
-    cure = "try smaller learning rates, or more epochs" if best else "such values teach nothing, leave them out"
+    cure = "try smaller learning rates, or more epochs" if best else "leave such values out"
     return (
         f"{result.about.dataset}: {len(bad)} of {len(result)} networks did not learn: a {name} of "
-        f"{result.column(name)[bad[0]]:,.4g}, where guessing by {guess} has {losses[bad[0]]:,.4g}{with_}; {cure}"
+        f"{result.column(name)[bad[0]]:,.4g}, while guessing by {guess} gives {losses[bad[0]]:,.4g}{with_}; {cure}"
     )
 
 
@@ -135,7 +135,7 @@ def print_extras(summary: dict[str, Any]) -> None:
         figures = {key: value for key, value in refit.items() if key not in ("rows", "epochs")}
         tested = {key: value for key, value in figures.items() if not key.startswith("train")}
         print(
-            f"the best was trained anew on all {refit['rows']:,} rows, {refit['epochs']} epochs: "
+            f"the best configuration was trained again on all {refit['rows']:,} rows, {refit['epochs']} epochs: "
             f"{_figures({k: v for k, v in figures.items() if k.startswith('train')})}"
             + (f"; last test, on rows that nothing was chosen by: {_figures(tested)}" if tested else "")
         )

@@ -101,7 +101,7 @@ def told(args: argparse.Namespace, taken: Sequence[str]) -> str:
 
 
 def table_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Keyword arguments of `load_dataset` for a table; none for what is no table."""
+    """Keyword arguments of `load_dataset` for a table; none for what is not a table."""
     given: dict[str, Any] = {
         key: getattr(args, key, None) for key in (*COLUMNS, "header", "delimiter", "decimal", "missing")
     }

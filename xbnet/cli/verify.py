@@ -94,7 +94,7 @@ def run_one(args: argparse.Namespace, folder: Path | None) -> int:
     comparison = None
     if args.layer:
         if args.entries:
-            raise ConfigError("--entries compares a network's gradient; leave out --layer, which does so by itself")
+            raise ConfigError("--entries compares a network's gradient; leave out --layer, which does this anyway")
         stack = {"replicas": args.replicas, "backend": args.backend, "dtype": args.dtype}
         result = jacobian_test(layer_from(args), x, **stack, **how)
     else:

@@ -47,7 +47,7 @@ class Part:
     def __post_init__(self) -> None:
         for name, value in (("x", self.x), ("y", self.y)):
             if hasattr(value, "toarray"):
-                raise DataError(f"Part: expected {name} as a dense array, got a sparse one; hand in {name}.toarray()")
+                raise DataError(f"Part: expected {name} as a dense array, got a sparse one; pass {name}.toarray()")
             if not (is_table(value) if name == "x" else is_readable(value)):
                 object.__setattr__(self, name, of_one_type(np.asarray(value)))
 

@@ -115,7 +115,7 @@ class Schema:
         if one_hot is not None:
             columns = [replace(c, coded=c.kind == "category" and c.width > one_hot) for c in columns]
         if not columns:
-            raise DataError(f"{frame.name}: expected a column to learn from, got none that says anything")
+            raise DataError(f"{frame.name}: expected a column to learn from, got only columns without information")
         found = frame.target
         target = None if found is None else Target(found.names, found.task, found.classes)
         return cls(tuple(columns), target), places

@@ -124,7 +124,7 @@ class Tensors:
             raise
         except UNEXPECTED as error:
             said = f"{type(error).__name__}: {reason(error)}" if str(error) else type(error).__name__
-            raise DataError(f"{self.source}: its description can't be used ({said}); save it anew") from error
+            raise DataError(f"{self.source}: its description can't be used ({said}); save it again") from error
 
 
 def read_tensors(path: str | Path, kind: str) -> Tensors:
@@ -150,7 +150,7 @@ def read_tensors(path: str | Path, kind: str) -> Tensors:
     try:
         arrays, metadata = _read(path)
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: is no safetensors file, or is damaged ({reason(error)})") from error
+        raise DataError(f"{path}: is not a safetensors file, or is damaged ({reason(error)})") from error
     if "xbnet" not in metadata:
         raise DataError(f"{path}: is a safetensors file, but xbnet did not write it")
     found = Tensors(path, arrays, {})

@@ -193,7 +193,9 @@ def _judge(model: Model, classes: Sequence[str], targets: Sequence[str]) -> Judg
     """The function from inputs, targets, and whether pictures are wanted, to what is found."""
     link = model.network.link
     if link == "scores":
-        raise ConfigError("report: expected a model with probabilities or values; one of classes under mse has neither")
+        raise ConfigError(
+            "report: expected a model with probabilities or values; a classifier trained with mse has neither"
+        )
 
     def judge(x: np.ndarray, y: np.ndarray, pictures: bool) -> Findings:
         values = model.outputs(x).astype(float)

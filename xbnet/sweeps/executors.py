@@ -212,7 +212,7 @@ def outcomes(
                 workers.executor = workers.renew()
             elif isinstance(death, BrokenExecutor):
                 raise XbnetError(
-                    "sweep: a worker died, and with it the executor that was handed in; what has ended is kept where "
+                    "sweep: a worker died, and with it the executor that was passed; finished chunks are kept where "
                     "out= says: go on from there with resume"
                 ) from death
             running |= {submit(chunk): chunk for chunk in again}

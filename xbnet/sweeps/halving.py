@@ -61,7 +61,7 @@ def parse_halving(value: Any, min_epochs: Any = None) -> Halving | None:
     """Parse the argument `halving`: a factor, or "hyperband" or "asha", which may have one after a colon."""
     if value is None:
         if min_epochs is not None:
-            raise ConfigError("sweep: min_epochs is the first rung of halving; give halving=3, or leave it away")
+            raise ConfigError("sweep: min_epochs is the first rung of halving; give halving=3, or leave it out")
         return None
     kind, _, text = value.partition(":") if isinstance(value, str) else ("halving", "", value)
     if kind not in KINDS:

@@ -165,7 +165,7 @@ class SweepResult(Table):
         if member in self._files:
             file, row = self._files[member]
             if "layers" not in file.description:
-                raise DataError(f"{file.source}: has layers of your own that can't be kept; sweep again")
+                raise DataError(f"{file.source}: has custom layers that can't be saved; sweep again")
             with file.reading():
                 return restore_network(file, self.about.backend, self._custom).select([row])
         network = make_network(self.program, [self._member(member)])

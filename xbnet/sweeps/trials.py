@@ -49,7 +49,7 @@ class Space:
 
     def __init__(self, space: Any):
         if not isinstance(space, Mapping):
-            raise ConfigError("sweep: a sampler wants a space {key: values}, got a list of configurations")
+            raise ConfigError("sweep: a sampler needs a space {key: values}, got a list of configurations")
         self.distributions: dict[str, Any] = {}
         self._fixed: Configuration = {}
         self._values: dict[str, dict[Any, Any]] = {}
@@ -62,7 +62,7 @@ class Space:
             else:
                 self._fixed[key] = values
         if not self.distributions:
-            raise ConfigError("sweep: a sampler wants a key that varies, got none")
+            raise ConfigError("sweep: a sampler needs a key that varies, got none")
 
     def _choices(self, key: str, values: list[Any]) -> Any:
         plain = [value.item() if isinstance(value, np.generic) else value for value in values]

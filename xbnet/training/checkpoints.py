@@ -207,7 +207,7 @@ def _compare_epochs(kept: Tensors, trainer: Trainer) -> None:
     """Refuse fewer epochs than the run has behind it; say where more would have had other rates from the start."""
     done, before, now = kept.description["history"]["epochs"], kept.description["epochs"], trainer.recipe.epochs
     if now < done:
-        raise ConfigError(f"resume: {kept.source} has {done} epochs behind it, got epochs={now}; give {done} or more")
+        raise ConfigError(f"resume: {kept.source} has {done} epochs done, got epochs={now}; give {done} or more")
     past = np.arange(done)[:, None] + 0.5
     schedule = trainer.schedule
     if now != before and not np.array_equal(schedule.factors(past, before), schedule.factors(past, now)):

@@ -158,7 +158,7 @@ class Recipe:
             cure = f"set the last layer to Linear({samples.n_outputs})"
             raise ConfigError(
                 f"fit: expected a network with {samples.n_outputs} outputs for {samples.name} ({samples.task}), "
-                f"got {network.n_outputs}; " + ("labels want whole numbers: y.astype(int)" if labels else cure)
+                f"got {network.n_outputs}; " + ("labels must be whole numbers: y.astype(int)" if labels else cure)
             )
         if samples.sample_weight is not None:
             check_weights("fit", samples.sample_weight, len(samples.train.x))

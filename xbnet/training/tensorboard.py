@@ -53,7 +53,7 @@ def event_writer(folder: str | Path | None) -> Iterator[Callable[[dict[str, Any]
                 writer.write_event(event)
             writer.flush()
         except OSError as error:
-            raise ConfigError(f"--tensorboard {folder}: can't be written ({reason(error)}); leave it away") from None
+            raise ConfigError(f"--tensorboard {folder}: can't be written ({reason(error)}); leave it out") from None
 
     try:
         yield write

@@ -119,7 +119,7 @@ def test_categories_and_targets_of_a_schema_are_checked():
 def test_words():
     x = FRAME[["a"]].to_numpy()
     network = xbnet.Network([xbnet.Linear(2)], 1, rng=0)
-    with pytest.raises(DataError, match=r"expected x as a dense array, got a sparse one; hand in x.toarray\(\)\Z"):
+    with pytest.raises(DataError, match=r"expected x as a dense array, got a sparse one; pass x.toarray\(\)\Z"):
         train((scipy.sparse.csr_array(x), Y), 1)
     np.testing.assert_array_equal(network.predict(scipy.sparse.coo_array(x)), network.predict(x))
     with pytest.raises(DataError, match=r"data.schema.encode\(table\)\Z"):

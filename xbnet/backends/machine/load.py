@@ -95,7 +95,7 @@ def _kept_or_not(maker: str, *arguments: Any) -> Any:
         except Exception as error:  # of a folder, or of a file in it: whatever it is, compiling goes without
             _keeps = False
             warnings.warn(
-                f"the compiled machine is not kept on disk ({error}); it is compiled anew each time", stacklevel=2
+                f"the compiled machine is not kept on disk ({error}); it is compiled again each time", stacklevel=2
             )
     return getattr(entries, maker)(*arguments, _digest(), False)
 

@@ -100,12 +100,12 @@ def read_npy(path: Path, target: str | int | None = None, task: str | None = Non
         column = columns
     if not -columns <= column < columns:
         got = "none" if target is None else repr(target)
-        raise ConfigError(f"{path}: expected as target the number of a column, 0..{columns - 1}, got {got}")
+        raise ConfigError(f"{path}: expected the number of a column as target, 0..{columns - 1}, got {got}")
     column %= columns
     x = np.empty((len(table), columns - 1), floating(table.dtype))
     with np.errstate(over="ignore"):  # what is not finite is found, and named, later
         x[:, :column], x[:, column:] = table[:, :column], table[:, column + 1 :]
-    say_if_useless(f"{path}: the table besides column {column}", x)
+    say_if_useless(f"{path}: the table without column {column}", x)
     y = table[:, column].astype(table.dtype.newbyteorder("="))
     where = f"{path}: column {column}"
     return Dataset(str(path), Part(x, as_targets(where, y, task or guessed_task(where, y))))

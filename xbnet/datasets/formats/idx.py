@@ -71,7 +71,7 @@ def read_idx(path: Path, partial: bool = False) -> Dataset:
     partner = _find(path.parent, prefix, other) if prefix else None
     if partner is None:
         raise DataError(
-            f"{path}: expected two idx files beside each other, named PREFIX-images-idx3-ubyte and "
+            f"{path}: expected two idx files in one folder, named PREFIX-images-idx3-ubyte and "
             "PREFIX-labels-idx1-ubyte (or with .gz), got no partner to this one"
         )
     part, shape = _read_pair(*((path, partner) if what == "images" else (partner, path)))

@@ -281,5 +281,5 @@ def _open_element(body: _Body, order: str, what: str) -> tuple[np.dtype, int, in
         raise _Damaged(f"is damaged: its {what} have the unknown type {code}")
     dtype = np.dtype(order + _NUMBERS[code])
     if size % dtype.itemsize:
-        raise _Damaged(f"is damaged: its {what} want whole numbers of {dtype.itemsize} bytes, got {size}")
+        raise _Damaged(f"is damaged: its {what} must be whole numbers of {dtype.itemsize} bytes, got {size}")
     return dtype, size, room - size

@@ -122,7 +122,7 @@ class _Graph:
             x = self.add("Cast", x, to=self.type)
         for layer in network.layers:
             if not describes_forward(layer, "to_onnx"):
-                raise ConfigError(f"export: the layer {layer!r} is of your own; give it `to_onnx`")
+                raise ConfigError(f"export: the layer {layer!r} is your own; give it `to_onnx`")
             x = layer.to_onnx(self, x)
         return self._linked(x, network.link)
 
@@ -237,4 +237,4 @@ class _Graph:
             half = self.add("Mul", z, self.constant(0.5))
             return self.add("Mul", half, self.add("Add", t, self.constant(1.0)))
         assert activation is not None, "None is the identity"
-        raise ConfigError(f"export: the activation {activation.name!r} is of your own, and has no ONNX operator")
+        raise ConfigError(f"export: the activation {activation.name!r} is your own, and has no ONNX operator")

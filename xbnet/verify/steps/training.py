@@ -145,8 +145,8 @@ def make_plan(
     ]
     if refused:
         cure = {"batch_size": "batch_sizes", "execution": "levels"}.get(refused[0], "")
-        hint = f"; it takes {cure}" if cure else "; who stops when, and with which weights, is no part of a step"
-        raise ConfigError(f"training_test: {refused[0]} is no setting of this test{hint}")
+        hint = f"; it takes {cure}" if cure else "; who stops when, and with which weights, is not part of a step"
+        raise ConfigError(f"training_test: {refused[0]} is not a setting of this test{hint}")
     sizes = default_batch_sizes(samples.n) if batch_sizes is None else tuple(batch_sizes)
     if not sizes:
         raise ConfigError("training_test: expected at least one batch size, got none")

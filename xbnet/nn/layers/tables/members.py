@@ -39,7 +39,7 @@ def shared_width(layer: Layer, k: int, n_inputs: int) -> int:
     """What each of a layer's k members has of `n_inputs`."""
     if n_inputs % k:
         raise ConfigError(
-            f"{type(layer).__name__}: expected inputs of {k} members side by side, got {n_inputs}, which is no "
+            f"{type(layer).__name__}: expected inputs of {k} members side by side, got {n_inputs}, which is not a "
             f"multiple of {k}; put Members({k}) in front"
         )
     return n_inputs // k
