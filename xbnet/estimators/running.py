@@ -21,7 +21,7 @@ def check_same(e: XBEstimator, method: str) -> None:
     if e._run_state == IN_A_STACK:
         raise ConfigError(
             f"{where}: expected a model that can train further, got one that a search has trained in a stack, "
-            "of its own; fit a clone"
+            "without a state of its own; fit a clone"
         )
     for name, value in e._design().items():
         if value != e._built[name]:
