@@ -39,22 +39,14 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_table_arguments(group)
     group.add_argument(
-        "--scaling",
-        metavar="HOW",
+        "--scaling", metavar="HOW",
         help="scaling of inputs: standard, robust, quantile, none; default for tables: standard",
-    )
-    switch(
-        group,
-        "--scale-targets",
-        "standardize the targets of a regression, and scale predictions back; on by default",
-        default=None,
-    )
+    )  # fmt: skip
+    switch(group, "--scale-targets", "standardize a regression's targets; on by default", default=None)
     group.add_argument(
-        "--val",
-        type=share,
-        metavar="SHARE",
+        "--val", type=share, metavar="SHARE",
         help="validation part to split off: a fraction, a count, or none; default for tables: 0.15",
-    )
+    )  # fmt: skip
     group.add_argument("--test", type=share, metavar="SHARE", help="test part to split off: a fraction or a count")
 
 
@@ -62,43 +54,30 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """Which network, on which device."""
     group = parser.add_argument_group("network")
     group.add_argument(
-        "--hidden",
-        type=widths,
-        metavar="N,N,..",
-        help="widths of the hidden layers, or none; default: 10,7, for tables 32",
+        "--hidden", type=widths, metavar="N,N,..", help="hidden widths, or none; default: 10,7, for tables 32"
     )
-    group.add_argument(
-        "--residual", type=count, default=0, metavar="N", help="number of residual blocks after the hidden layers"
-    )
+    group.add_argument("--residual", type=count, default=0, metavar="N", help="residual blocks after the hidden layers")
     group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; default: tanh")
     switch(group, "--batch-norm", "add batch normalization after each hidden layer")
+    group.add_argument("--dropout", type=number, metavar="RATE", help="dropout rate of the hidden layers; default: 0")
     group.add_argument(
-        "--dropout", type=number, metavar="RATE", help="dropout rate after each hidden layer; default: 0"
-    )
-    group.add_argument(
-        "--init",
-        metavar="NAME",
+        "--init", metavar="NAME",
         help="glorot, he, lecun, zeros, normal:STD, uniform:A; chosen by the activation by default",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--replicas", type=positive, default=1, metavar="R", help="number of networks, each with its own seed"
+        "--replicas", type=positive, default=1, metavar="R", help="networks to train, each with its own seed"
     )
     group.add_argument(
         "--members", type=positive, metavar="N",
         help="number of networks to train and average into one model; default: 1, for tables 4",
     )  # fmt: skip
-    group.add_argument(
-        "--sharing",
-        choices=SHARING,
-        default="none",
-        help="how members share the weights of hidden layers",
-    )
+    group.add_argument("--sharing", choices=SHARING, default="none", help="how members share hidden weights")
     group.add_argument(
         "--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto; with settings: cupy:precision=tf32"
     )
     group.add_argument("--dtype", default="float32", metavar="TYPE", help="float32, float64")
     group.add_argument(
-        "--seed", type=count, default=0, metavar="N", help="seed of weights, order of rows, dropout and splits"
+        "--seed", type=count, default=0, metavar="N", help="seed of weights, row order, dropout and splits"
     )
 
 
@@ -106,21 +85,13 @@ def add_loss_arguments(parser: argparse.ArgumentParser) -> None:
     """Which cost."""
     group = parser.add_argument_group("cost")
     group.add_argument("--loss", metavar="NAME", help=f"{', '.join(LOSSES)}; the default depends on the task")
-    group.add_argument(
-        "--class-weight",
-        metavar="W,W,..",
-        help="one weight per class, or balanced: inversely proportional to the class frequencies",
-    )
+    group.add_argument("--class-weight", metavar="W,W,..", help="one weight per class, or balanced")
     group.add_argument("--label-smoothing", type=number, default=0.0, metavar="E", help="label smoothing in [0, 1)")
     group.add_argument(
-        "--l2",
-        type=number,
-        metavar="X",
+        "--l2", type=number, metavar="X",
         help="L2 penalty, times the sum of squared weights; default: 0, for tables 0.0003",
-    )
-    group.add_argument(
-        "--l1", type=number, default=0.0, metavar="X", help="L1 penalty, times the sum of absolute weights"
-    )
+    )  # fmt: skip
+    group.add_argument("--l1", type=number, default=0.0, metavar="X", help="L1 penalty, times the sum of |weights|")
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,11 +102,9 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(OPTIMIZERS)}; with settings: adam:beta2=0.99; default: sgd, for tables adam",
     )  # fmt: skip
     group.add_argument(
-        "--lr",
-        type=rate,
-        metavar="X|auto",
+        "--lr", type=rate, metavar="X|auto",
         help="learning rate; auto tries 100; default: sgd 0.1, adam 0.001, for tables 0.03",
-    )
+    )  # fmt: skip
     group.add_argument(
         "--schedule", metavar="NAME",
         help=f"{', '.join(SCHEDULES)}; with settings: step:every=20; default: constant, for tables cosine",
@@ -144,30 +113,21 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--strategy", default="joint", metavar="NAME",
         help=f"{', '.join(STRATEGIES)}; with settings: alternating:every=2, weighted:ratio=0.5, layerwise:epochs=5",
     )  # fmt: skip
-    group.add_argument(
-        "--flip", type=number, default=0.0, metavar="P", help="probability of flipping an image horizontally"
-    )
+    group.add_argument("--flip", type=number, default=0.0, metavar="P", help="probability of mirroring an image")
     group.add_argument("--clip-norm", type=number, metavar="X", help="clip the gradient to this norm")
     group.add_argument(
-        "--batch-size",
-        type=batch_size,
-        default="auto",
-        metavar="N|full",
+        "--batch-size", type=batch_size, default="auto", metavar="N|full",
         help="rows per step; auto is 64, for tables 32 to 256",
-    )
+    )  # fmt: skip
     group.add_argument("--epochs", type=positive, metavar="N", help="passes over the training part; default: 100")
     group.add_argument(
-        "--device-memory",
-        type=memory,
-        metavar="BYTES",
+        "--device-memory", type=memory, metavar="BYTES",
         help="device memory for the data, like 2GB; larger data is sent in chunks",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--execution",
-        default="auto",
-        metavar="LEVEL",
+        "--execution", default="auto", metavar="LEVEL",
         help="eager; replay or compiled on CPUs; graph or persistent on CUDA; or auto",
-    )
+    )  # fmt: skip
     group.add_argument(
         "--patience",
         type=patience,
@@ -175,10 +135,9 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         help="early stopping: stop after N epochs without improvement and keep the best weights; default for tables: 8",
     )
     group.add_argument(
-        "--monitor",
-        metavar="FIGURE",
+        "--monitor", metavar="FIGURE",
         help="metric that decides about the best epoch: val_loss (the default), val_accuracy, ...",
-    )
+    )  # fmt: skip
 
 
 def switch(group: Any, flag: str, text: str, default: bool | None = False) -> None:

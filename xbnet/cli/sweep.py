@@ -44,17 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--sampler", metavar="NAME", help="tpe or random: Optuna proposes configurations from the results so far"
     )
-    group.add_argument(
-        "--trials", type=flags.positive, metavar="N", help="number of configurations that --sampler proposes"
-    )
+    group.add_argument("--trials", type=flags.positive, metavar="N", help="configurations that --sampler proposes")
     group.add_argument(
         "--at-once", type=flags.positive, metavar="R", help="networks to train at a time; default: those of 32 trials"
     )
+    group.add_argument("--seeds", type=seeds, default=1, metavar="N|N,N,..", help="number of seeds, or a list of them")
     group.add_argument(
-        "--seeds", type=seeds, default=1, metavar="N|N,N,..", help="number of seeds, or the seeds themselves"
-    )
-    group.add_argument(
-        "--folds", type=flags.positive, metavar="K", help="number of folds for cross-validation on the training part"
+        "--folds", type=flags.positive, metavar="K", help="folds of cross-validation on the training part"
     )
     group.add_argument(
         "--halving",
@@ -66,11 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--monitor", metavar="FIGURE", help="metric that ranks configurations and stops them; default: val_loss"
     )
-    group.add_argument(
-        "--class-weight",
-        metavar="W,W,..",
-        help="one weight per class, or balanced: inversely proportional to the class frequencies",
-    )
+    group.add_argument("--class-weight", metavar="W,W,..", help="one weight per class, or balanced")
     group = parser.add_argument_group("execution")
     group.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
     group.add_argument("--dtype", default="float32", metavar="TYPE", help="float32, float64")
