@@ -24,11 +24,11 @@ def last_line(capsys):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("epochs = " + "9" * 5000, "is no TOML file (Exceeds the limit"),
-        ("hidden = " + "[" * 20_000, "is no TOML file ("),
-        ("a\x1b[2J = 1", "is no TOML file ("),
+        ("epochs = " + "9" * 5000, "is not a TOML file (Exceeds the limit"),
+        ("hidden = " + "[" * 20_000, "is not a TOML file ("),
+        ("a\x1b[2J = 1", "is not a TOML file ("),
         ('"a\\u001b[2J' + "x" * 3000 + '" = 1', "unknown key "),
-        ("#" * 2_000_000, "is no file of flags, for it has more than 1,000,000 bytes"),
+        ("#" * 2_000_000, "is not a file of flags: it has more than 1,000,000 bytes"),
     ],
 )
 def test_files_of_flags_that_mean_harm(tmp_path, capsys, text, said):

@@ -85,5 +85,5 @@ def test_what_to_try_depends_on_how_the_loss_went(losses, advice):
     data = SimpleNamespace(task="classification", scaler=None)
     result = {"dataset": "d", "learned": False, "train_loss": losses[-1], "chance_loss": 1.0}
     found = not_learned(cases.network(), data, history, result, 0.1)
-    told = f"a training loss of {losses[-1]:g}, where guessing by the classes' shares has 1"
+    told = f"a training loss of {losses[-1]:g}, while guessing by the classes' shares gives 1"
     assert found == f"d: the network did not learn: {told}; try {advice}"

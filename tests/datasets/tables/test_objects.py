@@ -124,7 +124,7 @@ def test_words():
     np.testing.assert_array_equal(network.predict(scipy.sparse.coo_array(x)), network.predict(x))
     with pytest.raises(DataError, match=r"data.schema.encode\(table\)\Z"):
         network.predict(FRAME[["s"]])
-    with pytest.raises(ConfigError, match=r"got 2; labels want whole numbers: y.astype\(int\)\Z"):
+    with pytest.raises(ConfigError, match=r"got 2; labels must be whole numbers: y.astype\(int\)\Z"):
         train((x, np.array([0.0, 1.0] * 30)), 1)
     with pytest.raises(DataError, match="expected validation x as an array, as in training, got a table"):
         Dataset("mine", Part(x, Y), Part(FRAME[["a"]], Y))
