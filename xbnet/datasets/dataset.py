@@ -197,6 +197,15 @@ class Dataset:
         in_place
             Overwrite the inputs of this one instead of taking memory for others. It must not be used any more, nor
             what shares its arrays: a part that `split` left as it was does.
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        ConfigError
+            It is scaled already.
         """
         preparation = self.scaler_of(scaling)
         if scaling == "none":
@@ -239,7 +248,20 @@ class Dataset:
         return replace(self, **parts, schema=schema, target_scale=scale)  # type: ignore[arg-type]
 
     def scaler_of(self, scaling: str, rows: Array | None = None) -> Scaler:
-        """Return the scaler fitted to `rows` of the training part, by default all: of a table its numbers and dates."""
+        """Fit a scaler to the training part.
+
+        Parameters
+        ----------
+        scaling
+            "standard", "robust", "quantile" or "none"; see `Scaler.fit`.
+        rows
+            Rows of the training part; None: all.
+
+        Returns
+        -------
+        Scaler
+            For a table it scales numbers and dates only.
+        """
         x = self.train.x if rows is None else self.train.x[rows]
         found = Scaler.fit(x, scaling)
         return found if self.schema is None else self.schema.only_scaled(found)

@@ -69,11 +69,31 @@ class Penalty:
                 raise ConfigError(f"penalty: expected {name} >= 0, got {value!r}")
 
     def select(self, index: np.ndarray) -> Penalty:
-        """For the replicas `index`."""
+        """Make the same penalty for some replicas.
+
+        Parameters
+        ----------
+        index
+            Replicas.
+
+        Returns
+        -------
+        Penalty
+        """
         return Penalty(select_values(self.l2, index), select_values(self.l1, index))
 
     def bind(self, network: Network) -> BoundPenalty:
-        """For one network."""
+        """Bind the penalty to a network.
+
+        Parameters
+        ----------
+        network
+            The network whose weights it is on.
+
+        Returns
+        -------
+        BoundPenalty
+        """
         return BoundPenalty(self, network)
 
 

@@ -67,11 +67,11 @@ class Strategy:
         return None
 
     def restarts(self, epoch: int) -> bool:
-        """Whether the optimizer forgets its averages before this epoch."""
+        """Whether the optimizer's state is reset before epoch (from 0)."""
         return False
 
     def set_mask(self, mask: GradientMask, epoch: int) -> bool:
-        """Set the mask to this epoch's factors; False: there is nothing to do."""
+        """Set mask (that of the network's gradient) to the factors of epoch (from 0); False: all factors are 1."""
         factors = self.factors(mask.network, epoch)
         if factors is None:
             return False
