@@ -174,6 +174,11 @@ def _escaped(character: str) -> str:
     return " " if unicodedata.category(character) == "Zs" else character.encode("unicode_escape").decode()
 
 
+def counted(n: int, noun: str) -> str:
+    """Say how many there are: ``1 row``, ``2,000 rows``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def listed(names: Iterable[object], most: int = 10, longest: int = 40) -> str:
     """Names with commas in between, each at most so long, and how many more there are than `most`.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..datasets import Dataset, Part, fetch
 from ..datasets.download import SOURCES
-from ..errors import listed
+from ..errors import counted, listed
 from . import arguments as flags
 
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 def show(data: Dataset) -> None:
     """A line about the set, and one per part."""
     shape = "" if data.image_shape is None else f", images {'x'.join(map(str, data.image_shape))}"
-    print(f"{data.name}: {data.task}, {data.n_inputs} inputs{shape}, {data.n_outputs} outputs")
+    print(f"{data.name}: {data.task}, {counted(data.n_inputs, 'input')}{shape}, {counted(data.n_outputs, 'output')}")
     if data.classes:
         print(f"classes: {listed(data.classes, most=25)}")
     print(f"{'part':<6}{'samples':>9}  {'type':<9}{'least':>11}{'mean':>11}{'most':>11}  counts per class")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from ..files import keep_input
 from ..io.ensembles import chosen, load_any
@@ -29,4 +30,5 @@ def run(args: argparse.Namespace) -> int:
     definition = FORMATS[form](model, args.out)
     if definition is not None:
         print(definition, end="")
+    print(f"written: {args.out}", file=sys.stdout if definition is None else sys.stderr)
     return 0

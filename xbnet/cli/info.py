@@ -14,7 +14,7 @@ import numpy as np
 from ..backends.backend import describe_backends
 from ..backends.machine.load import describe_machine
 from ..datasets import Column, Schema
-from ..errors import DataError, listed, printable
+from ..errors import DataError, counted, listed, printable
 from ..history import History, plain
 from ..io.ensembles import Ensemble, load_any, summary
 from ..io.models import Model
@@ -116,7 +116,7 @@ def show_model(args: argparse.Namespace) -> int:
         print(json.dumps(about))
         return 0
     version = printable(model.version, 40)
-    print(f"{args.model}: written by xbnet {version}, {network.replicas} replica(s), {network.dtype.name}")
+    print(f"{args.model}: written by xbnet {version}, {counted(network.replicas, 'network')}, {network.dtype.name}")
     print(network.describe())
     print(f"link: {network.link}" + (f"; classes: {listed(model.classes)}" if model.classes else ""))
     names = f": {listed(model.features)}" if model.features else ""
@@ -137,7 +137,8 @@ def show_ensemble(args: argparse.Namespace, ensemble: Ensemble) -> int:
         about = {"file": args.model, "written_by": ensemble.version, "link": ensemble.link, "classes": classes}
         print(json.dumps(about | {"members": members}))
         return 0
-    print(f"{args.model}: written by xbnet {printable(ensemble.version, 40)}, an ensemble of {ensemble.size} networks")
+    size = counted(ensemble.size, "network")
+    print(f"{args.model}: written by xbnet {printable(ensemble.version, 40)}, an ensemble of {size}")
     for i, member in enumerate(members):
         print(f"  {i}: {member['layers']}, {member['parameters']:,} parameters")
     print(f"link: {ensemble.link}" + (f"; classes: {listed(ensemble.classes)}" if ensemble.classes else ""))

@@ -14,7 +14,7 @@ import numpy as np
 from ..datasets.reading import Reading
 from ..datasets.rows import Chunk, open_rows
 from ..datasets.tables import is_table_file, open_table
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, counted
 from ..files import keep_input
 from ..io.ensembles import Ensemble, chosen, load_any
 from ..io.folders import file_of
@@ -161,6 +161,6 @@ def report(args: argparse.Namespace, score: Score, rows: int, seconds: float) ->
         return
     to = sys.stderr if args.out == "-" else sys.stdout
     figures = "".join(f", {FIGURES[k]} {result[k]:.6g}" for k in FIGURES if k in result)
-    print(f"{rows:,} rows in {seconds:.2f} s{figures}", file=to)
+    print(f"{counted(rows, 'row')} in {seconds:.2f} s{figures}", file=to)
     if table := score.table():
         print(table, file=to)

@@ -11,7 +11,7 @@ import numpy as np
 from ..datasets.labels import Labels
 from ..datasets.rows import open_rows
 from ..datasets.tables import is_table_file
-from ..errors import ConfigError, DataError, printable
+from ..errors import ConfigError, DataError, counted, printable
 from ..files import keep_input
 from ..io.folders import file_of
 from ..io.models import Model, load_model
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         importance = {name: list(values) for name, values in found.importance.items()}
         print(json.dumps({"rows": found.rows, "figures": found.figures, "importance": importance, "page": str(out)}))
         return 0
-    print(f"{found.rows:,} rows")
+    print(counted(found.rows, "row"))
     for name, value in found.figures.items():
         print(f"{name:<28}{value:>12.5g}")
     print(f"written: {out}")

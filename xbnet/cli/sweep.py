@@ -19,9 +19,9 @@ from ..sweeps.distributions import as_distribution
 from ..sweeps.refit import Refit
 from ..training import tables as usual
 from . import arguments as flags
-from .folders import kept_in, open_folder, replacing_run
+from .folders import open_folder, replacing_run
 from .sweep_rates import run_find_lr
-from .sweep_table import describe_ensemble, describe_refit, not_learned, print_extras, print_table, summarize
+from .sweep_table import describe_ensemble, describe_refit, not_learned, print_report, summarize
 from .tables import OF_TABLES, is_table_of, settle
 
 
@@ -126,10 +126,7 @@ def run(args: argparse.Namespace) -> int:
         if folder is not None:
             keep(folder, result, summary, refit, ensemble)
     if not args.quiet:
-        print_table(result, summary)
-        print_extras(summary)
-        if folder is not None:
-            print(f"kept in {folder}: {', '.join(kept_in(folder))}")
+        print_report(result, summary, folder)
     if complaint := not_learned(result):
         print(f"xbnet: {complaint}", file=sys.stderr)
     if args.json:

@@ -108,6 +108,7 @@ def train_and_report(args: argparse.Namespace) -> int:
                 print(words)
         if folder is not None:
             print(f"kept in {folder}: {', '.join(kept_in(folder))}")
+        print(summary.next_command(folder))
     if complaint := summary.not_learned(network, data, history, result, optimizer.hyper["lr"]):
         print(f"xbnet: {complaint}", file=sys.stderr)
     if args.json:
