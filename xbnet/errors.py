@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -230,11 +230,14 @@ def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int 
     raise ShapeError(f"{where}: expected {name} ({wanted}), got {shape}" + (f"; {hint}" if hint else ""))
 
 
-def unknown_name(where: str, kind: str, name: object, known: Iterable[str]) -> ConfigError:
-    """The error for a name that is not in a table, with the nearest one that is."""
+def unknown_name(
+    where: str, kind: str, name: object, known: Iterable[str], other_names: Mapping[str, str] | None = None
+) -> ConfigError:
+    """The error for a name that is not in a table, with the nearest one that is, or the one that others call so."""
     known = sorted(known)
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    meant = (other_names or {}).get(str(name).lower()) or (near[0] if near else None)
+    hint = f"did you mean {meant!r}? " if meant else ""
     if isinstance(name, type):
         hint = f"a class is to be called: {name.__name__}(); "
     return ConfigError(f"{where}: unknown {kind} {name!r}; {hint}known are {', '.join(known)}")

@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
 def _kept(compiled: dict[str, Any]) -> str:
     if compiled["cache"] is None:
         return "compiled again in each process: no folder can be written (set NUMBA_CACHE_DIR)"
+    if not compiled["bytes"]:
+        return f"nothing is compiled yet; machine code will be kept in {compiled['cache']}"
     return f"{compiled['bytes'] / 1e6:.1f} MB of machine code are kept in {compiled['cache']}"
 
 
@@ -157,11 +159,18 @@ def describe_schema(schema: Schema) -> str:
             how = ("as a code: " if column.coded else "") + listed([*column.values, *(f"({word})" for word in more)])
         else:
             how = _scaling(column)
-            how += f"; {column.fill:.6g} where missing" if column.indicator else ""
+            how += f"; {_value(column, column.fill)} where missing" if column.indicator else ""
         lines.append(f"  {printable(column.name):<{width}}  {column.kind:<9} {how}".rstrip())
     if schema.target is not None:
         lines.append(f"target: {listed(schema.target.names)} ({schema.target.task})")
     return "\n".join(lines)
+
+
+def _value(column: Column, value: float) -> str:
+    """A number of a column; that of a date as a day, where it is one of the next millennia."""
+    if column.kind == "date" and abs(value) < 1e11:
+        return str(np.datetime64(round(value), "s").astype("datetime64[D]"))
+    return f"{value:.6g}"
 
 
 def _scaling(column: Column) -> str:
@@ -171,6 +180,8 @@ def _scaling(column: Column) -> str:
         return f"{len(column.quantiles)} quantiles from {column.quantiles[0]:.6g} to {column.quantiles[-1]:.6g}"
     if column.clip:
         return f"median {column.mean:.6g}, {column.std:.6g} between the quartiles, clipped smoothly"
+    if column.kind == "date":
+        return f"mean {_value(column, column.mean)}, deviation {column.std / 86400:.6g} days"
     return f"mean {column.mean:.6g}, deviation {column.std:.6g}"
 
 
