@@ -210,7 +210,7 @@ def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int 
     array
         Anything with a `shape`.
     hint
-        What the user may have done, e.g. ``"was a feature column dropped?"``.
+        A possible cause, e.g. ``"was a feature column dropped?"``.
     **axes
         The legend's letter of each axis and the size it must have; a tuple lists the sizes allowed, None allows any.
 

@@ -1,4 +1,4 @@
-"""Array libraries behind one record: NumPy on a CPU, CuPy on CUDA, dpnp on SYCL devices.
+"""Array libraries with one interface: NumPy on a CPU, CuPy on CUDA, dpnp on SYCL devices.
 
 `devices` opens them. The numeric core receives a `Backend` and speaks the
 dialect that the three share:
@@ -128,7 +128,7 @@ class Backend:
         return self.library.cuda.runtime.getDeviceCount() if self.name == "cupy" else 0
 
     def __reduce__(self) -> tuple[Callable[..., Backend], tuple[str]]:
-        """A backend is pickled as its name, and opened anew where it arrives."""
+        """A backend is pickled as its name, and opened again where it arrives."""
         return get_backend, (self.full_name,)
 
     @property

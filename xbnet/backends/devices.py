@@ -30,7 +30,7 @@ OTHER_NAMES = {
     "intel": "dpnp",
     "cpu": "numpy",
 }
-"""What other libraries call these devices."""
+"""Names of these devices in other libraries."""
 SETTINGS = {"cupy": {"precision": "fp32", "kernels": "fused"}}
 """Backend -> what its name may set, with the default: ``cupy:precision=tf32``."""
 

@@ -24,7 +24,7 @@ from ..training.recipe import Settings
 from .tables import add_table_arguments, table_options, target_of
 
 NOT_KEPT = ("verb", "version", "config", "out", "overwrite", "resume", "json", "quiet")
-"""Flags that a run's config.toml has not: they say where to, and how much is told."""
+"""Flags that a run's config.toml has not: they say where to write, and how much to print."""
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:

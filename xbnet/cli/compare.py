@@ -1,4 +1,4 @@
-"""`xbnet compare`: runs beside each other."""
+"""`xbnet compare`: compare runs."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ TAKE_DATA = {("train",), ("sweep",), ("verify",), ("data", "show")}
 
 
 def name_data(argv: list[str]) -> list[str]:
-    """The arguments, with ``--data`` in front of a data set's name that stands behind the verb by itself."""
+    """The arguments, with ``--data`` in front of a data set's name that follows the verb."""
     for verb in TAKE_DATA:
         n = len(verb)
         if tuple(argv[:n]) == verb and argv[n : n + 1] and not argv[n].startswith("-"):

@@ -1,4 +1,4 @@
-"""`xbnet reproduce`: run the published reports' experiments, and set our figures beside theirs."""
+"""`xbnet reproduce`: run the published reports' experiments, and compare our figures with theirs."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def _cell(kind: str, value: float | None) -> str:
 
 
 def next_command(folder: Path | None) -> str:
-    """What one does next with a run: the command for its model, or the flag that keeps one."""
+    """The next step for a run: the command for its model, or the flag that keeps one."""
     if folder is None:
         return "next: add --out DIR to keep the model, its curves and settings"
     name = shlex.quote(str(folder))

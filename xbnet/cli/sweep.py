@@ -242,7 +242,7 @@ def parse_hidden(text: str) -> Any:
 
 
 BARE_POINT = re.compile(r"(?<![\w.])([+-]?)(?:(\d+)\.(?!\d)|\.(\d+))")
-"""Numbers without a digit in front of their point or behind it: JSON wants both."""
+"""Numbers without a digit before or after their point: JSON wants both."""
 
 
 def _value(word: str) -> Any:
@@ -266,7 +266,7 @@ def seeds(text: str) -> int | list[int]:
 
 
 def keep(folder: Path, result: SweepResult, summary: dict[str, Any], refit: Refit | None, ensemble: Any) -> None:
-    """Write the best network, the ensemble, the summary and pictures beside the table."""
+    """Write the best network, the ensemble, the summary and pictures next to the table."""
     from ..io.about import about_inputs, put_targets_back
     from ..io.models import save
     from ..plots import save_figure

@@ -89,7 +89,7 @@ def not_learned(result: SweepResult) -> str | None:
 
 
 def _chance_losses(result: SweepResult) -> np.ndarray:
-    """What guessing has for each network (N,): losses differ where configurations say so."""
+    """The loss of guessing for each network (N,); configurations may have different losses."""
     from ..sweeps.build import make_loss, make_network
     from ..training.chance import chance_loss
 

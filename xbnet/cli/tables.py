@@ -74,7 +74,7 @@ def settle(args: argparse.Namespace) -> list[str]:
 
 
 def asks_for_networks(args: argparse.Namespace) -> bool:
-    """Whether the flags say which networks there shall be: then there are no others beside them."""
+    """Whether the flags say which networks there shall be: then there are no others."""
     several = getattr(args, "replicas", 1) > 1
     other = getattr(args, "residual", 0) or getattr(args, "batch_norm", False)
     return several or bool(other) or getattr(args, "hidden", None) is not None

@@ -110,7 +110,7 @@ def levels_from(args: argparse.Namespace) -> list[str] | None:
 
 
 def optimizer_from(args: argparse.Namespace) -> Optimizer:
-    """The library's, or the user's own: ``mymodule:Class``, and settings behind it as for ours."""
+    """The library's, or the user's own: ``mymodule:Class``, followed by settings as for ours."""
     text = args.optimizer or "sgd"
     rate = {} if args.lr is None else {"lr": args.lr}
     if not is_own(text):

@@ -25,7 +25,7 @@ BLOCK = 1 << 17
 
 
 def are_classes(count: int, rows: int) -> bool:
-    """Whether so many different whole numbers in so many rows are rather classes than amounts.
+    """Whether this many different whole numbers in this many rows are classes rather than amounts.
 
     Few are, unless more than half of the rows differ, and many are if there are many rows of each.
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_WORDS = 10_000
-"""So many different words of a column are told apart; what comes later is a rare one."""
+"""Up to this many different words of a column are distinguished; later ones count as rare."""
 
 FIRST = 16
 """This many values are looked at before all others are: most that is no number is seen to be none at once."""
@@ -56,7 +56,7 @@ class Frame:
         Those that are no target, in the table's order.
     x
         (N, columns) float64, NaN where a value is missing: numbers, 0 and 1, seconds since 1970, or the number of a
-        word, which is `len(words)` for those that came too late to be told apart.
+        word, which is `len(words)` for those that came too late to be distinguished.
     target
         None where there is no target.
     """

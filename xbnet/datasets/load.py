@@ -234,7 +234,7 @@ def _fetched(name: str) -> Dataset:
 
 
 def _shipped(name: str) -> Dataset:
-    """A shipped data set from its file: in the wheel or beside the package; generated where there is none."""
+    """A shipped data set from its file: in the wheel or next to the package; generated where there is none."""
     from .formats.mat import read_mat
     from .synthetic import GENERATORS
 

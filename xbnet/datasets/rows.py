@@ -38,7 +38,7 @@ class Chunk(NamedTuple):
     y
         True targets in the file, (n,) or (n, O); None where it has none.
     ids
-        Columns that are kept beside the predictions, by name: lists of n texts, None where one is missing.
+        Columns that are kept next to the predictions, by name: lists of n texts, None where one is missing.
     """
 
     x: np.ndarray

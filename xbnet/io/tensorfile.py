@@ -1,4 +1,4 @@
-"""A safetensors file with one JSON text beside the tensors: the ground of all that xbnet keeps in files.
+"""A safetensors file with one JSON text next to the tensors: the base of all files that xbnet writes.
 
 Whoever reads one trusts nothing in it: sizes are held against the file's size before anything is allocated, names
 are looked up in tables, and whatever contradicts itself ends in one line. A checksum over all of it tells damage
@@ -39,7 +39,7 @@ def write_tensors(path: str | Path, kind: str, tensors: Mapping[str, np.ndarray]
     path
         The file; replaced if it exists.
     kind
-        What it holds, e.g. "network".
+        Kind of the content, e.g. "network".
     tensors
         Host arrays of float32, float64 or int64.
     description

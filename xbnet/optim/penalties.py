@@ -21,7 +21,7 @@ class AnyBoundPenalty(Protocol):
     """Whether it adds anything; only then the rest is asked for."""
 
     def add_gradient(self, loss: Loss) -> None:
-        """Add its gradient to the network's, behind the loss's `backward`."""
+        """Add its gradient to the network's, after the loss's `backward`."""
 
     def value(self, rows: int) -> Array:
         """The penalty (R, 1) of an epoch of this many rows."""
@@ -137,7 +137,7 @@ class BoundPenalty(StepPart):
     def value(self, rows: int | None = None) -> Array:
         """The penalty of each replica, (R, 1), on the device, where it is `active`.
 
-        Other kinds are means over the `rows` of the epoch behind them.
+        Other kinds are means over the `rows` of the last epoch.
         """
         xp, work = self.xp, self._work
         total = xp.zeros(self._l2.shape, dtype=work.dtype)

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: no file beside it, no script, every text escaped."""
+"""One self-contained HTML page: no other file, no script, every text escaped."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Workers:
     local
         Whether they run in this process.
     renew
-        Makes the executor anew after its workers died; None where it is the user's own, or heals itself.
+        Recreates the executor after its workers died; None where it is the user's own, or heals itself.
     check
         Raises where chunks would be waited for in vain, for nobody is left to run them.
     host

@@ -143,7 +143,7 @@ def network_epochs(brackets: Sequence[Bracket], factor: float, networks: int) ->
 
 
 def rung_of(bracket: Bracket, ends: Sequence[tuple[str, int]]) -> int:
-    """The rung, from 1, at which a configuration left whose networks ended so: statuses, and epochs behind them."""
+    """The rung, from 1, at which a configuration left whose networks ended so: statuses, and epochs trained."""
     pruned = [epoch for status, epoch in ends if status == "pruned"]
     longest = pruned[0] if pruned else max(epoch for _, epoch in ends)
     return min(sum(rung < longest for rung in bracket.rungs) + 1, len(bracket.rungs))

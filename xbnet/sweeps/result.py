@@ -48,7 +48,7 @@ class SweepResult(Table):
     keys
         Those of the settings in which configurations differ.
     beside
-        The figure that tables show beside it: the accuracy or R2 of the same rows, or the loss where that ranks.
+        The figure that tables show next to it: the accuracy or R2 of the same rows, or the loss where that ranks.
     about
         The data set's name, classes and features, and what else the networks have in common.
     brackets
@@ -210,7 +210,7 @@ class SweepResult(Table):
         return Ensemble(networks, tuple(map(self.preparation, members)), about.classes, about.features, about.schema)
 
     def refit(self) -> Refit:
-        """The best configuration, trained anew on all rows of the training part, and its last test; see `Refit`.
+        """The best configuration, trained again on all rows of the training part, and its last test; see `Refit`.
 
         Raises
         ------

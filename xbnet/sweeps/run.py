@@ -79,7 +79,7 @@ def sweep(
         Proposes configurations from the results of the earlier ones, see `trials`: "tpe" (tree-structured Parzen
         estimators) or "random", or a sampler or a study of Optuna (extra `optuna`).
     trials
-        How many configurations `sampler` proposes. They come in batches; with `halving` those that are pruned are told,
+        How many configurations `sampler` proposes. They come in batches; with `halving` pruned ones are reported,
         and new ones take their places in the running stacks.
     at_once
         With `sampler`: how many networks train at once, at least those of one trial; by default those of 32 trials. The

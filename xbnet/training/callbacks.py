@@ -148,7 +148,7 @@ class TimeLimit:
         return now - self._began >= self.seconds
 
     def close(self) -> None:
-        """The next run has all the time anew."""
+        """The next run has the full time again."""
         self._began = None
 
 
@@ -198,7 +198,7 @@ class CSVLog:
         self._begun = True
 
     def close(self) -> None:
-        """The next run begins anew."""
+        """The next run starts again."""
         self._begun = False
 
 

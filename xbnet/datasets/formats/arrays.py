@@ -112,7 +112,7 @@ def read_npy(path: Path, target: str | int | None = None, task: str | None = Non
 
 
 def guessed_task(where: str, y: Array) -> str | None:
-    """What training targets are by their numbers, where their type says something else; it is said."""
+    """Find the task of training targets by their numbers where their type suggests another, and report it."""
     cure = "--task classification (or task=) if it is not"
     say_if_labels(where, y, cure)
     if y.ndim == 1 and y.dtype.kind in "iu" and not are_classes(count := len(np.unique(y)), len(y)):

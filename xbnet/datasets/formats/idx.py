@@ -64,7 +64,7 @@ def read_idx_folder(folder: Path, partial: bool = False) -> Dataset:
 
 
 def read_idx(path: Path, partial: bool = False) -> Dataset:
-    """Read a file of images or labels together with its partner beside it, as a training part."""
+    """Read a file of images or labels together with its partner next to it, as a training part."""
     what, other = ("images", "labels") if "images" in path.name else ("labels", "images")
     open_head(path, "an idx file")
     prefix = path.name.split(f"-{what}", 1)[0] if f"-{what}" in path.name else None

@@ -34,7 +34,7 @@ WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def to_onnx(model: Model | Ensemble, path: str | Path) -> None:
-    """Write a network with its schema or preparation in front and its link behind; of several, the mean of all.
+    """Write a network with its schema or preparation in front and its link after it; of several, the mean of all.
 
     The graph of a model with a schema has an input per column of the table, named as the column, (N, 1): text for a
     category ("" where it is missing), float64 for any other (NaN where it is missing; 0 and 1; seconds since 1970 for

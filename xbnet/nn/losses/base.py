@@ -285,7 +285,7 @@ class Loss(LossArrays):
         self.xp.copyto(self._hits, self._match)
 
     def config(self) -> dict[str, Any]:
-        """The arguments that make this loss anew."""
+        """The arguments that recreate this loss."""
         return {} if self.class_weight is None else {"class_weight": np.asarray(self.class_weight).tolist()}
 
     def __repr__(self) -> str:

@@ -45,7 +45,7 @@ def training_test(
     A copy of the network is trained for a few epochs at each level of execution, with two batch sizes, neither of which
     divides the number of samples, and without one replica towards the end. Beside it goes a second training: its
     gradient is the float64 twin's by forward and backward, which `gradient_test` proves; loss, weights, penalties,
-    masks, clipping, schedule, order of the samples and rule are told anew, replica by replica. Where the two part,
+    masks, clipping, schedule, order of the samples and rule are implemented again, per replica. Where the two differ,
     the step, batch, replica and block are named.
 
     How far rounding may have gone is measured, in float64 and in the network's own precision.

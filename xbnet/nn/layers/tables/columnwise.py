@@ -1,4 +1,4 @@
-"""What the embeddings share: each column becomes numbers by itself, of which a learned linear map makes its outputs."""
+"""The base of the embeddings: each column is encoded separately, and a learned linear map computes its outputs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ColumnEmbedding(Layer):
 
     has_bias = True
     direct = False
-    """Whether each column goes beside its embedding too, as one of its D outputs."""
+    """Whether each column itself is one of the D outputs of its embedding."""
     learns_code = False
     """Whether the code has parameters."""
 
