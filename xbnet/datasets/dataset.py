@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, counted
 from ..notebook import heading, table
 from .checks import PART_NAMES, Array, check_parts
 from .objects import encode_parts, is_readable, of_one_type
@@ -143,8 +143,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{field} {len(part):,}" for field, part in self.parts())
-        target = f"{self.n_outputs} outputs" if self.classes is None else f"{self.n_classes} classes"
-        return f"Dataset({self.name!r}: {self.task}, {sizes} rows, {self.n_inputs} inputs, {target})"
+        target = counted(self.n_outputs, "output") if self.classes is None else f"{self.n_classes} classes"
+        return f"Dataset({self.name!r}: {self.task}, {sizes} rows, {counted(self.n_inputs, 'input')}, {target})"
 
     def _repr_html_(self) -> str:
         return heading(repr(self)) + table(("input", "mean", "deviation", "smallest", "largest"), self._columns())
