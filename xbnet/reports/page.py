@@ -26,9 +26,7 @@ img { background: white; } }
 """
 
 
-BOX = (
-    "display: inline-block; margin: 0 1rem 8px 0; padding: 0.6rem 1rem; border: 1px solid #9994; border-radius: 6px"
-)
+BOX = "display: inline-block; margin: 0 1rem 8px 0; padding: 0.6rem 1rem; border: 1px solid #9994; border-radius: 6px"
 """The style of a number in a notebook too, which has no style sheet of ours."""
 
 
