@@ -2,8 +2,8 @@
 A rare class: weights
 =====================
 
-If one class has two per cent of the rows, a network that never predicts it is right 98 times in a hundred. Class weights
-change what the loss asks for.
+If one class has two per cent of the rows, a network that never predicts it is right 98 times in a hundred. Weights
+per class change what the loss asks for.
 """
 
 import matplotlib.pyplot as plt
