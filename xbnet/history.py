@@ -102,6 +102,11 @@ class History:
             How many each of them has trained on.
         seconds
             How long that took.
+
+        Returns
+        -------
+        dict
+            See `records`.
         """
         record: dict[str, Any] = {"epoch": len(self) + 1}
         for name, row in zip(PER_REPLICA, np.full((len(PER_REPLICA), self.replicas), np.nan), strict=True):

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..backends.arrays import Array, DTypeLike, Rows
+from ..backends.arrays import Array, DTypeLike
 from ..backends.backend import Backend, get_backend
 from ..errors import ConfigError, ShapeError, XbnetError, expect_shape
 from ..parsing import float_type, whole
 from ..replicas import PerReplica, Seeds, replica_seeds, replica_values, stream, twin_stream
 from .buffers import LayerBuffers, Workspace
 from .layers import Layer
-from .layers.build import buffer_shapes, build_layers, copy_layers
+from .layers.build import build_layers, copy_layers
 from .memory import expect_network
-from .outputs import LINKS
 from .parameters import carve, draw_rows
-from .predictor import Predictor, chunk_rows
+from .predictor import Predictor, Predicts
 from .summary import describe, to_html
 from .turns import Turns
 
 
-class Network:
+class Network(Predicts):
     """R networks of the same shape, trained and run as one.
 
     Parameters
@@ -130,7 +128,7 @@ class Network:
         self._predictor: Predictor | None = None
 
     def per_replica(self, where: str, value: PerReplica) -> Array:
-        """A number, or one per replica, as a device column (R, 1), within what the network's dtype can hold."""
+        """Make a device column (R, 1) of value (a number, or one per replica) for the setting where (its name)."""
         return self.backend.asarray(replica_values(where, value, self.replicas, self.dtype)[:, None], self.dtype)
 
     @property
@@ -160,10 +158,10 @@ class Network:
         return self._state
 
     def use(self, B: int) -> int:
-        """Point every layer at its buffers for batches of B rows; all layers share their scratch memory.
+        """Point every layer at its buffers for batches of B (>= 1) rows; all layers share their scratch memory.
 
-        A `backward` needs another `forward` after that. The number that this returns is another one whenever the
-        buffers have got other memory: then what was recorded with the old one is void.
+        A `backward` needs another `forward` after that. The number that this returns changes whenever the buffers
+        get other memory: then records made with the old one are void.
         """
         self._ready = False
         return self._buffers.use(B)
@@ -176,7 +174,19 @@ class Network:
     # -- running ---------------------------------------------------------------------------------------------------
 
     def forward(self, x: Array, *, training: bool = False) -> Array:
-        """The logits (R, B, C) of x (R or 1, B, I) of this backend and dtype; overwritten by the next forward.
+        """Compute the logits.
+
+        Parameters
+        ----------
+        x
+            (R or 1, B, I), of this backend and dtype.
+        training
+            Whether a `backward` follows, and dropout and batch normalization act as in training.
+
+        Returns
+        -------
+        Array
+            (R, B, C), overwritten by the next forward.
 
         Raises
         ------
@@ -229,32 +239,10 @@ class Network:
         """A context for whoever runs the network: its buffers serve one thread at a time, so the others wait."""
         return self._lock
 
-    # -- for users: host rows in, host predictions out ---------------------------------------------------------------
-
-    def predict_proba(self, x: Rows) -> np.ndarray:
-        """The link's values for host rows x (N, I), on the host: (N, C) for one replica, (R, N, C) for a stack."""
-        return self.run_rows(x, LINKS[self.link][0])
-
-    def predict(self, x: Rows) -> np.ndarray:
-        """Labels (N,) or (R, N) of host rows x (N, I); 0 or 1 (..., C) for multi-label, values for regression."""
-        return self.run_rows(x, LINKS[self.link][2])
-
-    def run_rows(self, x: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Apply `finish` to the logits (R, n, O) of host rows x (N, I), on the host; return (N, ...) or (R, N, ...)."""
-        with self.exclusive():
-            self._predictor = self._predictor or Predictor(self)
-            return self._predictor.run(x, finish)
-
-    @property
-    def chunk_rows(self) -> int:
-        """Rows per forward pass when many are predicted or evaluated."""
-        width = self.n_inputs + sum(math.prod(shape) for _, shape in buffer_shapes(self.layers, 1).values())
-        return chunk_rows(width * self.dtype.itemsize)
-
     # -- stacks ------------------------------------------------------------------------------------------------------
 
     def select(self, rows: Sequence[int] | np.ndarray, *, successor: bool = False) -> Network:
-        """A new network of the replicas `rows`: copies, but a `successor` takes over streams and the memory of grad."""
+        """Copy rows (replicas, from 0) to a new network; a successor (True) takes streams and the memory of grad."""
         index = np.asarray(rows)
         if index.ndim != 1 or index.dtype.kind not in "iu" or not set() < {*index.tolist()} <= {*range(self.replicas)}:
             raise ConfigError(f"Network.select: expected replicas in [0, {self.replicas}), got {rows!r}")

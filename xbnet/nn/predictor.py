@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from ..backends.arrays import Array, Rows, Sparse
 from ..backends.machine.forward import Passes
 from ..backends.replay import MOST
 from ..errors import DataError, expect_shape
+from .layers.build import buffer_shapes
+from .outputs import LINKS
 
 if TYPE_CHECKING:
     from .network import Network
@@ -83,6 +86,41 @@ class Predictor:
                 self._passes.clear()
             self._rows[n] = self.network.backend.xp.empty((1, n, self.network.n_inputs), dtype=self.network.dtype)
         return self._rows[n]
+
+
+class Predicts:
+    """The part of `Network` that predicts host rows."""
+
+    def predict_proba(self: Network, x: Rows) -> np.ndarray:
+        """Predict probabilities, or the values of a regression, on the host.
+
+        Parameters
+        ----------
+        x
+            (N, I), on the host.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, C), or (R, N, C) for a stack.
+        """
+        return self.run_rows(x, LINKS[self.link][0])
+
+    def predict(self: Network, x: Rows) -> np.ndarray:
+        """Predict for host rows x (N, I): labels (N,) or (R, N), 0 or 1 (..., C) if multi-label, values (..., O)."""
+        return self.run_rows(x, LINKS[self.link][2])
+
+    def run_rows(self: Network, x: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Apply finish (a function of logits (R, n, O)) to those of host rows x (N, I): (N, ...) or (R, N, ...)."""
+        with self.exclusive():
+            self._predictor = self._predictor or Predictor(self)
+            return self._predictor.run(x, finish)
+
+    @property
+    def chunk_rows(self: Network) -> int:
+        """Rows per forward pass when many are predicted or evaluated."""
+        width = self.n_inputs + sum(math.prod(shape) for _, shape in buffer_shapes(self.layers, 1).values())
+        return chunk_rows(width * self.dtype.itemsize)
 
 
 @cache

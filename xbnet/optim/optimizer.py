@@ -2,7 +2,7 @@
 
 On NumPy an update runs over theta in blocks: a rule passes over its arrays several times, and a block of them stays
 in the cache in between. Every hyper-parameter is a number, or one value per replica. What a rule needs from them at
-step t is computed on the host in float64 for many steps ahead (`columns`) and lies on the device as columns (R, 1): a
+step t is computed on the host in float64 for many steps ahead (`columns`) and is on the device as columns (R, 1): a
 step copies nothing from the host, and a stacked replica sees the same bits as one alone.
 """
 
@@ -81,7 +81,19 @@ class Optimizer(StepPart):
                 raise ConfigError(f"{self.name}: expected {key} in [0, {upper:g}), got {value!r}")
 
     def bind(self, network: Network, state: dict[str, Array] | None = None) -> Self:
-        """A copy that updates this network's theta by its grad, with this state: by default none yet."""
+        """Make a copy that updates one network.
+
+        Parameters
+        ----------
+        network
+            The network whose theta is updated by its grad.
+        state
+            Arrays (R, P) by slot; None: zeros.
+
+        Returns
+        -------
+        Optimizer
+        """
         bound = copy.copy(self)
         bound.network, bound.xp, bound.ops = network, network.backend.xp, network.backend.ops
         bound.values = {k: replica_values(f"{self.name}.{k}", v, network.replicas) for k, v in self.hyper.items()}
@@ -97,9 +109,20 @@ class Optimizer(StepPart):
         self.steps = 0
 
     def select(self, index: np.ndarray, network: Network, *, successor: bool = False) -> Self:
-        """The same bound optimizer for the replicas `index`, which `network` holds.
+        """Make the same bound optimizer for some replicas.
 
-        A `successor` takes the state away from this one, slot by slot, so that there is little of it twice.
+        Parameters
+        ----------
+        index
+            Replicas.
+        network
+            The network that holds them.
+        successor
+            Take the state away from this optimizer, slot by slot, to save memory.
+
+        Returns
+        -------
+        Optimizer
         """
         if successor:
             self.blocks, self.part = [], {}
@@ -138,13 +161,25 @@ class Optimizer(StepPart):
         return self.network.backend.asarray(table, self.network.dtype)
 
     def step(self, lr: np.ndarray | None = None) -> None:
-        """Update theta by grad, at the learning rates (R,), by default those given at the start."""
+        """Update theta by grad.
+
+        Parameters
+        ----------
+        lr
+            Learning rates (R,); by default those given at the start.
+        """
         columns = self.columns(None if lr is None else lr[None])
         self.ops.apply(self, columns[:, 0])  # a kernel, or the method below
         self.steps = self.steps + 1
 
     def apply(self, columns: Array) -> None:
-        """Update theta by grad, block by block, with columns (K, R, 1)."""
+        """Update theta by grad, block by block.
+
+        Parameters
+        ----------
+        columns
+            (K, R, 1), as `columns` returns them.
+        """
         self.blocks = self.blocks or list(cut_blocks(self.network, self.state))  # not before: kernels need none
         for block in self.blocks:
             self.part, self.work, self.weights = block.state, block.work, block.weights
