@@ -33,6 +33,7 @@ from xbnet.datasets import Scaler
 from xbnet.errors import ConfigError
 from xbnet.io.export import to_npz, to_onnx, to_torch
 from xbnet.nn.activations import ACTIVATIONS
+from xbnet.nn.layers import LAYERS
 
 STACKS = {
     **{f"linear_{name}": [Linear(6, name), Linear(3)] for name in ACTIVATIONS},
@@ -71,6 +72,10 @@ def model_of(tmp_path, layers, **settings):
     save(network, tmp_path / "model.safetensors", classes=CLASSES, preparation=preparation, features=FEATURES)
     model = load_model(tmp_path / "model.safetensors")
     return model, network.predict_proba(preparation(X))
+
+
+def test_every_layer_is_among_those_that_are_exported():
+    assert {type(layer).__name__ for stack in STACKS.values() for layer in stack} == set(LAYERS)
 
 
 @pytest.mark.parametrize("name", STACKS)
