@@ -158,9 +158,9 @@ class Batches:
             xp, data = self.backend.xp, self.data
             R = 1 if self.which is None else self.which.shape[1]
             given: list[Any] = [data.x, data.y, data.w]
-            batch = Batch(*(None if a is None else xp.empty((R, B, *a.shape[1:]), dtype=a.dtype) for a in given))
+            arrays: list[Any] = [None if a is None else xp.empty((R, B, *a.shape[1:]), dtype=a.dtype) for a in given]
             spread = None if self.which is None else xp.empty((1, R, B), dtype=self.which.dtype)
-            self._buffers[B] = spread, batch
+            self._buffers[B] = spread, Batch(*arrays)
         return self._buffers[B]
 
 

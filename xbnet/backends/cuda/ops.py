@@ -124,7 +124,8 @@ class CudaOps(Ops):
         if not known or step.mask is not None:
             super().update(step, columns, wants_norm)
             return
-        net, parts = step.network, None
+        net = step.network
+        parts: Any = None
         twice_l2 = penalty.twice_l2 if penalty.active and penalty.uses_l2 else None
         l1 = penalty.l1 if penalty.active and penalty.uses_l1 else None
         if step.clip is not None or wants_norm:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from functools import cache
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -232,10 +232,14 @@ class Layer(StepPart):
         return f"{type(self).__name__}({arguments})"
 
 
-@cache
+_arguments: WeakKeyDictionary[type[Layer], list[str]] = WeakKeyDictionary()
+
+
 def arguments_of(kind: type[Layer]) -> list[str]:
-    """The names of the constructor's arguments."""
-    return list(inspect.signature(kind).parameters)
+    """The names of the constructor's arguments, which it takes a while to find."""
+    if kind not in _arguments:
+        _arguments[kind] = list(inspect.signature(kind).parameters)
+    return _arguments[kind]
 
 
 def check_width(where: str, n: object) -> int:
