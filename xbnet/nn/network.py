@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..backends.arrays import Array, DTypeLike
+from ..backends.arrays import Array, DTypeLike, Rows
 from ..backends.backend import Backend, get_backend
 from ..errors import ConfigError, ShapeError, XbnetError, expect_shape
 from ..parsing import float_type, whole
 from ..replicas import PerReplica, Seeds, replica_seeds, replica_values, stream, twin_stream
 from .buffers import LayerBuffers, Workspace
 from .layers import Layer
-from .layers.build import build_layers, copy_layers
+from .layers.build import buffer_shapes, build_layers, copy_layers
 from .memory import expect_network
 from .parameters import carve, draw_rows
-from .predictor import Predictor, Predicts
+from .predictor import Predictor, chunk_rows, predict, predict_proba
 from .summary import describe, to_html
 from .turns import Turns
 
 
-class Network(Predicts):
+class Network:
     """R networks of the same shape, trained and run as one.
 
     Parameters
@@ -238,6 +239,23 @@ class Network(Predicts):
     def exclusive(self) -> Turns:
         """A context for whoever runs the network: its buffers serve one thread at a time, so the others wait."""
         return self._lock
+
+    # -- host rows in, host predictions out --------------------------------------------------------------------------
+
+    predict_proba = predict_proba
+    predict = predict
+
+    def run_rows(self, x: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Apply finish (a function of logits (R, n, O)) to those of host rows x (N, I): (N, ...) or (R, N, ...)."""
+        with self.exclusive():
+            self._predictor = self._predictor or Predictor(self)
+            return self._predictor.run(x, finish)
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows per forward pass when many are predicted or evaluated."""
+        width = self.n_inputs + sum(math.prod(shape) for _, shape in buffer_shapes(self.layers, 1).values())
+        return chunk_rows(width * self.dtype.itemsize)
 
     # -- stacks ------------------------------------------------------------------------------------------------------
 

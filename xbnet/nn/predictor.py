@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,6 @@ from ..backends.arrays import Array, Rows, Sparse
 from ..backends.machine.forward import Passes
 from ..backends.replay import MOST
 from ..errors import DataError, expect_shape
-from .layers.build import buffer_shapes
 from .outputs import LINKS
 
 if TYPE_CHECKING:
@@ -88,39 +86,25 @@ class Predictor:
         return self._rows[n]
 
 
-class Predicts:
-    """The part of `Network` that predicts host rows."""
+def predict_proba(network: Network, x: Rows) -> np.ndarray:
+    """Predict probabilities, or the values of a regression, on the host.
 
-    def predict_proba(self: Network, x: Rows) -> np.ndarray:
-        """Predict probabilities, or the values of a regression, on the host.
+    Parameters
+    ----------
+    x
+        (N, I), on the host.
 
-        Parameters
-        ----------
-        x
-            (N, I), on the host.
+    Returns
+    -------
+    numpy.ndarray
+        (N, C), or (R, N, C) for a stack.
+    """
+    return network.run_rows(x, LINKS[network.link][0])
 
-        Returns
-        -------
-        numpy.ndarray
-            (N, C), or (R, N, C) for a stack.
-        """
-        return self.run_rows(x, LINKS[self.link][0])
 
-    def predict(self: Network, x: Rows) -> np.ndarray:
-        """Predict for host rows x (N, I): labels (N,) or (R, N), 0 or 1 (..., C) if multi-label, values (..., O)."""
-        return self.run_rows(x, LINKS[self.link][2])
-
-    def run_rows(self: Network, x: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Apply finish (a function of logits (R, n, O)) to those of host rows x (N, I): (N, ...) or (R, N, ...)."""
-        with self.exclusive():
-            self._predictor = self._predictor or Predictor(self)
-            return self._predictor.run(x, finish)
-
-    @property
-    def chunk_rows(self: Network) -> int:
-        """Rows per forward pass when many are predicted or evaluated."""
-        width = self.n_inputs + sum(math.prod(shape) for _, shape in buffer_shapes(self.layers, 1).values())
-        return chunk_rows(width * self.dtype.itemsize)
+def predict(network: Network, x: Rows) -> np.ndarray:
+    """Predict for host rows x (N, I): labels (N,) or (R, N), 0 or 1 (..., C) if multi-label, values (..., O)."""
+    return network.run_rows(x, LINKS[network.link][2])
 
 
 @cache
