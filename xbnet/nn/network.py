@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,10 +15,10 @@ from ..parsing import float_type, whole
 from ..replicas import PerReplica, Seeds, replica_seeds, replica_values, stream, twin_stream
 from .buffers import LayerBuffers, Workspace
 from .layers import Layer
-from .layers.build import buffer_shapes, build_layers, copy_layers
+from .layers.build import build_layers, copy_layers
 from .memory import expect_network
 from .parameters import carve, draw_rows
-from .predictor import Predictor, chunk_rows, predict, predict_proba
+from .predictor import Predictor, predict, predict_proba, rows_at_once
 from .summary import describe, to_html
 from .turns import Turns
 
@@ -240,22 +239,15 @@ class Network:
         """A context for whoever runs the network: its buffers serve one thread at a time, so the others wait."""
         return self._lock
 
-    # -- host rows in, host predictions out --------------------------------------------------------------------------
-
     predict_proba = predict_proba
     predict = predict
+    chunk_rows = property(rows_at_once)
 
     def run_rows(self, x: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Apply finish (a function of logits (R, n, O)) to those of host rows x (N, I): (N, ...) or (R, N, ...)."""
         with self.exclusive():
             self._predictor = self._predictor or Predictor(self)
             return self._predictor.run(x, finish)
-
-    @property
-    def chunk_rows(self) -> int:
-        """Rows per forward pass when many are predicted or evaluated."""
-        width = self.n_inputs + sum(math.prod(shape) for _, shape in buffer_shapes(self.layers, 1).values())
-        return chunk_rows(width * self.dtype.itemsize)
 
     # -- stacks ------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from ..backends.arrays import Array, Rows, Sparse
 from ..backends.machine.forward import Passes
 from ..backends.replay import MOST
 from ..errors import DataError, expect_shape
+from .layers.build import buffer_shapes
 from .outputs import LINKS
 
 if TYPE_CHECKING:
@@ -84,6 +86,12 @@ class Predictor:
                 self._passes.clear()
             self._rows[n] = self.network.backend.xp.empty((1, n, self.network.n_inputs), dtype=self.network.dtype)
         return self._rows[n]
+
+
+def rows_at_once(network: Network) -> int:
+    """Rows per forward pass when many are predicted or evaluated."""
+    width = network.n_inputs + sum(math.prod(shape) for _, shape in buffer_shapes(network.layers, 1).values())
+    return chunk_rows(width * network.dtype.itemsize)
 
 
 def predict_proba(network: Network, x: Rows) -> np.ndarray:
