@@ -71,7 +71,7 @@ class Predictor:
                 part = np.ascontiguousarray(part, network.dtype)
                 _check_finite(part, start)
                 rows = self._chunk(len(part))
-                rows[0] = backend.asarray(part)
+                rows[0] = part if backend.on_host else backend.asarray(part)
                 done = finish(backend.to_host(self._passes.run(rows)))
                 if out is None:
                     out = np.empty((R, N, *done.shape[2:]), done.dtype)
