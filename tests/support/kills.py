@@ -81,7 +81,8 @@ def prepare():
     from xbnet.cli import build_parser
 
     build_parser("*")  # imports what the verbs need
-    for name in ("xbnet.training.fit", "onnx", "tensorboardX.event_file_writer"):  # pyarrow's would bring a thread
+    libraries = "onnx", "tensorboardX.event_file_writer", "scipy.stats", "narwhals"  # pyarrow would bring a thread
+    for name in ("xbnet.training.fit", "xbnet.sweeps.plots", *libraries):
         with suppress(ImportError):
             importlib.import_module(name)
     plots.learning_curves = plots.decision_regions = lambda *arguments, **settings: Figure()
