@@ -33,7 +33,11 @@ def small_network():
 
 def table_networks():
     """The layers for tables, and members that share weights."""
-    embedded = [xbnet.PiecewiseLinearEmbedding([[-1, 0, 1], [0, 0.5], [-2, 2]], 2), xbnet.Parametric("mish"), xbnet.Linear(3)]
+    embedded = [
+        xbnet.PiecewiseLinearEmbedding([[-1, 0, 1], [0, 0.5], [-2, 2]], 2),
+        xbnet.Parametric("mish"),
+        xbnet.Linear(3),
+    ]
     coded = [xbnet.Embedding([3, 2, 4], 2), xbnet.Scale(), xbnet.PReLU(), xbnet.Linear(3)]
     periodic = [xbnet.PeriodicEmbedding(3, n_frequencies=2, activation="tanh"), xbnet.Linear(3)]
     for layers in (embedded, coded, periodic, xbnet.sharing_mlp([4, 3], 3, "selu", members=2)):

@@ -17,6 +17,7 @@ from .taylor import taylor_curve
 PROBES = 3
 """Tolerance for rounding in a batch that is tested in addition to the requested one."""
 
+
 def short_rows(B: int) -> np.ndarray:
     """The rows of a batch of B that make the short one: the first half; none of one row."""
     return np.arange(B // 2)
