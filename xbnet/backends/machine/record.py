@@ -180,9 +180,9 @@ class Called:
         if name not in ("forward", "__call__"):
             self._operations.append(operation)
             return None
-        x, O = arguments[0], self._part.n_outputs
-        forward = (self._replicas, x.shape[1], O)
-        out = np.empty(forward if name == "forward" else (len(x), x.shape[1] * x.shape[2] // O), x.dtype)
+        x, width = arguments[0], self._part.n_outputs
+        forward = (self._replicas, x.shape[1], width)
+        out = np.empty(forward if name == "forward" else (len(x), x.shape[1] * x.shape[2] // width), x.dtype)
         assert operation.call is not None
         written = replace(operation.call, result=out)
         self._operations.append(operation._replace(out=(*operation.out, out), call=written))
