@@ -51,6 +51,9 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--hidden", type=widths, metavar="N,N,..", help="hidden widths, or none; 10,7, tables: 32")
     group.add_argument("--residual", type=count, default=0, metavar="N", help="residual blocks after the hidden layers")
     group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; by default tanh")
+    group.add_argument(
+        "--embedding-dim", type=positive, default=8, metavar="D", help="length of a code's vector, see --one-hot; 8"
+    )
     switch(group, "--batch-norm", "batch normalization after each hidden layer")
     group.add_argument("--dropout", type=number, metavar="RATE", help="after each hidden layer; by default 0")
     group.add_argument(

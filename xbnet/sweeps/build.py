@@ -13,6 +13,7 @@ from ..backends.machine.load import why_not
 from ..errors import ConfigError
 from ..io.networks import describe_network
 from ..nn.layers import Layer
+from ..nn.layers.tables import Embedding
 from ..nn.losses import DEFAULT_LOSSES, Loss, SoftmaxCrossEntropy, get_loss
 from ..nn.mlp import mlp
 from ..nn.network import Network
@@ -71,10 +72,11 @@ def make_layers(program: Program, members: Sequence[Member]) -> list[Layer]:
         keys = layer_keys(program.layers) or []
         arguments = {key: settings[key] for key in keys if key in settings}
         return list(program.layers(**arguments | ({"dropout": rate} if "dropout" in keys and rate else {})))
-    return mlp(
+    layers = mlp(
         settings["hidden"], program.pool.data.n_outputs, settings["activation"], residual=settings["residual"],
         batch_norm=settings["batch_norm"], dropout=0.0 if rate is None else rate,
     )  # fmt: skip
+    return [*Embedding.of_schema(program.pool.data.schema), *layers]
 
 
 def make_network(program: Program, members: Sequence[Member]) -> Network:
