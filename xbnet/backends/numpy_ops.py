@@ -57,14 +57,14 @@ class NumpyOps(Ops):
         x.reshape(-1).take(work, out=out.reshape(index.shape), mode="clip")
         return out
 
-    def lookup(self, W: Any, codes: Any, out: Any) -> Any:
+    def lookup(self, W: np.ndarray, codes: np.ndarray, out: np.ndarray) -> np.ndarray:
         for r, at, known, rows in _pieces(codes, out, W.shape[1]):
             out[r, at] = W[r].take(rows, 0, None, "clip")
             if not known.all():
                 out[r, at][~known] = 0
         return out
 
-    def lookup_gradient(self, dy: Any, codes: Any, out: Any) -> Any:
+    def lookup_gradient(self, dy: np.ndarray, codes: np.ndarray, out: np.ndarray) -> np.ndarray:
         # In the order of the batch, as the machine and CUDA's kernel add them: so all end in the same bits.
         D = out.shape[2]
         out[...] = 0

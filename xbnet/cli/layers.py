@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def layers_from(args: argparse.Namespace, data: Dataset) -> list[Layer]:
     """The layers that the flags describe, behind an embedding of the columns that are codes."""
-    return [*Embedding.of_schema(data.schema, args.embedding_dim), *_behind_columns(args, data.n_outputs)]
+    return [*Embedding.of_codes(data.codes, args.embedding_dim), *_behind_columns(args, data.n_outputs)]
 
 
 def _behind_columns(args: argparse.Namespace, n_outputs: int) -> list[Layer]:

@@ -75,7 +75,8 @@ def layers_of(e: XBEstimator, n_outputs: int) -> tuple[list[Layer], list[int]]:
     if not all(isinstance(size, Layer) or (is_whole(size) and size >= 1) for size in sizes):
         raise ConfigError(f"{type(e).__name__}: hidden_layer_sizes must be > 0 (whole numbers or layers), got {sizes}")
     activation = ALIASES.get(e.activation, e.activation) if isinstance(e.activation, str) else e.activation
-    embedding = Embedding.of_schema(getattr(e, "schema_", None))
+    schema = getattr(e, "schema_", None)
+    embedding = [] if schema is None else Embedding.of_codes(schema.codes)
     if e.sharing != "none":
         shared = _sharing_layers(e, sizes, n_outputs, activation)
         return [*embedding, *shared], []

@@ -76,7 +76,7 @@ def make_layers(program: Program, members: Sequence[Member]) -> list[Layer]:
         settings["hidden"], program.pool.data.n_outputs, settings["activation"], residual=settings["residual"],
         batch_norm=settings["batch_norm"], dropout=0.0 if rate is None else rate,
     )  # fmt: skip
-    return [*Embedding.of_schema(program.pool.data.schema), *layers]
+    return [*Embedding.of_codes(program.pool.data.codes), *layers]
 
 
 def make_network(program: Program, members: Sequence[Member]) -> Network:

@@ -103,7 +103,7 @@ def fit(
     check_keys("fit", settings, Settings.__annotations__)
     recipe = Recipe(**settings)
     samples = Samples.of(check_data(data), sample_weight=sample_weight)
-    expect_embedded(network.layers, getattr(data, "schema", None))
+    expect_embedded(network.layers, getattr(data, "codes", {}))
     say_if_collapsed("fit", samples.train.x, network.dtype, "standardize x (Dataset.scaled), or use float64")
     rng = None if rng is None else replica_seeds(rng, network.replicas)  # once: a generator would give others each time
     told_to_stop = False

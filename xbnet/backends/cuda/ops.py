@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..constants import ACTIVATIONS
 from ..ops import Ops
 from .launch import Launcher
@@ -72,7 +73,7 @@ class CudaOps(Ops):
         ))  # fmt: skip
         return out
 
-    def lookup(self, W: Any, codes: Any, out: Any) -> Any:
+    def lookup(self, W: Array, codes: Array, out: Array) -> Array:
         """See `Ops`."""
         (R, B, D), K = out.shape, W.shape[1]
         (out_next, out_row), (codes_next, codes_row) = _steps(out), _steps(codes)
@@ -81,7 +82,7 @@ class CudaOps(Ops):
         ))  # fmt: skip
         return out
 
-    def lookup_gradient(self, dy: Any, codes: Any, out: Any) -> Any:
+    def lookup_gradient(self, dy: Array, codes: Array, out: Array) -> Array:
         """See `Ops`."""
         (R, B, D), K = dy.shape, out.shape[1]
         self._launch("gather.cuh", "lookup_gradient", out, _blocks(R * K * D), THREADS, 0, (
@@ -206,7 +207,7 @@ def _row_stride(rows: Any) -> np.int64:
     return np.int64(rows.strides[0] // rows.itemsize)
 
 
-def _steps(array: Any) -> tuple[np.int64, np.int32]:
+def _steps(array: Array) -> tuple[np.int64, np.int32]:
     """Elements from one replica of (R or 1, B, n) to the next, 0 where they share it, and from one row to the next."""
     shared = array.shape[0] == 1
     return np.int64(0) if shared else _row_stride(array), np.int32(array.strides[1] // array.itemsize)

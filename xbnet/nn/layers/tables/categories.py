@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +14,6 @@ from ...initializers import Initializer, get_initializer
 from ...parameters import ParameterSpec
 from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
 from .columnwise import ColumnEmbedding, Steps
-
-if TYPE_CHECKING:
-    from ....datasets import Schema
 
 WATCHED = 64
 """Of so many codes a gradient test watches where one ends and the next begins."""
@@ -85,13 +81,13 @@ class Embedding(ColumnEmbedding):
         self._draw = get_initializer(initializer or "normal:1")
 
     @classmethod
-    def of_schema(cls, schema: Schema | None, dim: int = 8) -> list[Layer]:
-        """What a network for a table's rows begins with: an embedding of the columns that are codes, if there are any.
+    def of_codes(cls, codes: Mapping[int, int], dim: int = 8) -> list[Layer]:
+        """What a network begins with where some of its inputs are codes: an embedding of these, if there are any.
 
         Parameters
         ----------
-        schema
-            Of the data set, as ``load_dataset(..., one_hot=N)`` learns it.
+        codes
+            Number of an input -> K, as `Dataset.codes` and `Schema.codes` have them.
         dim
             D >= 1.
 
@@ -102,13 +98,10 @@ class Embedding(ColumnEmbedding):
 
         Examples
         --------
-        >>> from xbnet import Column, Schema
-        >>> schema = Schema((Column("city", "category", values=("Bonn", "Kiel"), coded=True), Column("age")))
-        >>> Embedding.of_schema(schema, dim=3)
-        [Embedding(n_categories=[3], dim=3, columns=[0])]
+        >>> Embedding.of_codes({3: 40}, dim=4)
+        [Embedding(n_categories=[40], dim=4, columns=[3])]
         """
-        places = coded_inputs(schema)
-        return [cls([*places.values()], dim, columns=[*places])] if places else []
+        return [cls([*codes.values()], dim, columns=[*codes])] if codes else []
 
     def code_widths(self) -> list[int]:
         each = self.n_categories * self.n_inputs if len(self.n_categories) == 1 else self.n_categories
@@ -217,17 +210,10 @@ class Embedding(ColumnEmbedding):
         return f"OneHot({self.widths})", {}
 
 
-def coded_inputs(schema: Schema | None) -> dict[int, int]:
-    """Which inputs are codes: their numbers, and how many codes each has."""
-    columns = () if schema is None else schema.columns
-    starts = accumulate((column.width for column in columns), initial=0)
-    return {at: column.n_codes for column, at in zip(columns, starts, strict=False) if column.coded}
-
-
-def expect_embedded(layers: Sequence[Layer], schema: Schema | None) -> None:
+def expect_embedded(layers: Sequence[Layer], codes: Mapping[int, int]) -> None:
     """Raise `ConfigError` where a network would take codes for numbers."""
-    if coded_inputs(schema) and not any(isinstance(layer, Embedding) for layer in layers):
+    if codes and not any(isinstance(layer, Embedding) for layer in layers):
         raise ConfigError(
             "fit: expected a network that begins with an Embedding, for one_hot= made codes of some columns; "
-            "put xbnet.Embedding.of_schema(data.schema) in front of its layers"
+            "put xbnet.Embedding.of_codes(data.codes) in front of its layers"
         )

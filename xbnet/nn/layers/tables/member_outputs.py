@@ -53,6 +53,8 @@ class MemberOutputs(Layer):
     """
 
     replayable = True
+    apart = False
+    """Whether predictions are the members', side by side, as while training."""
 
     def __init__(self, n_outputs: int, *, members: int, initializer: str | Initializer | None = None):
         self.width = check_width("MemberOutputs", n_outputs)
@@ -95,7 +97,7 @@ class MemberOutputs(Layer):
         for j in range(self.members):
             self.ops.bmm(self._of(x, j, self.narrow), self._weights(self.W, j), self._of(self.z, j, self.width))
         self.ops.bias_activation(None, self.z, self.b, self.z, ())
-        return self.z if training else self._mean()
+        return self.z if training or self.apart else self._mean()
 
     def _mean(self) -> Array:
         """The members as one (R, B, C)."""
