@@ -6,7 +6,7 @@ these very arrays: replaying them gives the same bits as running the step, in tw
 
 Nothing that is recorded knows of it. While a record is made, proxies stand where its parts (layers, a loss, ...) find
 `xp` and `ops`. A part that does more than such operations doesn't say that it is `replayable`; then each call of one of
-its methods is recorded as a whole, and is made anew in every replay.
+its methods is recorded as a whole, and is made again in every replay.
 """
 
 from __future__ import annotations

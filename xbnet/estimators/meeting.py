@@ -223,7 +223,7 @@ class Stacking(ParallelBackendBase):
         self._calls.clear()
 
     def terminate(self) -> None:
-        """Nothing is left behind."""
+        """Nothing remains."""
         self.abort_everything()
 
     def get_nested_backend(self) -> tuple[Any, Any]:

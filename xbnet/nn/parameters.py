@@ -51,7 +51,25 @@ class ParameterSpec:
         return math.prod(self.shape)
 
     def draw(self, rng: np.random.Generator, dtype: DTypeLike = float) -> np.ndarray:
-        """Initial values of one replica, of shape `shape`."""
+        """Draw initial values of one replica.
+
+        Parameters
+        ----------
+        rng
+            The replica's generator.
+        dtype
+            Type of the values.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of shape `shape`.
+
+        Raises
+        ------
+        ConfigError
+            The initializer returned another shape, or values that are not finite in this type.
+        """
         with np.errstate(over="ignore"):
             try:
                 values = np.asarray(self.initializer(rng, self.shape)).astype(dtype)

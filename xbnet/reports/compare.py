@@ -24,7 +24,7 @@ FIGURES = (
 
 @dataclass
 class Comparison(OnPage):
-    """Runs beside each other.
+    """A comparison of runs.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Comparison(OnPage):
 
 
 def compare(runs: Sequence[str | Path]) -> Comparison:
-    """Set runs of ``xbnet train --out`` beside each other.
+    """Compare runs of ``xbnet train --out``.
 
     Parameters
     ----------

@@ -113,7 +113,7 @@ def make_loss(program: Program, members: Sequence[Member]) -> Loss:
     if isinstance(loss, SoftmaxCrossEntropy):
         return SoftmaxCrossEntropy(class_weight=program.class_weight, label_smoothing=smoothing)
     if smoothing.any():
-        raise ConfigError(f"sweep: label_smoothing goes with loss {SoftmaxCrossEntropy.name!r}, got {loss.name!r}")
+        raise ConfigError(f"sweep: label_smoothing needs the loss {SoftmaxCrossEntropy.name!r}, got {loss.name!r}")
     return type(loss)(class_weight=program.class_weight)
 
 

@@ -1,4 +1,4 @@
-"""Networks between two stacks: where each stands in the middle of its run, so that it can go on beside others."""
+"""Networks between two stacks: where each stands in the middle of its run, so that it can continue next to others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Paused:
 
     @property
     def ages(self) -> np.ndarray:
-        """(n,) epochs that each has behind it."""
+        """(n,) epochs that each has trained."""
         return self.state.ages
 
     @cached_property
@@ -93,7 +93,7 @@ def merge(parts: Sequence[Paused]) -> Paused | None:
 
 
 def padded(curve: np.ndarray, epochs: int) -> np.ndarray:
-    """A curve (E, R) with rows of NaN behind it, `epochs` in all."""
+    """A curve (E, R), padded with rows of NaN, `epochs` in all."""
     return np.vstack([curve, np.full((epochs - len(curve), curve.shape[1]), np.nan)])
 
 

@@ -96,7 +96,7 @@ class Standings:
         return "paused", paused.curves, paused.place[index]
 
     def age(self, index: int) -> int:
-        """Epochs that a member has behind it."""
+        """Epochs that a member has trained."""
         if index in self.over:
             outcome, r = self.over[index]
             return int(outcome.rows[r]["last_epoch"])

@@ -101,9 +101,7 @@ class Store:
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
-            raise ConfigError(
-                f"{path}: can't be written ({reason(error)}); go on with resume once that is mended"
-            ) from error
+            raise ConfigError(f"{path}: can't be written ({reason(error)}); resume once that is fixed") from error
 
     def note_trial(self, params: dict[str, Any]) -> None:
         """Keep what a sampler has proposed next."""
@@ -226,7 +224,7 @@ def read_rows(
 def read_text(path: Path) -> str:
     """Read a file's text; a pipe or a folder in its place counts as empty."""
     if not path.is_file():
-        raise DataError(f"{path}: is no file; sweep into another folder")
+        raise DataError(f"{path}: is not a file; sweep into another folder")
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -15,7 +15,7 @@ from .samples import Samples
 
 
 class Flips:
-    """Mirrors each image of a batch left to right with some probability, anew in every epoch.
+    """Mirrors each image of a batch left to right with some probability, drawn again in every epoch.
 
     The masks are drawn on the host, by the generators that shuffle, so that a stacked replica sees the images that
     it would see alone.

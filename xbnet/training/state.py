@@ -44,7 +44,7 @@ class State:
     slots
         The optimizer's arrays (n, P), by name.
     ages, steps
-        (n,) epochs that each has behind it, and steps that the optimizer has taken.
+        (n,) epochs that each has trained, and steps that the optimizer has taken.
     schedule
         State that the schedule has gathered, (n,), by name.
     best, waited

@@ -177,7 +177,7 @@ class Slot:
         return Batch(self.there[0], self.there[1], self.there[2] if self.data.w is not None else None)
 
     def leave(self) -> None:
-        """All work on the chunk was asked for: after that its memory may be filled anew."""
+        """All work on the chunk was asked for: after that its memory may be filled again."""
         self.free = self.lane.mark()
 
 

@@ -70,7 +70,7 @@ def integers(typingctx: Any, address: Any) -> Any:
 def named(name: str, f: Callable[..., Any]) -> Any:
     """Compile a function under a name of its own.
 
-    By a number, which begins anew in each process, numba tells apart those of one name: on disk, tanh stood for square.
+    numba numbers functions of one name, starting again in each process: on disk, tanh stood for square.
     """
     f.__qualname__ = name
     return fast(f)

@@ -48,7 +48,7 @@ def _to_normal(graph: _Graph, x: str, quantiles: np.ndarray) -> str:
     """The normal quantiles of the ranks of x (N, k) among ``quantiles (Q, k)``.
 
     Each column's different quantiles lie in a row of a table, so that the last that is not above x is found by halving;
-    beside it lie the rank there, the middle rank of equal ones, and the slope to the next.
+    next to it lie the rank there, the middle rank of equal ones, and the slope to the next.
     """
     Q, k = quantiles.shape
     M = 1 << (Q - 1).bit_length()

@@ -1,7 +1,7 @@
 """Whole epochs by a compiled machine: the step as a program that is played replica by replica, see `backends.machine`.
 
 The step is recorded once per size of batch, without being done, and lowered to a program. Threads take replicas: so a
-member ends in the same bits, whoever is beside it. Where batches are made by Python (sparse samples, mirrored images),
+member ends in the same bits with any other members. Where batches are made by Python (sparse samples, mirrored images),
 or a part has to be called back, steps are taken one by one, and the machine plays what lies between.
 """
 

@@ -16,7 +16,7 @@ from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
 from .columnwise import ColumnEmbedding, Steps
 
 WATCHED = 64
-"""Of so many codes a gradient test watches where one ends and the next begins."""
+"""A gradient test watches the boundaries between up to this many codes."""
 INT64 = 7
 """ONNX's number of that type."""
 
@@ -41,7 +41,7 @@ class Embedding(ColumnEmbedding):
     dim
         D >= 1; None: the one-hot codes themselves, of which nothing is learned.
     columns
-        Numbers of the inputs that are codes, from 0; the others come first in the output, as they are. None: all.
+        Indices of the inputs that are codes, from 0; the other inputs come first in the output, unchanged. None: all.
     initializer
         How tables (K, D) start; by default normal with standard deviation 1.
 

@@ -37,9 +37,9 @@ class PiecewiseLinearEmbedding(ColumnEmbedding):
     dim
         D >= 1, outputs per column; None: the codes themselves, of which nothing is learned.
     activation
-        s, behind the linear map: a name, an `Activation`, or None for the identity.
+        s, after the linear map: a name, an `Activation`, or None for the identity.
     columns
-        Numbers of the inputs that are embedded, from 0; the others come first in the output, as they are. None: all.
+        Indices of the inputs to embed, from 0; the other inputs come first in the output, unchanged. None: all.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def quantile_bins(x: ArrayLike, n_bins: int = 16) -> list[list[float]]:
     x
         Rows (N, I) of the training part.
     n_bins
-        At most so many bins per column, >= 1; quantiles that are the same make one edge. A column of one value gets one
+        Maximum number of bins per column, >= 1; equal quantiles make one edge. A column of one value gets one
         bin, from its value v to v + max(1, abs(v)).
 
     Returns
