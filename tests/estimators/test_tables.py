@@ -73,6 +73,10 @@ def test_members_that_share_weights_and_learned_categories(target, more, table, 
     model = load_model(tmp_path / "m.safetensors")
     expected = model.predict_proba(X)
     np.testing.assert_allclose(np.squeeze(found), np.squeeze(expected), rtol=1e-4, atol=1e-5)
+    if estimator.n_members > 1:
+        std = estimator.predict_std(X)
+        assert std.shape == found.shape
+        np.testing.assert_allclose(np.squeeze(std), np.squeeze(model.predict_std(X)), rtol=1e-3, atol=1e-5)
     clone(estimator)
 
 

@@ -60,8 +60,7 @@ class NumpyOps(Ops):
     def lookup(self, W: np.ndarray, codes: np.ndarray, out: np.ndarray) -> np.ndarray:
         for r, at, known, rows in _pieces(codes, out, W.shape[1]):
             out[r, at] = W[r].take(rows, 0, None, "clip")
-            if not known.all():
-                out[r, at][~known] = 0
+            out[r, at][~known] = 0
         return out
 
     def lookup_gradient(self, dy: np.ndarray, codes: np.ndarray, out: np.ndarray) -> np.ndarray:

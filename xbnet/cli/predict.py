@@ -64,7 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replica", type=count, metavar="R", help="predict with one member; by default the mean of all"
     )
     parser.add_argument(
-        "--std", action="store_true", help="also write the standard deviation over the members, a measure of uncertainty"
+        "--std",
+        action="store_true",
+        help="also write the standard deviation over the members, a measure of uncertainty",
     )
     parser.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
     parser.add_argument("--json", action="store_true", help="print the metrics as one JSON object")

@@ -18,10 +18,10 @@ from ..datasets import Scaler
 from ..errors import ConfigError
 from ..history import History
 from ..io.models import save
+from ..io.spread import member_values, spread
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.outputs import LINKS
-from ..nn.predictor import member_values, spread
 from .namespace import back_to, check_namespace, to_numpy
 from .settings import Settings
 from .tables import encode_rows

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import Rows
 from ..datasets import Scaler, Schema
+from ..errors import ConfigError
 from ..nn.network import Network
-from ..nn.predictor import member_values, spread
+from ..nn.outputs import LINKS
+from ..nn.predictor import Predictor
 
 
 class HasMembers:
@@ -51,3 +54,27 @@ class HasMembers:
         values = [member_values(net, x if prepare is None else prepare(x)) for net, prepare in self.stacks()]
         found = spread(np.concatenate(values).astype(float))
         return found if self.target_scale is None else found * self.target_scale[1]
+
+
+def member_values(network: Network, x: Rows) -> np.ndarray:
+    """The link's values (M, N, C) of each member for host rows x (N, I): R replicas of k that share their weights."""
+    link, last, R = LINKS[network.link][0], network.layers[-1], network.replicas
+    k, C = last.answers, network.n_outputs
+    with network.exclusive():
+        try:
+            vars(last)["apart"] = True  # see `MemberOutputs`
+            values = Predictor(network).run(x, lambda z: link(z.reshape(*z.shape[:2], k, C)))
+        finally:
+            vars(last).pop("apart", None)
+    values = values.reshape(R, -1, k, C)
+    return values.swapaxes(1, 2).reshape(R * k, -1, C)
+
+
+def spread(values: np.ndarray) -> np.ndarray:
+    """The standard deviation (N, C) of members' values (M, N, C); `ConfigError` where there is but one."""
+    if len(values) == 1:
+        raise ConfigError(
+            "predict_std: expected several members, got one network; train with --replicas N or --sharing tabm, or use an "
+            "ensemble (--members become one network)"
+        )
+    return values.std(axis=0)

@@ -11,8 +11,7 @@ import numpy as np
 from ..backends.arrays import Array, Rows, Sparse
 from ..backends.machine.forward import ForwardProgram, forward_program
 from ..backends.replay import MOST, Replays
-from ..errors import ConfigError, DataError, expect_shape
-from .outputs import LINKS
+from ..errors import DataError, expect_shape
 
 if TYPE_CHECKING:
     from .network import Network
@@ -101,30 +100,6 @@ class Predictor:
                 self._replays.clear()
             self._rows[n] = self.network.backend.xp.empty((1, n, self.network.n_inputs), dtype=self.network.dtype)
         return self._rows[n]
-
-
-def member_values(network: Network, x: Rows) -> np.ndarray:
-    """The link's values (M, N, C) of each member for host rows x (N, I): R replicas of k members that share weights."""
-    link, last, R = LINKS[network.link][0], network.layers[-1], network.replicas
-    k, C = last.answers, network.n_outputs
-    with network.exclusive():
-        try:
-            vars(last)["apart"] = True
-            values = Predictor(network).run(x, lambda z: link(z.reshape(*z.shape[:2], k, C)))
-        finally:
-            vars(last).pop("apart", None)
-    values = values.reshape(R, -1, k, C)
-    return values.swapaxes(1, 2).reshape(R * k, -1, C)
-
-
-def spread(values: np.ndarray) -> np.ndarray:
-    """The standard deviation (N, C) of members' values (M, N, C); `ConfigError` where there is but one."""
-    if len(values) == 1:
-        raise ConfigError(
-            "predict_std: expected several members, got one network; train with --replicas N, --sharing tabm or an "
-            "ensemble (--members become one network)"
-        )
-    return values.std(axis=0)
 
 
 @cache
