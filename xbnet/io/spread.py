@@ -74,7 +74,7 @@ def spread(values: np.ndarray) -> np.ndarray:
     """The standard deviation (N, C) of members' values (M, N, C); `ConfigError` where there is but one."""
     if len(values) == 1:
         raise ConfigError(
-            "predict_std: expected several members, got one network; train with --replicas N or --sharing tabm, or use an "
-            "ensemble (--members become one network)"
+            "predict_std: expected several members, got one network; train with --replicas N or --sharing tabm, or use "
+            "an ensemble (--members become one network)"
         )
     return values.std(axis=0)
