@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import xbnet
-from xbnet import Column, Dataset, Part, Schema
+from xbnet import Dataset, Part
+from xbnet.datasets import Column, Schema
 
 RNG = np.random.default_rng(0)
 
@@ -21,4 +22,6 @@ def data():
 def test_stacks_of_them(space):
     result = xbnet.sweep({**space, "hidden": (4,)}, data(), epochs=2, optimizer="adam", lr=0.05)
     assert len(result.members) == 2
-    assert all(status == "finished" for status in result.status)
+    kinds = {tuple(type(layer).__name__ for layer in result.network(i).layers) for i in range(2)}
+    assert len(kinds) == len(space["sharing"])
+    assert all(kind[0] == "Embedding" for kind in kinds)
