@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Case:
-    """SGD steps with softmax cross-entropy in float32, on batches gathered from data that lie in memory.
+    """SGD steps with softmax cross-entropy in float32, on batches gathered from data that are in memory.
 
     Attributes
     ----------

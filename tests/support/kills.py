@@ -33,7 +33,7 @@ class Plan:
     recover
         The commands to run afterwards, one after the other until one ends with 0.
     before
-        A folder whose files lie in each ``{out}`` at the start, or nothing.
+        A folder whose files are in each ``{out}`` at the start, or nothing.
     every, first
         Where there are more than four points, only each `every`-th, from the `first`, is one of a kill: a run of the
         suite has few, and other ones each time, and before a release there are all.

@@ -1,4 +1,4 @@
-"""An argparse parser whose complaints are one line, and whose flags can stand in a TOML file."""
+"""An argparse parser whose complaints are one line, and whose flags can be given in a TOML file."""
 
 from __future__ import annotations
 

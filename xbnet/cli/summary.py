@@ -33,7 +33,7 @@ def summarize(
     """The result as JSON has it: numbers for one network, lists for a stack.
 
     Figures are those of the weights that the network ends with, over whole parts, when not training. RMSE and MAE are
-    in the targets' own units; of several targets all but the loss are means, and stand under "targets" one by one.
+    in the targets' own units; of several targets all but the loss are means, and are under "targets" one by one.
     """
     R, n, epochs = network.replicas, len(data.train.x), len(history)
     batch_size = min(64 if args.batch_size == "auto" else args.batch_size or n, n)

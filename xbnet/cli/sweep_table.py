@@ -106,7 +106,7 @@ def _chance_losses(result: SweepResult) -> np.ndarray:
 
 
 def print_table(result: SweepResult, summary: dict[str, Any], rows: int = 10) -> None:
-    """The best configurations, for people; and where the best of all may lie."""
+    """The best configurations, for people; and where the best of all may be."""
     took = f" in {summary['seconds']:.2f} s" if "seconds" in summary else ""
     print(
         f"{summary['dataset']}: {counted(summary['networks'], 'network')} of "

@@ -141,7 +141,7 @@ def columns_of(args: argparse.Namespace) -> Sequence[str]:
 
 
 def split_names(texts: Sequence[str], known: Sequence[str]) -> list[str]:
-    """``a,b`` -> a and b; a text that is a name as a whole is one, and names with commas may stand in quotes.
+    """``a,b`` -> a and b; a text that is a name as a whole is one, and names with commas may be quoted.
 
     Examples
     --------

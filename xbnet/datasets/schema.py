@@ -200,7 +200,7 @@ class Schema:
             start += len(batch[0])
 
     def inputs_of(self, table: Table, batch: Sequence[Any], places: Sequence[int], start: int) -> Array:
-        """The inputs (n, I) for a batch of columns (of Arrow) that stand at `places` in the table."""
+        """The inputs (n, I) for a batch of columns (of Arrow) that are at `places` in the table."""
         x, at = np.empty((len(batch[0]), self.n_inputs)), 0
         kinds = [column.kind for column in self.columns]
         for column, values, numbers in zip(

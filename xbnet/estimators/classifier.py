@@ -39,7 +39,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int or Layer, default=(100,)
-        Hidden widths; layer objects of xbnet may stand among them.
+        Hidden widths; layer objects of xbnet may be among them.
     activation : str or Activation, default="relu"
         "relu", "tanh", "logistic", "identity", or any of xbnet's.
     solver : str or Optimizer, default="adam"

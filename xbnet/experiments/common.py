@@ -55,7 +55,7 @@ class Setup:
         return [values[i] for i in quick] if self.quick else values
 
     def folders(self) -> list[Path]:
-        """Where data may lie."""
+        """Where data may be."""
         given = [self.data_dir, os.environ.get("XBNET_DATA_DIR")]
         return [Path(folder).expanduser() for folder in given if folder]
 

@@ -104,7 +104,7 @@ def layout(specs: Sequence[ParameterSpec]) -> tuple[ParameterSpec, ...]:
 
 
 def block_slices(specs: Sequence[ParameterSpec]) -> dict[str, slice]:
-    """Where each block lies in a replica's row."""
+    """Where each block is in a replica's row."""
     slices, start = {}, 0
     for spec in specs:
         slices[spec.name] = slice(start, start + spec.size)

@@ -2,7 +2,7 @@
 
 On NumPy an update runs over theta in blocks: a rule passes over its arrays several times, and a block of them stays
 in the cache in between. Every hyper-parameter is a number, or one value per replica. What a rule needs from them at
-step t is computed on the host in float64 for many steps ahead (`plan`) and lies on the device as columns (R, 1): a
+step t is computed on the host in float64 for many steps ahead (`plan`) and is on the device as columns (R, 1): a
 step copies nothing from the host, and a stacked replica sees the same bits as one alone.
 """
 

@@ -180,7 +180,7 @@ class NewStage(Weighted):
 class Layerwise(Strategy):
     """Greedy: the network grows by a stage at a time, and is trained as a whole in the end.
 
-    Each time, the new stage and a fresh classifier on top of it are trained while the earlier stages stand still
+    Each time, the new stage and a fresh classifier on top of it are trained while the earlier stages are frozen
     (Bengio et al. 2007, "Greedy layer-wise training of deep networks", supervised). The epochs of `fit` are those
     of the end; `History.stages` holds the histories before it.
 

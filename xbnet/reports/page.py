@@ -47,7 +47,7 @@ class Page:
         return f"<p>{html.escape(text)}</p>"
 
     def code(self, text: str) -> str:
-        """Text as it stands."""
+        """Text in its own layout."""
         return f"<pre>{html.escape(text)}</pre>"
 
     def figures(self, figures: Mapping[str, Any]) -> str:

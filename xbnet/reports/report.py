@@ -145,7 +145,7 @@ def report(
         picture = importance_figure(costs, kind)
         page.section("Which columns matter", page.picture(picture, "importance"), importance_table(costs))
     worst = np.argsort(-found.losses, kind="stable")[:WORST]
-    page.section("The rows it is most wrong about", _worst_rows(page, model, dataset, x, y, worst, found, classes))
+    page.section("Rows with the largest loss", _worst_rows(page, model, dataset, x, y, worst, found, classes))
     page.section("Data", page.text(repr(dataset)) if dataset else "")
     page.section("Network", page.code(model.network.describe()))
     if settings:

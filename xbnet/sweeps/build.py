@@ -135,7 +135,7 @@ def _schedule(members: Sequence[Member]) -> Schedule:
 
 
 def make_trainer(program: Program, members: Sequence[Member], paused: Paused | None = None) -> Trainer:
-    """The stack of these members, ready to train, each from where it stands if it is paused. They are of one bucket."""
+    """The stack of these members, ready to train, each from where it is if it is paused. They are of one bucket."""
     settings, pool = members[0].settings, program.pool
     folds = None if pool.folds is None else [pool.folds[member.fold or 0] for member in members]
     samples = Samples.of(

@@ -96,7 +96,7 @@ def run_chunk(
     epochs
         How many to train; None: to the end. No member goes beyond its own last epoch.
     paused
-        Where those members stand that have trained before.
+        Where those members are that have trained before.
 
     Returns
     -------

@@ -30,7 +30,7 @@ class Halving:
     min_epochs
         Epochs of the first rung, at least.
     hyperband
-        Several brackets, whose first rungs lie higher and higher, against the risk that who starts slowly leaves.
+        Several brackets with later and later first rungs, so that slow starters are not always dropped.
     asynchronous
         Whoever is among the best at its rung so far goes on at once, without waiting for those that still train.
     """

@@ -98,7 +98,7 @@ def padded(curve: np.ndarray, epochs: int) -> np.ndarray:
 
 
 def go_on(trainer: Trainer, members: Sequence[int], paused: Paused) -> None:
-    """Let those replicas of a fresh trainer that are among the paused members go on from where these stand.
+    """Let those replicas of a fresh trainer that are among the paused members go on from where these are.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def go_on(trainer: Trainer, members: Sequence[int], paused: Paused) -> None:
 
 
 def pause(trainer: Trainer, members: Sequence[int], curves: Curves, seconds: np.ndarray) -> Paused | None:
-    """Where those replicas stand that have epochs left; None where there are none.
+    """Where those replicas are that have epochs left; None where there are none.
 
     Parameters
     ----------

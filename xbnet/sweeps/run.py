@@ -91,7 +91,7 @@ def sweep(
     halving
         Successive halving: a factor > 1 such as 3. At each rung, after 1/9, 1/3 of the epochs and so on, only the best
         third of the configurations trains on, in stacks that are that much smaller; by the mean over seeds and folds
-        of the best `monitor` so far. "hyperband" shares the configurations out among brackets, whose first rungs lie
+        of the best `monitor` so far. "hyperband" shares the configurations out among brackets, whose first rungs are
         higher and higher; "asha" lets the best so far go on as soon as a chunk ends, so that no worker waits (then
         the table depends on which chunk was first). Both may have a factor: "asha:4".
     min_epochs

@@ -124,7 +124,7 @@ class Store:
         return found
 
     def pause(self, paused: Paused) -> None:
-        """Keep where members stand in the middle of their runs."""
+        """Keep where members are in the middle of their runs."""
         make_folder(self.folder / "paused")
         digest = hashlib.sha256(repr((paused.members, paused.ages.tolist())).encode()).hexdigest()[:12]
         tensors, description = paused.pack()
@@ -156,7 +156,7 @@ class Store:
                 yield paused.take(left)
 
     def forget_paused(self) -> None:
-        """All have results, and nobody goes on from where they stood."""
+        """All have results, and nobody goes on from where they were."""
         shutil.rmtree(self.folder / "paused", ignore_errors=True)
 
     def read(self, sizes: Callable[[int], tuple[int, int]], dtype: Any) -> Iterator[Outcome]:

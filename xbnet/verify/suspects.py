@@ -1,4 +1,4 @@
-"""Where the first mistake lies: in a network with one wrong layer, wrong gradients point to it."""
+"""Where the first mistake is: in a network with one wrong layer, wrong gradients point to it."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def judge(
 ) -> Judgement:
     """Judge one replica's curves.
 
-    A slope is measured on the last (smallest) points that lie well above rounding, where what follows the leading
+    A slope is measured on the last (smallest) points that are well above rounding, where what follows the leading
     term is smallest. Where the second curve has no such points, f is linear along d, or flat, or a kink is near; then
     the difference itself must agree with e <grad, d>.
 

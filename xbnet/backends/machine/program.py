@@ -1,4 +1,4 @@
-"""A program of the machine: lines, where their operands lie, and how it is played."""
+"""A program of the machine: lines, where their operands are, and how it is played."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class Program:
         self.names |= {id(owner(array)): name for name, array in arrays.items() if array is not None}
 
     def __str__(self) -> str:
-        """A line per instruction: its sizes, then where result and operands lie, in numbers from the beginning."""
+        """A line per instruction: its sizes, then where result and operands are, in numbers from the beginning."""
         shown = []
         for number, (line, base) in enumerate(zip(self.lines, self.base, strict=True)):
             sizes = " x ".join(str(line[size]) for size in (N0, N1, K) if line[size])

@@ -77,7 +77,7 @@ RESULTS = {"row_max": ("out", "index")}
 """Arguments of operations of `ops` that are overwritten, where that is not `out` alone; `work` is theirs alone."""
 
 Place = tuple[Any, Any]
-"""A container and a key of it, under which a part lies: ``(network.layers, 0)``, ``(vars(step), "loss")``."""
+"""A container and a key of it, under which a part is found: ``(network.layers, 0)``, ``(vars(step), "loss")``."""
 
 
 def call(function: Callable[..., Any], *arguments: Any, **options: Any) -> Operation:

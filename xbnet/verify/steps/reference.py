@@ -201,7 +201,7 @@ class Reference:
             self.rates.note(np.where(np.isfinite(losses), losses, np.inf))
 
     def _complete(self, snapshot: Snapshot, before: Snapshot) -> Snapshot:
-        """With rows for all replicas: who has left stands where it stood."""
+        """With rows for all replicas: one that has left keeps its state."""
         theta, state = before.theta.copy(), before.state.copy()
         theta[snapshot.rows], state[snapshot.rows] = snapshot.theta, snapshot.state
         return Snapshot(np.arange(len(theta)), theta, state)

@@ -17,7 +17,7 @@ MOST = 80.0
 
 
 class MemberOutputs(Layer):
-    """The last layer of k members that share what lies before it: z_j = x_j W_j + b_j.
+    """The last layer of k members that share what is before it: z_j = x_j W_j + b_j.
 
     While training its output is (B, k C): a loss takes each member's outputs by themselves, and its mean goes over
     samples and members, so each member learns as if it were alone (with the mean's loss they would all but copy each

@@ -1,6 +1,6 @@
 """k networks that share one body of weights (Wen et al. 2020, Gorishniy et al. 2024; arXiv 2002.06715 and 2410.24210).
 
-The members stand side by side in the units: an array (R, B, k I) holds what member j has in the columns j I to
+The members are side by side in the units: an array (R, B, k I) holds what member j has in the columns j I to
 (j + 1) I, and seen as (R, B k, I) it has a row per sample and member. So a shared product is one product of B k rows,
 whose gradient sums over samples and members alike, and a vector per member is one row (1, k I).
 """

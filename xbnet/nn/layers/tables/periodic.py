@@ -99,7 +99,7 @@ class PeriodicEmbedding(ColumnEmbedding):
             for i, start in enumerate(starts)
             for half in halves
         ]
-        """Column, its frequencies, and where their cosines (or sines) stand."""
+        """Column, its frequencies, and where their cosines (or sines) are."""
 
     def parameters(self) -> tuple[ParameterSpec, ...]:
         def frequencies(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
