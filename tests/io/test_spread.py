@@ -5,7 +5,8 @@ import pytest
 
 import xbnet
 from tests.support.errors import refuses
-from xbnet import ConfigError, Ensemble, Linear, Network, Scaler
+from xbnet import ConfigError, Ensemble, Linear, Network
+from xbnet.datasets import Scaler
 from xbnet.io.spread import member_values
 
 X = np.random.default_rng(0).normal(size=(9, 3))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arrays import NUMPY
+from .arrays import NUMPY, Array
 from .ops import Ops
 
 if TYPE_CHECKING:
@@ -57,13 +57,13 @@ class NumpyOps(Ops):
         x.reshape(-1).take(work, out=out.reshape(index.shape), mode="clip")
         return out
 
-    def lookup(self, W: np.ndarray, codes: np.ndarray, out: np.ndarray) -> np.ndarray:
+    def lookup(self, W: Array, codes: Array, out: Array) -> Array:
         for r, at, known, rows in _pieces(codes, out, W.shape[1]):
             out[r, at] = W[r].take(rows, 0, None, "clip")
             out[r, at][~known] = 0
         return out
 
-    def lookup_gradient(self, dy: np.ndarray, codes: np.ndarray, out: np.ndarray) -> np.ndarray:
+    def lookup_gradient(self, dy: Array, codes: Array, out: Array) -> Array:
         # In the order of the batch, as the machine and CUDA's kernel add them: so all end in the same bits.
         D = out.shape[2]
         out[...] = 0
@@ -78,7 +78,7 @@ class NumpyOps(Ops):
         return out
 
 
-def _pieces(codes: np.ndarray, y: np.ndarray, K: int) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
+def _pieces(codes: Array, y: Array, K: int) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
     """Of y (R, B, D), a replica and some rows at a time: which codes (R or 1, B, 1) are one of 0 to K - 1, and those.
 
     So the arrays that NumPy makes on the way stay small.
@@ -87,7 +87,7 @@ def _pieces(codes: np.ndarray, y: np.ndarray, K: int) -> Iterator[tuple[int, sli
     n = max(PIECE // (4 * D), 1)
     for r in range(R):
         for at in (slice(i, min(i + n, B)) for i in range(0, B, n)):
-            some = codes[r % len(codes), at, 0]
+            some: Any = codes[r % len(codes), at, 0]
             known = (some > -0.5) & (some < K - 0.5)
             yield r, at, known, (np.where(known, some, 0) + 0.5).astype(np.intp)
 

@@ -76,7 +76,7 @@ class Ops:
         self.xp, self.matmul, self.capturable = xp, matmul or xp.matmul, capturable
         self.ones_row = Made(lambda n, dtype: xp.ones((1, 1, n), dtype=dtype), wait)
         self.ones_column = Made(lambda n, dtype: xp.ones((1, n, 1), dtype=dtype), wait)
-        self.numbers = Made(lambda n: xp.arange(n)[None, None], wait)
+        self.numbers = Made(lambda n, dtype: xp.arange(n)[None, None].astype(dtype), wait)
         self.row_starts = Made(lambda R, B, C: (xp.arange(R * B) * C).reshape(R, B), wait)  # in a flat (R, B, C) array
 
     def bmm(self, a: Array, b: Array, out: Array) -> Array:
@@ -122,7 +122,7 @@ class Ops:
         return self.matmul(self._one_hot(out, codes).swapaxes(1, 2), dy, out=out)
 
     def _one_hot(self, W: Array, codes: Array) -> Array:
-        away = self.xp.abs(codes - self.numbers[W.shape[1],])
+        away = self.xp.abs(codes - self.numbers[W.shape[1], W.dtype])
         return self.xp.less(away, 0.5).astype(W.dtype)
 
     def random(self, streams: Sequence[np.random.Generator], out: Array) -> Array:

@@ -207,7 +207,7 @@ def _row_stride(rows: Any) -> np.int64:
     return np.int64(rows.strides[0] // rows.itemsize)
 
 
-def _steps(array: Array) -> tuple[np.int64, np.int32]:
+def _steps(array: Any) -> tuple[np.int64, np.int32]:
     """Elements from one replica of (R or 1, B, n) to the next, 0 where they share it, and from one row to the next."""
     shared = array.shape[0] == 1
     return np.int64(0) if shared else _row_stride(array), np.int32(array.strides[1] // array.itemsize)

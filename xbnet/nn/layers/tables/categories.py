@@ -195,11 +195,10 @@ class Embedding(ColumnEmbedding):
             found.append(graph.add("Gather", graph.constant(table), row, axis=0))
         return graph.add("Concat", *found, axis=1)
 
-    def to_torch(self, modules: TorchModules) -> None:
+    def embedded_torch(self, modules: TorchModules) -> tuple[str, dict[str, Any]]:
         if self.dim is None:
-            super().to_torch(modules)
-        else:
-            self.add_torch(modules, f"Embedding({self.widths}, {self.D})", {"W": self.W[0]})
+            return super().embedded_torch(modules)
+        return f"Embedding({self.widths}, {self.D})", {"W": self.W[0]}
 
     def onnx_code(self, graph: OnnxGraph, column: str, i: int) -> str:
         low, high = (graph.constant(np.arange(self.widths[i])[None] + edge) for edge in (-0.5, 0.5))

@@ -259,6 +259,13 @@ class ColumnEmbedding(Layer):
         raise NotImplementedError
 
     def to_torch(self, modules: TorchModules) -> None:
+        text, arrays = self.embedded_torch(modules)
+        if self.columns is not None:
+            text, arrays = f"Columns({self.columns}, {text})", {f"layer__{name}": a for name, a in arrays.items()}
+        modules.add(text, **arrays)
+
+    def embedded_torch(self, modules: TorchModules) -> tuple[str, dict[str, Any]]:
+        """The module of the columns that are embedded, as text, and its arrays."""
         code, constants = self.torch_code()
         arrays = {f"code__{name}": array for name, array in constants.items()}
         if self.D:
@@ -266,14 +273,7 @@ class ColumnEmbedding(Layer):
             if self.has_bias:
                 arrays["b"] = self.b[0, 0]
         activation = modules.activation(self.activation)
-        text = f"Embedded({code}, {self.widths}, {self.D}, {self.has_bias}, {activation}, {self.direct})"
-        self.add_torch(modules, text, arrays)
-
-    def add_torch(self, modules: TorchModules, text: str, arrays: dict[str, Any]) -> None:
-        """Add the module of the columns that are embedded."""
-        if self.columns is not None:
-            text, arrays = f"Columns({self.columns}, {text})", {f"layer__{name}": a for name, a in arrays.items()}
-        modules.add(text, **arrays)
+        return f"Embedded({code}, {self.widths}, {self.D}, {self.has_bias}, {activation}, {self.direct})", arrays
 
 
 def runs(places: Sequence[int]) -> list[tuple[slice, slice]]:
