@@ -70,7 +70,7 @@ class XBEstimator(Predicting):
         y
             (N,) or (N, O).
         sample_weight
-            (N,), >= 0; a row of weight 0 is as good as absent.
+            (N,), >= 0; a row of weight 0 has no effect.
         X_val, y_val, sample_weight_val
             A validation part: its loss and score are recorded after each epoch, and `early_stopping` watches it
             instead of a part of X.

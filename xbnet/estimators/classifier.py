@@ -289,7 +289,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         Raises
         ------
         ConfigError
-            There is something that scikit-learn has not: other layers, activations, losses, several members.
+            There is something that scikit-learn lacks: other layers, activations, losses, several members.
         """
         from sklearn.neural_network import MLPClassifier
 

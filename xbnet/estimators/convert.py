@@ -53,7 +53,7 @@ def parameters_of(mlp: BaseEstimator, kind: type[BaseEstimator]) -> dict[str, An
     Raises
     ------
     ConfigError
-        The network is none of that kind, or uses what xbnet has not.
+        The network is none of that kind, or uses a feature that xbnet lacks.
     """
     where = f"from_sklearn({type(mlp).__name__})"
     if not isinstance(mlp, kind):
@@ -135,7 +135,7 @@ def scikit_learn_of(estimator: XBEstimator, kind: type[BaseEstimator]) -> BaseEs
     Raises
     ------
     ConfigError
-        It has something that scikit-learn has not.
+        It has something that scikit-learn lacks.
     """
     check_is_fitted(estimator, "network_")
     layers = estimator.network_.layers

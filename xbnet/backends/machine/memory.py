@@ -97,6 +97,7 @@ class Prepared:
         operations = fuse(operations, inside)  # so that a result may be made, and a place be needed, earlier
         self.moved = {key: one for key, one in self.find_movable(operations).items() if key in self.moved}
         self.operations = self.without_dead(operations)
+        self.check_calls()
         self.own = self.settle()
 
     def as_floats(self, operations: list[Operation]) -> list[Operation]:
@@ -227,6 +228,23 @@ class Prepared:
     def touched(self, op: Operation) -> dict[Key, np.ndarray]:
         """The arrays that a call was given, of those that may be moved."""
         return {View.of(a, a.ndim > 0).key: a for a in op.out if id(owner(a)) in self.private}
+
+    def check_calls(self) -> None:
+        """Refuse calls between operations on arrays that stay where they are, of which some share memory.
+
+        A replica comes to a call after all others have; what it still needs behind it, another's array must not cover.
+        """
+        if all(op.name != "call" for op in self.operations):
+            return
+        stay: dict[int, set[int]] = {}
+        for op in self.operations:
+            for array in (*op.operands, *op.out):
+                if isinstance(array, np.ndarray) and id(owner(array)) in self.private:
+                    one = View.of(array, array.ndim > 0) if op.name == "call" else view(array, op)
+                    if one.key not in self.moved and one.replica:
+                        stay.setdefault(one.key[0], set()).add(one.replica)
+        if any(len(strides) > 1 for strides in stay.values()):
+            raise NotRecordable("parts that have to be called, between layers that see an array in two shapes")
 
     def place_of(self, array: np.ndarray) -> np.ndarray:
         """The array that a call gets in the place of this one."""

@@ -14,6 +14,9 @@ from ...activations import Activation
 from ..base import BATCH, Layer, OnnxGraph, Shape
 from .columnwise import ColumnEmbedding, Steps
 
+NARROWEST, WIDEST = 1e-30, 1e30
+"""Bounds of bins, so that in float32 their widths, and 1 by these, are finite numbers."""
+
 
 class PiecewiseLinearEmbedding(ColumnEmbedding):
     """Each column as its place among bins, and a learned linear map of that.
@@ -75,9 +78,11 @@ class PiecewiseLinearEmbedding(ColumnEmbedding):
         except (TypeError, ValueError, IndexError, KeyError):
             raise ConfigError(f"PiecewiseLinearEmbedding: expected the edges of bins, got {bins!r}") from None
         for i, edges in enumerate(self.bins):
-            if len(edges) < 2 or not np.isfinite(edges).all() or not (np.diff(edges) > 0).all():
+            known = len(edges) > 1 and bool((np.abs(edges) < WIDEST).all())
+            if not known or (np.diff(edges) < NARROWEST).any():
                 raise ConfigError(
-                    f"PiecewiseLinearEmbedding: expected edges of column {i} that rise, two at least, got {edges}"
+                    f"PiecewiseLinearEmbedding: expected edges of column {i} that rise, by {NARROWEST} at least and "
+                    f"within ±{WIDEST}, and two of them or more, got {edges}"
                 )
 
     def code_widths(self) -> list[int]:
