@@ -95,7 +95,7 @@ def _fill(layer: Any, wide: Any, places: list[np.ndarray], is_last: bool) -> lis
     return found
 
 
-def _fill_tables(layer: Any, wide: Any, R: int) -> list[np.ndarray]:
+def _fill_tables(layer: Embedding, wide: Any, R: int) -> list[np.ndarray]:
     """Put the members' tables (R, K, D) side by side; where the outputs of each are."""
     D = layer.D
     rest, embedded = np.arange(layer.n_rest), np.arange(layer.n_inputs)[:, None] * R * D + np.arange(D)
