@@ -169,6 +169,8 @@ def test_for_tables_trains_as_the_command_does(kind):
     assert (clone(given).max_iter, kind().n_members) == (200, 1)
     with refuses(ConfigError, f"{kind.__name__}: unknown preset 'table'; did you mean 'tables'? known are tables"):
         kind(preset="table").fit(np.eye(2), [0.0, 1.0])
+    with refuses(ConfigError, f"{kind.__name__}: unknown preset ['tables']; did you mean 'tables'? known are tables"):
+        kind(preset=["tables"]).fit(np.eye(2), [0.0, 1.0])
     found = {"hidden": model.hidden_layer_sizes, "members": model.n_members, "activation": model.activation}
     found |= {"lr": model.learning_rate_init, "schedule": model.schedule, "val": model.validation_fraction}
     found |= {"patience": model.n_iter_no_change + 1, "optimizer": model.solver}

@@ -36,7 +36,7 @@ ALIASES = {"logistic": "sigmoid"}
 def check_parameters(e: XBEstimator) -> None:
     """Raise `ConfigError` for a parameter of the estimator that makes no sense; the others are checked where used."""
     name = type(e).__name__
-    if e.preset is not None and e.preset not in PRESETS:
+    if e.preset is not None and e.preset not in [*PRESETS]:
         raise unknown_name(name, "preset", e.preset, PRESETS)
     if not isinstance(e.sharing, str) or e.sharing not in SHARING:
         raise unknown_name(name, "sharing", e.sharing, SHARING)
