@@ -156,6 +156,12 @@ class Schema:
         """I."""
         return sum(column.width for column in self.columns)
 
+    @property
+    def codes(self) -> dict[int, int]:
+        """Which inputs are codes of categories: number of the input -> how many codes there are, see `Embedding`."""
+        starts = np.cumsum([0, *(column.width for column in self.columns)]).tolist()
+        return {at: c.n_codes for c, at in zip(self.columns, starts, strict=False) if c.coded}
+
     def encode(self, table: object) -> Array:
         """The inputs (N, I), float64, for the rows of a table.
 
