@@ -89,6 +89,7 @@ class Prepared:
         self.private = {id(owner(a)): owner(a) for a in private}
         self.slots = {id(owner(a)): name for name, a in slots.items()}
         self.keep: list[np.ndarray] = []
+        operations = self.as_floats(operations)
         self.written = {id(owner(a)) for op in operations for a in op.out}
         operations = self.convert(self.drawn(operations))
         self.moved = self.find_movable(operations)
@@ -98,6 +99,27 @@ class Prepared:
         self.operations = self.without_dead(operations)
         self.check_calls()
         self.own = self.settle()
+
+    def as_floats(self, operations: list[Operation]) -> list[Operation]:
+        """Let whole numbers of a step's own be floats, as all that the machine works on; calls get them as they are."""
+        called = {id(owner(a)) for op in operations if op.name == "call" for a in op.out}
+        twins = {
+            key: np.empty(a.size, self.dtype)
+            for key, a in self.private.items()
+            if a.dtype == np.intp and key not in called and a.flags.c_contiguous
+        }
+        self.private |= {id(twin): twin for twin in twins.values()}
+
+        def changed(x: Any) -> Any:
+            twin = twins.get(id(owner(x))) if isinstance(x, np.ndarray) else None
+            if twin is None:
+                return x
+            offset, *strides = (n // x.itemsize * self.item for n in (View.of(x).offset, *x.strides))
+            return np.ndarray(x.shape, self.dtype, twin, offset, tuple(strides))
+
+        return [
+            op._replace(operands=tuple(map(changed, op.operands)), out=tuple(map(changed, op.out))) for op in operations
+        ]
 
     def drawn(self, operations: list[Operation]) -> list[Operation]:
         """Let drawn numbers be copied from a slot, which is filled for many steps at a time."""

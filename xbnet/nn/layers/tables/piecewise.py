@@ -41,6 +41,8 @@ class PiecewiseLinearEmbedding(ColumnEmbedding):
         D >= 1, outputs per column; None: the codes themselves, of which nothing is learned.
     activation
         s, after the linear map: a name, an `Activation`, or None for the identity.
+    columns
+        Indices of the inputs to embed, from 0; the other inputs come first in the output, unchanged. None: all.
 
     Raises
     ------
@@ -67,8 +69,9 @@ class PiecewiseLinearEmbedding(ColumnEmbedding):
         dim: int | None = 4,
         *,
         activation: str | Activation | None = None,
+        columns: Sequence[int] | None = None,
     ):
-        super().__init__(dim, activation)
+        super().__init__(dim, activation, columns)
         try:
             each: Any = [bins] if np.ndim(bins[0]) == 0 else bins
             self.bins = [[float(edge) for edge in edges] for edges in each]
@@ -118,8 +121,8 @@ class PiecewiseLinearEmbedding(ColumnEmbedding):
 
         self.ramp = Steps("ramp", ramp, ramp_backward, kinks=(0.0, 1.0))
 
-    def buffers(self) -> dict[str, Shape]:
-        return super().buffers() | {"way": (BATCH, self.n_codes)}
+    def embedding_buffers(self) -> dict[str, Shape]:
+        return super().embedding_buffers() | {"way": (BATCH, self.n_codes)}
 
     def scratch(self) -> dict[str, Shape]:
         return super().scratch() | {"inner0": (BATCH, self.n_codes), "inner1": (BATCH, self.n_codes)}
