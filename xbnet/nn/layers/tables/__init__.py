@@ -1,6 +1,6 @@
 """Layers of the networks that are best on tables; each one's forward and backward, as in the folder above."""
 
-from .categories import Embedding
+from .categories import Embedding, expect_embedded
 from .member_outputs import MemberOutputs
 from .members import Members, SharedLinear
 from .periodic import PeriodicEmbedding
@@ -24,5 +24,6 @@ __all__ = [
     "PiecewiseLinearEmbedding",
     "Scale",
     "SharedLinear",
+    "expect_embedded",
     "quantile_bins",
 ]
