@@ -57,7 +57,7 @@ class NumpyOps(Ops):
         x.reshape(-1).take(work, out=out.reshape(index.shape), mode="clip")
         return out
 
-    def difference(self, a: Any, b: Any, out: Any) -> Any:
+    def difference(self, a: Array, b: Array, out: Array) -> Array:
         return self.xp.subtract(a, b, out=out)
 
     def lookup(self, W: Array, codes: Array, out: Array) -> Array:

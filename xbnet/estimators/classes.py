@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
@@ -14,7 +15,8 @@ from ..backends.arrays import Rows
 from ..errors import ConfigError
 from ..nn.losses import Loss, SoftmaxCrossEntropy, get_loss
 from ..nn.network import Network
-from ..nn.outputs import LOGARITHMS
+from ..nn.outputs import LINKS, LOGARITHMS
+from .namespace import back_to
 from .rules import SummedBinaryCrossEntropy
 from .validation import weighted_mean
 
@@ -27,6 +29,7 @@ class Classes:
     class_weight: Any
     network_: Network
     _run: Callable[..., np.ndarray]
+    _now: Callable[[], Self]
 
     def _learn_targets(self, y: np.ndarray) -> None:
         check_classification_targets(y)
@@ -91,3 +94,13 @@ class Classes:
             return self._run(lambda z: finish(np.full_like(z, np.inf)), X, method)
         # The logit of "no" is minus that of "yes": 1 - p would lose the digits of small probabilities.
         return self._run(lambda z: finish(np.concatenate([-z, z], axis=-1)), X, method)
+
+    def predict_proba(self, X: Rows) -> np.ndarray:
+        """Predict the probabilities (N, C) for X (N, I), or for a table; for multi-label targets each class's own."""
+        p = self._now()._probabilities(X, {link: f[0] for link, f in LINKS.items()}, "predict_proba")
+        return back_to(p.mean(axis=0) if p.ndim == 3 else p, X)
+
+    def predict_log_proba(self, X: Rows) -> np.ndarray:
+        """Logarithms of `predict_proba` for X (N, I), from the logits: finite where a probability underflows."""
+        logs = self._now()._probabilities(X, LOGARITHMS, "predict_log_proba")
+        return back_to(logsumexp(logs, axis=0) - np.log(logs.dtype.type(len(logs))) if logs.ndim == 3 else logs, X)

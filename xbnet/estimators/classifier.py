@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 
@@ -16,7 +15,6 @@ from ..errors import ConfigError
 from ..nn.activations import Activation
 from ..nn.layers import Layer
 from ..nn.losses import Loss
-from ..nn.outputs import LINKS, LOGARITHMS
 from ..optim.optimizer import Optimizer
 from ..optim.schedule import Schedule
 from .base import XBEstimator
@@ -293,16 +291,6 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         from .convert import scikit_learn_of
 
         return scikit_learn_of(self, MLPClassifier)
-
-    def predict_proba(self, X: Rows) -> np.ndarray:
-        """Predict the probabilities (N, C) for X (N, I), or for a table; for multi-label targets each class's own."""
-        p = self._now()._probabilities(X, {link: f[0] for link, f in LINKS.items()}, "predict_proba")
-        return back_to(p.mean(axis=0) if p.ndim == 3 else p, X)
-
-    def predict_log_proba(self, X: Rows) -> np.ndarray:
-        """Logarithms of `predict_proba` for X (N, I), from the logits: finite where a probability underflows."""
-        logs = self._now()._probabilities(X, LOGARITHMS, "predict_log_proba")
-        return back_to(logsumexp(logs, axis=0) - np.log(logs.dtype.type(len(logs))) if logs.ndim == 3 else logs, X)
 
     def predict(self, X: Rows) -> np.ndarray:
         """Predict the classes (N,) for X (N, I), or for a table; 0 and 1 (N, C) for multi-label targets."""

@@ -213,6 +213,5 @@ def get_activation(activation: str | Activation | None) -> Activation:
     >>> get_activation("relu").kinks
     (0.0,)
     """
-    if isinstance(activation, Activation):
-        return activation
-    return choose("activation", "identity" if activation is None else activation, ACTIVATIONS)
+    name = "identity" if activation is None else activation
+    return name if isinstance(name, Activation) else choose("activation", name, ACTIVATIONS)

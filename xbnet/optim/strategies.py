@@ -251,10 +251,11 @@ def get_strategy(strategy: str | Strategy | None) -> Strategy:
         return strategy
     kind, where, settings = choose_with_settings("strategy", strategy or "joint", STRATEGIES)
     check_keys(where, settings, inspect.signature(kind).parameters if settings else ())
-    values: dict[str, Any] = {
-        key: [parse_number(where, key, f) for f in text.split("/")] if key == "factors" else _setting(where, key, text)
-        for key, text in settings.items()
-    }
+    values: dict[str, Any] = {}
+    for key, text in settings.items():
+        numbers = [parse_number(where, key, part) for part in (text.split("/") if key == "factors" else [text])]
+        whole_one = int(numbers[0]) if numbers[0].is_integer() else numbers[0]
+        values[key] = numbers if key == "factors" else whole_one
     return kind(**values)
 
 
@@ -271,9 +272,3 @@ def _copy_layers(source: Network, target: Network, n: int) -> None:
     for spec in (*target.specs, *target.state_specs):
         if spec.layer < n:
             mine[spec.name][...] = theirs[spec.name]
-
-
-def _setting(where: str, key: str, text: str) -> float:
-    """A number; a whole one where the text is."""
-    value = parse_number(where, key, text)
-    return int(value) if value.is_integer() else value

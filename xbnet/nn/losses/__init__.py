@@ -7,9 +7,7 @@ from .base import Loss
 from .cross_entropy import BinaryCrossEntropy, SoftmaxCrossEntropy
 from .squared import MeanSquaredError
 
-LOSSES: dict[str, type[Loss]] = {
-    loss.name: loss for loss in (SoftmaxCrossEntropy, BinaryCrossEntropy, MeanSquaredError)
-}
+LOSSES: dict[str, type[Loss]] = {k.name: k for k in (SoftmaxCrossEntropy, BinaryCrossEntropy, MeanSquaredError)}
 
 DEFAULT_LOSSES = {"classification": "cross_entropy", "multilabel": "binary_cross_entropy", "regression": "mse"}
 """Task -> the loss that suits it."""
