@@ -254,8 +254,7 @@ def get_strategy(strategy: str | Strategy | None) -> Strategy:
     values: dict[str, Any] = {}
     for key, text in settings.items():
         numbers = [parse_number(where, key, part) for part in (text.split("/") if key == "factors" else [text])]
-        whole_one = int(numbers[0]) if numbers[0].is_integer() else numbers[0]
-        values[key] = numbers if key == "factors" else whole_one
+        values[key] = numbers if key == "factors" else int(numbers[0]) if numbers[0].is_integer() else numbers[0]
     return kind(**values)
 
 
