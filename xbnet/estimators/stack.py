@@ -143,6 +143,7 @@ def run_stack(trainer: Trainer, members: dict[int, Task]) -> None:
                 trainer.run_epoch()
         except DivergenceError:
             pass  # all of them; each hears of it from its status
+    trainer.settle()
     # Each predicts by the level that it would train at alone: a program just to be scored costs more than it saves.
     alone = history.execution == "compiled" and saves(trainer, 1) > LONG_ENOUGH
     for r, task in members.items():

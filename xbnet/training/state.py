@@ -94,6 +94,29 @@ class State:
             streams=states_of(network.streams),
         )
 
+    def put_back(self, trainer: Trainer) -> None:
+        """Let a trainer of the same run that has not trained yet go on from here."""
+        network = trainer.network
+        check_generators(network.streams, self.streams)
+        check_generators([trainer.shuffles[r] for r in self.rows], self.orders[: len(self.rows)])
+        asarray = network.backend.asarray
+        if self.history is not None:
+            trainer.history = self.history
+        restore_generators(network.streams, self.streams)
+        if len(self.rows) < network.replicas:
+            trainer.narrow(self.rows)
+        network.theta[...], network.state[...] = map(asarray, self.network)
+        if not len(self.rows):
+            return
+        trainer.live.theta[...], trainer.live.state[...] = map(asarray, self.live)
+        trainer.kept.restore(trainer.rows, *map(asarray, self.kept))
+        for slot, array in self.slots.items():
+            trainer.optimizer.state[slot][...] = asarray(array)
+        trainer.ages, trainer.optimizer.steps = self.ages.copy(), self.steps.copy()
+        trainer.stopping.best, trainer.stopping.waited = self.best.copy(), self.waited.copy()
+        trainer.schedule.restore(self.schedule)
+        restore_generators(trainer.shuffles, self.orders)
+
     def take(self, which: np.ndarray) -> State:
         """That of a run of only those `which` of the n that still train, without a history."""
         orders = [self.orders[i] for i in which]
