@@ -15,6 +15,10 @@ CGROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_by
 """Where Linux says how much a container may have: version 2, version 1."""
 
 
+SURE = 1 << 20
+"""Bytes that there are anywhere: to ask the system takes longer than to make a small network."""
+
+
 def free_bytes(backend: Backend) -> int:
     """Return the free bytes in the memory of a backend's arrays; 4 GB where the system does not say."""
     if backend.cuda:
@@ -40,7 +44,7 @@ def all_bytes(backend: Backend) -> int | None:
 
 def expect_memory(where: str, what: str, needed: float, backend: Backend, cure: str) -> None:
     """Raise `ConfigError` where `what` needs more bytes than there are at all."""
-    there = all_bytes(backend)
+    there = all_bytes(backend) if needed > SURE else None
     if there is not None and needed > there:
         raise ConfigError(
             f"{where}: expected memory for {what} ({human_bytes(needed)}), got {human_bytes(there)}; {cure}"

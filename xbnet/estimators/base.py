@@ -263,7 +263,7 @@ class XBEstimator(Predicting):
         if val is not None:
             scorer = Validation([self] * self.n_members, [val[1]] * self.n_members, [val[2]] * self.n_members, val[0])
         more = len(self.history_) + epochs
-        return Trainer(
+        trainer = Trainer(
             self.network_,
             self._loss(),
             optimizer_of(self),
@@ -273,6 +273,9 @@ class XBEstimator(Predicting):
             scorer=scorer,
             history=self.history_,
         )
+        if scorer is not None:
+            scorer.kept = trainer.kept
+        return trainer
 
     def _note(self, record: dict[str, Any], validation: Any) -> None:
         """Put an epoch's figures into the curves: costs are means over the members."""

@@ -14,7 +14,7 @@ from .augmentation import Flips
 from .batches import Shuffled
 
 LIGHT = 1 << 17
-"""Multiplications of a step's forward pass, in all replicas that have left, that cost less than a stack without them."""
+"""So many multiplications of a step's forward pass, in all that have left, cost less than a stack without them."""
 
 
 def may_ride(live: Network, flips: Flips | None, batch_size: int, left: int) -> bool:

@@ -14,7 +14,6 @@ from ..nn.buffers import cut
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
-from ..optim.schedule import Schedule
 from ..optim.schedules import get_schedule
 from ..optim.stages import GradientMask
 from ..optim.strategies import get_strategy
@@ -33,15 +32,12 @@ from .step import BoundStep
 from .stopping import Stopping
 from .streaming import place_samples
 
-RATES_AHEAD = 512
-"""Learning rates of all replicas together that are planned at once where they stay as they are."""
-
 
 class Trainer:
     """The state of one run: which replicas are still training, and everything that belongs to them.
 
-    `network` is the user's, with all R replicas; `rows` are those that still train. `live` holds them, and shrinks; for a
-    while others may ride along in it (see `riding`): `riders` are all that it holds, `places` those of `rows` among them.
+    `network` is the user's, with all R replicas; `rows` are those that still train. `live` holds them, and shrinks; for
+    a while others may ride along (see `riding`): `riders` are all in `live`, `places` those of `rows` among them.
 
     Parameters
     ----------
@@ -169,17 +165,9 @@ class Trainer:
 
     def _plan(self) -> np.ndarray:
         """Learning rates (S, R) of the epoch's steps, handed to the optimizer for as many epochs as are known."""
-        S, R, schedule = self.batches.steps, len(self.riders), self.schedule
+        S, R = self.batches.steps, len(self.riders)
         if self.optimizer.planned < S:
-            ahead = 1 if schedule.state() else max(1, RATES_AHEAD // (S * R))  # in a large stack, planning costs little
-            self._rates = np.empty((ahead, S, R))
-            constant = type(schedule) is Schedule
-            for k in range(1 if constant else ahead):
-                for age in np.unique(self.ages):
-                    factors = schedule.factors(age + k + np.arange(S)[:, None] / S, self.recipe.epochs)
-                    np.copyto(self._rates[k], self.lr * factors, where=self.ages == age)
-            if constant:
-                self._rates[1:] = self._rates[0]
+            self._rates = self.lr * self.schedule.ahead(self.ages, S, self.recipe.epochs)
             self.optimizer.plan(self._rates.reshape(-1, R))
         return self._rates[-(self.optimizer.planned // S)]
 
@@ -217,8 +205,7 @@ class Trainer:
             figures["val_r2"] = 1 - loss / self._spread["val"][self.riders]
             if self.scorer is not None and outputs is not None:
                 figures[SCORE] = np.full(len(self.riders), np.nan)
-                seen = outputs if len(self.rows) == len(self.riders) else outputs[self.places]
-                figures[SCORE][self.places] = self.scorer(seen, self.rows)
+                figures[SCORE][self.places] = self.scorer(outputs[self.places], self.rows)
         return figures, sums, told["not_finite"] == 0
 
     # -- who goes on ---------------------------------------------------------------------------------------------------
@@ -242,8 +229,8 @@ class Trainer:
         """Go on with `stay` of `rows`: in a stack of their own, where that is worth it."""
         if not len(stay) and on_leave is not None:
             on_leave()
-        left = len(self.riders) - len(stay)
-        if len(stay) and may_ride(self.live, self.flips, self.batch_size, left):
+        left, sound = len(self.riders) - len(stay), all(self.history.status[r] != "diverged" for r in self.riders)
+        if len(stay) and sound and may_ride(self.live, self.flips, self.batch_size, left):
             self.rows, self.places = self.rows[stay], self.places[stay]
             follow(self.batches, self.places)
         else:
@@ -290,12 +277,11 @@ class Trainer:
         for r in self.rows:
             self.history.status[r] = status
         with self.network.exclusive():
+            self.settle()
             if self.recipe.keep_best:
                 self.kept.settle()
-            else:
-                self.settle()
-                if self.live is not self.network:
-                    self.kept.write(self.live, self.rows, np.ones(len(self.rows), bool))
+            elif self.live is not self.network:
+                self.kept.write(self.live, self.rows, np.ones(len(self.rows), bool))
             self.rows = self.places = self.rows[:0]
             self.network.release()  # its buffers know the training data
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -232,9 +233,10 @@ class Layer(StepPart):
         return f"{type(self).__name__}({arguments})"
 
 
-def arguments_of(kind: type[Layer]) -> list[str]:
+@lru_cache(maxsize=256)
+def arguments_of(kind: type[Layer]) -> tuple[str, ...]:
     """The names of the constructor's arguments."""
-    return list(inspect.signature(kind).parameters)
+    return tuple(inspect.signature(kind).parameters)
 
 
 def forgotten_arguments(layer: Layer) -> list[str]:
