@@ -77,6 +77,9 @@ class State:
         def weights(theta: Array, state: Array) -> Weights:
             return np.array(to_host(theta)), np.array(to_host(state))
 
+        def each(value: Any) -> np.ndarray:
+            return np.broadcast_to(value, n).copy() if n else np.zeros(0)  # several may have left at once
+
         none = np.zeros((0, network.theta.shape[1])), np.zeros((0, network.state.shape[1]))
         return cls(
             history=trainer.history if history else None,
@@ -86,8 +89,8 @@ class State:
             kept=weights(*trainer.kept.of(trainer.rows)) if n else none,
             slots={slot: np.array(to_host(trainer.optimizer.state[slot])) for slot in trainer.optimizer.slots},
             ages=trainer.ages.copy(),
-            steps=np.broadcast_to(trainer.optimizer.steps, n).copy(),
-            schedule={k: np.broadcast_to(np.asarray(v, float), n).copy() for k, v in trainer.schedule.state().items()},
+            steps=each(trainer.optimizer.steps),
+            schedule={k: each(np.asarray(v, float)) for k, v in trainer.schedule.state().items()},
             best=trainer.stopping.best.copy(),
             waited=trainer.stopping.waited.copy(),
             orders=states_of(trainer.shuffles),
