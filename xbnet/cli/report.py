@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ..datasets.labels import Labels
+from ..datasets.reading import Reading
 from ..datasets.rows import open_rows
-from ..datasets.tables import is_table_file
+from ..datasets.tables import is_table_file, open_table
 from ..errors import ConfigError, DataError, printable
 from ..files import keep_input
 from ..io.folders import file_of
@@ -78,10 +79,13 @@ def train_args(config: Path) -> argparse.Namespace:
 def rows_of(args: argparse.Namespace, model: Model, target: str | list[str] | None) -> tuple[np.ndarray, np.ndarray]:
     """The rows of --data, prepared, and what is right, as the network has it."""
     names = list(model.schema.target.names) if model.schema and model.schema.target else target
-    tables = is_table_file(args.data) or Path(args.data).suffix.lower() == ".npy"
-    chunks = list(
-        open_rows(args.data, model.network.n_inputs, names if tables else None, args.part, model.features, model.schema)
-    )
+    source, named = args.data, Path(args.data).suffix.lower() == ".npy"
+    if is_table_file(source):
+        reading, named = Reading() if model.schema is None else model.schema.reading, True
+        source = open_table(source, header=reading.header, decimal=reading.decimal)
+    regression = model.network.link in ("identity", "exp")
+    parts = names if named else None, args.part, model.features, model.schema
+    chunks = list(open_rows(source, model.network.n_inputs, *parts, regression=regression))
     if not chunks or any(chunk.y is None for chunk in chunks):
         raise DataError(f"{args.data}: expected rows with what is right, got none")
     x, y = (np.concatenate([chunk[i] for chunk in chunks]) for i in (0, 1))

@@ -248,8 +248,7 @@ def forgotten_arguments(layer: Layer) -> list[str]:
 
 def describes_forward(layer: Layer, method: str) -> bool:
     """Whether a method belongs to the `forward` that the layer has: a class that overrides only one has another."""
-    kind = type(layer)
-    owners = [next(c for c in kind.__mro__ if name in vars(c)) for name in ("forward", method)]
+    owners = [next(c for c in type(layer).__mro__ if name in vars(c)) for name in ("forward", method)]
     return owners[0] is owners[1]
 
 
@@ -266,10 +265,9 @@ def copy_layers(layers: Iterable[Layer]) -> list[Layer]:
         if not isinstance(layer, Layer):
             raise ConfigError(f"Network: expected layers such as xbnet.Linear(10), got {layer!r}")
         copies.append(copy.copy(layer))
-    if not copies:
-        raise ConfigError("Network: expected at least one layer, got none")
-    if len(copies) > MOST_LAYERS:
-        raise ConfigError(f"Network: expected at most {MOST_LAYERS:,} layers, got {len(copies):,}")
+    if not 1 <= len(copies) <= MOST_LAYERS:
+        least = f"at most {MOST_LAYERS:,} layers, got {len(copies):,}" if copies else "at least one layer, got none"
+        raise ConfigError(f"Network: expected {least}")
     return copies
 
 
