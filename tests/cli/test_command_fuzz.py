@@ -38,7 +38,6 @@ CASES = {
     "export": ("model.safetensors", ["export", "{run}", "--out", "{out}.npz"]),
     "report": ("model.safetensors", ["report", "{run}", "--repeats", "0", "--json", "--out", "{out}.html"]),
     "report's flags": ("config.toml", ["report", "{run}", "--repeats", "0", "--json", "--out", "{out}.html"]),
-    "compare's models": ("model.safetensors", ["compare", "{run}", "{whole}"]),
     "compare's histories": ("history.jsonl", ["compare", "{run}", "{whole}"]),
     "compare's results": ("result.json", ["compare", "{run}", "{whole}"]),
     "compare's flags": ("config.toml", ["compare", "{run}", "{whole}"]),

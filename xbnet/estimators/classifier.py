@@ -39,7 +39,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int or Layer, default=(100,)
-        Hidden widths; layer objects of xbnet may stand among them.
+        Hidden widths; layer objects of xbnet may be among them.
     activation : str or Activation, default="relu"
         "relu", "tanh", "logistic", "identity", or any of xbnet's.
     solver : str or Optimizer, default="adam"
@@ -96,6 +96,11 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         too, with numbers scaled: "standard" (as True does), "robust", "quantile" or "none"; a regressor's targets are
         standardized then as well, and put back in what it predicts. "auto": of a DataFrame with a column that is no
         plain number or lacks a value; others go in as they are. All else stays scikit-learn's: see `preset`.
+    one_hot : int or None, default=None
+        Where there is a schema, a category of more values becomes a code with a learned vector, see `Embedding`.
+    sharing : "none", "tabm" or "tabm-mini", default="none"
+        Whether the `n_members` are one network that shares the weights of its hidden layers, see `sharing_mlp`: they
+        stop together, by the loss of their mean.
     preset : "tables" or None, default=None
         "tables": parameters that are not given take the values that `xbnet train` takes for a table.
     class_weight : dict, "balanced" or None, default=None
@@ -166,6 +171,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         backend: str | Backend = "numpy",
         dtype: DTypeLike = "float32",
         schema: bool | str = "auto",
+        one_hot: int | None = None,
+        sharing: str = "none",
         preset: str | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
     ):
@@ -200,6 +207,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
             backend=backend,
             dtype=dtype,
             schema=schema,
+            one_hot=one_hot,
+            sharing=sharing,
             preset=preset,
         )
         self.class_weight = class_weight
@@ -255,6 +264,10 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         **parameters
             Other arguments of this class; dtype is by default that of the weights.
 
+        Returns
+        -------
+        XBClassifier
+
         Raises
         ------
         ConfigError
@@ -276,7 +289,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         Raises
         ------
         ConfigError
-            There is something that scikit-learn has not: other layers, activations, losses, several members.
+            There is something that scikit-learn lacks: other layers, activations, losses, several members.
         """
         from sklearn.neural_network import MLPClassifier
 
@@ -300,15 +313,15 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         return self._run(lambda z: finish(np.concatenate([-z, z], axis=-1)), X, method)
 
     def predict_proba(self, X: Rows) -> np.ndarray:
-        """Probabilities (N, C); for multi-label targets each class's own."""
+        """Predict the probabilities (N, C) for X (N, I), or for a table; for multi-label targets each class's own."""
         p = self._now()._probabilities(X, {link: f[0] for link, f in LINKS.items()}, "predict_proba")
         return back_to(p.mean(axis=0) if p.ndim == 3 else p, X)
 
     def predict_log_proba(self, X: Rows) -> np.ndarray:
-        """Logarithms of `predict_proba`, from the logits: finite where a probability is too small for a number."""
+        """Logarithms of `predict_proba` for X (N, I), from the logits: finite where a probability underflows."""
         logs = self._now()._probabilities(X, LOGARITHMS, "predict_log_proba")
         return back_to(logsumexp(logs, axis=0) - np.log(logs.dtype.type(len(logs))) if logs.ndim == 3 else logs, X)
 
     def predict(self, X: Rows) -> np.ndarray:
-        """Classes (N,), or (N, C) of 0 and 1 for multi-label targets."""
+        """Predict the classes (N,) for X (N, I), or for a table; 0 and 1 (N, C) for multi-label targets."""
         return back_to(self._now()._predict(X), X)

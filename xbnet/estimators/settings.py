@@ -90,6 +90,8 @@ class Settings(BaseEstimator):
         backend: str | Backend = "numpy",
         dtype: DTypeLike = "float32",
         schema: bool | str = "auto",
+        one_hot: int | None = None,
+        sharing: str = "none",
         preset: str | None = None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -122,10 +124,17 @@ class Settings(BaseEstimator):
         self.backend = backend
         self.dtype = dtype
         self.schema = schema
+        self.one_hot = one_hot
+        self.sharing = sharing
         self.preset = preset
 
+    @property
+    def _n_networks(self) -> int:
+        """R: members that share their weights are one network."""
+        return int(self.n_members) if self.sharing == "none" else 1
+
     def set_params(self, **parameters: Any) -> Self:
-        """As in scikit-learn; a `preset` brings its parameters, and what is given beside it wins."""
+        """As in scikit-learn; a `preset` brings its parameters, and parameters given explicitly take precedence."""
         found: Self = super().set_params(**{**preset_of(parameters.get("preset")), **parameters})
         return found
 

@@ -72,7 +72,7 @@ def to_torch(model: Model | Ensemble, path: str | Path) -> str:
         modules.add(f"Prepare({network.n_inputs}, {len(parts['quantiles'])})", **parts)
     for layer in network.layers:
         if not describes_forward(layer, "to_torch"):
-            raise ConfigError(f"export: the layer {layer!r} is of your own; give it `to_torch`")
+            raise ConfigError(f"export: the layer {layer!r} is your own; give it `to_torch`")
         layer.to_torch(modules)
     if model.target_scale is not None:
         mean, scale = model.target_scale
@@ -98,7 +98,7 @@ class _Modules:
     def activation(self, activation: Activation | None) -> str:
         name = "identity" if activation is None else activation.kernel  # `name` may be that of another's functions
         if activation is not None and name is None:
-            raise ConfigError(f"export: the activation {activation.name!r} is of your own, and has no PyTorch module")
+            raise ConfigError(f"export: the activation {activation.name!r} is your own, and has no PyTorch module")
         return ACTIVATIONS[str(name)]
 
 
