@@ -59,7 +59,7 @@ class NumpyOps(Ops):
 
     def lookup(self, W: Array, codes: Array, out: Array) -> Array:
         for r, at, known, rows in _pieces(codes, out, W.shape[1]):
-            out[r, at] = W[r].take(rows, 0, None, "clip")
+            out[r, at] = W[r, rows]
             out[r, at][~known] = 0
         return out
 
@@ -69,7 +69,7 @@ class NumpyOps(Ops):
         out[...] = 0
         for r, at, known, rows in _pieces(codes, dy, out.shape[1]):
             places = rows[known][:, None] * D + np.arange(D)
-            np.add.at(out[r].reshape(-1), places.reshape(-1), dy[r, at][known].reshape(-1))
+            np.add.at(out[r].reshape(-1), places.reshape(-1), dy[r, at][known].reshape(-1))  # type: ignore[arg-type]
         return out
 
     def random(self, streams: Sequence[np.random.Generator], out: Any) -> Any:

@@ -127,12 +127,8 @@ class Schema:
         if self.scaler is not None:
             raise ConfigError("Schema.scaled: expected a schema that does not scale yet")
         starts = np.cumsum([0, *(column.width for column in self.columns)])
-        return replace(
-            self,
-            columns=tuple(
-                replace(c, **scaler.column(i)) if c.scaled else c for c, i in zip(self.columns, starts, strict=False)
-            ),
-        )
+        pairs = zip(self.columns, starts, strict=False)
+        return replace(self, columns=tuple(replace(c, **scaler.column(i)) if c.scaled else c for c, i in pairs))
 
     def only_scaled(self, scaler: Scaler) -> Scaler:
         """`scaler` (I,) for the inputs that are scaled; it leaves the others as they are."""

@@ -12,6 +12,7 @@ from scipy.sparse import issparse
 
 from ..datasets import Part
 from ..errors import ConfigError, unknown_name
+from ..nn.activations import Activation
 from ..nn.layers import Layer, Linear
 from ..nn.layers.tables import Embedding
 from ..nn.mlp import mlp
@@ -86,7 +87,7 @@ def layers_of(e: XBEstimator, n_outputs: int) -> tuple[list[Layer], list[int]]:
     return layers, [k for k, layer in enumerate(layers) if type(layer) is Linear and id(layer) not in own]
 
 
-def _sharing_layers(e: XBEstimator, sizes: list[Any], n_outputs: int, activation: Any) -> list[Layer]:
+def _sharing_layers(e: XBEstimator, sizes: list[Any], n_outputs: int, activation: str | Activation) -> list[Layer]:
     more = "layers of your own" if not all(map(is_whole, sizes)) else "batch_norm" if e.batch_norm else "residual"
     if more != "residual" or e.residual:
         raise ConfigError(f"{type(e).__name__}: sharing={e.sharing!r} is of plain hidden layers, got {more} too")

@@ -73,7 +73,8 @@ def make_layers(program: Program, members: Sequence[Member]) -> list[Layer]:
         keys = layer_keys(program.layers) or []
         arguments = {key: settings[key] for key in keys if key in settings}
         return list(program.layers(**arguments | ({"dropout": rate} if "dropout" in keys and rate else {})))
-    data, given = program.pool.data, {"dropout": 0.0 if rate is None else rate}
+    data = program.pool.data
+    given: dict[str, Any] = {"dropout": 0.0 if rate is None else rate}
     if settings.get("sharing", "none") == "none":
         more = {"residual": settings["residual"], "batch_norm": settings["batch_norm"]}
         layers = mlp(settings["hidden"], data.n_outputs, settings["activation"], **more, **given)

@@ -15,6 +15,8 @@ from xbnet.datasets.tables import open_table, text
 from xbnet.errors import DataError
 
 pa = pytest.importorskip("pyarrow")
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 Y = ["p", "q"] * 12
 
 

@@ -12,6 +12,8 @@ from xbnet.cli import main
 from xbnet.datasets import Schema
 from xbnet.io.export import to_npz
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 HELD_BACK = slice(200, None)
 
 

@@ -110,9 +110,9 @@ class Prepared:
         }
         self.private |= {id(twin): twin for twin in twins.values()}
 
-        def changed(x: Any) -> Any:
+        def changed(x: np.ndarray | float) -> np.ndarray | float:
             twin = twins.get(id(owner(x))) if isinstance(x, np.ndarray) else None
-            if twin is None:
+            if twin is None or not isinstance(x, np.ndarray):
                 return x
             offset, *strides = (n // x.itemsize * self.item for n in (View.of(x).offset, *x.strides))
             return np.ndarray(x.shape, self.dtype, twin, offset, tuple(strides))
