@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", required=True, metavar="FILE", help=".onnx, .safetensors (PyTorch) or .npz")
     parser.add_argument("--format", choices=list(FORMATS), help="by default told by the name of --out")
-    parser.add_argument("--replica", type=count, metavar="R", help="one member; by default ONNX gives their mean")
+    parser.add_argument(
+        "--replica", type=count, metavar="R", help="one member; by default ONNX and PyTorch give their mean"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

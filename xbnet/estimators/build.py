@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 ALIASES = {"logistic": "sigmoid"}
 """scikit-learn's names of activations that have another one here."""
+USUAL_RATE = 0.001
+"""The learning rate as long as none has been found."""
 
 
 def check_parameters(e: XBEstimator) -> None:
@@ -38,13 +40,14 @@ def check_parameters(e: XBEstimator) -> None:
         raise unknown_name(name, "preset", e.preset, PRESETS)
     for key, bounds in (
         ("alpha", "[0, inf)"),
-        ("learning_rate_init", "[0, inf)"),
         ("tol", "[0, inf)"),
         ("momentum", "[0, 1)"),
         ("validation_fraction", "[0, 1)"),
         ("dropout", "[0, 1)"),
     ):
         number(name, key, getattr(e, key), bounds)
+    if not finds_rate(e):
+        number(name, "learning_rate_init", e.learning_rate_init, "[0, inf)")
     for key, least in (("max_iter", 1), ("n_members", 1), ("residual", 0)):
         whole(name, key, getattr(e, key), least)
     if not isinstance(e.early_stopping, (bool, np.bool_)) and e.early_stopping != "loss":
@@ -74,11 +77,21 @@ def layers_of(e: XBEstimator, n_outputs: int) -> tuple[list[Layer], list[int]]:
     return layers, [k for k, layer in enumerate(layers) if type(layer) is Linear and id(layer) not in own]
 
 
+def finds_rate(e: XBEstimator) -> bool:
+    """Whether the learning rate is found by trying."""
+    return isinstance(e.learning_rate_init, str) and e.learning_rate_init == "auto"
+
+
+def rate_of(e: XBEstimator) -> float:
+    """The learning rate; as long as "auto" has found none, the usual one."""
+    return float(getattr(e, "learning_rate_", USUAL_RATE) if finds_rate(e) else e.learning_rate_init)
+
+
 def optimizer_of(e: XBEstimator) -> Optimizer:
     """The optimizer of `solver`: scikit-learn's "adam" and "sgd", any other of xbnet's by name, or an object."""
     if isinstance(e.solver, Optimizer):
         return e.solver
-    lr = float(e.learning_rate_init)
+    lr = rate_of(e)
     if e.solver == "adam":
         return PlainAdam(lr, e.beta_1, e.beta_2, e.epsilon)
     if e.solver == "sgd":

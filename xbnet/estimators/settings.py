@@ -65,7 +65,7 @@ class Settings(BaseEstimator):
         solver: str | Optimizer = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate_init: float = 0.001,
+        learning_rate_init: float | str = 0.001,
         max_iter: int = 200,
         shuffle: bool = True,
         random_state: int | np.random.RandomState | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -232,9 +233,10 @@ class Layer(StepPart):
         return f"{type(self).__name__}({arguments})"
 
 
-def arguments_of(kind: type[Layer]) -> list[str]:
+@lru_cache(maxsize=256)  # `inspect` takes half a millisecond for it, and a search makes thousands of small networks
+def arguments_of(kind: type[Layer]) -> tuple[str, ...]:
     """The names of the constructor's arguments."""
-    return list(inspect.signature(kind).parameters)
+    return tuple(inspect.signature(kind).parameters)
 
 
 def forgotten_arguments(layer: Layer) -> list[str]:
@@ -259,11 +261,10 @@ def copy_layers(layers: Iterable[Layer]) -> list[Layer]:
     """Copies of layers, checked."""
     if not isinstance(layers, Iterable):
         raise ConfigError(f"Network: expected a list of layers, got {layers!r}")
-    copies = []
-    for layer in layers:
+    copies = [copy.copy(layer) for layer in layers]
+    for layer in copies:
         if not isinstance(layer, Layer):
             raise ConfigError(f"Network: expected layers such as xbnet.Linear(10), got {layer!r}")
-        copies.append(copy.copy(layer))
     if not copies:
         raise ConfigError("Network: expected at least one layer, got none")
     if len(copies) > MOST_LAYERS:
@@ -284,9 +285,8 @@ def buffer_shapes(layers: Sequence[Layer], B: int) -> dict[tuple[int, str], tupl
 
 def check_names(layer: Layer) -> None:
     """Raise where two things that a layer states, or one of them and its class, have the same name."""
-    parameters = [spec.name for spec in layer.parameters()]
-    names = [*parameters, *(f"d{name}" for name in parameters), *(spec.name for spec in layer.state())]
-    names += [*layer.buffers(), *layer.scratch(), *layer.hyper()]
+    names = [prefix + spec.name for spec in layer.parameters() for prefix in ("", "d")]
+    names += [*(spec.name for spec in layer.state()), *layer.buffers(), *layer.scratch(), *layer.hyper()]
     taken = {*dir(type(layer)), *arguments_of(type(layer))}
     twice = [name for name in names if name in taken or names.count(name) > 1]
     if twice:
