@@ -104,6 +104,16 @@ class Times(xbnet.Layer):
             self.xp.multiply(dy, self.factor, out=dx)
 
 
+def test_the_level_may_be_asked_for():
+    """As in a fit alone: "auto" looks at what the whole search would save."""
+    data = make_classification(60, 4, n_informative=3, n_redundant=0, random_state=0)
+    grid = {"execution": ["eager", "replay"], "alpha": [0, 1]}
+    search = StackedSearchCV(XBClassifier((3,), max_iter=2, random_state=0), grid, cv=2, refit=False)
+    levels = []
+    search.set_params(scoring=lambda model, X, y: levels.append(model.history_.execution) or 0.0).fit(*data)
+    assert sorted(levels) == ["eager"] * 4 + ["replay"] * 4
+
+
 def test_layers_of_ones_own_are_told_apart_by_what_they_hold():
     grid = {"hidden_layer_sizes": [(4, Times(0.0)), (4, Times(3.0))], "learning_rate_init": [0.01, 0.1]}
     assert_same_search(*both(classifier(), grid, cv=2))

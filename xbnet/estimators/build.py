@@ -152,4 +152,5 @@ def recipe_of(
         monitor="val_loss" if e.early_stopping == "loss" else SCORE if e.early_stopping else "train_cost",
         tol=e.tol,
         keep_best=bool(e.early_stopping),
+        execution=e.execution,
     )

@@ -91,6 +91,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         "numpy", "cupy", "dpnp" or "auto".
     dtype : str, default="float32"
         "float32" or "float64".
+    execution : str, default="auto"
+        Who runs the steps, see `Recipe`: "auto" takes the compiled machine where that saves more time than its start.
     schema : "auto", bool or str, default="auto"
         Whether a `Schema` is learned of X, which turns its columns into inputs: categories, missing values and dates
         too, with numbers scaled: "standard" (as True does), "robust", "quantile" or "none"; a regressor's targets are
@@ -167,6 +169,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         n_members: int = 1,
         backend: str | Backend = "numpy",
         dtype: DTypeLike = "float32",
+        execution: str = "auto",
         schema: bool | str = "auto",
         preset: str | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
@@ -201,6 +204,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
             n_members=n_members,
             backend=backend,
             dtype=dtype,
+            execution=execution,
             schema=schema,
             preset=preset,
         )

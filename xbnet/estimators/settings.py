@@ -89,6 +89,7 @@ class Settings(BaseEstimator):
         n_members: int = 1,
         backend: str | Backend = "numpy",
         dtype: DTypeLike = "float32",
+        execution: str = "auto",
         schema: bool | str = "auto",
         preset: str | None = None,
     ):
@@ -121,6 +122,7 @@ class Settings(BaseEstimator):
         self.n_members = n_members
         self.backend = backend
         self.dtype = dtype
+        self.execution = execution
         self.schema = schema
         self.preset = preset
 

@@ -193,8 +193,8 @@ class Layer(StepPart):
         They go into files as numbers, texts, None and lists of these, and an activation by its name. A layer that keeps
         its arguments otherwise overrides this.
         """
-        kept = {name: getattr(self, name) for name in arguments_of(type(self)) if hasattr(self, name)}
-        return {name: value.name if isinstance(value, Activation) else value for name, value in kept.items()}
+        names = [name for name in arguments_of(type(self)) if hasattr(self, name)]  # type: ignore[arg-type]
+        return {name: v.name if isinstance(v := getattr(self, name), Activation) else v for name in names}
 
     @classmethod
     def examples(cls) -> dict[str, Layer]:
@@ -243,13 +243,13 @@ def forgotten_arguments(layer: Layer) -> list[str]:
     """Arguments of a layer's class that `config` leaves out, for it belongs to a class that knows nothing of them."""
     kind = type(layer)
     made, told = (next(k for k, c in enumerate(kind.__mro__) if name in vars(c)) for name in ("__init__", "config"))
-    return [name for name in arguments_of(kind) if name not in layer.config()] if made < told else []
+    names = arguments_of(kind)  # type: ignore[arg-type]
+    return [name for name in names if name not in layer.config()] if made < told else []
 
 
 def describes_forward(layer: Layer, method: str) -> bool:
     """Whether a method belongs to the `forward` that the layer has: a class that overrides only one has another."""
-    kind = type(layer)
-    owners = [next(c for c in kind.__mro__ if name in vars(c)) for name in ("forward", method)]
+    owners = [next(c for c in type(layer).__mro__ if name in vars(c)) for name in ("forward", method)]
     return owners[0] is owners[1]
 
 
@@ -287,7 +287,7 @@ def check_names(layer: Layer) -> None:
     """Raise where two things that a layer states, or one of them and its class, have the same name."""
     names = [prefix + spec.name for spec in layer.parameters() for prefix in ("", "d")]
     names += [*(spec.name for spec in layer.state()), *layer.buffers(), *layer.scratch(), *layer.hyper()]
-    taken = {*dir(type(layer)), *arguments_of(type(layer))}
+    taken = {*dir(type(layer)), *arguments_of(type(layer))}  # type: ignore[arg-type]
     twice = [name for name in names if name in taken or names.count(name) > 1]
     if twice:
         raise ConfigError(f"{type(layer).__name__}: expected names that differ, got {twice[0]!r} twice; rename one")
