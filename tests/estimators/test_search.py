@@ -106,11 +106,10 @@ class Times(xbnet.Layer):
 
 def test_the_level_may_be_asked_for():
     """As in a fit alone: "auto" looks at what the whole search would save."""
-    data = make_classification(60, 4, n_informative=3, n_redundant=0, random_state=0)
     grid = {"execution": ["eager", "replay"], "alpha": [0, 1]}
     search = StackedSearchCV(XBClassifier((3,), max_iter=2, random_state=0), grid, cv=2, refit=False)
     levels = []
-    search.set_params(scoring=lambda model, X, y: levels.append(model.history_.execution) or 0.0).fit(*data)
+    search.set_params(scoring=lambda model, X, y: levels.append(model.history_.execution) or 0.0).fit(X, Y)
     assert sorted(levels) == ["eager"] * 4 + ["replay"] * 4
 
 
