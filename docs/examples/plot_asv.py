@@ -4,7 +4,7 @@ Reading asv's pages: noise or slower?
 
 ``asv`` measures commits and draws a curve per benchmark. A curve goes up because of the code or because of the machine,
 and the eye alone can't tell. This page reads a history of this repository, as ``asv publish`` wrote it, and a slowdown
-that was planted. The script needs ``asv_history.json`` beside it, a file of ``docs/examples``.
+that was planted. The script needs ``asv_history.json`` from ``docs/examples`` in its folder.
 """
 
 import json

@@ -24,11 +24,11 @@ def last_line(capsys):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("epochs = " + "9" * 5000, "is no TOML file (Exceeds the limit"),
-        ("hidden = " + "[" * 20_000, "is no TOML file ("),
-        ("a\x1b[2J = 1", "is no TOML file ("),
+        ("epochs = " + "9" * 5000, "is not a TOML file (Exceeds the limit"),
+        ("hidden = " + "[" * 20_000, "is not a TOML file ("),
+        ("a\x1b[2J = 1", "is not a TOML file ("),
         ('"a\\u001b[2J' + "x" * 3000 + '" = 1', "unknown key "),
-        ("#" * 2_000_000, "is no file of flags, for it has more than 1,000,000 bytes"),
+        ("#" * 2_000_000, "is not a file of flags: it has more than 1,000,000 bytes"),
     ],
 )
 def test_files_of_flags_that_mean_harm(tmp_path, capsys, text, said):
@@ -82,7 +82,7 @@ def test_a_full_disk_under_tensorboard_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(EventsWriter, "flush", full)
     record = {"epoch": 1} | dict.fromkeys(PER_REPLICA, np.ones(1))
-    line = f"--tensorboard {tmp_path}: can't be written (No space left on device); leave it away"
+    line = f"--tensorboard {tmp_path}: can't be written (No space left on device); leave it out"
     with refuses(ConfigError, line), event_writer(tmp_path) as write:
         write(record)
 

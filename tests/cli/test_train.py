@@ -236,7 +236,7 @@ def test_a_mistake_is_one_line(capsys, case):
         ("epochs = true", "expected epochs to have a value, got true"),
         ("json = 1", "expected json to be true or false, got 1"),
         ("[a]\nb = 1", "unknown key 'a'; known are .*"),
-        ("epochs = ", r"is no TOML file \(.*\)"),
+        ("epochs = ", r"is not a TOML file \(.*\)"),
     ],
 )
 def test_a_bad_config_is_one_line(capsys, tmp_path, text, expected):

@@ -1,6 +1,6 @@
 """One table of everything that can be chosen: the rows that value, gradient, stack and backend tests run over.
 
-A row is made anew by calling it. `test_cases.py` fails where a public class or a table's entry has no row.
+Calling a row makes a new object. `test_cases.py` fails where a public class or a table's entry has no row.
 """
 
 import numpy as np

@@ -29,11 +29,11 @@ class Plan:
     Attributes
     ----------
     command
-        What is killed.
+        The command to kill.
     recover
-        What is run afterwards, one after the other until one ends with 0.
+        The commands to run afterwards, one after the other until one ends with 0.
     before
-        A folder whose files lie in each ``{out}`` at the start, or nothing.
+        A folder whose files are in each ``{out}`` at the start, or nothing.
     every, first
         Where there are more than four points, only each `every`-th, from the `first`, is one of a kill: a run of the
         suite has few, and other ones each time, and before a release there are all.
@@ -96,7 +96,7 @@ def watch(folder, kill_at=None):
 
 
 def state(folder):
-    """What a reader finds: names and contents, without what is being written."""
+    """The files that a reader finds: names and contents, without temporary ones."""
     found = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {
         str(path.relative_to(folder)): content for path, content in found.items() if not TEMPORARY.fullmatch(path.name)

@@ -190,7 +190,7 @@ def test_a_pool_of_the_user_that_breaks_is_one_line(data, monkeypatch):
     monkeypatch.setattr(executors, "run_chunk_elsewhere", dies_always)
     with (
         ProcessPoolExecutor(1) as pool,
-        pytest.raises(xbnet.XbnetError, match=r"^sweep: a worker died, and with it the executor that was handed in"),
+        pytest.raises(xbnet.XbnetError, match=r"^sweep: a worker died, and with it the executor that was passed"),
     ):
         xbnet.sweep({"lr": [0.1]}, data, executor=pool, epochs=1)
 

@@ -91,12 +91,16 @@ BAD = [
     ({"seed": [-1]}, {}, "sweep: expected seed to be a whole number >= 0, got -1"),
     ({"seed": [1], "order_seed": [1]}, {}, "sweep: give either seed, or weight_seed and order_seed, got both"),
     ({"width": [3]}, {"hidden": (3,)}, "sweep: give either hidden, or width and depth, got both"),
-    ({"lr": "loguniform:1e-4,1"}, {}, "sweep: lr is a distribution; say how many configurations to draw: draws=N"),
+    (
+        {"lr": "loguniform:1e-4,1"},
+        {},
+        "sweep: lr is a distribution; give the number of configurations to draw: draws=N",
+    ),
     ({"lr": "loguniform:1"}, {}, "loguniform: expected loguniform:LOW,HIGH with two numbers, got 'loguniform:1'"),
     ({"lr": "loguniform:0,1"}, {}, "loguniform: expected numbers 0 < low < high, got low=0.0, high=1.0"),
     ({"lr": [1], "draws": 3}, {"draws": 0}, "sweep: expected draws to be a whole number >= 1, got 0"),
     ({"lr": ["loguniorm:1", *[0.1] * 99]}, {"draws": 1}, "sweep: expected lr to be a number, got 'loguniorm:1'"),
-    ([{"lr": 1}], {"draws": 2}, "sweep: draws goes with a space {key: distribution}, got a list of configurations"),
+    ([{"lr": 1}], {"draws": 2}, "sweep: draws needs a space {key: distribution}, got a list of configurations"),
     ({"lr": [1]}, {"seeds": 0}, "sweep: expected seeds to be a count >= 1 or a list of seeds, got 0"),
     ({"lr": [1]}, {"seeds": []}, "sweep: expected at least one seed, got none"),
     ({"lr": [1]}, {"seeds": [1.5]}, "sweep: expected seeds to be a whole number >= 0, got 1.5"),
@@ -107,10 +111,10 @@ BAD = [
     ({"lr": [1]}, {"workers": -1}, "sweep: expected workers to be a whole number >= 1, got -1"),
     ({"schedule.then": [1]}, {"schedule": "warmup"}, None),
     ({"lr": [1]}, {"layers": 3}, "sweep: expected layers to be a function that returns a list of layers, got 3"),
-    ({"label_smoothing": [0.1]}, {"loss": "mse"}, "sweep: label_smoothing goes with loss 'cross_entropy', got 'mse'"),
+    ({"label_smoothing": [0.1]}, {"loss": "mse"}, "sweep: label_smoothing needs the loss 'cross_entropy', got 'mse'"),
     ({"batch_size": [500]}, {}, None),
-    ({"lr": [1]}, {"lr": 2}, "sweep: lr is given twice, in the space and as lr=; leave one of them away"),
-    ({"lr": [1], "l2": 0}, {"l2": 0}, "sweep: l2 is given twice, in the space and as l2=; leave one of them away"),
+    ({"lr": [1]}, {"lr": 2}, "sweep: lr is given twice, in the space and as lr=; leave one of them out"),
+    ({"lr": [1], "l2": 0}, {"l2": 0}, "sweep: l2 is given twice, in the space and as l2=; leave one of them out"),
 ]
 
 

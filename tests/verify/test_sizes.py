@@ -93,7 +93,7 @@ class Unrecordable(Faulty):
         self.dW[...] = self.xp.multiply(self.dW, 1.0)
 
 
-SHORT, PLAYED = "the gradient of a short batch: 3 rows behind 6", "the same gradient in played steps"
+SHORT, PLAYED = "the gradient of a short batch: 3 rows after 6", "the same gradient in played steps"
 AS_TRAINED = {
     WithDx: "the same gradient with and without dx",
     ShortBatch: SHORT,

@@ -187,9 +187,9 @@ def test_levels_that_are_not_possible_are_told_or_refused():
     ("settings", "message"),
     [
         ({"levels": ["auto"]}, "training_test: expected levels among eager, replay, compiled, graph, persistent, got 'auto'"),
-        ({"batch_size": 3}, "training_test: batch_size is no setting of this test; it takes batch_sizes"),
-        ({"execution": "eager"}, "training_test: execution is no setting of this test; it takes levels"),
-        ({"patience": 3}, "training_test: patience is no setting of this test; who stops when, and with which weights, is"),
+        ({"batch_size": 3}, "training_test: batch_size is not a setting of this test; it takes batch_sizes"),
+        ({"execution": "eager"}, "training_test: execution is not a setting of this test; it takes levels"),
+        ({"patience": 3}, "training_test: patience is not a setting of this test; who stops when, and with which weights, is"),
         ({"batch_sizes": [11]}, "fit: expected batch_size <= 10, the number of training samples, got 11"),
         ({"batch_sizes": []}, "training_test: expected at least one batch size, got none"),
         ({"epoch": 3}, "training_test: "),

@@ -1,6 +1,6 @@
 """NumPy's operations, and what they come to for arrays that are the same at every step, as in a `replay`.
 
-What can be done once for such arrays is done once, always to the same bits:
+Work that can be done once for such arrays is done once, always to the same bits:
 
 - The product of one network goes to `ndarray.dot`, whose call costs half of `matmul`'s; both end in the same BLAS
   routine.
@@ -10,7 +10,7 @@ What can be done once for such arrays is done once, always to the same bits:
 - `maximum` and `minimum` with a number have no vector instructions in NumPy, with an array they have: three times
   as fast.
 
-Each function here takes the arguments of an operation, behind scratch memory, and gives the calls, without arguments,
+Each function here takes scratch memory and the arguments of an operation, and gives the calls, without arguments,
 that do it.
 """
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..datasets.labels import Labels
 from ..datasets.rows import open_rows
 from ..datasets.tables import is_table_file
-from ..errors import ConfigError, DataError, printable
+from ..errors import ConfigError, DataError, counted, printable
 from ..files import keep_input
 from ..io.ensembles import Ensemble, load_any
 from ..io.folders import file_of
@@ -28,13 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", metavar="RUN", help="the folder of `xbnet train --out` or `xbnet sweep --out`, or a model in it"
     )
+    parser.add_argument("--data", metavar="FILE", help="other rows, with their target; default: the data of the run")
     parser.add_argument(
-        "--data", metavar="FILE", help="other rows to judge by, with their target; by default the run's"
+        "--part", choices=["train", "val", "test"], help="part to judge on; default: the last that exists"
     )
-    parser.add_argument("--part", choices=["train", "val", "test"], help="by default the last that is there")
-    parser.add_argument("--out", metavar="FILE.html", help="the page; by default report.html in the run's folder")
-    parser.add_argument("--repeats", type=flags.count, default=5, metavar="N", help="permutations of a column; 0: none")
-    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    parser.add_argument(
+        "--out", metavar="FILE.html", help="page to write; default: report.html in the folder of the run"
+    )
+    parser.add_argument(
+        "--repeats",
+        type=flags.count,
+        default=5,
+        metavar="N",
+        help="permutations per column for the feature importance; 0: none",
+    )
+    parser.add_argument("--json", action="store_true", help="print the metrics as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         importance = {name: list(values) for name, values in found.importance.items()}
         print(json.dumps({"rows": found.rows, "figures": found.figures, "importance": importance, "page": str(out)}))
         return 0
-    print(f"{found.rows:,} rows")
+    print(counted(found.rows, "row"))
     for name, value in found.figures.items():
         print(f"{name:<28}{value:>12.5g}")
     print(f"written: {out}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_WORDS = 10_000
-"""So many different words of a column are told apart; what comes later is a rare one."""
+"""Up to this many different words of a column are distinguished; later ones count as rare."""
 
 FIRST = 16
 """This many values are looked at before all others are: most that is no number is seen to be none at once."""
@@ -56,7 +56,7 @@ class Frame:
         Those that are no target, in the table's order.
     x
         (N, columns) float64, NaN where a value is missing: numbers, 0 and 1, seconds since 1970, or the number of a
-        word, which is `len(words)` for those that came too late to be told apart.
+        word, which is `len(words)` for those that came too late to be distinguished.
     target
         None where there is no target.
     """
@@ -134,14 +134,14 @@ def read_frame(
     for batch in table.batches([*inputs, *targets]):
         end = start + len(batch[0])
         if end > rows:
-            raise DataError(f"{table.name}: expected {rows} rows as at first, got more; was it written meanwhile?")
+            raise DataError(f"{table.name}: expected {rows} rows as at first, got more; did the file change?")
         for k, numbers in enumerate(numbers_of(table, inputs, kinds, batch, start)):
             x[start:end, k] = _codes(batch[k], places[k]) if numbers is None else numbers
         if reader is not None:
             reader.fill(batch[len(inputs) :], start)
         start = end
     if start < rows:
-        raise DataError(f"{table.name}: expected {rows} rows as at first, got {start}; was it written meanwhile?")
+        raise DataError(f"{table.name}: expected {rows} rows as at first, got {start}; did the file change?")
     for column, known in zip(found, places, strict=True):
         column.words = list(known)
     return Frame(table.name, found, x, None if reader is None else reader.values())
@@ -162,7 +162,7 @@ def find_column(table: Table, name: str, what: str) -> int:
     numbers = 0 if table.typed else sum(bool(NUMBER.fullmatch(column)) for column in table.columns)
     rows = table.header and 2 * numbers > len(table.columns)
     header = "; is there a header (if not, --no-header, and columns are numbered from 0)?" if rows else ""
-    raise DataError(f"{table.name}: expected as {what} one of {some}, got {printable(name)!r}{hint}{header}")
+    raise DataError(f"{table.name}: expected {what} to be one of {some}, got {printable(name)!r}{hint}{header}")
 
 
 def numbers_of(

@@ -125,7 +125,7 @@ def _category(frame: Frame, found: FrameColumn, raw: Array, kept: bool) -> Colum
 
 def _say_missing(frame: Frame, name: str, missing: int, n: int) -> None:
     if missing > NEARLY_ALL * n:
-        _say(frame, name, f"is missing in {missing:,} of {n:,} rows; drop it if it says nothing")
+        _say(frame, name, f"is missing in {missing:,} of {n:,} rows; drop it if it is of no use")
 
 
 def _say(frame: Frame, name: str, what: str) -> None:

@@ -38,7 +38,7 @@ class Chunk(NamedTuple):
     y
         True targets in the file, (n,) or (n, O); None where it has none.
     ids
-        Columns that are kept beside the predictions, by name: lists of n texts, None where one is missing.
+        Columns that are kept next to the predictions, by name: lists of n texts, None where one is missing.
     """
 
     x: np.ndarray
@@ -91,7 +91,7 @@ def open_rows(
         source = table.name
         found = _table(table, n_inputs, names_of("target", target), features, schema, names_of("ids", ids))
     elif ids or any(value not in (None, True) for value in options.values()):
-        raise ConfigError(f"{source}: expected no {'ids' if ids else ', '.join(options)}, for it is no table")
+        raise ConfigError(f"{source}: expected no {'ids' if ids else ', '.join(options)}, for it is not a table")
     elif Path(source).suffix.lower() == ".npy":
         found = _npy(source, n_inputs, names_of("target", target), schema)
     elif target is not None:
@@ -190,7 +190,9 @@ def _answers(table: Table, values: pa.Array) -> np.ndarray:
 
 def _check_width(source: str, width: int, n_inputs: int, has_target: bool) -> None:
     if width != n_inputs:
-        hint = "; name the column that is no input with --target" if width == n_inputs + 1 and not has_target else ""
+        hint = (
+            "; name the column that is not an input with --target" if width == n_inputs + 1 and not has_target else ""
+        )
         raise DataError(f"{source}: expected {n_inputs} input columns, as the model has, got {width}{hint}")
 
 
@@ -206,7 +208,7 @@ def _npy(source: str | PathLike[str], n_inputs: int, target: list[str], schema: 
         columns = [range(table.shape[1])[int(name)] for name in target]
     except (ValueError, IndexError):
         raise DataError(
-            f"{source}: expected as target the number of one of {table.shape[1]} columns, got {', '.join(target)!r}"
+            f"{source}: expected the number of one of {table.shape[1]} columns as target, got {', '.join(target)!r}"
         ) from None
     step = _rows(table.dtype.itemsize * table.shape[1])
     for start in range(0, len(table), step):

@@ -84,7 +84,7 @@ class Schema:
         columns
             Names of the inputs; by default all but the target.
         scaling
-            What numbers become, by what they are in `rows`: "standard", "robust", "quantile", "none"; see `Scaler.fit`.
+            Scaling of numbers, fitted to `rows`: "standard", "robust", "quantile", "none"; see `Scaler.fit`.
         one_hot
             A category that would have more inputs than this has one, a code for an `Embedding`; None: none has.
 
@@ -115,7 +115,7 @@ class Schema:
         if one_hot is not None:
             columns = [replace(c, coded=c.kind == "category" and c.width > one_hot) for c in columns]
         if not columns:
-            raise DataError(f"{frame.name}: expected a column to learn from, got none that says anything")
+            raise DataError(f"{frame.name}: expected a column to learn from, got only columns without information")
         found = frame.target
         target = None if found is None else Target(found.names, found.task, found.classes)
         return cls(tuple(columns), target), places
@@ -187,14 +187,14 @@ class Schema:
         return [i for i in found if i is not None]
 
     def read(self, table: Table, others: Sequence[int] = ()) -> Iterator[tuple[int, list[int], list[Any]]]:
-        """Number of the first row, places of the columns, and columns of each batch; `others` come behind them."""
+        """Number of the first row, places of the columns, and columns of each batch; `others` come after them."""
         places, start = self.find(table), 0
         for batch in table.batches([*places, *others]):
             yield start, places, batch
             start += len(batch[0])
 
     def inputs_of(self, table: Table, batch: Sequence[Any], places: Sequence[int], start: int) -> Array:
-        """The inputs (n, I) for a batch of columns (of Arrow) that stand at `places` in the table."""
+        """The inputs (n, I) for a batch of columns (of Arrow) that are at `places` in the table."""
         x, at = np.empty((len(batch[0]), self.n_inputs)), 0
         kinds = [column.kind for column in self.columns]
         for column, values, numbers in zip(

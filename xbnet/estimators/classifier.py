@@ -39,7 +39,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int or Layer, default=(100,)
-        Hidden widths; layer objects of xbnet may stand among them.
+        Hidden widths; layer objects of xbnet may be among them.
     activation : str or Activation, default="relu"
         "relu", "tanh", "logistic", "identity", or any of xbnet's.
     solver : str or Optimizer, default="adam"
@@ -261,6 +261,10 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         **parameters
             Other arguments of this class; dtype is by default that of the weights.
 
+        Returns
+        -------
+        XBClassifier
+
         Raises
         ------
         ConfigError
@@ -306,15 +310,15 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         return self._run(lambda z: finish(np.concatenate([-z, z], axis=-1)), X, method)
 
     def predict_proba(self, X: Rows) -> np.ndarray:
-        """Probabilities (N, C); for multi-label targets each class's own."""
+        """Predict the probabilities (N, C) for X (N, I), or for a table; for multi-label targets each class's own."""
         p = self._now()._probabilities(X, {link: f[0] for link, f in LINKS.items()}, "predict_proba")
         return back_to(p.mean(axis=0) if p.ndim == 3 else p, X)
 
     def predict_log_proba(self, X: Rows) -> np.ndarray:
-        """Logarithms of `predict_proba`, from the logits: finite where a probability is too small for a number."""
+        """Logarithms of `predict_proba` for X (N, I), from the logits: finite where a probability underflows."""
         logs = self._now()._probabilities(X, LOGARITHMS, "predict_log_proba")
         return back_to(logsumexp(logs, axis=0) - np.log(logs.dtype.type(len(logs))) if logs.ndim == 3 else logs, X)
 
     def predict(self, X: Rows) -> np.ndarray:
-        """Classes (N,), or (N, C) of 0 and 1 for multi-label targets."""
+        """Predict the classes (N,) for X (N, I), or for a table; 0 and 1 (N, C) for multi-label targets."""
         return back_to(self._now()._predict(X), X)

@@ -54,7 +54,7 @@ class Predicting(Settings):
         """Return the result of `score`."""
 
     def _now(self) -> Self:
-        """The estimator as it is at this moment, whole: another thread may fit it anew meanwhile."""
+        """The estimator as it is at this moment, whole: another thread may fit it again meanwhile."""
         now = object.__new__(type(self))
         now.__dict__ = self.__dict__.copy()
         return now
@@ -100,7 +100,7 @@ class Predicting(Settings):
         path
             The file, e.g. "model.safetensors".
         preparation
-            What was done to X before, e.g. ``Scaler(scaler.mean_, scaler.scale_)`` of a `StandardScaler`.
+            The scaler that was applied to X before, e.g. ``Scaler(scaler.mean_, scaler.scale_)`` of a `StandardScaler`.
         """
         from .convert import for_a_file, schema_for_a_file
 

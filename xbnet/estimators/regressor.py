@@ -73,7 +73,19 @@ class XBRegressor(RegressorMixin, XBEstimator):
 
     @classmethod
     def from_sklearn(cls, mlp: MLPRegressor, **parameters: Any) -> XBRegressor:
-        """A fitted regressor with the weights of a fitted `MLPRegressor`; see `XBClassifier.from_sklearn`."""
+        """Make a fitted regressor with the weights of a fitted `MLPRegressor`; see `XBClassifier.from_sklearn`.
+
+        Parameters
+        ----------
+        mlp
+            The network; its parameters are copied.
+        **parameters
+            Other arguments of this class.
+
+        Returns
+        -------
+        XBRegressor
+        """
         from sklearn.neural_network import MLPRegressor
 
         from .convert import parameters_of, take_weights
@@ -126,6 +138,6 @@ class XBRegressor(RegressorMixin, XBEstimator):
         return r_squared(y, predicted, w)
 
     def predict(self, X: Rows) -> np.ndarray:
-        """Values (N,) or (N, O), as y was; float32 for X of float32, else float64."""
+        """Predict values (N,) or (N, O), as y was, for X (N, I), or for a table; float32 for float32, else float64."""
         single = str(getattr(X, "dtype", "")).endswith("float32")
         return back_to(self._now()._predict(X).astype(np.float32 if single else np.float64, copy=False), X)

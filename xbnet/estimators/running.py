@@ -20,14 +20,14 @@ def check_same(e: XBEstimator, method: str) -> None:
     where = f"{type(e).__name__}.{method}"
     if e._run_state == IN_A_STACK:
         raise ConfigError(
-            f"{where}: expected a model to go on with, got one that a search has trained in a stack, without a state "
-            "of its own; fit a clone"
+            f"{where}: expected a model that can train further, got one that a search has trained in a stack, "
+            "without a state of its own; fit a clone"
         )
     for name, value in e._design().items():
         if value != e._built[name]:
-            anew = "warm_start=False begins anew" if method == "fit" else "fit begins anew"
+            anew = "warm_start=False starts again" if method == "fit" else "fit starts again"
             raise ConfigError(
-                f"{where}: expected {name} {e._built[name]}, as before, to go on with, got {value}; {anew}"
+                f"{where}: expected {name} {e._built[name]}, as before, to train further, got {value}; {anew}"
             )
 
 

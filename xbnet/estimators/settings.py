@@ -127,7 +127,7 @@ class Settings(BaseEstimator):
         self.preset = preset
 
     def set_params(self, **parameters: Any) -> Self:
-        """As in scikit-learn; a `preset` brings its parameters, and what is given beside it wins."""
+        """As in scikit-learn; a `preset` brings its parameters, and parameters given explicitly take precedence."""
         found: Self = super().set_params(**{**preset_of(parameters.get("preset")), **parameters})
         return found
 

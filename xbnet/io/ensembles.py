@@ -127,6 +127,11 @@ class Ensemble:
         ----------
         x
             (N, I) inputs that are not prepared yet; where there is a schema, a table as in `Model.predict_proba`.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, C), or (N, O): means over the members.
         """
         return self.from_encoded(np.asarray(x) if self.schema is None else self.schema.encode(x))
 
@@ -208,6 +213,10 @@ class Ensemble:
             Where the networks live; any backend reads the files of any other.
         custom
             Classes of your own layers: name -> class.
+
+        Returns
+        -------
+        Ensemble
 
         Raises
         ------

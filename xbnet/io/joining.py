@@ -19,7 +19,7 @@ def can_join(layers: list[Layer]) -> bool:
 def join(network: Network) -> Network:
     """One network whose output is the mean of the outputs of all R.
 
-    The hidden layers stand side by side, each with the weights of its member and none between two members; the last
+    The hidden layers are side by side, each with the weights of its member and none between two members; the last
     layer takes the mean. So a regression's value is the mean of the members' values, and a probability is, up to a
     constant, the geometric mean of their probabilities.
 

@@ -95,7 +95,7 @@ class Model:
         return self.network.replicas
 
     def member(self, index: int) -> Model:
-        """The same with one of its networks."""
+        """Make the same model with the network index (from 0) alone."""
         return replace(self, network=self.network.select([index]), history=None)
 
     def members(self) -> list[tuple[Network, Scaler | None]]:
@@ -124,11 +124,11 @@ class Model:
         return self.from_encoded(np.asarray(x) if self.schema is None else self.schema.encode(x))
 
     def from_encoded(self, x: np.ndarray) -> np.ndarray:
-        """Return the same as `predict_proba`, for inputs (N, I) that the schema has encoded, if there is one."""
+        """Return `predict_proba` for inputs x (N, I) that the schema, if there is one, has encoded."""
         return self.outputs(x if self.preparation is None else self.preparation(x))
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
-        """Return the same as `predict_proba`, for inputs (N, I) that are prepared."""
+        """Return `predict_proba` for inputs x (N, I) that are prepared."""
         values = self.network.predict_proba(x)
         values = values.mean(axis=0) if values.ndim == 3 else values
         if self.target_scale is None:

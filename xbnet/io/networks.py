@@ -80,11 +80,13 @@ def restore_network(file: Tensors, backend: str | Backend, custom: Mapping[str, 
 def _restore_layer(file: Tensors, name: Any, config: Any, custom: Mapping[str, Any]) -> Layer:
     kind = custom.get(name, LAYERS.get(name))
     if not (isinstance(kind, type) and issubclass(kind, Layer)):
-        raise DataError(f"{file.source}: has a layer {name!r} that xbnet has not; hand its class to load(custom=...)")
+        raise DataError(
+            f"{file.source}: has a layer {name!r} that xbnet does not have; pass its class to load(custom=...)"
+        )
     try:
         return kind(**{k: custom[v] if isinstance(v, str) and v in custom else v for k, v in config.items()})
     except ConfigError as error:
-        raise DataError(f"{file.source}: {error}; own objects are handed to load(custom=...)") from error
+        raise DataError(f"{file.source}: {error}; pass your own objects to load(custom=...)") from error
 
 
 def _check_sizes(file: Tensors, layers: list[Layer], n_inputs: Any, replicas: Any) -> None:

@@ -93,7 +93,7 @@ class MemberRows:
         self.weights = loss._floats.carve({"weights": ("member weights", (B, k))})["weights"]
 
     def attributes(self) -> dict[str, Any]:
-        """What the loss has for logits (R, B, k C)."""
+        """The loss of logits (R, B, k C)."""
         leading = {(1, self.B), (self.R, self.B)}
         more = self.labels.shape[3:]
         shapes = {(*rows, *more) for rows in leading}

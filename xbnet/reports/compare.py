@@ -24,7 +24,7 @@ FIGURES = (
 
 @dataclass
 class Comparison(OnPage):
-    """Runs beside each other.
+    """A comparison of runs.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Comparison(OnPage):
 
 
 def compare(runs: Sequence[str | Path]) -> Comparison:
-    """Set runs of ``xbnet train --out`` beside each other.
+    """Compare runs of ``xbnet train --out``.
 
     Parameters
     ----------
@@ -104,10 +104,10 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
     picture = _curves(names, histories)
     page = Page("Runs compared: " + ", ".join(names))
     page.section(
-        "Settings in which they differ",
+        "Settings that differ",
         page.table(("setting", *names), _rows(differing, "(default)")) if differing else "",
     )
-    page.section("Figures", page.table(("figure", *names), _rows(figures, "-")))
+    page.section("Metrics", page.table(("metric", *names), _rows(figures, "-")))
     page.section("Curves", page.picture(picture, "loss and accuracy of the runs by epoch"))
     return Comparison(names, differing, figures, picture, page)
 

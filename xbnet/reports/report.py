@@ -11,7 +11,7 @@ import numpy as np
 
 from ..datasets import Dataset
 from ..datasets.schema import Schema
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, counted
 from ..history import History
 from ..io.ensembles import Ensemble, load_any
 from ..io.models import Model
@@ -21,6 +21,7 @@ from ..version import __version__
 from .figures import Findings, classification, multilabel, regression
 from .importance import MOST_COLUMNS, MOST_ROWS, importance_figure, importance_table, permutation_importance
 from .page import OnPage, Page
+from .rows import readable
 
 WORST = 10
 """Rows that the page shows of those that the model is most wrong about."""
@@ -131,7 +132,7 @@ def report(
     found = judge(x, y, True)
     page = Page(title or (f"{Path(dataset.name).name}: " if dataset else "") + "how good is the model?")
     of = f" of the {name} part" if name else ""
-    page.parts.append(page.text(f"{len(x):,} rows{of}, {model.n_inputs} inputs."))
+    page.parts.append(page.text(f"{counted(len(x), 'row')}{of}, {counted(model.n_inputs, 'input')}."))
     page.parts.append(page.figures(found.figures))
     _show_history(page, model.history if isinstance(model, Model) else None)
     for heading, picture in found.pictures.items():
@@ -146,7 +147,7 @@ def report(
         picture = importance_figure(costs, kind)
         page.section("Which columns matter", page.picture(picture, "importance"), importance_table(costs))
     worst = np.argsort(-found.losses, kind="stable")[:WORST]
-    page.section("The rows it is most wrong about", _worst_rows(page, model, dataset, x, y, worst, found, classes))
+    page.section("Rows with the largest loss", _worst_rows(page, model, dataset, x, y, worst, found, classes))
     page.section("Data", page.text(repr(dataset)) if dataset else "")
     page.section(
         "Network" if model.size == 1 else f"{model.size} networks, whose answers are averaged",
@@ -198,7 +199,9 @@ def _judge(model: Model | Ensemble, classes: Sequence[str], targets: Sequence[st
     """The function from inputs, targets, and whether pictures are wanted, to what is found."""
     link = model.link
     if link == "scores":
-        raise ConfigError("report: expected a model with probabilities or values; one of classes under mse has neither")
+        raise ConfigError(
+            "report: expected a model with probabilities or values; a classifier trained with mse has neither"
+        )
 
     def judge(x: np.ndarray, y: np.ndarray, pictures: bool) -> Findings:
         values = model.outputs(x).astype(float)
@@ -264,11 +267,15 @@ def _worst_rows(
     found: Findings,
     classes: Sequence[str],
 ) -> str:
-    """A table of the rows: what is right, what was predicted, and the first inputs, standardized as they are."""
+    """A table of the rows: true and predicted values, and the first columns as the table has them."""
     values = model.outputs(x[worst]).astype(float)
-    names = _inputs_of(data, model)[:MOST_SHOWN_COLUMNS]
+    schema = _schema_of(data, model)
+    scaler = model.preparation if schema is None else schema.scaler
+    if scaler is None and data is not None:
+        scaler = data.preparation
+    names, texts = readable(x[worst], _inputs_of(data, model), schema, scaler)
     rows = []
-    for row, value in zip(worst, values, strict=True):
+    for row, value, columns in zip(worst, values, texts, strict=True):
         if model.link == "identity":
             right, said = " ".join(f"{v:.5g}" for v in np.ravel(y[row])), " ".join(f"{v:.5g}" for v in value)
         elif model.link == "multilabel":
@@ -276,5 +283,5 @@ def _worst_rows(
             said = "|".join(c for c, p in zip(classes, value, strict=True) if p >= 0.5)
         else:
             right, said = classes[int(y[row])], f"{classes[int(value.argmax())]} ({value.max():.0%})"
-        rows.append((int(row), right, said, float(found.losses[row]), *map(float, x[row, : len(names)])))
-    return page.table(("row", "right", "predicted", "loss", *names), rows)
+        rows.append((int(row), right, said, float(found.losses[row]), *columns[:MOST_SHOWN_COLUMNS]))
+    return page.table(("row", "true", "predicted", "loss", *names[:MOST_SHOWN_COLUMNS]), rows)

@@ -111,7 +111,7 @@ def make_loss(program: Program, members: Sequence[Member]) -> Loss:
     if isinstance(loss, SoftmaxCrossEntropy):
         return SoftmaxCrossEntropy(class_weight=program.class_weight, label_smoothing=smoothing)
     if smoothing.any():
-        raise ConfigError(f"sweep: label_smoothing goes with loss {SoftmaxCrossEntropy.name!r}, got {loss.name!r}")
+        raise ConfigError(f"sweep: label_smoothing needs the loss {SoftmaxCrossEntropy.name!r}, got {loss.name!r}")
     return type(loss)(class_weight=program.class_weight)
 
 
@@ -129,7 +129,7 @@ def _schedule(members: Sequence[Member]) -> Schedule:
 
 
 def make_trainer(program: Program, members: Sequence[Member], paused: Paused | None = None) -> Trainer:
-    """The stack of these members, ready to train, each from where it stands if it is paused. They are of one bucket."""
+    """The stack of these members, ready to train, each from where it is if it is paused. They are of one bucket."""
     settings, pool = members[0].settings, program.pool
     folds = None if pool.folds is None else [pool.folds[member.fold or 0] for member in members]
     samples = Samples.of(

@@ -40,7 +40,7 @@ class Workers:
     local
         Whether they run in this process.
     renew
-        Makes the executor anew after its workers died; None where it is the user's own, or heals itself.
+        Recreates the executor after its workers died; None where it is the user's own, or heals itself.
     check
         Raises where chunks would be waited for in vain, for nobody is left to run them.
     host
@@ -215,7 +215,7 @@ def outcomes(
                 workers.executor = workers.renew()
             elif isinstance(death, BrokenExecutor):
                 raise XbnetError(
-                    "sweep: a worker died, and with it the executor that was handed in; what has ended is kept where "
+                    "sweep: a worker died, and with it the executor that was passed; finished chunks are kept where "
                     "out= says: go on from there with resume"
                 ) from death
             running |= {submit(chunk): chunk for chunk in again}

@@ -78,7 +78,7 @@ def make_pool(
     folds
         A number K >= 2 (stratified by class), or pairs of row numbers (train, validation).
     scaling
-        What the inputs become, each fold by its own training part; see `Scaler.fit`.
+        Scaling of the inputs, each fold by its own training part; see `Scaler.fit`.
     sample_weight
         (N,), for training.
     rng

@@ -1,4 +1,4 @@
-"""The best configuration of a sweep, trained anew on all rows, and its last test on rows that no network has seen."""
+"""The best configuration of a sweep, trained again on all rows, and its last test on rows that no network has seen."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def refit_best(result: SweepResult, data: Data | None, sample_weight: ArrayLike 
 
 
 def refit(program: Program, source: Source, member: Member, best_epochs: Sequence[int], chosen_by_val: bool) -> Refit:
-    """Train the configuration of `member` anew.
+    """Train the configuration of `member` again.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ class SweepResult(Table):
     keys
         Those of the settings in which configurations differ.
     beside
-        The figure that tables show beside it: the accuracy or R2 of the same rows, or the loss where that ranks.
+        The figure that tables show next to it: the accuracy or R2 of the same rows, or the loss where that ranks.
     about
         The data set's name, classes and features, and what else the networks have in common.
     brackets
@@ -109,6 +109,10 @@ class SweepResult(Table):
         custom
             Name -> object, for layers and activations of your own, see `xbnet.load`.
 
+        Returns
+        -------
+        SweepResult
+
         Raises
         ------
         DataError
@@ -156,18 +160,12 @@ class SweepResult(Table):
     # -- networks --------------------------------------------------------------------------------------------------
 
     def network(self, member: int) -> Network:
-        """Return a member's network with its final weights, on the sweep's backend.
-
-        Parameters
-        ----------
-        member
-            Its index in the table, from 0.
-        """
+        """The network of member (its index in the table, from 0) with its final weights, on the sweep's backend."""
         outcome, r = self.place(member)
         if member in self._files:
             file, row = self._files[member]
             if "layers" not in file.description:
-                raise DataError(f"{file.source}: has layers of your own that can't be kept; sweep again")
+                raise DataError(f"{file.source}: has custom layers that can't be saved; sweep again")
             with file.reading():
                 return restore_network(file, self.about.backend, self._custom).select([row])
         network = make_network(self.program, [self._member(member)])
@@ -185,16 +183,20 @@ class SweepResult(Table):
         return self.network(self.best_member())
 
     def preparation(self, member: int) -> Scaler | None:
-        """Return the scaler of a member's inputs, which acts after the schema; None: they stay as they are."""
+        """The scaler of the inputs of member (an index), which acts after the schema; None: they are not scaled."""
         return self.about.preparation(self._member(member).fold)
 
     def ensemble(self, members: int | Sequence[int] = 5) -> Ensemble:
-        """Members that answer together, by the mean of their probabilities or values.
+        """Make an ensemble, which predicts the mean of its members' probabilities or values.
 
         Parameters
         ----------
         members
-            Their indices; or how many: those of the best configurations, the best first, of those that did not diverge.
+            Their indices; or their number: then those of the best configurations, without those that diverged.
+
+        Returns
+        -------
+        Ensemble
         """
         if isinstance(members, (int, np.integer)):
             most = int(np.isfinite(self.column("score")).sum())  # the others have diverged
@@ -210,7 +212,7 @@ class SweepResult(Table):
         return Ensemble(networks, tuple(map(self.preparation, members)), about.classes, about.features, about.schema)
 
     def refit(self, data: Data | None = None, sample_weight: ArrayLike | None = None) -> Refit:
-        """The best configuration, trained anew on all rows of the training part, and its last test; see `Refit`.
+        """The best configuration, trained again on all rows of the training part, and its last test; see `Refit`.
 
         Parameters
         ----------
@@ -229,13 +231,7 @@ class SweepResult(Table):
         return on_the_rim(self.members, self.best["settings"])
 
     def history(self, member: int) -> History:
-        """Return a member's training history: the epochs until it left. Times are not kept.
-
-        Parameters
-        ----------
-        member
-            Its index in the table, from 0.
-        """
+        """The training history of member (an index): the epochs until it left. Times are not stored."""
         outcome, r = self.place(member)
         row = outcome.rows[r]
         history = History(1)
@@ -246,7 +242,7 @@ class SweepResult(Table):
         return history
 
     def place(self, member: int) -> tuple[Outcome, int]:
-        """The outcome of the chunk that a member trained in, and its row there."""
+        """The outcome of the chunk that member (an index) trained in, and its row there."""
         return self._where[self._member(member).index]
 
     def _member(self, index: int) -> Member:
@@ -258,25 +254,13 @@ class SweepResult(Table):
     # -- pictures --------------------------------------------------------------------------------------------------
 
     def plot_curves(self, figure: str | None = None) -> Figure:
-        """Plot every member's curve of one figure, the best in front.
-
-        Parameters
-        ----------
-        figure
-            A figure of `History` such as "val_loss"; by default the monitored one.
-        """
+        """Plot the curves of all members, the best in front, by figure ("val_loss", ...; None: the monitored one)."""
         from .plots import curves
 
         return curves(self, figure or self.monitor)
 
     def plot_heat_map(self, x: str, y: str) -> Figure:
-        """Plot the score over two keys as a heat map: the mean over everything else.
-
-        Parameters
-        ----------
-        x, y
-            Keys of the space that vary.
-        """
+        """Plot the score as a heat map over the keys x (columns) and y (rows): the mean over everything else."""
         from .plots import heat_map
 
         return heat_map(self, x, y)

@@ -75,7 +75,7 @@ def configurations(space: Any, draws: int | None, rng: np.random.Generator) -> l
     if isinstance(space, (str, bytes)) or not isinstance(space, Sequence):
         raise ConfigError(f"sweep: expected a space {{key: [values]}} or a list of such rows, got {space!r}")
     if draws is not None:
-        raise ConfigError("sweep: draws goes with a space {key: distribution}, got a list of configurations")
+        raise ConfigError("sweep: draws needs a space {key: distribution}, got a list of configurations")
     if not space:
         raise ConfigError("sweep: expected at least one configuration, got an empty list")
     for row in space:
@@ -114,7 +114,7 @@ def _from_mapping(space: Mapping[str, Any], draws: int | None, rng: np.random.Ge
         distribution = as_distribution(values)
         if distribution is not None:
             if draws is None:
-                raise ConfigError(f"sweep: {key} is a distribution; say how many configurations to draw: draws=N")
+                raise ConfigError(f"sweep: {key} is a distribution; give the number of configurations to draw: draws=N")
             alternatives[key] = distribution
             continue
         many = isinstance(values, (list, tuple, range, np.ndarray))

@@ -101,9 +101,7 @@ class Store:
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
-            raise ConfigError(
-                f"{path}: can't be written ({reason(error)}); go on with resume once that is mended"
-            ) from error
+            raise ConfigError(f"{path}: can't be written ({reason(error)}); resume once that is fixed") from error
 
     def note_trial(self, params: dict[str, Any]) -> None:
         """Keep what a sampler has proposed next."""
@@ -126,7 +124,7 @@ class Store:
         return found
 
     def pause(self, paused: Paused) -> None:
-        """Keep where members stand in the middle of their runs."""
+        """Keep where members are in the middle of their runs."""
         make_folder(self.folder / "paused")
         digest = hashlib.sha256(repr((paused.members, paused.ages.tolist())).encode()).hexdigest()[:12]
         tensors, description = paused.pack()
@@ -158,7 +156,7 @@ class Store:
                 yield paused.take(left)
 
     def forget_paused(self) -> None:
-        """All have results, and nobody goes on from where they stood."""
+        """All have results, and nobody goes on from where they were."""
         shutil.rmtree(self.folder / "paused", ignore_errors=True)
 
     def read(self, sizes: Callable[[int], tuple[int, int]], dtype: Any) -> Iterator[Outcome]:
@@ -226,7 +224,7 @@ def read_rows(
 def read_text(path: Path) -> str:
     """Read a file's text; a pipe or a folder in its place counts as empty."""
     if not path.is_file():
-        raise DataError(f"{path}: is no file; sweep into another folder")
+        raise DataError(f"{path}: is not a file; sweep into another folder")
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -118,7 +118,7 @@ def find_lr(
 
     All copies begin with the same weights, and see the same batches. It differs from the range test of Smith
     (*Cyclical learning rates for training neural networks*, 2017), which raises the rate of a single network from step
-    to step: there each rate meets the weights that smaller ones have left behind, and acts for a step only; here each
+    to step: there each rate meets the weights that smaller ones have left, and acts for a step only; here each
     has a network of its own, from the first step to the last, and one that diverges takes no other with it.
 
     The proposal is half the rate that is best after these steps, by medians of neighbours: runs ten times as long had

@@ -44,7 +44,7 @@ class State:
     slots
         The optimizer's arrays (n, P), by name.
     ages, steps
-        (n,) epochs that each has behind it, and steps that the optimizer has taken.
+        (n,) epochs that each has trained, and steps that the optimizer has taken.
     schedule
         State that the schedule has gathered, (n,), by name.
     best, waited
@@ -133,7 +133,7 @@ class State:
         )
 
     def put(self, where: np.ndarray, other: State) -> None:
-        """Let the replicas `where` of this run, all of which still train, stand where those of `other` do."""
+        """Move the replicas `where` of this run, all of which still train, to the state of those of `other`."""
         targets = [*self.network, *self.live, *self.kept, *self.slots.values(), *self.schedule.values()]
         sources = [*other.live, *other.live, *other.kept]
         sources += [other.slots[name] for name in self.slots] + [other.schedule[name] for name in self.schedule]

@@ -120,7 +120,7 @@ class Trainer:
 
     @property
     def done(self) -> bool:
-        """Whether no replica has an epoch left, or one that trains beside others has none."""
+        """Whether no replica has an epoch left, or one that trains next to others has none."""
         return len(self.rows) == 0 or int(self.ages.max()) >= self.recipe.epochs
 
     def run_epoch(self, on_leave: Callable[[], None] | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Batches as training has them: a short one behind a full one, in one network that is bound once; and played steps."""
+"""Batches as training has them: a short one after a full one, in one network that is bound once; and played steps."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from .problem import THETA, X
 from .taylor import taylor_curve
 
 PROBES = 3
-"""Of rounding, for a batch that is tested beside the one that was asked for."""
+"""Tolerance for rounding in a batch that is tested in addition to the requested one."""
 
 
 def short_rows(B: int) -> np.ndarray:
-    """Of a batch of B rows those that make the short one: the first half; none of one row."""
+    """The rows of a batch of B that make the short one: the first half; none of one row."""
     return np.arange(B // 2)
 
 
 def short_batch(
     objective: Objective, steps: np.ndarray, rng: np.random.Generator, tolerance: float
 ) -> tuple[Check, ...]:
-    """The Taylor test of the first rows only, behind a batch of all: with and without dx."""
+    """The Taylor test of the first rows only, after a batch of all: with and without dx."""
     B = objective.problem.x.shape[1]
     rows, name = short_rows(B), "the gradient of a short batch"
     if not rows.size:
         return ()
-    told, where = [], f"{len(rows)} rows behind {B}"
+    told, where = [], f"{len(rows)} rows after {B}"
     with objective.on_rows(rows):
         gradient, beside = objective.gradient(), objective.gradient_with_dx()
         noise = objective.noise(float(np.finfo(float).eps), PROBES)
@@ -132,7 +132,7 @@ def played(objective: Objective, gradient: dict[str, np.ndarray]) -> Check:
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> float:
-    """The largest difference, relative to the largest number; 0 where b holds NaN, for then nothing can be told."""
+    """The largest difference, relative to the largest number; 0 where b holds NaN, which proves nothing."""
     if not np.isfinite(b).all():
         return 0.0
     off = np.abs(a - b).max(initial=0.0) / max(np.abs(b).max(initial=0.0), 1e-300)

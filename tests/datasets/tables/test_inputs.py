@@ -183,7 +183,7 @@ def test_columns_that_say_nothing_are_named(save, caplog):
         "column 'same' is constant (x); drop it if it always is",
         "column 'five' is constant (5); drop it if it always is",
         "column 'empty' has no value in the training part, left out",
-        "column 'almost' is missing in 39 of 40 rows; drop it if it says nothing",
+        "column 'almost' is missing in 39 of 40 rows; drop it if it is of no use",
     ]
     assert data.schema.input_names == ("number", "same=x", "five", "almost", "almost is missing", "good")
     caplog.clear()

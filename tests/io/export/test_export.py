@@ -226,11 +226,11 @@ def test_what_has_no_operator_is_refused(name, tmp_path):
     model = load_model(tmp_path / "m.safetensors", custom={name: own})
     with pytest.raises(ConfigError) as caught:
         to_torch(model, tmp_path / "t.safetensors")
-    assert str(caught.value) == f"export: the activation {name!r} is of your own, and has no PyTorch module"
+    assert str(caught.value) == f"export: the activation {name!r} is your own, and has no PyTorch module"
     pytest.importorskip("onnx")
     with pytest.raises(ConfigError) as caught:
         to_onnx(model, tmp_path / "m.onnx")
-    assert str(caught.value) == f"export: the activation {name!r} is of your own, and has no ONNX operator"
+    assert str(caught.value) == f"export: the activation {name!r} is your own, and has no ONNX operator"
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
@@ -265,7 +265,7 @@ def test_a_layer_that_computes_something_else_than_its_base_is_refused(export, m
     pytest.importorskip("onnx")
     with pytest.raises(ConfigError) as caught:
         export(own_model(tmp_path, Doubled(3))[1], tmp_path / "out")
-    assert str(caught.value) == f"export: the layer Doubled(n_outputs=3) is of your own; give it `{method}`"
+    assert str(caught.value) == f"export: the layer Doubled(n_outputs=3) is your own; give it `{method}`"
 
 
 def test_a_layer_of_your_own_says_how_it_is_exported(tmp_path):

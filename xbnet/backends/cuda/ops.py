@@ -31,7 +31,7 @@ MOST_BLOCKS = 1 << 16
 SHORT_BATCH = 256
 """Up to this many rows a block adds up a bias gradient by itself; longer sums are products, spread over the device."""
 LARGEST_LOSS = 1 << 17
-"""Up to this many logits of a replica one block computes the loss; beyond, launches cost little beside the work."""
+"""Up to this many logits of a replica one block computes the loss; beyond, the work outweighs the launches."""
 COUNTED_BY_INT = 2**30
 """Up to this many elements kernels count by ints, which divide quicker; not 2**31, for they look a stride ahead."""
 

@@ -35,7 +35,7 @@ def take(q: Any, t: Any) -> None:
 
 @fast
 def gather(q: Any, t: Any) -> None:
-    """out[i, j] = a[b[i], j], b whole numbers that lie side by side."""
+    """out[i, j] = a[b[i], j], b whole numbers that are contiguous."""
     out1, index, n = q[OUT1], integers(q[B]), q[N1]
     if out1 == 1:
         for i in range(q[N0]):

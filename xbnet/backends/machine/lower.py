@@ -94,7 +94,7 @@ class Lowering:
         return self.columns[key]
 
     def place(self, x: Any, op: Operation) -> Place:
-        """Where an operand lies."""
+        """Where an operand is."""
         if not isinstance(x, np.ndarray):
             self.numbers.append(float(x))
             return Place(-1, (len(self.numbers) - 1) * self.item, (), ())

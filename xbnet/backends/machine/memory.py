@@ -1,7 +1,7 @@
 """Preparation of recorded operations before they become instructions, and the memory for a step's results.
 
 Arrays that outlive a step (weights, gradient, statistics, sums) stay where they are. All others get a place in a small
-memory of the machine, which every replica uses in turn: so it stays in the cache. There a batch of few units lies as
+memory of the machine, which every replica uses in turn: so it stays in the cache. There a batch of few units is as
 (unit, sample), so that inner loops run over samples. An array may be moved if all that is read from it was written, as
 a whole, earlier in the same step.
 """
@@ -72,7 +72,7 @@ class Prepared:
     operations
         In order; the results of the first ones, whose ids are in `once`, stay the same in all steps.
     moved
-        Arrays that lie in the machine's own memory, of which a replica needs `own` bytes.
+        Arrays that are in the machine's own memory, of which a replica needs `own` bytes.
     random
         See `Program`.
     """
@@ -114,7 +114,7 @@ class Prepared:
         return rest
 
     def convert(self, operations: list[Operation]) -> list[Operation]:
-        """Let whole numbers, flags and batches that lie outside be copied first, to numbers of the machine's type."""
+        """Copy whole numbers, flags and batches outside the machine's memory first, to the machine's type."""
         first: list[Operation] = []
         made: dict[Key, np.ndarray] = {}
 

@@ -2,7 +2,7 @@
 
 Nothing that a step does depends on the numbers in its arrays, and every operation says where its result goes. So the
 text of layers, losses and optimizers can be run on stand-ins for `xp` and `ops` that only write down what is asked.
-What the machine has no instruction for, such as a layer that does more than array operations, is written down as a call
+Everything without an instruction, such as a layer that does more than array operations, is written down as a call
 that is to be made, whenever the step comes to it.
 """
 
@@ -77,7 +77,7 @@ RESULTS = {"row_max": ("out", "index")}
 """Arguments of operations of `ops` that are overwritten, where that is not `out` alone; `work` is theirs alone."""
 
 Place = tuple[Any, Any]
-"""A container and a key of it, under which a part lies: ``(network.layers, 0)``, ``(vars(step), "loss")``."""
+"""A container and a key of it, under which a part is found: ``(network.layers, 0)``, ``(vars(step), "loss")``."""
 
 
 def call(function: Callable[..., Any], *arguments: Any, **options: Any) -> Operation:

@@ -172,7 +172,7 @@ def _float(column: pa.Array) -> Array:
 
 
 def _trimmed(text: pa.Array) -> pa.Array:
-    """Without spaces around it, nor quotes that stood behind a space."""
+    """Without spaces around it, nor quotes after a space."""
     import pyarrow.compute as pc
 
     text = pc.utf8_trim_whitespace(text)

@@ -97,7 +97,7 @@ def _add_network(modules: _Modules, network: Network, preparation: Scaler | None
         modules.add(f"Prepare({network.n_inputs}, {len(parts['quantiles'])})", **parts)
     for layer in network.layers:
         if not describes_forward(layer, "to_torch"):
-            raise ConfigError(f"export: the layer {layer!r} is of your own; give it `to_torch`")
+            raise ConfigError(f"export: the layer {layer!r} is your own; give it `to_torch`")
         layer.to_torch(modules)
 
 
@@ -118,7 +118,7 @@ class _Modules:
     def activation(self, activation: Activation | None) -> str:
         name = "identity" if activation is None else activation.kernel  # `name` may be that of another's functions
         if activation is not None and name is None:
-            raise ConfigError(f"export: the activation {activation.name!r} is of your own, and has no PyTorch module")
+            raise ConfigError(f"export: the activation {activation.name!r} is your own, and has no PyTorch module")
         return ACTIVATIONS[str(name)]
 
 

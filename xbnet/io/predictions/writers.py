@@ -20,7 +20,7 @@ from ...files import replacing
 
 Ids = dict[str, list[str | None]]
 Write = Callable[[np.ndarray | None, np.ndarray, Ids], None]
-"""Takes labels (n,), or None for a regression, values (n, O), and columns that stand in front, by name."""
+"""Takes labels (n,), or None for a regression, values (n, O), and columns to put in front, by name."""
 
 
 @contextmanager

@@ -92,7 +92,7 @@ class Layer(StepPart):
     link: str = "softmax"
     """The network's."""
     frozen: bool = False
-    """True while a gradient is tested: forward draws nothing anew, and leaves the state as it is."""
+    """True while a gradient is tested: forward draws no new numbers, and leaves the state as it is."""
 
     def __getattr__(self, name: str) -> Array:
         """Parameters, buffers, scratch and hyper arrays are set by the network; whoever comes here forgot one."""
@@ -188,7 +188,7 @@ class Layer(StepPart):
         raise NotImplementedError(f"{type(self).__name__}.backward")
 
     def config(self) -> dict[str, Any]:
-        """The arguments that make this layer anew: here, the attributes that have their names.
+        """The arguments that recreate this layer: here, the attributes that have their names.
 
         They go into files as numbers, texts, None and lists of these, and an activation by its name. A layer that keeps
         its arguments otherwise overrides this.

@@ -39,7 +39,7 @@ class Run:
     Attributes
     ----------
     layers, loss, optimizer
-        Made anew for each test, given R.
+        Made again for each test, given R.
     task
         Task of the targets.
     settings

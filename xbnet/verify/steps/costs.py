@@ -1,4 +1,4 @@
-"""The losses told a second time, in float64: value and gradient by the outputs of each sample, and their mean."""
+"""A second implementation of the losses, in float64: values, gradients by the outputs, and their mean."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Cost:
     Parameters
     ----------
     loss
-        One of the library's, implemented anew here; any other is taken at its word (`gradient_test` proves it).
+        A loss of the library, implemented again here; any other is trusted (`gradient_test` proves it).
     task
         "classification", "multilabel" or "regression".
     network

@@ -16,7 +16,7 @@ from ..base import BATCH, Layer, OnnxGraph, Shape, check_width
 from .columnwise import ColumnEmbedding, Steps
 
 WATCHED = 64
-"""Of so many codes a gradient test watches where one ends and the next begins."""
+"""A gradient test watches the boundaries between up to this many codes."""
 
 
 class Embedding(ColumnEmbedding):

@@ -1,4 +1,4 @@
-"""What the embeddings share: each column becomes numbers by itself, of which a learned linear map makes its outputs."""
+"""The base of the embeddings: each column is encoded separately, and a learned linear map computes its outputs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ColumnEmbedding(Layer):
 
     has_bias = True
     direct = False
-    """Whether each column goes beside its embedding too, as one of its D outputs."""
+    """Whether each column itself is one of the D outputs of its embedding."""
     learns_code = False
     """Whether the code has parameters."""
 
@@ -55,11 +55,19 @@ class ColumnEmbedding(Layer):
         raise NotImplementedError
 
     def encode(self, x: Array) -> Array:
-        """The codes (R or 1, B, sum of T_i) of x (R or 1, B, I): the buffer `code`, or its first rows."""
+        """Compute the codes (R or 1, B, sum of T_i) of x (R or 1, B, I): the buffer `code`, or its first rows."""
         raise NotImplementedError
 
     def encode_backward(self, dcode: Array, dx: Array | None) -> None:
-        """Write the gradients of the code's parameters, and dx where it is wanted; may overwrite `dcode`."""
+        """Write the gradients of the code's parameters, and dx.
+
+        Parameters
+        ----------
+        dcode
+            (R, B, sum of T_i); may be overwritten.
+        dx
+            (R, B, I), overwritten; None: it is not wanted.
+        """
         raise NotImplementedError
 
     # -- sizes ------------------------------------------------------------------------------------------------------
@@ -148,7 +156,22 @@ class ColumnEmbedding(Layer):
     # -- other programs -----------------------------------------------------------------------------------------------
 
     def onnx_code(self, graph: OnnxGraph, column: str, i: int) -> str:
-        """The code (N, T_i) of a column (N, 1)."""
+        """Add the operations that compute the code (N, T_i) of a column.
+
+        Parameters
+        ----------
+        graph
+            The graph to add to.
+        column
+            Name of the column (N, 1) in it.
+        i
+            Its number.
+
+        Returns
+        -------
+        str
+            Name of the result.
+        """
         raise NotImplementedError
 
     def to_onnx(self, graph: OnnxGraph, x: str) -> str:

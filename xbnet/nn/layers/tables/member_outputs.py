@@ -1,4 +1,4 @@
-"""What k members answer, each by a linear layer of its own: side by side for the loss, as one for predictions."""
+"""The outputs of k members, each from its own linear layer: side by side for the loss, averaged for predictions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .members import shared_width
 
 
 class MemberOutputs(Layer):
-    """The last layer of k members that share what lies before it: z_j = x_j W_j + b_j.
+    """The last layer of k members that share what is before it: z_j = x_j W_j + b_j.
 
     While training its output is (B, k C): a loss takes each member's outputs by themselves, and its mean goes over
     samples and members, so each member learns as if it were alone (with the mean's loss they would all but copy each
@@ -78,7 +78,7 @@ class MemberOutputs(Layer):
         return {"e": (BATCH, self.n_outputs), "largest": by_member, "larger": by_member, "mean": (BATCH, self.width)}
 
     def _of(self, array: Array, j: int, width: int) -> Array:
-        """What member j has of an array (R, B, k n)."""
+        """The part of member j in an array (R, B, k n)."""
         return array[:, :, j * width : (j + 1) * width]
 
     def _weights(self, W: Array, j: int) -> Array:

@@ -31,7 +31,7 @@ class PeriodicEmbedding(ColumnEmbedding):
         dx = 2 pi * sum of dz * f over the codes
 
     The defaults are the embedding "PBLD" of RealMLP (Holzmüller et al. 2024): periodic, bias, linear, and the column
-    itself beside it as in a DenseNet. `PeriodicEmbedding(24, n_frequencies=48, sigma=0.01, phase=False, direct=False,
+    itself next to it as in a DenseNet. `PeriodicEmbedding(24, n_frequencies=48, sigma=0.01, phase=False, direct=False,
     activation="relu")` is the "PLR" of Gorishniy et al. (2022), section 3.3.
 
     Parameters
@@ -46,9 +46,9 @@ class PeriodicEmbedding(ColumnEmbedding):
     phase
         Whether phases are learned. They start uniform in [-pi, pi).
     direct
-        Whether the column itself is one of its outputs. All columns then stand behind all embeddings.
+        Whether the column itself is one of its outputs. All columns then come after all embeddings.
     activation
-        s, behind the linear map: a name, an `Activation`, or None for the identity.
+        s, after the linear map: a name, an `Activation`, or None for the identity.
 
     Raises
     ------
@@ -95,7 +95,7 @@ class PeriodicEmbedding(ColumnEmbedding):
             for i, start in enumerate(starts)
             for half in halves
         ]
-        """Column, its frequencies, and where their cosines (or sines) stand."""
+        """Column, its frequencies, and where their cosines (or sines) are."""
 
     def parameters(self) -> tuple[ParameterSpec, ...]:
         def frequencies(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -37,7 +37,7 @@ class PiecewiseLinearEmbedding(ColumnEmbedding):
     dim
         D >= 1, outputs per column; None: the codes themselves, of which nothing is learned.
     activation
-        s, behind the linear map: a name, an `Activation`, or None for the identity.
+        s, after the linear map: a name, an `Activation`, or None for the identity.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def quantile_bins(x: ArrayLike, n_bins: int = 16) -> list[list[float]]:
     x
         Rows (N, I) of the training part.
     n_bins
-        At most so many bins per column, >= 1; quantiles that are the same make one edge. A column of one value gets one
+        Maximum number of bins per column, >= 1; equal quantiles make one edge. A column of one value gets one
         bin, from its value v to v + max(1, abs(v)).
 
     Returns
