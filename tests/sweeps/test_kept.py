@@ -8,6 +8,7 @@ import pyarrow
 import pytest
 
 import xbnet
+from xbnet.cli import main
 from xbnet.sweeps.kept import read_sweep
 from xbnet.sweeps.refit import Source
 
@@ -66,8 +67,12 @@ def test_of_a_killed_sweep_there_is_what_has_ended(kept, tmp_path):
         xbnet.SweepResult.load(half)
 
 
-def test_a_loaded_halving_knows_its_rungs(data, tmp_path):
+def test_a_loaded_halving_knows_its_rungs(data, tmp_path, capsys):
     result = xbnet.sweep({"lr": [0.01, 0.1, 1.0]}, data, halving=3, epochs=3, hidden=(3,), out=tmp_path / "run")
+    assert main(["sweep", "--resume", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"xbnet: --resume {tmp_path}/run: the sweep there was started in Python and"
+    )
     again = xbnet.SweepResult.load(tmp_path / "run")
     assert again.brackets == result.brackets
     assert again.column("rung").tolist() == result.column("rung").tolist()

@@ -270,7 +270,8 @@ def _worst_rows(
     """A table of the rows: true and predicted values, and the first columns as the table has them."""
     values = model.outputs(x[worst]).astype(float)
     schema = _schema_of(data, model)
-    scaler = model.preparation if schema is None else schema.scaler
+    own = model.preparation if isinstance(model, Model) else None  # each network of an ensemble has one of its own
+    scaler = own if schema is None else schema.scaler
     if scaler is None and data is not None:
         scaler = data.preparation
     names, texts = readable(x[worst], _inputs_of(data, model), schema, scaler)

@@ -139,7 +139,7 @@ class About:
         return self.preparations[fold or 0]
 
 
-def _whole(numbers: Any) -> tuple[int, ...]:
+def _whole(numbers: Sequence[int]) -> tuple[int, ...]:
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise ValueError("expected whole numbers")
     return tuple(numbers)

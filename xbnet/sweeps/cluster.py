@@ -53,7 +53,7 @@ class DaskExecutor(Executor):
         )  # Dask has one thread for all callbacks, and this one may wait for a task to run again
         return found
 
-    def share(self, value: Any) -> Any:
+    def share(self, value: object) -> object:
         """Something that `submit` takes in the value's place, so that it travels to the cluster once, not per task.
 
         It is the result of a task, not scattered: if all workers that hold it die, the scheduler makes it again.
@@ -85,7 +85,7 @@ class DaskExecutor(Executor):
             raise LostCluster(f"{gone}; start `dask worker {self.address}`")
 
 
-def _itself(value: Any) -> Any:
+def _itself(value: object) -> object:
     return value
 
 
