@@ -109,6 +109,7 @@ def run_console(text: str) -> None:
         assert same, f"{line}\nprinted {printed}"
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.name)
 def test_examples_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

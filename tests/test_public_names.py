@@ -13,6 +13,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "api" / "modules.rst"
 LATE = set(xbnet.LATE) - set(xbnet.__all__) - {"__version__"}
 
 
+def test_type_checkers_are_told_that_there_are_types():
+    """What they see is in `tests/typed.py`, which mypy reads."""
+    assert Path(xbnet.__file__).with_name("py.typed").exists()
+
+
 def named():
     """Dotted name -> class or function: what `xbnet` names, and what the API's pages name beyond that."""
     names = [f"xbnet.{name}" for name in [*xbnet.__all__, *sorted(LATE)]]

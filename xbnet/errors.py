@@ -24,8 +24,8 @@ class XbnetError(Exception):
     exit_code = 2
     """The command's exit code: 2 for wrong usage or bad input, 1 for a failure while running."""
 
-    longest = 300
-    """Characters that are shown; longer lines lose their middle."""
+    longest = 293
+    """Characters that are shown; longer lines lose their middle. With the command's "xbnet: " there are 300."""
 
     def __str__(self) -> str:
         return printable(super().__str__(), self.longest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
@@ -50,7 +51,7 @@ def replacing(path: str | Path) -> Iterator[Any]:
     path = Path(path)
     try:
         if (target := _replaceable(path)) is None:
-            with open(path, "wb") as stream:
+            with _Flow(open(path, "wb", buffering=0)) as stream:
                 yield stream
             return
         with _temporary(target) as stream:
@@ -61,6 +62,26 @@ def replacing(path: str | Path) -> Iterator[Any]:
         if isinstance(error, ValueError) and "null byte" not in str(error):
             raise
         raise ConfigError(f"{path}: can't be written ({reason(error)}); choose another place") from error
+
+
+class _Flow(io.BufferedWriter):
+    """A pipe or device. Nobody goes back in it, and the place is counted: a device would say 0, a pipe nothing."""
+
+    written = 0
+
+    def write(self, content: Any) -> int:
+        count = super().write(content)
+        self.written += count
+        return count
+
+    def tell(self) -> int:
+        return self.written
+
+    def seek(self, *place: int) -> int:
+        raise io.UnsupportedOperation("seek")
+
+    def seekable(self) -> bool:
+        return False
 
 
 def _replaceable(path: Path) -> Path | None:

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 
+import numpy as np
 import pytest
 
 from tests.support.errors import refuses
@@ -107,6 +108,15 @@ def test_places_that_can_not_be(place, tmp_path, capsys, monkeypatch):
         assert last_line(capsys).isprintable()
     assert main(["train", *SHORT, "--out", place + "/x" if len(place) > 200 else str(tmp_path) + "/\0"]) in (1, 2)
     assert last_line(capsys).isprintable()
+
+
+def test_stdout_that_is_closed(monkeypatch, tmp_path, capsys):
+    assert main(["train", *SHORT, "--out", str(tmp_path / "run")]) == 0
+    np.save(tmp_path / "x.npy", np.zeros((2, 2)))
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["predict", str(tmp_path / "run"), "--data", str(tmp_path / "x.npy")]) == 2
+    line = "xbnet: --out -: expected a stdout to write to, but it is closed; name a file with --out"
+    assert capsys.readouterr().err.splitlines()[-1] == line
 
 
 def test_stdin_that_is_closed(monkeypatch, tmp_path, capsys):

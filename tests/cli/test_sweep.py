@@ -144,7 +144,7 @@ def test_lists_of_widths_say_what_was_taken(caplog):
     assert caplog.messages == ["--space hidden=[10,7]: takes 2 networks with a layer each; one network is 10,7"]
 
 
-def test_the_winner_is_refitted_and_the_ensemble_kept(tmp_path, capsys):
+def test_the_winner_is_refitted_and_the_ensemble_kept(tmp_path, capsys, drawn):
     out = tmp_path / "out"
     words = ["--folds", "2", "--space", "lr=0.03,0.1,0.3", "--space", "l2=0,1e-4", "--space", "momentum=0.5,0.9"]
     given = [*SMALL, *words, "--space", "optimizer=momentum", "--scaling", "standard", "--ensemble", "3"]

@@ -12,6 +12,7 @@ from xbnet.cli import main
 from xbnet.errors import ConfigError, DataError
 
 pytest.importorskip("sklearn")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def test_a_run_that_kept_no_checkpoints_leaves_no_folder_for_them(runs):
     assert not (runs / "a" / "checkpoints").exists()
 
 
-def test_the_page_is_self_contained_and_says_it_all(capsys, runs):
+def test_the_page_is_self_contained_and_says_it_all(capsys, runs, drawn):
     code, out, _ = run(capsys, "report", runs / "a")
     assert code == 0
     assert re.search(r"accuracy +0\.\d+", out)
@@ -42,6 +43,7 @@ def test_the_page_is_self_contained_and_says_it_all(capsys, runs):
     for heading in ("Training", "Confusion matrix", "Calibration", "Which columns matter", "Settings", "Network"):
         assert f"<h2>{heading}</h2>" in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert all(len(picture) > 5000 for picture in re.findall(r"src=\"data:([^\"]*)", page))
     assert "<script" not in page
 
 

@@ -88,6 +88,13 @@ BAD = [
     ({"epochs": [None]}, {}, "sweep: expected epochs to be a whole number >= 1, got None"),
     ({"hidden": [[10, 0]]}, {}, "sweep: expected hidden to be a whole number >= 1, got 0"),
     ({"batch_norm": ["yes"]}, {}, "sweep: expected batch_norm to be true or false, got 'yes'"),
+    ({"sharing": ["all"]}, {}, "sweep: unknown sharing 'all'; known are none, tabm, tabm-mini"),
+    ({"members": [2]}, {}, "sweep: members=2 need sharing=tabm or tabm-mini; for networks of their own, give seeds"),
+    (
+        {"sharing": ["tabm"], "residual": [1]},
+        {},
+        "sweep: sharing=tabm is of plain hidden layers, got residual or batch_norm too",
+    ),
     ({"seed": [-1]}, {}, "sweep: expected seed to be a whole number >= 0, got -1"),
     ({"seed": [1], "order_seed": [1]}, {}, "sweep: give either seed, or weight_seed and order_seed, got both"),
     ({"width": [3]}, {"hidden": (3,)}, "sweep: give either hidden, or width and depth, got both"),

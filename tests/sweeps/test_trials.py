@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xbnet
+from tests.support.chance import examples
 from tests.support.errors import refuses
 from xbnet.training.trainer import Trainer
 
@@ -68,7 +69,7 @@ SPACES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(
     SPACES,
     st.fixed_dictionaries(

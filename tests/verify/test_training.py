@@ -166,6 +166,25 @@ def test_own_schedule_strategy_and_loss():
     assert result.passed, str(result)
 
 
+@pytest.mark.parametrize("level", ["eager", "compiled"])
+def test_an_own_loss_of_members_that_share_weights(level):
+    """It is called for each member's answers, which the reference counts as samples."""
+
+    class Own(xbnet.SoftmaxCrossEntropy):
+        pass
+
+    layers = [Linear(6), xbnet.MemberOutputs(3, members=3)]
+    net = xbnet.Network(layers, 4, replicas=2, dtype="float64", rng=0)
+    weights = np.linspace(0.1, 2, 10)
+    result = judged(net=net, loss=Own(class_weight=[1, 2, 0.5]), sample_weight=weights, levels=[level])
+    assert result.passed, str(result)
+
+
+def test_one_network():
+    result = judged(net=network(replicas=1))
+    assert result.passed, str(result)
+
+
 def test_who_diverges_is_not_judged_from_then_on():
     result = judged(xbnet.SGD([0.1, 1e200]), loss="mse")
     assert result.passed is not False, str(result)

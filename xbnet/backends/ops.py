@@ -76,6 +76,7 @@ class Ops:
         self.xp, self.matmul, self.capturable = xp, matmul or xp.matmul, capturable
         self.ones_row = Made(lambda n, dtype: xp.ones((1, 1, n), dtype=dtype), wait)
         self.ones_column = Made(lambda n, dtype: xp.ones((1, n, 1), dtype=dtype), wait)
+        self.numbers = Made(lambda n, dtype: xp.arange(n)[None, None].astype(dtype), wait)
         self.row_starts = Made(lambda R, B, C: (xp.arange(R * B) * C).reshape(R, B), wait)  # in a flat (R, B, C) array
 
     def bmm(self, a: Array, b: Array, out: Array) -> Array:
@@ -111,6 +112,18 @@ class Ops:
     def gather(self, x: Array, index: Array, out: Array) -> Array:
         """x (N, ...), index (R, B) of integers in [0, N) -> out (R, B, ...)."""
         return self.xp.take(x, index, axis=0, out=out)
+
+    def lookup(self, W: Array, codes: Array, out: Array) -> Array:
+        """W (R, K, D), codes (R or 1, B, 1) -> out (R, B, D): rows of the nearest codes, 0 for none of 0 to K - 1."""
+        return self.matmul(self._one_hot(W, codes), W, out=out)
+
+    def lookup_gradient(self, dy: Array, codes: Array, out: Array) -> Array:
+        """dy (R, B, D), codes (R or 1, B, 1) -> out (R, K, D): for each code the sum of its rows of dy."""
+        return self.matmul(self._one_hot(out, codes).swapaxes(1, 2), dy, out=out)
+
+    def _one_hot(self, W: Array, codes: Array) -> Array:
+        away = self.xp.abs(codes - self.numbers[W.shape[1], W.dtype])
+        return self.xp.less(away, 0.5).astype(W.dtype)
 
     def random(self, streams: Sequence[np.random.Generator], out: Array) -> Array:
         """Draw numbers in [0, 1) on the host, those of replica i from streams[i].

@@ -58,6 +58,10 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--residual", type=count, default=0, metavar="N", help="residual blocks after the hidden layers")
     group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; default: tanh")
+    group.add_argument(
+        "--embedding-dim", type=positive, default=8, metavar="D",
+        help="length of the learned vectors of categories, see --one-hot; default: 8",
+    )  # fmt: skip
     switch(group, "--batch-norm", "add batch normalization after each hidden layer")
     group.add_argument("--dropout", type=number, metavar="RATE", help="dropout rate of the hidden layers; default: 0")
     group.add_argument(

@@ -19,7 +19,7 @@ from ..files import keep_input
 from ..io.ensembles import Ensemble, chosen, load_any
 from ..io.folders import file_of
 from ..io.models import Model
-from ..io.predictions import FORMATS, Score, open_writer
+from ..io.predictions import FORMATS, Score, Write, open_writer
 from .arguments import count
 from .tables import split_names
 
@@ -63,6 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replica", type=count, metavar="R", help="predict with one member; by default the mean of all"
     )
+    parser.add_argument(
+        "--std",
+        action="store_true",
+        help="also write the standard deviation over the members, a measure of uncertainty",
+    )
     parser.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
     parser.add_argument("--json", action="store_true", help="print the metrics as one JSON object")
 
@@ -76,10 +81,13 @@ def run(args: argparse.Namespace) -> int:
     model = chosen(load_any(args.model, args.backend), args.replica)
     names = class_names(model)
     score, rows = Score(names), 0
-    with open_writer(args.out, args.format, columns_of(model, names)) as write:
+    columns = columns_of(model, names)
+    columns += [f"std_{name.removeprefix('p_') if names else name}" for name in columns] * args.std
+    with open_writer(args.out, args.format, columns) as write:
         for chunk in chunks_of(args, model):
             rows += len(chunk.x)
-            predict_chunk(args.data, model, names, chunk, score, write)
+            deviations = model.std_of_encoded(chunk.x) if args.std else None
+            predict_chunk(args.data, model, names, chunk, score, _with_more(write, deviations))
         if not rows:
             raise DataError(f"{args.data}: expected at least one row, got none")
     report(args, score, rows, time.perf_counter() - started)
@@ -151,6 +159,13 @@ def predict_chunk(
         write(np.asarray(names)[predicted], values, chunk.ids)
         if chunk.y is not None:
             score.add_labels(source, chunk.y, predicted)
+
+
+def _with_more(write: Write, deviations: np.ndarray | None) -> Write:
+    """Write these beside each chunk's values."""
+    if deviations is None:
+        return write
+    return lambda labels, values, ids: write(labels, np.concatenate([values, deviations], axis=1), ids)
 
 
 def report(args: argparse.Namespace, score: Score, rows: int, seconds: float) -> None:

@@ -38,6 +38,10 @@ def add_table_arguments(group: Any) -> None:
     ):
         group.add_argument(flag, action="append", metavar="COLUMN,..", help=f"{text} (tables)")
     group.add_argument(
+        "--one-hot", type=int, metavar="N",
+        help="learn a vector per value for categories with more than N values, instead of one input per value (tables)",
+    )  # fmt: skip
+    group.add_argument(
         "--no-header", dest="header", action="store_false", default=None, help="the first line holds data, not names"
     )
     group.add_argument("--header", action="store_true", default=None, help=argparse.SUPPRESS)
@@ -103,13 +107,13 @@ def told(args: argparse.Namespace, taken: Sequence[str]) -> str:
 def table_options(args: argparse.Namespace) -> dict[str, Any]:
     """Keyword arguments of `load_dataset` for a table; none for what is not a table."""
     given: dict[str, Any] = {
-        key: getattr(args, key, None) for key in (*COLUMNS, "header", "delimiter", "decimal", "missing")
+        key: getattr(args, key, None) for key in (*COLUMNS, "one_hot", "header", "delimiter", "decimal", "missing")
     }
     given = {key: value for key, value in given.items() if value is not None}
     if not is_table_of(args):
         if given:
             flag = next(iter(given))
-            flag = "no-header" if flag == "header" else flag
+            flag = "no-header" if flag == "header" else flag.replace("_", "-")
             raise ConfigError(f"{args.data}: expected no --{flag}, for only tables have named columns")
         return {}
     known = columns_of(args)

@@ -68,7 +68,7 @@ def train_and_report(args: argparse.Namespace) -> int:
     tables.settle_batch_size(args, data)
     loss, optimizer = flags.loss_from(args, data), flags.optimizer_from(args)
     network = Network(
-        layers_from(args, data.n_outputs),
+        layers_from(args, data),
         data.n_inputs,
         replicas=replicas_from(args),
         backend=args.backend,

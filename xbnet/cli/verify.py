@@ -114,7 +114,7 @@ def run_one(args: argparse.Namespace, folder: Path | None) -> int:
 def network_from(args: argparse.Namespace, data: Dataset) -> Network:
     """The network that the flags describe."""
     return Network(
-        layers_from(args, data.n_outputs),
+        layers_from(args, data),
         data.n_inputs,
         replicas=args.replicas,
         backend=args.backend,

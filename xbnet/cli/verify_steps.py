@@ -153,7 +153,7 @@ def report_steps(args: argparse.Namespace, folder: Path | None, result: Training
 
 
 def run_all_steps(args: argparse.Namespace, folder: Path | None) -> int:
-    """The catalogue, a line per case; the levels that can't run one are those that this machine has not."""
+    """The catalogue, a line per case; the levels that can't run one are those that this machine lacks."""
 
     def row(result: TrainingVerification) -> str:
         levels = ", ".join(dict.fromkeys(level.level for level in result.levels))

@@ -176,6 +176,11 @@ class Dataset:
         return int(self.train.x.shape[1])
 
     @property
+    def codes(self) -> dict[int, int]:
+        """Inputs that are codes of categories (``one_hot=``): index of the input -> number of codes."""
+        return {} if self.schema is None else self.schema.codes
+
+    @property
     def n_classes(self) -> int | None:
         """C; None for a regression."""
         return None if self.classes is None else len(self.classes)

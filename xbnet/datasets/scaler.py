@@ -121,7 +121,8 @@ class Scaler:
             out = np.empty(x.shape, x.dtype if x.dtype.kind == "f" else np.float32)
         clipped = np.flatnonzero([] if self.clip is None else self.clip)
         for rows in row_slices(x):
-            z = (x[rows] - self.mean) / self.scale
+            with np.errstate(over="ignore"):  # what is infinite then is refused, or clipped
+                z = (x[rows] - self.mean) / self.scale
             if len(clipped) == x.shape[1]:
                 z = smooth_clip(z)
             elif len(clipped):

@@ -71,7 +71,7 @@ class XBEstimator(Predicting):
         y
             (N,) or (N, O).
         sample_weight
-            (N,), >= 0; a row of weight 0 is as good as absent.
+            (N,), >= 0; a row of weight 0 has no effect.
         X_val, y_val, sample_weight_val
             A validation part: its loss and score are recorded after each epoch, and `early_stopping` watches it
             instead of a part of X.
@@ -159,13 +159,13 @@ class XBEstimator(Predicting):
         layers, drawn = layers_of(self, self.n_outputs_)
         main = check_random_state(self.random_state)
         states = [main]
-        if self.n_members > 1:
-            self.member_seeds_ = main.randint(np.iinfo(np.int32).max, size=self.n_members)
+        if self._n_networks > 1:
+            self.member_seeds_ = main.randint(np.iinfo(np.int32).max, size=self._n_networks)
             states = [np.random.RandomState(seed) for seed in self.member_seeds_]
         # A copy of the stream seeds the rest, so that it takes nothing from the weights' and the orders'.
         seeds = [int(twin_state(state).randint(np.iinfo(np.int32).max)) for state in states]
         network = Network(
-            layers, self._n_inputs(), replicas=self.n_members, backend=self.backend, dtype=self.dtype, rng=seeds
+            layers, self._n_inputs(), replicas=self._n_networks, backend=self.backend, dtype=self.dtype, rng=seeds
         )
         draw_weights(network, drawn, states, self.activation == "logistic")
         self._built = self._design(layers)
@@ -175,7 +175,7 @@ class XBEstimator(Predicting):
         for name in ("learning_rate_", "rates_"):  # of the fit before
             self.__dict__.pop(name, None)
         self.t_ = 0
-        self.history_ = History(self.n_members)
+        self.history_ = History(self._n_networks)
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] | None = None
         self.validation_loss_curve_: list[float] | None = None
@@ -189,7 +189,7 @@ class XBEstimator(Predicting):
         """Return the settings that can't change when training goes on; `layers` are those of the settings."""
         layers = layers_of(self, self.n_outputs_)[0] if layers is None else layers
         told = [f"{type(layer).__name__}({simple(layer.config())})" for layer in layers]
-        found = {name: str(getattr(self, name)) for name in ("n_members", "dtype", "backend")}
+        found = {name: str(getattr(self, name)) for name in ("n_members", "sharing", "dtype", "backend")}
         return {"layers": ", ".join(told), "solver": type(optimizer_of(self)).__name__, **found}
 
     def _split(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any, Any, Any]:
@@ -231,7 +231,7 @@ class XBEstimator(Predicting):
         self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
         if self.early_stopping:
-            values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, val[0].shape[0], -1)
+            values = np.asarray(self.network_.predict_proba(val[0])).reshape(self._n_networks, val[0].shape[0], -1)
             self.best_validation_score_ = self._score_members(val[1], values, val[2])
         if cut_short:
             warnings.warn(
@@ -251,7 +251,7 @@ class XBEstimator(Predicting):
         own = (XBEstimator._train, XBEstimator._trainer, XBEstimator._note)
         return (
             (type(self)._train, type(self)._trainer, type(self)._note) == own
-            and self.n_members == 1
+            and self._n_networks == 1
             and not self.warm_start
             and not len(self.history_)
         )
@@ -268,7 +268,8 @@ class XBEstimator(Predicting):
         )
         scorer = None
         if val is not None:
-            scorer = Validation([self] * self.n_members, [val[1]] * self.n_members, [val[2]] * self.n_members, val[0])
+            n = self._n_networks
+            scorer = Validation([self] * n, [val[1]] * n, [val[2]] * n, val[0])
         more = len(self.history_) + epochs
         return Trainer(
             self.network_,

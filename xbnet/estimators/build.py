@@ -12,8 +12,11 @@ from scipy.sparse import issparse
 
 from ..datasets import Part
 from ..errors import ConfigError, unknown_name
+from ..nn.activations import Activation
 from ..nn.layers import Layer, Linear
+from ..nn.layers.tables import Embedding
 from ..nn.mlp import mlp
+from ..nn.sharing import SHARING, sharing_mlp
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import SGD, Momentum, Nesterov, get_optimizer
 from ..parsing import is_whole, number, whole
@@ -36,8 +39,12 @@ USUAL_RATE = 0.001
 def check_parameters(e: XBEstimator) -> None:
     """Raise `ConfigError` for a parameter of the estimator that makes no sense; the others are checked where used."""
     name = type(e).__name__
-    if e.preset is not None and e.preset not in PRESETS:
+    if e.preset is not None and e.preset not in [*PRESETS]:
         raise unknown_name(name, "preset", e.preset, PRESETS)
+    if not isinstance(e.sharing, str) or e.sharing not in SHARING:
+        raise unknown_name(name, "sharing", e.sharing, SHARING)
+    if e.one_hot is not None:
+        whole(name, "one_hot", e.one_hot)
     for key, bounds in (
         ("alpha", "[0, inf)"),
         ("tol", "[0, inf)"),
@@ -72,7 +79,13 @@ def layers_of(e: XBEstimator, n_outputs: int) -> tuple[list[Layer], list[int]]:
     if not all(isinstance(size, Layer) or (is_whole(size) and size >= 1) for size in sizes):
         raise ConfigError(f"{type(e).__name__}: hidden_layer_sizes must be > 0 (whole numbers or layers), got {sizes}")
     activation = ALIASES.get(e.activation, e.activation) if isinstance(e.activation, str) else e.activation
+    schema = getattr(e, "schema_", None)
+    embedding = [] if schema is None else Embedding.of_codes(schema.codes)
+    if e.sharing != "none":
+        shared = _sharing_layers(e, sizes, n_outputs, activation)
+        return [*embedding, *shared], []
     layers = mlp(sizes, n_outputs, activation, residual=e.residual, batch_norm=e.batch_norm, dropout=float(e.dropout))
+    layers = [*embedding, *layers]
     own = {id(size) for size in sizes if isinstance(size, Layer)}
     return layers, [k for k, layer in enumerate(layers) if type(layer) is Linear and id(layer) not in own]
 
@@ -85,6 +98,15 @@ def finds_rate(e: XBEstimator) -> bool:
 def rate_of(e: XBEstimator) -> float:
     """The learning rate; as long as "auto" has found none, the usual one."""
     return float(getattr(e, "learning_rate_", USUAL_RATE) if finds_rate(e) else e.learning_rate_init)
+
+
+def _sharing_layers(e: XBEstimator, sizes: list[Any], n_outputs: int, activation: str | Activation) -> list[Layer]:
+    more = "layers of your own" if not all(map(is_whole, sizes)) else "batch_norm" if e.batch_norm else "residual"
+    if more != "residual" or e.residual:
+        raise ConfigError(f"{type(e).__name__}: sharing={e.sharing!r} is of plain hidden layers, got {more} too")
+    return sharing_mlp(
+        sizes, n_outputs, activation, members=int(e.n_members), sharing=e.sharing, dropout=float(e.dropout)
+    )
 
 
 def optimizer_of(e: XBEstimator) -> Optimizer:

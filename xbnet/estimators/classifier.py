@@ -98,6 +98,11 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         too, with numbers scaled: "standard" (as True does), "robust", "quantile" or "none"; a regressor's targets are
         standardized then as well, and put back in what it predicts. "auto": of a DataFrame with a column that is no
         plain number or lacks a value; others go in as they are. All else stays scikit-learn's: see `preset`.
+    one_hot : int or None, default=None
+        Where there is a schema, a category of more values becomes a code with a learned vector, see `Embedding`.
+    sharing : "none", "tabm" or "tabm-mini", default="none"
+        Whether the `n_members` are one network that shares the weights of its hidden layers, see `sharing_mlp`: they
+        stop together, by the loss of their mean.
     preset : "tables" or None, default=None
         "tables": parameters that are not given take the values that `xbnet train` takes for a table.
     class_weight : dict, "balanced" or None, default=None
@@ -171,6 +176,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         dtype: DTypeLike = "float32",
         execution: str = "auto",
         schema: bool | str = "auto",
+        one_hot: int | None = None,
+        sharing: str = "none",
         preset: str | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
     ):
@@ -206,6 +213,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
             dtype=dtype,
             execution=execution,
             schema=schema,
+            one_hot=one_hot,
+            sharing=sharing,
             preset=preset,
         )
         self.class_weight = class_weight
@@ -286,7 +295,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         Raises
         ------
         ConfigError
-            There is something that scikit-learn has not: other layers, activations, losses, several members.
+            There is something that scikit-learn lacks: other layers, activations, losses, several members.
         """
         from sklearn.neural_network import MLPClassifier
 

@@ -46,12 +46,12 @@ def run_epochs(estimator: XBEstimator, trainer: Trainer, epochs: int) -> tuple[b
     e = estimator
     if e._run_state is not None:
         trainer.restore(e._run_state)
-    e.history_.status = ["running"] * e.n_members
+    e.history_.status = ["running"] * e._n_networks
     # Once members have left before the others, there is no common state to go on from.
     states: list[Any] = []
 
     def keep_state() -> None:
-        states.append(trainer.state(history=False) if len(trainer.rows) == e.n_members else None)
+        states.append(trainer.state(history=False) if len(trainer.rows) == e._n_networks else None)
 
     # Ctrl-C waits for the end of an epoch, so that weights and curves are those of a fit of fewer epochs.
     with deferred_interrupt() as interrupted:

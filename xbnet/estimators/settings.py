@@ -91,6 +91,8 @@ class Settings(BaseEstimator):
         dtype: DTypeLike = "float32",
         execution: str = "auto",
         schema: bool | str = "auto",
+        one_hot: int | None = None,
+        sharing: str = "none",
         preset: str | None = None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -124,7 +126,14 @@ class Settings(BaseEstimator):
         self.dtype = dtype
         self.execution = execution
         self.schema = schema
+        self.one_hot = one_hot
+        self.sharing = sharing
         self.preset = preset
+
+    @property
+    def _n_networks(self) -> int:
+        """R: members that share their weights are one network."""
+        return int(self.n_members) if self.sharing == "none" else 1
 
     def set_params(self, **parameters: Any) -> Self:
         """As in scikit-learn; a `preset` brings its parameters, and parameters given explicitly take precedence."""

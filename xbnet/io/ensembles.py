@@ -20,13 +20,14 @@ from .about import restore_classes, restore_features, restore_preparation, resto
 from .folders import file_of
 from .models import Model, load_model
 from .networks import describe_network, plain, restore_network
+from .spread import HasMembers
 from .tensorfile import Tensors, kind_of, read_tensors, write_tensors
 
 KIND = "ensemble"
 
 
 @dataclass(frozen=True, eq=False)
-class Ensemble:
+class Ensemble(HasMembers):
     """Networks that answer together: the mean of their probabilities, or of their values.
 
     Attributes
@@ -101,6 +102,8 @@ class Ensemble:
     def members(self) -> list[tuple[Network, Scaler | None]]:
         """Each network, and the scaler of its inputs after the schema, if there is one."""
         return list(zip(self.networks, self.preparations, strict=True))
+
+    stacks = members
 
     def member(self, index: int) -> Model:
         """Return one of the networks by itself.

@@ -25,13 +25,14 @@ from .about import restore_classes, restore_features, restore_preparation, resto
 from .folders import file_of
 from .histories import pack_history, unpack_history
 from .networks import describe_network, plain, restore_network
+from .spread import HasMembers
 from .tensorfile import read_tensors, write_tensors
 
 KIND = "network"
 
 
 @dataclass(eq=False)
-class Model:
+class Model(HasMembers):
     """A network from a file, with its classes, schema and history.
 
     Attributes
@@ -101,6 +102,10 @@ class Model:
     def members(self) -> list[tuple[Network, Scaler | None]]:
         """Each network by itself, and the scaler of its inputs after the schema, if there is one."""
         return [(self.network.select([r]), self.preparation) for r in range(self.size)]
+
+    def stacks(self) -> list[tuple[Network, Scaler | None]]:
+        """All networks together."""
+        return [(self.network, self.preparation)]
 
     @property
     def scales(self) -> bool:

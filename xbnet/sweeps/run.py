@@ -69,8 +69,8 @@ def sweep(
         Keys in which the networks of a stack may differ: lr, momentum, beta1, beta2, decay, eps, weight_decay, l1,
         l2, dropout, clip_norm, label_smoothing, init_scale (times the initial weights), seed, weight_seed,
         order_seed, schedule.PARAMETER. Keys that sort networks into stacks: hidden (a width, or widths in order),
-        width and depth (in its place), residual, activation, batch_norm, batch_size, loss, optimizer, schedule,
-        epochs, patience.
+        width and depth (in its place), residual, activation, batch_norm, sharing and members (see `sharing_mlp`),
+        batch_size, loss, optimizer, schedule, epochs, patience.
     data
         A name, a path, a `Dataset`, or ``(x, y)``.
     draws

@@ -14,6 +14,7 @@ from ..errors import ConfigError, unknown_name
 from ..nn.activations import get_activation
 from ..nn.layers import MOST_LAYERS
 from ..nn.losses import get_loss
+from ..nn.sharing import SHARING
 from ..optim.optimizers import OPTIMIZERS, get_optimizer
 from ..optim.schedules import SCHEDULES, get_schedule
 from ..parsing import is_whole, number, whole
@@ -42,7 +43,7 @@ RANGES = {
 PER_REPLICA = (*OPTIMIZER_KEYS, *SCHEDULE_KEYS, *RANGES, *SEEDS)
 """Keys in which the networks of one stack may differ."""
 
-NETWORK_KEYS = ("hidden", "width", "depth", "residual", "activation", "batch_norm")
+NETWORK_KEYS = ("hidden", "width", "depth", "residual", "activation", "batch_norm", "sharing", "members")
 SHAPES = (*NETWORK_KEYS, "batch_size", "loss", "optimizer", "schedule", "epochs", "patience")
 """Keys that change shapes or the program: their values sort configurations into buckets."""
 
@@ -187,6 +188,17 @@ def _network(settings: Configuration, given: Configuration) -> None:
     if not isinstance(settings["batch_norm"], bool):
         raise ConfigError(f"sweep: expected batch_norm to be true or false, got {settings['batch_norm']!r}")
     get_activation(settings["activation"])
+    sharing = settings.get("sharing") or "none"
+    settings |= {"sharing": sharing} if "sharing" in settings else {}
+    if sharing not in SHARING:
+        raise unknown_name("sweep", "sharing", sharing, SHARING)
+    members = whole("sweep", "members", settings.get("members", 1))
+    if members > 1 and sharing == "none":
+        raise ConfigError(
+            f"sweep: members={members} need sharing=tabm or tabm-mini; for networks of their own, give seeds"
+        )
+    if sharing != "none" and (settings["residual"] or settings["batch_norm"]):
+        raise ConfigError(f"sweep: sharing={sharing} is of plain hidden layers, got residual or batch_norm too")
 
 
 def _shapes(settings: Configuration) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.replay import RUNS, Replays
+from ..errors import reason
 from ..nn.network import Network
 from .checks import EXACT, Check
 from .objective import Objective
@@ -121,8 +122,10 @@ def played(objective: Objective, gradient: dict[str, np.ndarray]) -> Check:
     for number, (rows, expected, drawn) in enumerate(batches):
         try:
             got = step.gradient(rows, drawn)
-        except TypeError as reason:
-            return Check(name, False, f"the step can't be recorded: {reason}")
+        except TypeError as error:
+            return Check(name, False, f"the step can't be recorded: {error}")
+        except (AttributeError, ValueError) as error:  # it holds what it drew elsewhere, so here is none, or too much
+            return Check(name, False, f"{len(rows)} rows: {reason(error)}")
         off = _apart(got, expected)
         if off > EXACT:
             again = " once more" if number == 2 else ""

@@ -13,6 +13,8 @@ from xbnet.datasets import Dataset, Part, Schema, load_dataset
 from xbnet.errors import DataError
 
 pa = pytest.importorskip("pyarrow")
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 Y = ["p", "q"] * 12
 
 

@@ -49,6 +49,8 @@ STACKS = {
     "piecewise": [PiecewiseLinearEmbedding([[-1, 0, 1], [-2, 0.5], [-1, 0.5, 1], [0, 1]], 3), Linear(3)],
     "piecewise_codes": [Linear(2), PiecewiseLinearEmbedding([-1, -0.3, 0.5, 1], None), Linear(3)],
     "embedding": [Embedding([3, 2, 4, 3], 2), Linear(3)],
+    "columns": [Embedding([3, 4], 2, columns=[3, 1]), PeriodicEmbedding(2, columns=[0]), Linear(3)],
+    "embedding_all_columns": [Embedding([3, 2, 4, 3], 2, columns=[3, 0, 1, 2]), Linear(3)],
     "periodic": [PeriodicEmbedding(3, n_frequencies=4, sigma=0.3), Linear(3)],
     "periodic_plr": [PeriodicEmbedding(3, n_frequencies=4, phase=False, direct=False, activation="relu"), Linear(3)],
     "layer_norm": [LayerNorm(), Linear(6, "relu"), LayerNorm(eps=1e-2), Linear(3)],

@@ -142,6 +142,8 @@ class Lowering:
                 self.reduce(name, op)
             elif name == "gather":
                 self.gather(op)
+            elif name in ("lookup", "lookup_gradient"):
+                self.look_up(name, op)
             else:
                 raise NotRecordable(f"the machine has no instruction for {name}")
             if op.out and id(op.out[0]) in prepared.once:
@@ -213,7 +215,8 @@ class Lowering:
         swapped = (b, a, N, M, (b1, b0), (a1, a0), (o1, o0))
         plain = (a, b, M, N, (a0, a1), (b0, b1), (o0, o1))
         if bias and (M * N * K_ >= BY_BLAS or o0 != item or a0 != item):  # begin with it where rows are units
-            self.plain_bias(op)
+            self.product(Operation("bmm", op.operands[:2], op.out), 0, 0)
+            self.elementwise("add", Operation("add", (op.out[0], op.operands[2]), op.out))
             return
         if M * N * K_ >= BY_BLAS and min(M, N, K_) > 1 and blas_address(self.gemm):
             for x, y, m, n, (x0, x1), (y0, y1), (z0, z1) in (plain, swapped):
@@ -241,12 +244,6 @@ class Lowering:
         ways.append((0.5, "product_any", columns, {OUT: out, A: a, B: b}))
         _, name, columns, places = max(ways, key=lambda w: w[0])
         self.emit(name, columns, places)
-
-    def plain_bias(self, op: Operation) -> None:
-        """A product and a bias, one after the other."""
-        *operands, b = op.operands
-        self.product(Operation("bmm", tuple(operands), op.out), 0, 0)
-        self.elementwise("add", Operation("add", (op.out[0], b), op.out))
 
     def reduce(self, name: str, op: Operation) -> None:
         """Sums over the batch or the units, the largest of the units."""
@@ -292,3 +289,12 @@ class Lowering:
         else:
             columns = {N0: n, N1: wide, OUT0: o0, OUT1: o1 // self.item, A0: x.strides[0]}
             self.emit("gather", columns, {OUT: out, A: a, B: b})
+
+    def look_up(self, name: str, op: Operation) -> None:
+        """Rows of a table by codes, or what each of its rows gets from them."""
+        out, x, codes = (self.place(array, op) for array in (op.out[0], *op.operands))
+        table, rows = (x, out) if name == "lookup" else (out, x)
+        columns = {N0: rows.shape[0], N1: out.shape[1], C0: table.shape[0], B0: codes.strides[0]}
+        columns |= {OUT0: out.strides[0], OUT1: out.strides[1] // self.item}
+        columns |= {A0: x.strides[0], A1: x.strides[1] // self.item}
+        self.emit(name, columns, {OUT: out, A: x, B: codes})

@@ -172,7 +172,7 @@ class Called:
         return partial(self._write, name, value)
 
     def __call__(self, logits: Any, *arguments: Any, **options: Any) -> Any:
-        """Return a loss's values (R, B)."""
+        """Return a loss's values (R, B), or (R, B k) of k members' answers (R, B, k C)."""
         return self._write("__call__", self._part, logits, *arguments, **options)
 
     def _write(self, name: str, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -180,9 +180,9 @@ class Called:
         if name not in ("forward", "__call__"):
             self._operations.append(operation)
             return None
-        x = arguments[0]
-        shape = (self._replicas, x.shape[1], self._part.n_outputs) if name == "forward" else x.shape[:2]
-        out = np.empty(shape, x.dtype)
+        x, width = arguments[0], self._part.n_outputs
+        forward = (self._replicas, x.shape[1], width)
+        out = np.empty(forward if name == "forward" else (len(x), x.shape[1] * x.shape[2] // width), x.dtype)
         assert operation.call is not None
         written = replace(operation.call, result=out)
         self._operations.append(operation._replace(out=(*operation.out, out), call=written))

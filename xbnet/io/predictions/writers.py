@@ -43,6 +43,8 @@ def open_writer(out: str, form: str | None, columns: list[str]) -> Iterator[Writ
     if out == "-":
         if form not in ("csv", "jsonl"):
             raise ConfigError(f"--out -: expected csv or jsonl, for {form} needs a file, got --format {form}")
+        if sys.stdout is None:
+            raise ConfigError("--out -: expected a stdout to write to, but it is closed; name a file with --out")
         with FORMATS[form](_Terminal() if sys.stdout.isatty() else sys.stdout.buffer, columns) as write:
             yield write
         sys.stdout.flush()

@@ -15,6 +15,7 @@ import numpy as np
 from ...backends.machine.load import machine, why_not
 from ...backends.machine.program import Program
 from ...backends.machine.record import NotRecordable
+from ...errors import ConfigError
 from ..batches import Batch
 from .programs import BatchProgram, HasCalls, StepProgram, ValidationProgram
 from .run import Run
@@ -106,7 +107,10 @@ class Compiled:
         for s, batch in enumerate(trainer.epoch_batches()):
             key = batch.x.shape, s == last, mask is not None and (mask.holds,)
             if key not in self.by_batch:
-                self.by_batch[key] = BatchProgram(trainer.step, batch, wants_norm=s == last)
+                try:
+                    self.by_batch[key] = BatchProgram(trainer.step, batch, wants_norm=s == last)
+                except NotRecordable as error:
+                    raise ConfigError(f"fit: execution 'compiled' is not possible: {error}; use 'auto'") from None
             trainer.sums[s] = self.by_batch[key].run(self.machine, optimizer.columns())
             optimizer.skip(1)
 

@@ -244,7 +244,8 @@ def watch(
         pass
     level = trainer.execution.name
     history = trainer.finish()
-    figures = {name: history[name] for name in ("lr", "train_loss", "train_cost", "grad_norm")}
+    shape = len(history), network.replicas  # of one replica, a history gives (E,)
+    figures = {name: history[name].reshape(shape) for name in ("lr", "train_loss", "train_cost", "grad_norm")}
     seen = Seen(
         level,
         twin,

@@ -63,7 +63,7 @@ def training_test(
         (N,), >= 0.
     rule
         The rule that an optimizer of your own should follow: ``rule(theta, grad, memory, t, **hyper)`` gives the new
-        theta, see `verify.steps.rules`. Without it, an optimizer of your own is taken at its word: the test proves all
+        theta, see `verify.steps.rules`. Without it, your own optimizer is trusted: the test proves all
         that happens around its `update`, and that levels of execution, replicas and resumed runs agree.
     levels
         Levels of execution; by default all that are possible here.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,8 @@ class PeriodicEmbedding(ColumnEmbedding):
         Whether the column itself is one of its outputs. All columns then come after all embeddings.
     activation
         s, after the linear map: a name, an `Activation`, or None for the identity.
+    columns
+        Indices of the inputs to embed, from 0; the other inputs come first in the output, unchanged. None: all.
 
     Raises
     ------
@@ -75,8 +78,9 @@ class PeriodicEmbedding(ColumnEmbedding):
         phase: bool = True,
         direct: bool = True,
         activation: str | Activation | None = None,
+        columns: Sequence[int] | None = None,
     ):
-        super().__init__(dim, activation)
+        super().__init__(dim, activation, columns)
         self.n_frequencies = whole("PeriodicEmbedding", "n_frequencies", n_frequencies)
         self.sigma = number("PeriodicEmbedding", "sigma", sigma, "(0, inf)")
         self.phase, self.direct = bool(phase), bool(direct)
@@ -116,8 +120,8 @@ class PeriodicEmbedding(ColumnEmbedding):
         """0 for a cosine, -pi / 2 for a sine."""
         return np.tile(np.repeat([0.0, -math.pi / 2], self.n_frequencies), self.n_inputs)
 
-    def buffers(self) -> dict[str, Shape]:
-        return super().buffers() | {
+    def embedding_buffers(self) -> dict[str, Shape]:
+        return super().embedding_buffers() | {
             "angle": (BATCH, self.n_codes),
             "turn": (BATCH, self.n_codes),
             "sums": (1, self.n_codes),
