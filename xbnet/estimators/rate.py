@@ -19,7 +19,13 @@ RATES, STEPS = 100, 300
 """So many rates are tried, for about so many steps each, as `find_lr` does."""
 
 
-def find_rate(e: XBEstimator, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any) -> Rates:
+def find_rate(
+    e: XBEstimator,
+    X: np.ndarray,
+    y: np.ndarray,
+    w: np.ndarray | None,
+    val: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None,
+) -> Rates:
     """Try a hundred rates on copies of the estimator's first network, from its weights, and propose one.
 
     Parameters
