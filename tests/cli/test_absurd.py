@@ -80,7 +80,6 @@ def test_what_a_run_takes_beyond_its_network_is_counted(monkeypatch):
     x, y = np.zeros((1000, 2)), np.arange(1000) % 2
     xbnet.fit(network, "cross_entropy", "adam", (x, y), epochs=1)
     orders, batch, theta = 10 * 1000 * 8, 10 * 64 * 4 * (4 * 50 + 2), 10 * 252 * 4
-    monkeypatch.setattr(memory, "SURE", 0)
     monkeypatch.setattr(memory, "all_bytes", lambda backend: orders + batch + 4 * theta - 1)
     with pytest.raises(
         xbnet.ConfigError, match=r"^fit: expected memory for 10 x 252 parameters and batches of 64 rows \("
