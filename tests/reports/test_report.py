@@ -58,6 +58,20 @@ def test_figures_as_json_are_those_of_the_run(capsys, runs):
     assert (runs / "page.html").exists()
 
 
+def test_the_winner_and_the_ensemble_of_a_sweep_are_judged(capsys, tmp_path):
+    """Each member scales its inputs by its own fold; the winner was trained anew on all rows."""
+    sweep = ["sweep", "--data", "swissroll", "--space", "epochs=1", "--space", "lr=0.1,1", "--folds", "2"]
+    assert main([*sweep, "--scaling", "standard", "--ensemble", "2", "--quiet", "--out", str(tmp_path / "sw")]) == 0
+    data = xbnet.load_dataset("swissroll").val
+    for model in (tmp_path / "sw", tmp_path / "sw" / "ensemble.safetensors"):
+        code, out, _ = run(capsys, "report", model, "--json", "--repeats", "0", "--out", tmp_path / "page.html")
+        assert code == 0
+        kept = xbnet.io.ensembles.load_any(model)
+        figure = (kept.predict_proba(data.x).argmax(axis=1) == data.y).mean()
+        assert json.loads(out)["figures"]["accuracy"] == pytest.approx(figure)
+    assert "2 networks, whose answers are averaged" in (tmp_path / "page.html").read_text()
+
+
 def test_another_part_may_be_judged(capsys, runs):
     code, out, _ = run(capsys, "report", runs / "a", "--part", "train", "--json", "--out", runs / "t.html")
     assert json.loads(out)["rows"] == len(xbnet.load_dataset("swissroll").train)

@@ -242,11 +242,10 @@ def of_the_first_replica(was):
 
 def planned_once(was):
     def plan(self):
-        if not hasattr(self, "_rates"):
-            return was(self)
-        self._rates = self._rates[:, : len(self.rows)]
-        self.columns = self.optimizer.columns(self._rates)
-        return self._rates
+        rates = was(self)
+        self.first_rates = vars(self).get("first_rates", rates)[:, : len(self.riders)]
+        self.columns = self.optimizer.columns(self.first_rates)
+        return self.first_rates
 
     return plan
 

@@ -13,7 +13,6 @@ from .backend import Backend
 
 CGROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where Linux says how much a container may have: version 2, version 1."""
-
 SURE = 1 << 26
 """Bytes that whoever can import NumPy has: for less, nobody needs to read what the system says, which takes a while."""
 

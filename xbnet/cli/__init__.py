@@ -75,14 +75,17 @@ EVERY_VERB = "*"
 
 
 def build_parser(verb: str | None = None) -> Parser:
-    """The parser. Only the module of `verb` is imported, so that help comes quickly; all for `EVERY_VERB`."""
+    """The parser. It has `verb` alone, so that it is made quickly; where there is no such verb, the names of all.
+
+    `EVERY_VERB` stands for all of them with their flags.
+    """
     parser = Parser(prog="xbnet", description="Neural networks for vectors, stacked by design, on NumPy, CuPy or dpnp.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     parser.add_argument(
         "--completion", metavar="SHELL", help="print the completion script for a shell: bash, zsh, fish, tcsh"
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
-    for name, summary in VERBS.items():
+    for name, summary in [(verb, VERBS[verb])] if verb in VERBS else VERBS.items():
         child = verbs.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if verb in (name, EVERY_VERB):
             importlib.import_module(f".{name}", __name__).add_arguments(child)

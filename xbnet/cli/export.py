@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="FILE", help=".onnx, .safetensors (PyTorch) or .npz")
     parser.add_argument("--format", choices=list(FORMATS), help="format of --out; default: by its ending")
     parser.add_argument(
-        "--replica", type=count, metavar="R", help="export one member; by default ONNX gives the mean of all"
+        "--replica", type=count, metavar="R", help="export one member; by default ONNX and PyTorch give the mean of all"
     )
 
 

@@ -148,6 +148,11 @@ def expand_config(argv: list[str], parser: Parser) -> list[str]:
         path, words = str(Path(resumed, "config.toml")), [f"--out={resumed}"]
     if path is None:
         return argv
+    if resumed is not None and not Path(path).exists() and Path(resumed, "sweep.json").exists():
+        raise ConfigError(
+            f"--resume {resumed}: the sweep there was started in Python and has no flags; make the same call "
+            "of xbnet.sweep again, with resume=True"
+        )
     path = str(Path(folder, "config.toml")) if (folder := _folder_of(path)) else path
     named = f"--config {path}" if resumed is None else f"--resume {resumed}: config.toml"
     for key, value in _read(path, named).items():

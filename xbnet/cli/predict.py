@@ -115,6 +115,7 @@ def chunks_of(args: argparse.Namespace, model: Model | Ensemble) -> Iterator[Chu
         model.features,
         model.schema,
         ids,
+        class_names(model) is None,
         **options,
     )
 

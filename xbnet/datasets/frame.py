@@ -1,7 +1,7 @@
 """A table as numbers: `read_frame` finds out what each column holds, and puts all of them into one array.
 
-Two passes: the first counts rows and guesses kinds, so that the second has an array to fill. Nothing is learned here
-that depends on which rows are trained on.
+Two passes: the first counts rows and guesses kinds, so that the second has an array to fill. A small text table is read
+once for both. Nothing is learned here that depends on which rows are trained on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import ConfigError, DataError, printable
 from .checks import Array
 from .labels import NUMBER
 from .tables import Table
-from .tables.values import first_bad, is_code, kind_of, parse, parse_together, words_of
+from .tables.values import first_bad, has_word, is_code, kind_of, parse, parse_together, words_of
 from .target_reader import TargetReader, TargetValues
 
 if TYPE_CHECKING:
@@ -113,13 +113,14 @@ def read_frame(
     guesses = [_Guess(table, i, forced.get(i)) for i in inputs]
     reader = TargetReader(table, targets, task) if targets else None
     rows = 0
-    undecided = [guess for guess in guesses if guess.undecided]
-    looked = [*(guess.column for guess in undecided), *targets]
-    for batch in table.batches(looked or inputs[:1]):
-        for guess, column in zip(undecided, batch, strict=False):
+    looked = [guess for guess in guesses if guess.undecided or not table.typed]
+    only = None  # the table's only batch: where it is that small, it need not be read once more
+    for batch in table.batches([*(guess.column for guess in looked), *targets] or inputs[:1]):
+        for guess, column in zip(looked, batch, strict=False):
             guess.look(column)
         if reader is not None:
-            reader.look(batch[len(undecided) :], rows)
+            reader.look(batch[len(looked) :], rows)
+        only = None if rows or table.typed else batch
         rows += len(batch[0])
     if not rows:
         raise DataError(f"{table.name}: expected rows below the header, got none" if not table.typed
@@ -131,7 +132,7 @@ def read_frame(
     x = np.empty((rows, len(inputs)))
     places: list[dict[str, int]] = [{} for _ in inputs]
     start = 0
-    for batch in table.batches([*inputs, *targets]):
+    for batch in table.batches([*inputs, *targets]) if only is None else [only]:
         end = start + len(batch[0])
         if end > rows:
             raise DataError(f"{table.name}: expected {rows} rows as at first, got more; did the file change?")
@@ -245,9 +246,11 @@ class _Guess:
 
     def look(self, values: pa.Array) -> None:
         """Strike off what a batch of values is not."""
-        numbers = None
+        numbers, plain = None, False
+        if not self.looked and "number" in self.possible and has_word(values.slice(0, FIRST)):
+            self.possible = [kind for kind in self.possible if kind == "boolean"]
         for kind in list(self.possible):
-            if numbers is not None and kind != "number" and _are_plain(numbers):
+            if plain:
                 self.possible.remove(kind)  # without looking at each word: a number is no date, nor but 0 and 1 a truth
                 continue
             found = None
@@ -257,7 +260,8 @@ class _Guess:
                 self.possible.remove(kind)
             else:
                 self.seen = self.seen or not np.isnan(found).all()
-                numbers = found if kind == "number" else numbers
+                if kind == "number":
+                    numbers, plain = found, _are_plain(found)
         self.looked = True
         if numbers is not None and not (np.isnan(numbers) | (numbers == np.trunc(numbers))).all():
             self.digits = False

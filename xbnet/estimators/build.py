@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 ALIASES = {"logistic": "sigmoid"}
 """scikit-learn's names of activations that have another one here."""
+USUAL_RATE = 0.001
+"""The learning rate as long as none has been found."""
 
 
 def check_parameters(e: XBEstimator) -> None:
@@ -45,13 +47,14 @@ def check_parameters(e: XBEstimator) -> None:
         whole(name, "one_hot", e.one_hot)
     for key, bounds in (
         ("alpha", "[0, inf)"),
-        ("learning_rate_init", "[0, inf)"),
         ("tol", "[0, inf)"),
         ("momentum", "[0, 1)"),
         ("validation_fraction", "[0, 1)"),
         ("dropout", "[0, 1)"),
     ):
         number(name, key, getattr(e, key), bounds)
+    if not finds_rate(e):
+        number(name, "learning_rate_init", e.learning_rate_init, "[0, inf)")
     for key, least in (("max_iter", 1), ("n_members", 1), ("residual", 0)):
         whole(name, key, getattr(e, key), least)
     if not isinstance(e.early_stopping, (bool, np.bool_)) and e.early_stopping != "loss":
@@ -87,6 +90,16 @@ def layers_of(e: XBEstimator, n_outputs: int) -> tuple[list[Layer], list[int]]:
     return layers, [k for k, layer in enumerate(layers) if type(layer) is Linear and id(layer) not in own]
 
 
+def finds_rate(e: XBEstimator) -> bool:
+    """Whether the learning rate is found by trying."""
+    return isinstance(e.learning_rate_init, str) and e.learning_rate_init == "auto"
+
+
+def rate_of(e: XBEstimator) -> float:
+    """The learning rate; as long as "auto" has found none, the usual one."""
+    return float(getattr(e, "learning_rate_", USUAL_RATE) if finds_rate(e) else e.learning_rate_init)
+
+
 def _sharing_layers(e: XBEstimator, sizes: list[Any], n_outputs: int, activation: str | Activation) -> list[Layer]:
     more = "layers of your own" if not all(map(is_whole, sizes)) else "batch_norm" if e.batch_norm else "residual"
     if more != "residual" or e.residual:
@@ -100,7 +113,7 @@ def optimizer_of(e: XBEstimator) -> Optimizer:
     """The optimizer of `solver`: scikit-learn's "adam" and "sgd", any other of xbnet's by name, or an object."""
     if isinstance(e.solver, Optimizer):
         return e.solver
-    lr = float(e.learning_rate_init)
+    lr = rate_of(e)
     if e.solver == "adam":
         return PlainAdam(lr, e.beta_1, e.beta_2, e.epsilon)
     if e.solver == "sgd":
@@ -161,4 +174,5 @@ def recipe_of(
         monitor="val_loss" if e.early_stopping == "loss" else SCORE if e.early_stopping else "train_cost",
         tol=e.tol,
         keep_best=bool(e.early_stopping),
+        execution=e.execution,
     )

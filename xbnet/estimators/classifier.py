@@ -45,8 +45,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         Strength of the L2 penalty on weights: alpha / 2 * sum W^2, divided by the weight of the batch.
     batch_size : int, "auto" or "full", default="auto"
         "auto" is min(200, N), and where there is a `schema_`, 32 to 256, growing with N.
-    learning_rate_init : float, default=0.001
-        Learning rate.
+    learning_rate_init : float or "auto", default=0.001
+        Learning rate. "auto": half of the best of a hundred, see `find_lr`.
     max_iter : int, default=200
         Epochs at most.
     shuffle : bool, default=True
@@ -88,6 +88,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         "numpy", "cupy", "dpnp" or "auto".
     dtype : str, default="float32"
         "float32" or "float64".
+    execution : str, default="auto"
+        Who runs the steps, see `Recipe`: "auto" takes the compiled machine where that saves more time than its start.
     schema : "auto", bool or str, default="auto"
         Whether a `Schema` is learned of X, which turns its columns into inputs: categories, missing values and dates
         too, with numbers scaled: "standard" (as True does), "robust", "quantile" or "none"; a regressor's targets are
@@ -116,6 +118,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         the weights that they keep), and the mean loss of the members that still train.
     best_validation_score_ : float or None
         With early stopping the score of the weights that are kept; otherwise the largest so far.
+    learning_rate_, rates_ : float, Rates
+        With "auto" the rate that was found, and what was tried for it.
     n_iter_, t_ : int
         Epochs and samples that were trained on since the weights were drawn, over all calls.
     coefs_, intercepts_ : lists of arrays
@@ -143,7 +147,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         solver: str | Optimizer = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate_init: float = 0.001,
+        learning_rate_init: float | str = 0.001,
         max_iter: int = 200,
         shuffle: bool = True,
         random_state: int | np.random.RandomState | None = None,
@@ -167,6 +171,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         n_members: int = 1,
         backend: str | Backend = "numpy",
         dtype: DTypeLike = "float32",
+        execution: str = "auto",
         schema: bool | str = "auto",
         one_hot: int | None = None,
         sharing: str = "none",
@@ -203,6 +208,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
             n_members=n_members,
             backend=backend,
             dtype=dtype,
+            execution=execution,
             schema=schema,
             one_hot=one_hot,
             sharing=sharing,

@@ -18,6 +18,7 @@ from ..nn.layers.build import copy_layers
 from ..nn.layers.tables import MemberOutputs
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
+from .build import rate_of
 
 if TYPE_CHECKING:
     from .base import XBEstimator
@@ -150,6 +151,7 @@ def scikit_learn_of(estimator: XBEstimator, kind: type[BaseEstimator]) -> BaseEs
     if len(names) > 1 or not names <= set(ACTIVATIONS):
         raise ConfigError(f"{where}: scikit-learn has one of {', '.join(ACTIVATIONS.values())} for all layers")
     settings = {name: getattr(estimator, name) for name in SHARED}
+    settings["learning_rate_init"] = rate_of(estimator)
     settings["hidden_layer_sizes"] = tuple(layer.n_outputs for layer in layers[:-1])
     settings["activation"] = ACTIVATIONS[names.pop()] if names else "identity"
     if isinstance(settings["solver"], Optimizer) or settings["solver"] not in ("adam", "sgd"):

@@ -61,8 +61,8 @@ def run_epochs(estimator: XBEstimator, trainer: Trainer, epochs: int) -> tuple[b
                     break
                 if trainer.batch_size == trainer.train.n:
                     # A single batch needs no order; but scikit-learn draws one, and the caller's stream moves on.
-                    for order in trainer.shuffles:
-                        order.permutation(trainer.train.n)
+                    for place in trainer.places:
+                        trainer.shuffles[place].permutation(trainer.train.n)
                 e._note(trainer.run_epoch(on_leave=keep_state), trainer.scorer)
                 e.t_ += trainer.train.n
         except (DivergenceError, KeyboardInterrupt):

@@ -65,7 +65,7 @@ class Settings(BaseEstimator):
         solver: str | Optimizer = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate_init: float = 0.001,
+        learning_rate_init: float | str = 0.001,
         max_iter: int = 200,
         shuffle: bool = True,
         random_state: int | np.random.RandomState | None = None,
@@ -89,6 +89,7 @@ class Settings(BaseEstimator):
         n_members: int = 1,
         backend: str | Backend = "numpy",
         dtype: DTypeLike = "float32",
+        execution: str = "auto",
         schema: bool | str = "auto",
         one_hot: int | None = None,
         sharing: str = "none",
@@ -123,6 +124,7 @@ class Settings(BaseEstimator):
         self.n_members = n_members
         self.backend = backend
         self.dtype = dtype
+        self.execution = execution
         self.schema = schema
         self.one_hot = one_hot
         self.sharing = sharing

@@ -157,6 +157,8 @@ class Ensemble(HasMembers):
         mean = total / self.size
         return mean if self.target_scale is None else mean * self.target_scale[1] + self.target_scale[0]
 
+    outputs = from_encoded  # its inputs are prepared by each of the networks
+
     def predict(self, x: Any) -> np.ndarray:
         """Predict labels, or the values of a regression.
 

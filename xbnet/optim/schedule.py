@@ -14,6 +14,9 @@ import numpy as np
 from ..errors import ConfigError
 from ..replicas import numbers, replica_values, select_values
 
+AHEAD = 512
+"""Factors of all replicas together that are computed at once."""
+
 
 @dataclass
 class Schedule:
@@ -74,6 +77,19 @@ class Schedule:
             (S, R), or broadcastable to it.
         """
         return np.ones_like(epochs)
+
+    def ahead(self, ages: np.ndarray, steps: int, total: int) -> np.ndarray:
+        """Factors (E, S, R) in each of the S = `steps` of the next E epochs, for replicas of these `ages` (R,).
+
+        One epoch is known ahead where factors depend on losses. In a large stack, too, where planning costs little.
+        """
+        epochs = 1 if self.state() else max(1, AHEAD // (steps * len(ages)))
+        found = np.ones((epochs, steps, len(ages)))
+        for k in range(0 if type(self) is Schedule else epochs):
+            for age in np.unique(ages):
+                factors = self.factors(age + k + np.arange(steps)[:, None] / steps, total)
+                np.copyto(found[k], factors, where=ages == age)
+        return found
 
     def update(self, metric: np.ndarray) -> None:
         """Take note of the monitored loss after an epoch.

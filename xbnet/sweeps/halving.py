@@ -7,8 +7,8 @@ algorithm 2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,13 @@ class Bracket:
 
     configurations: tuple[int, ...]
     rungs: tuple[int, ...]
+
+
+def present(brackets: Sequence[Bracket], configurations: Container[int]) -> tuple[Bracket, ...]:
+    """Return the brackets with those of their configurations that are there."""
+    return tuple(
+        replace(one, configurations=tuple(c for c in one.configurations if c in configurations)) for one in brackets
+    )
 
 
 def parse_halving(value: Any, min_epochs: Any = None) -> Halving | None:

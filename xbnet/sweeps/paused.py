@@ -129,6 +129,7 @@ def pause(trainer: Trainer, members: Sequence[int], curves: Curves, seconds: np.
     curves, seconds
         (E, R) and (R,) of all of them.
     """
+    trainer.settle()
     which = np.flatnonzero(trainer.ages < trainer.recipe.epochs)
     if not len(which):
         return None

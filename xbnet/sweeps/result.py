@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backends.arrays import ArrayLike
 from ..datasets import Scaler
 from ..errors import ConfigError, DataError, XbnetError
 from ..history import History
@@ -18,13 +19,14 @@ from ..io.networks import restore_network
 from ..io.tensorfile import Tensors
 from ..nn.network import Network
 from ..notebook import heading, table
+from ..training.samples import Data
 from .about import About
 from .build import Program, make_network
 from .chunk import Outcome
-from .halving import Bracket
+from .halving import Bracket, present
 from .kept import read_sweep
 from .plan import Member
-from .refit import Refit, Source, refit
+from .refit import Refit, Source, refit_best
 from .rim import on_the_rim
 from .space import shown
 from .table import Table, varied
@@ -75,9 +77,9 @@ class SweepResult(Table):
         study: Any = None,
         about: About | None = None,
     ):
-        self._program, self.members, self.brackets = program, list(members), tuple(brackets)
-        self.study = study
-        self.about = about or About.of(self.program, len(self.members))
+        self._program, self.members, self.study = program, list(members), study
+        self.about = about or About.of(self.program, len(self.members), brackets)
+        self.brackets = present(self.about.brackets, {member.configuration for member in self.members})
         self.monitor = self.about.monitor
         part, _, kind = self.monitor.rpartition("_")
         better = "r2" if self.about.task == "regression" else "accuracy"
@@ -209,20 +211,20 @@ class SweepResult(Table):
         about = self.about
         return Ensemble(networks, tuple(map(self.preparation, members)), about.classes, about.features, about.schema)
 
-    def refit(self) -> Refit:
+    def refit(self, data: Data | None = None, sample_weight: ArrayLike | None = None) -> Refit:
         """The best configuration, trained again on all rows of the training part, and its last test; see `Refit`.
+
+        Parameters
+        ----------
+        data, sample_weight
+            The same as in `sweep`; by default the sweep's own, which a loaded result has not.
 
         Raises
         ------
         ConfigError
-            The result was loaded: the samples are not there.
+            The result was loaded, and no data are given, or other ones; or the layers are those of a function.
         """
-        if self.source is None:
-            raise ConfigError("sweep: a loaded result has no samples to refit on; run the sweep again")
-        member = self._member(self.best_member())
-        same = [m.index for m in self.members if m.configuration == member.configuration]
-        epochs = [self.history(m).best_epoch[0] for m in same]
-        return refit(self.program, self.source, member, epochs, self.program.pool.folds is None)
+        return refit_best(self, data, sample_weight)
 
     def on_the_rim(self) -> list[str]:
         """A line per key whose best value is the least or the largest of three or more that were tried."""

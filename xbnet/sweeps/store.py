@@ -53,13 +53,13 @@ class Store:
         Fingerprint of the sweep.
     program
         Program of the sweep.
-    networks
-        How many it has.
+    about
+        Description of its networks.
     resume
         Go on with what is there. Otherwise a folder that holds a sweep is an error.
     """
 
-    def __init__(self, folder: str | Path, fingerprint: Fingerprint, program: Program, networks: int, *, resume: bool):
+    def __init__(self, folder: str | Path, fingerprint: Fingerprint, program: Program, about: About, *, resume: bool):
         self.folder, self.program = make_folder(folder), program
         self.lines, manifest = self.folder / "results.jsonl", self.folder / "sweep.json"
         make_folder(self.folder / "chunks")
@@ -75,8 +75,8 @@ class Store:
             if differs:
                 raise ConfigError(f"{self.folder}: holds another sweep ({differs}); choose another folder")
             return
-        about = About.of(program, networks).to_json()
-        write_text(manifest, json.dumps({"schema": SCHEMA, "fingerprint": fingerprint, "about": about}) + "\n")
+        found = {"schema": SCHEMA, "fingerprint": fingerprint, "about": about.to_json()}
+        write_text(manifest, json.dumps(found) + "\n")
 
     def append(self, members: Sequence[Member], outcome: Outcome) -> None:
         """Keep the outcome of a chunk."""

@@ -181,6 +181,16 @@ class Encode(nn.Module):
             scaled = smooth_clip(scaled)
         return torch.cat([scaled, absent.double()], dim=1) if column["indicator"] else scaled
 '''
+MEAN = """
+class Mean(nn.Module):
+    def __init__(self, answer, members):
+        super().__init__()
+        self.answer, self.members = answer, nn.ModuleList(members)
+
+    def forward(self, x):
+        answers = torch.stack([self.answer(member(x)).double() for member in self.members])
+        return answers.mean(0).to(torch.DTYPE)
+"""
 MEMBERS = """
 class Members(nn.Module):
     def __init__(self, members, width):
@@ -216,6 +226,7 @@ class MemberOutputs(nn.Module):
         return mean(z.softmax(2)) if self.mean_of == "softmax" else mean(z.sigmoid()) - mean((-z).sigmoid())
 """
 TEXTS = {
+    "Mean(": MEAN,
     "Members(": MEMBERS,
     "SharedLinear(": SHARED_LINEAR,
     "MemberOutputs(": MEMBER_OUTPUTS,

@@ -192,8 +192,8 @@ class Layer(StepPart):
         They go into files as numbers, texts, None and lists of these, and an activation by its name. A layer that keeps
         its arguments otherwise overrides this.
         """
-        kept = {name: getattr(self, name) for name in arguments_of(type(self)) if hasattr(self, name)}
-        return {name: value.name if isinstance(value, Activation) else value for name, value in kept.items()}
+        names = [name for name in arguments_of(type(self)) if hasattr(self, name)]  # type: ignore[arg-type]
+        return {name: v.name if isinstance(v := getattr(self, name), Activation) else v for name in names}
 
     @classmethod
     def examples(cls) -> dict[str, Layer]:

@@ -153,9 +153,9 @@ class Watched(Trainer):
 
     def snapshot(self) -> Snapshot:
         """Take a snapshot of the present state."""
-        host = self.live.backend.to_host
+        host, live, places = self.live.backend.to_host, self.live, self.places
         return Snapshot(
-            self.rows.copy(), host(self.live.theta).astype(float).copy(), host(self.live.state).astype(float).copy()
+            self.rows.copy(), host(live.theta)[places].astype(float), host(live.state)[places].astype(float)
         )
 
     def epoch_batches(self) -> Iterator[Batch]:
