@@ -9,7 +9,7 @@ import numpy as np
 
 from .load import blas_address
 from .memory import Prepared, view
-from .program import Program, amount_of_work
+from .program import OWN, Program, amount_of_work
 from .record import NotRecordable, Operation
 from .shares import WIDE, cut
 from .table import (
@@ -77,7 +77,7 @@ class Lowering:
     def __init__(self, prepared: Prepared):
         self.prepared, self.item = prepared, prepared.item
         self.gemm = "sgemm" if self.item == 4 else "dgemm"
-        self.bases: list[tuple[Any, int]] = [("own", 0)]  # (array or name of a slot, bytes between replicas)
+        self.bases: list[tuple[Any, int]] = [(OWN, 0)]  # (array or name of a slot, bytes between replicas)
         self.columns: dict[tuple[int, int], int] = {}
         self.numbers: list[float] = []
         self.lines: list[list[int]] = []
