@@ -4,8 +4,8 @@
 time, medians of interleaved runs. "bare" is the pass written out in NumPy calls on buffers that stay; "forward" is
 `Network.forward` on the same array, with nothing recorded.
 
-With ``--rivals`` it prints `predict_proba` of 5-10-7-5 instead, on many rows and on one at a time, beside onnxruntime on the
-exported model: microseconds by the clock, medians of interleaved runs. Their results are compared first.
+With ``--rivals`` it prints `predict_proba` of 5-10-7-5 instead, on many rows and on one at a time, beside onnxruntime
+on the exported model: microseconds by the clock, medians of interleaved runs. Their results are compared first.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ def rivals(rows: int, runs: int) -> None:
                 run(way)
                 if turn > 1:
                     times[name].append((time.perf_counter() - started) * 1e6 / (1000 if task == "a row" else 1))
-        print(f"| {task} | {' | '.join(f'{statistics.median(seconds):.4g}' for seconds in times.values())} |", flush=True)
+        print(
+            f"| {task} | {' | '.join(f'{statistics.median(seconds):.4g}' for seconds in times.values())} |", flush=True
+        )
 
 
 def main() -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CACHE = 1 << 20
 """Bytes of one replica's activations that a chunk may take."""
 FEWEST_ROWS, MOST_ROWS = 256, 4096
+PLAYED_ROWS = 16
+"""Rows from which on the compiled machine predicts: to begin a program takes longer than a few rows by NumPy."""
 
 
 def chunk_rows(bytes_per_row: int) -> int:
@@ -35,7 +37,7 @@ class Predictor:
     """Runs host rows through a network, in arrays of its own, so that the passes can be replayed."""
 
     def __init__(self, network: Network):
-        self.network = network
+        self.network, self._step = network, network.chunk_rows
         self._rows: dict[int, Any] = {}
         self._programs: dict[int, ForwardProgram | None] = {}
         self._replays = Replays([(network.layers, k) for k in range(len(network.layers))], network.backend.specialized)
@@ -52,15 +54,8 @@ class Predictor:
             They have another shape, or hold something that is no number, or none that the network's dtype can hold.
         """
         network = self.network
-        encode = "; of a table: data.schema.encode(table)" if hasattr(given, "columns") else ""
-        sparse = isinstance(given, Sparse)
-        x: Any = given.tocsr() if isinstance(given, Sparse) else np.asarray(given)
-        expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
-        if x.dtype.kind not in "fiub":
-            raise DataError(
-                f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array{encode}"
-            )
-        backend, R, N, step = network.backend, network.replicas, x.shape[0], network.chunk_rows
+        x, sparse = self._checked(given)
+        backend, R, N, step = network.backend, network.replicas, x.shape[0], self._step
         out: Any = None
         with np.errstate(over="ignore", invalid="ignore"):  # a product raises flags where all is finite
             for start in range(0, max(N, 1), step):
@@ -74,16 +69,34 @@ class Predictor:
                     part = np.ascontiguousarray(part, network.dtype)
                     _check_finite(part, start)
                     rows[0] = backend.asarray(part)
-                logits = self._forward(rows)
-                done = finish(backend.to_host(logits))
+                logits = backend.to_host(self._forward(rows))
+                done = finish(logits)
+                if step >= N:
+                    out = done.copy() if np.may_share_memory(done, logits) else done  # the next logits come there
+                    break
                 if out is None:
                     out = np.empty((R, N, *done.shape[2:]), done.dtype)
                 out[:, start : start + step] = done
         return out[0] if R == 1 else out
 
+    def _checked(self, given: Rows) -> tuple[Any, bool]:
+        """The rows as an array or a sparse matrix of numbers, and whether they are sparse."""
+        network = self.network
+        if type(given) is np.ndarray and given.dtype == network.dtype and given.shape[1:] == (network.n_inputs,):
+            return given, False  # quickly, for who predicts row by row
+        encode = "; of a table: data.schema.encode(table)" if hasattr(given, "columns") else ""
+        sparse = isinstance(given, Sparse)
+        x: Any = given.tocsr() if isinstance(given, Sparse) else np.asarray(given)
+        expect_shape("Network.predict", "x", x, N=None, I=network.n_inputs)
+        if x.dtype.kind not in "fiub":
+            raise DataError(
+                f"Network.predict: expected x to hold numbers, got {x.dtype}; convert it to a float array{encode}"
+            )
+        return x, sparse
+
     def _forward(self, rows: Array) -> Array:
         network, n = self.network, rows.shape[1]
-        if network.compiled:
+        if network.compiled and n >= PLAYED_ROWS:
             if n not in self._programs:
                 self._programs[n] = forward_program(network, rows)
             program = self._programs[n]

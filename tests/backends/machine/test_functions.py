@@ -53,7 +53,9 @@ def test_float64(name):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", ["exp", "expm1", "tanh", "log", "log1p", "sin", "cos", "sign", "abs", "sqrt", "ceil", "negative"])
+@pytest.mark.parametrize(
+    "name", ["exp", "expm1", "tanh", "log", "log1p", "sin", "cos", "sign", "abs", "sqrt", "ceil", "negative"]
+)
 def test_what_is_no_number_stays_so(name, dtype):
     tiny, largest = np.finfo(dtype).smallest_subnormal, np.finfo(dtype).max
     x = np.array([np.nan, np.inf, -np.inf, 0.0, -1.0, 1.0, tiny, -tiny, largest, -largest] * 3, dtype)

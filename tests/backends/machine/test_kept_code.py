@@ -31,7 +31,9 @@ for name in sys.argv[1:]:
 def begin(folder, *names):
     """A process that plays these instructions."""
     environment = os.environ | {"NUMBA_CACHE_DIR": str(folder)}
-    return subprocess.Popen([sys.executable, "-W", "error", "-c", PLAY, *names], env=environment, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", PLAY, *names], env=environment, stderr=subprocess.PIPE
+    )
 
 
 def end(process):

@@ -1,9 +1,10 @@
-"""Sine and cosine: the two functions whose argument may be as large as a number gets, and whose result then still counts.
+"""Sine and cosine, whose argument may be as large as a number gets.
 
-Up to `FAR` the nearest multiple of pi / 2 is subtracted in three parts, of which the first two have 33 bits, so that their
-products with a whole number below 2^20 are exact. A polynomial does the rest, and loops become vector instructions. Float32
-is computed in float64, which costs less than a reduction in parts of float32, and is right to the last bit nearly everywhere.
-A row that holds a number beyond `FAR` asks the C library for those. What becomes of a number never depends on its neighbours.
+Up to `FAR` the nearest multiple of pi / 2 is subtracted in three parts, of which the first two have 33 bits, so that
+their products with a whole number below 2^20 are exact. A polynomial does the rest, and loops become vector
+instructions. Float32 is computed in float64: that costs less than a reduction in parts of float32, and nearly every
+result is the nearest number. A row that holds an angle beyond `FAR` asks the C library for that one. What becomes of a
+number never depends on its neighbours.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .functions import EXACT, bits, exact, f8, from_bits, i8, like, register
-from .kernels import fast, named, row
+from .functions import bits, exact, f8, from_bits, i8, like, register
+from .kernels import named, row
 from .table import A0, A1, APART, IN_PLACE, MODE, N0, N1, OUT, OUT0, OUT1, A
 
 FAR = 1e6

@@ -122,8 +122,8 @@ def forget() -> bool:
 def digest() -> str:
     """All that decides about compiled code, in eight letters: its text, numba and LLVM, and the kind of processor.
 
-    It stands in the names of all files. Within a file numba keeps several kinds of code apart, too, but by a number that two
-    processes which begin at the same time, or one that was stopped between two files, give to two of them.
+    It stands in the names of all files. Within a file numba keeps several kinds of code apart, too, but by a number
+    that processes which begin at the same time, or one that was stopped between two files, may give to two of them.
     """
     import llvmlite
     import numba

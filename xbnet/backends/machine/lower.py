@@ -47,8 +47,8 @@ from .table import (
 )  # fmt: skip
 from .views import Place, View, owner, two_loops
 
-BY_BLAS = 1 << 15
-"""Products of this many multiplications and more go to BLAS."""
+BY_BLAS, FEW = 1 << 15, 32
+"""Products of this many multiplications and more go to BLAS, but for layers of few units on many samples."""
 
 OTHERS = ("where", "labels", "flags", "tanh_gradient", "relu_gradient", "subtract_scaled", "bias_relu")
 """More operations that go number by number."""
@@ -212,10 +212,11 @@ class Lowering:
         one = lambda n, s: n == 1 or s == item  # noqa: E731
         swapped = (b, a, N, M, (b1, b0), (a1, a0), (o1, o0))
         plain = (a, b, M, N, (a0, a1), (b0, b1), (o0, o1))
-        if bias and (M * N * K_ >= BY_BLAS or o0 != item or a0 != item):  # begin with it where rows are units
+        large = M * N * K_ >= BY_BLAS and max(K_, min(M, N)) > FEW
+        if bias and (large or o0 != item or a0 != item):  # begin with it where rows are units
             self.plain_bias(op)
             return
-        if M * N * K_ >= BY_BLAS and min(M, N, K_) > 1 and blas_address(self.gemm):
+        if large and min(M, N, K_) > 1 and blas_address(self.gemm):
             for x, y, m, n, (x0, x1), (y0, y1), (z0, z1) in (plain, swapped):
                 x_mode = 0 if x1 == item and x0 >= K_ * item else 1 if x0 == item and x1 >= m * item else None
                 y_mode = 0 if y1 == item and y0 >= n * item else 2 if y0 == item and y1 >= K_ * item else None
