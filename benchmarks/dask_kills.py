@@ -25,7 +25,7 @@ WORKER = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1"
 
 
 def digest(result: xbnet.SweepResult) -> str:
-    """Of the table, without times, and of all weights."""
+    """A digest of the table, without times, and of all weights."""
     found = hashlib.sha256()
     for row in result.rows():
         outcome, r = result.place(row["member"])

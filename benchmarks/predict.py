@@ -1,4 +1,4 @@
-"""Throughput of `predict` and `predict_proba` beside the bare forward pass of all rows at once, for rows in memory.
+"""Throughput of `predict` and `predict_proba` compared with the bare forward pass, for rows in memory.
 
 ``OPENBLAS_NUM_THREADS=1 python -m benchmarks.predict`` prints a row per network: million rows per second of processor
 time, medians of interleaved runs. "bare" is the pass written out in NumPy calls on buffers that stay; "forward" is

@@ -2,8 +2,8 @@
 
     OPENBLAS_NUM_THREADS=1 python -m benchmarks.roofline
 
-The ceilings are measured: the best product of two matrices by BLAS, and the copying of arrays that lie in each cache.
-What a step needs is counted in its program: two operations per multiplication of a product, one per number elsewhere;
+The ceilings are measured: the best product of two matrices by BLAS, and the copying of arrays that are in each cache.
+Operations are counted in the program: two operations per multiplication of a product, one per number elsewhere;
 each line reads its operands and writes its result once.
 """
 

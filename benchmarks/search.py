@@ -49,7 +49,7 @@ SHAPE = {"hidden": (10, 7), "activation": "tanh", "batch_size": 64, "optimizer":
 EPOCHS, TRIALS = 81, 200
 
 ONLY = ""
-"""A part of the name of the one contender that runs; empty: all in turn."""
+"""A part of the names of the contenders that run; empty: all in turn."""
 
 Contender = Callable[[], tuple[float, Any]]
 """Searches; its best score, and what else is wanted of it."""
@@ -62,7 +62,7 @@ def rows_of(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def take_turns(title: str, contenders: dict[str, Contender], repeats: int, goal: float | None) -> dict[str, Any]:
-    """Run all in turn, and print the ratio of the second's median to the first's; what the last turn gave."""
+    """Run all in turn, and print the ratios of the last one's median to the others'; what the last turn gave."""
     contenders = {name: search for name, search in contenders.items() if ONLY in name}
     times: dict[str, list[float]] = {name: [] for name in contenders}
     found: dict[str, tuple[float, Any]] = {}
@@ -72,12 +72,14 @@ def take_turns(title: str, contenders: dict[str, Contender], repeats: int, goal:
             started = time.perf_counter()
             found[name] = search()
             times[name].append(time.perf_counter() - started)
+            print(f"    {name}: {times[name][-1]:.2f} s", flush=True)
     for name, (best, _) in found.items():
-        print(f"  {name:<48}{statistics.median(times[name]):>8.2f} s   best {best:.5f}")
-    if len(times) > 1:
-        first, second = (statistics.median(seconds) for seconds in times.values())
-        asked = "" if goal is None else f"     asked {goal:g}"
-        print(f"  {'ratio':<48}{second / first:>8.1f}{asked}", flush=True)
+        print(f"  {name:<48}{statistics.median(times[name]):>8.2f} s   best {best:.5f}", flush=True)
+    *others, slowest = times
+    asked = "" if goal is None else f"     asked {goal:g}"
+    for name in others:
+        ratio = statistics.median(times[slowest]) / statistics.median(times[name])
+        print(f"  {'times as fast: ' + name:<48}{ratio:>8.1f}{asked}", flush=True)
     return {name: more for name, (_, more) in found.items()}
 
 
@@ -92,6 +94,9 @@ def grid(repeats: int, picture: str | None) -> None:
     more = {"cv": StratifiedKFold(5, shuffle=True, random_state=0), "refit": False}
     contenders = {
         "StackedSearchCV": xbnet.StackedSearchCV(xbnet.XBClassifier(**settings), GRID, **more),
+        "StackedSearchCV, compiled": xbnet.StackedSearchCV(
+            xbnet.XBClassifier(**settings, execution="compiled"), GRID, **more
+        ),
         "GridSearchCV(MLPClassifier, n_jobs=2)": GridSearchCV(MLPClassifier(**settings), GRID, n_jobs=2, **more),
     }
     title = "24 configurations x 5 folds, 5,000 rows, 20 epochs"
@@ -247,7 +252,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="?", choices=PARTS)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", default="", metavar="NAME", help="the contender whose name has this in it")
+    parser.add_argument("--only", default="", metavar="NAME", help="the contenders whose names have this in them")
     parser.add_argument("--picture", metavar="FILE")
     arguments = parser.parse_args()
     global ONLY

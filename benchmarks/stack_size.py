@@ -82,7 +82,7 @@ def one_step(width: int, batch: int, R: int) -> tuple[Run, int]:
 
 
 def crossover(repeats: int, picture: str | None = None) -> None:
-    """Processor time of one step on one core, best of several: what a stack costs, whatever runs beside it."""
+    """Processor time of one step on one core, best of several: what a stack costs, whatever runs next to it."""
     sizes = [2**k for k in range(10)]
     curves = {}
     with threadpool_limits(limits=1, user_api="blas"):

@@ -1,4 +1,4 @@
-"""How far the machine's tanh, exp, ... are from the true values, over all of float32, beside NumPy's.
+"""How far the machine's tanh, exp, ... are from the true values, over all of float32, and NumPy's.
 
     python -m benchmarks.ulp [NAME ...] [--every N]
 

@@ -6,7 +6,7 @@
 # as Div(1, Add(1, Exp(Neg(x)))) in the graph keeps all digits. So probabilities of rare events tie at 0, and a ranking
 # by them is lost.
 #
-# Seen (x = -10, -18, -20, -40):
+# Seen on 2026-11-29 (x = -10, -18, -20, -40):
 #   float32 Sigmoid:        4.5388937e-05 0 0 0
 #   float32 1/(1+Exp(-x)):  4.5397868e-05 1.5229981e-08 2.0611537e-09 4.2483541e-18
 #   float64 Sigmoid at -40: 0.0

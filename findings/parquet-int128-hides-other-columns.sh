@@ -5,7 +5,7 @@
 # read that column: it can't open the file, so that columns of other types can't be read either, nor even the metadata
 # that say which column it is. polars reads its own file.
 #
-# Seen:
+# Seen on 2026-11-29:
 #   polars reads: [1, 2] ['p', 'q']
 #   pyarrow, column y alone: ArrowNotImplementedError: Integers with more than 64 bits not implemented
 #   pyarrow, read_metadata: ArrowNotImplementedError: Integers with more than 64 bits not implemented

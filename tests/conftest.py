@@ -1,4 +1,6 @@
 import os
+import sys
+import tempfile
 from pathlib import Path
 
 # Before NumPy is loaded: tests are small and run side by side, and threads of BLAS that wait for each other cost more.
@@ -8,7 +10,17 @@ import pytest
 from hypothesis import settings
 
 from tests.support.chance import REPORT  # its seed is drawn before there are other processes
+from tests.support.pictures import put_down
 from xbnet import BackendError, get_backend
+
+# Many tests start Python anew: without kept bytecode each compiles the package's 250 files again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# All processes of a run share the kernels that a C++ compiler has made; the first one removes them at its end.
+if "XBNET_TEST_KERNELS" not in os.environ:
+    _kernels = tempfile.TemporaryDirectory(prefix="xbnet-kernels-")
+    os.environ["XBNET_TEST_KERNELS"] = _kernels.name
 
 # The same examples in every run, so that a change is judged by what it changes; `--hypothesis-profile=explore` looks for
 # new ones.
@@ -28,6 +40,22 @@ def backend(request):
 
 def pytest_report_header(config):
     return REPORT
+
+
+@pytest.fixture(scope="module")
+def undrawn():
+    """Pictures are put together, but not drawn. It is what draws them."""
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    with pytest.MonkeyPatch.context() as patched:
+        real = figure.savefig
+        patched.setattr(figure, "savefig", put_down)
+        yield real
+
+
+@pytest.fixture
+def drawn(monkeypatch, undrawn):
+    """For a test that looks at pictures, where others don't: they are drawn."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", undrawn)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ one than at the start, where a child hangs, or where memory, threads, descriptor
 """
 
 import argparse
+import faulthandler
 import gc
 import io
 import os
@@ -130,6 +131,8 @@ class Soak:
                 children.pop(0)
             elif looks * LOOK > HANGS:
                 for child in children:
+                    os.kill(child, signal.SIGUSR1)  # says where it stands
+                    time.sleep(1)
                     os.kill(child, signal.SIGKILL)
                     os.waitpid(child, 0)
                 raise AssertionError(f"{len(children)} children hang")
@@ -213,6 +216,7 @@ def soak(minutes, folder, told=print, least=3):
 
 
 def main():
+    faulthandler.register(signal.SIGUSR1)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60)
     minutes = parser.parse_args().minutes

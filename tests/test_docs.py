@@ -109,6 +109,7 @@ def run_console(text: str) -> None:
         assert same, f"{line}\nprinted {printed}"
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.name)
 def test_examples_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -220,7 +221,7 @@ def test_links_of_the_readme_are_absolute_and_of_pages_that_are_there():
     for target in [a or b for a, b in links if a[:1] != "#"]:
         assert target.startswith(site), target
         name = target.removeprefix(site)
-        page = f"docs/_static/{Path(name).name}" if name.startswith("_images/") else f"docs/{name[:-5]}.md"
+        page = f"docs/{name}" if name.startswith("_static/") else f"docs/{name[:-5]}.md"
         assert name == "gallery/index.html" or (ROOT / page).exists(), target
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
 from tests.support.errors import refuses
@@ -98,6 +99,7 @@ def device(path, kind, major, minor):
 def test_a_device_is_written_into_and_stays(tmp_path):
     null = device(tmp_path / "null", stat.S_IFCHR, 1, 3)
     write_text(null, "into nothing")
+    write_with(null, lambda stream: np.savez(stream, a=np.zeros(9)))  # a zip asks where it is
     assert stat.S_ISCHR(null.stat().st_mode)
 
 

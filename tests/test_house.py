@@ -5,7 +5,7 @@ from tests.support import house
 LONGEST = 300
 STILL_LONGER = {"estimators/classifier.py", "nn/network.py"}
 """Files that are to be split; nothing may be added to them, or here."""
-CODE_OF_THE_CORE = 3_330
+CODE_OF_THE_CORE = 3_355
 ANY = 550
 """Parameters and results that are annotated `Any` and nothing else, for they may really be anything: each more of them
 hides something from readers and type checkers."""

@@ -13,6 +13,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "api" / "modules.rst"
 LATE = set(xbnet.LATE) - set(xbnet.__all__) - {"__version__"}
 
 
+def test_type_checkers_are_told_that_there_are_types():
+    """What they see is in `tests/typed.py`, which mypy reads."""
+    assert Path(xbnet.__file__).with_name("py.typed").exists()
+
+
 def named():
     """Dotted name -> class or function: what `xbnet` names, and what the API's pages name beyond that."""
     names = [f"xbnet.{name}" for name in [*xbnet.__all__, *sorted(LATE)]]
@@ -69,6 +74,33 @@ def test_every_function_says_what_it_returns(name):
     assert result in (None, "None") or "Returns" in sections(NAMED[name])
 
 
+def methods():
+    """Dotted name -> public method that a public class defines itself; an override is explained where it comes from."""
+    for name, kind in NAMED.items():
+        for key, value in vars(kind).items() if inspect.isclass(kind) else ():
+            value = getattr(value, "__func__", value)  # of class methods and static ones
+            inherited = any(key in vars(base) for base in kind.__mro__[1:])
+            if inspect.isfunction(value) and not key.startswith("_") and not inherited:
+                yield f"{name}.{key}", value
+
+
+METHODS = dict(methods())
+
+
+def unexplained(method):
+    """Arguments that are neither in a table nor followed by their shape or meaning in brackets; "Returns" if it lacks."""
+    told = sections(method)
+    named = explained(told.get("Parameters", "")) | set(re.findall(r"(\w+)`? \(", inspect.getdoc(method) or ""))
+    wanting = set(arguments(method)) - named - {"cls"}
+    silent = "Parameters" in told and inspect.signature(method).return_annotation not in (None, "None")
+    return wanting | ({"Returns"} if silent and "Returns" not in told else set())
+
+
+def test_every_method_explains_its_arguments():
+    assert len(METHODS) > 150
+    assert not {name: missing for name, method in METHODS.items() if (missing := unexplained(method))}
+
+
 def test_what_is_not_explained_is_noticed():
     def draw(n, m, *, seed):
         """Draw.
@@ -81,3 +113,4 @@ def test_what_is_not_explained_is_noticed():
         """
 
     assert set(arguments(draw)) - explained(sections(draw)["Parameters"]) == {"seed"}
+    assert unexplained(draw) == {"seed", "Returns"}  # it has no annotation, and may return anything

@@ -213,7 +213,7 @@ if not TYPE_CHECKING:  # so that a type checker sees a name that is none
         except ImportError as error:
             if (error.name or "").partition(".")[0] != "sklearn":
                 raise
-            raise ImportError(f"xbnet.{name} needs scikit-learn: pip install scikit-learn") from error
+            raise ImportError(f"xbnet.{name} needs scikit-learn: pip install scikit-learn") from None
         globals()[name] = value
         return value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -24,8 +24,8 @@ class XbnetError(Exception):
     exit_code = 2
     """The command's exit code: 2 for wrong usage or bad input, 1 for a failure while running."""
 
-    longest = 300
-    """Characters that are shown; longer lines lose their middle."""
+    longest = 293
+    """Characters that are shown; longer lines lose their middle. With the command's "xbnet: " there are 300."""
 
     def __str__(self) -> str:
         return printable(super().__str__(), self.longest)
@@ -174,6 +174,11 @@ def _escaped(character: str) -> str:
     return " " if unicodedata.category(character) == "Zs" else character.encode("unicode_escape").decode()
 
 
+def counted(n: int, noun: str) -> str:
+    """Say how many there are: ``1 row``, ``2,000 rows``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def listed(names: Iterable[object], most: int = 10, longest: int = 40) -> str:
     """Names with commas in between, each at most so long, and how many more there are than `most`.
 
@@ -205,7 +210,7 @@ def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int 
     array
         Anything with a `shape`.
     hint
-        What the user may have done, e.g. ``"was a feature column dropped?"``.
+        A possible cause, e.g. ``"was a feature column dropped?"``.
     **axes
         The legend's letter of each axis and the size it must have; a tuple lists the sizes allowed, None allows any.
 
@@ -225,11 +230,14 @@ def expect_shape(where: str, name: str, array: Any, hint: str = "", **axes: int 
     raise ShapeError(f"{where}: expected {name} ({wanted}), got {shape}" + (f"; {hint}" if hint else ""))
 
 
-def unknown_name(where: str, kind: str, name: object, known: Iterable[str]) -> ConfigError:
-    """The error for a name that is not in a table, with the nearest one that is."""
+def unknown_name(
+    where: str, kind: str, name: object, known: Iterable[str], other_names: Mapping[str, str] | None = None
+) -> ConfigError:
+    """The error for a name that is not in a table, with the nearest one that is, or the one that others call so."""
     known = sorted(known)
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    meant = (other_names or {}).get(str(name).lower()) or (near[0] if near else None)
+    hint = f"did you mean {meant!r}? " if meant else ""
     if isinstance(name, type):
         hint = f"a class is to be called: {name.__name__}(); "
     return ConfigError(f"{where}: unknown {kind} {name!r}; {hint}known are {', '.join(known)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
@@ -21,7 +22,7 @@ TEMPORARY = re.compile(r"\..*\.xbnet-([0-9a-f]{8})-(\d+)-\w{8}", re.DOTALL)
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write to a temporary name beside `path`, flush to the disk, rename."""
+    """Write to a temporary name next to `path`, flush to the disk, rename."""
     write_with(path, lambda stream: stream.write(content))
 
 
@@ -31,14 +32,14 @@ def write_text(path: str | Path, content: str) -> None:
 
 
 def write_with(path: str | Path, write: Callable[[Any], Any]) -> None:
-    """Let `write` fill a temporary binary file beside `path`, then rename it to `path`."""
+    """Let `write` fill a temporary binary file next to `path`, then rename it to `path`."""
     with replacing(path) as stream:
         write(stream)
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Any]:
-    """A temporary binary file beside `path`, renamed to `path` when all went well.
+    """A temporary binary file next to `path`, renamed to `path` when all went well.
 
     Links are followed: what they lead to is replaced. Pipes and terminals can't be, and are written into.
 
@@ -50,7 +51,7 @@ def replacing(path: str | Path) -> Iterator[Any]:
     path = Path(path)
     try:
         if (target := _replaceable(path)) is None:
-            with open(path, "wb") as stream:
+            with _Flow(open(path, "wb", buffering=0)) as stream:
                 yield stream
             return
         with _temporary(target) as stream:
@@ -61,6 +62,26 @@ def replacing(path: str | Path) -> Iterator[Any]:
         if isinstance(error, ValueError) and "null byte" not in str(error):
             raise
         raise ConfigError(f"{path}: can't be written ({reason(error)}); choose another place") from error
+
+
+class _Flow(io.BufferedWriter):
+    """A pipe or device. Nobody goes back in it, and the place is counted: a device would say 0, a pipe nothing."""
+
+    written = 0
+
+    def write(self, content: Any) -> int:
+        count = super().write(content)
+        self.written += count
+        return count
+
+    def tell(self) -> int:
+        return self.written
+
+    def seek(self, *place: int) -> int:
+        raise io.UnsupportedOperation("seek")
+
+    def seekable(self) -> bool:
+        return False
 
 
 def _replaceable(path: Path) -> Path | None:
@@ -77,7 +98,7 @@ def _replaceable(path: Path) -> Path | None:
 
 @contextmanager
 def _temporary(target: Path) -> Iterator[Any]:
-    """A file beside `target` that takes its place when all went well."""
+    """A file next to `target` that takes its place when all went well."""
     remove_leftovers(target.parent)
     name = os.fsdecode(os.fsencode(target.name)[:100])  # a name may have 255 bytes
     prefix = f".{name}.xbnet-{_machine()}-{os.getpid()}-"
@@ -172,7 +193,7 @@ def make_folder(path: str | Path, what: str = "--out") -> Path:
 def only_one(folder: str | Path) -> Iterator[None]:
     """Let no two writers work in a folder at once, in this process or in others.
 
-    The lock is the system's, on the folder itself: it leaves nothing behind, and goes with its process. Where the
+    The lock is the system's, on the folder itself: it leaves nothing behind, and ends with its process. Where the
     system or the disk has none, everybody is let in.
 
     Raises

@@ -35,7 +35,7 @@ def png(figure: Figure, dpi: int = 100) -> bytes:
 
 
 def picture(figure: Figure, alt: str) -> str:
-    """A matplotlib figure as an ``<img>`` that needs no file beside the page."""
+    """A matplotlib figure as an ``<img>`` that needs no file except the page."""
     data = base64.b64encode(png(figure)).decode()
     return f'<img alt="{html.escape(alt)}" style="max-width:100%" src="data:image/png;base64,{data}">'
 

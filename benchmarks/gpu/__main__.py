@@ -36,7 +36,7 @@ RIVALS = {
     "JAX scan": ("jax_rivals", "Scan"),
 }
 STEPS = 200
-"""Of a turn, at least."""
+"""Minimum number of steps of a turn."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def device_name() -> str | None:
-    """Of the CUDA device; None, and a line on stderr, where there is none."""
+    """Name of the CUDA device; None, and a line on stderr, if there is none."""
     import xbnet
 
     try:
@@ -138,7 +138,7 @@ def check(kind: Any, case: Case, device: str, expected: Any) -> float:
 
 
 def epochs_of(case: Case) -> int:
-    """Of a turn."""
+    """Number of epochs of a turn."""
     return -(-STEPS // case.steps)
 
 

@@ -1,4 +1,4 @@
-"""What is trained: shapes, data, first weights, the float64 reference, and floors that no implementation gets below."""
+"""The cases to train: shapes, data, initial weights, the float64 reference, and lower bounds of the time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 LR, MOMENTUM = 0.05, 0.9
 CHECKED_EPOCHS = 3
-"""Of the runs that are held against float64 NumPy: graphs are captured in the second."""
+"""Epochs of the runs that are compared with float64 NumPy: graphs are captured in the second."""
 Layers = list[tuple[np.ndarray, np.ndarray]]
 
 
@@ -26,7 +26,7 @@ class Case:
     tf32
         Products may round their operands to TF32.
     steps
-        Of an epoch: so many batches are drawn, and come again in each epoch.
+        Steps of an epoch: this many batches are drawn, and repeated in each epoch.
     """
 
     replicas: int
@@ -37,7 +37,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
         text = f"{self.replicas:,} x {'-'.join(map(str, self.widths))}, batch {self.batch:,}"
         return text + ", tf32" * self.tf32
 
@@ -82,7 +82,7 @@ class Case:
 
     @property
     def flop(self) -> int:
-        """Of the products of a step: three of each layer, but no gradient by the inputs of the first."""
+        """Operations of a step's products: three per layer, without the gradient by the inputs of the first."""
         first = 2 * self.widths[0] * self.widths[1]
         return self.replicas * self.batch * (6 * sum(i * o for i, o in pairwise(self.widths)) - first)
 
@@ -121,7 +121,7 @@ CASES = (
 
 
 def reference(case: Case, epochs: int) -> Layers:
-    """The weights after so many epochs, in float64."""
+    """The weights after this many epochs, in float64."""
     layers = [(w.astype(float), b.astype(float)) for w, b in case.start()]
     velocity = [(0 * w, 0 * b) for w, b in layers]
     x, y, rows = case.data()
@@ -149,6 +149,6 @@ def flat(layers: Layers, replicas: int | None = None) -> np.ndarray:
 
 
 def error(case: Case, found: np.ndarray, expected: Layers, replicas: int) -> float:
-    """Of the first networks, relative to the update: relative to the weights, a wrong gradient would hide in them."""
+    """Error of the first networks, relative to the update: relative to the weights, a wrong gradient would hide."""
     right, start = flat(expected, replicas), flat(case.start(), replicas)
     return float(np.linalg.norm(found - right) / np.linalg.norm(right - start))

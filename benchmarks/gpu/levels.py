@@ -38,7 +38,7 @@ def emulated() -> xbnet.Backend:
 
 
 class Level(Rival):
-    """What they share."""
+    """Their common part."""
 
     level = ""
 

@@ -57,7 +57,7 @@ def best(rivals: dict[str, Any]) -> float | None:
 
 
 def goals(cases: list[dict[str, Any]]) -> list[str]:
-    """What was aimed at, and what was measured; a line for each."""
+    """Goals and measurements, a line for each."""
     lines, by_name = [], {case["name"]: case for case in cases}
     for name, rival, wanted in GOALS:
         case = by_name.get(name)

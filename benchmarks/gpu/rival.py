@@ -1,4 +1,4 @@
-"""What every rival looks like from outside, and how it is timed."""
+"""The interface of every rival, and its timing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Unable(Exception):
 
 
 class Rival:
-    """A way to train the networks of a case; made anew for each one.
+    """A way to train the networks of a case; made again for each one.
 
     Parameters
     ----------
     case
-        What to train.
+        The case to train.
     device
         "cuda", or "cpu" where only agreement is checked.
     """
@@ -41,12 +41,12 @@ class Rival:
         return None
 
     def weights(self) -> np.ndarray:
-        """Of the networks that it trains, as `flat` has them."""
+        """Weights of the networks that it trains, in the order of `flat`."""
         raise NotImplementedError
 
 
 def seconds_per_step(rival: Rival, epochs: int) -> float:
-    """Of all networks of the case, by the device's clock and by the host's, whichever says more.
+    """Seconds of a step of all networks of the case, by the device's or the host's clock, whichever is larger.
 
     Events alone would hide what the host waits for.
     """

@@ -69,7 +69,7 @@ class Eager(Rival):
 
 
 class Loop(Eager):
-    """What most people write: one network after the other. Its first ones stand for all of them."""
+    """The usual program: one network after the other. The first ones stand for all of them."""
 
     networks = 4
 

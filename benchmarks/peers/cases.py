@@ -1,4 +1,4 @@
-"""What every rival has to do: networks, their first weights, data, and how often."""
+"""The work of every rival: networks, their initial weights, data, and repetitions."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Case:
-    """SGD steps with softmax cross-entropy in float32, on batches gathered from data that lie in memory.
+    """SGD steps with softmax cross-entropy in float32, on batches gathered from data that are in memory.
 
     Attributes
     ----------
     name
-        What the table calls it.
+        Its name in the table.
     widths
         Inputs, hidden layers, classes.
     batch
         B.
     activation
-        Of the hidden layers: "tanh" or "relu".
+        Activation of the hidden layers: "tanh" or "relu".
     blocks
         Residual blocks x + W2 s(x W1 + b) of the first width, in front of the linear layers.
     dropout
-        The rate behind each hidden layer, which is normalized over the batch (linear, activation, batch normalization,
+        The rate after each hidden layer, which is normalized over the batch (linear, activation, batch normalization,
         dropout); None: neither.
     replicas
         R networks with learning rates of their own, on shared batches.
     steps
-        Of one epoch over the data.
+        Steps of one epoch over the data.
     lr
         Learning rate, of the first replica.
     """
@@ -76,7 +76,7 @@ class Case:
     def data(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """x (N, I), labels (N,) that can be learnt, and the rows of each step (steps, B): each sample once, in order.
 
-        In order, because scikit-learn can't be told an order of its own; the others gather the rows nevertheless.
+        In order, because scikit-learn takes no other order; the others gather the rows nevertheless.
         """
         rng = np.random.default_rng(0)
         n = self.steps * self.batch

@@ -13,7 +13,7 @@ from .cases import Case
 from .rival import Rival, Unable
 
 MOMENTUM, EPS = 0.1, 1e-5
-"""Of the running statistics, and below the root, as xbnet and PyTorch have them."""
+"""Momentum of the running statistics, and the term below the root, as in xbnet and PyTorch."""
 
 
 def normalize(layer: dict[str, Any], x: Any, running: Any) -> tuple[Any, Any]:

@@ -32,7 +32,7 @@ def duration(seconds: float) -> str:
 
 
 def spread(values: Sequence[float]) -> str:
-    """The median, and how far the middle half of the rounds lies from it, in percent."""
+    """The median, and how far the middle half of the rounds is from it, in percent."""
     low, middle, high = statistics.quantiles(values, n=4)
     return f"{duration(middle)} ± {max(high - middle, middle - low) / middle:.0%}"
 

@@ -1,4 +1,4 @@
-"""What every rival looks like from outside."""
+"""The interface of every rival."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Unable(Exception):
 
 
 class Rival:
-    """A library that trains the networks of a case; made anew for each case."""
+    """A library that trains the networks of a case; made again for each case."""
 
     checked = True
     """Whether it computes the step, so that its weights can be compared."""
@@ -35,5 +35,5 @@ class Rival:
 
     @staticmethod
     def version() -> str:
-        """Of the library."""
+        """Version of the library."""
         raise NotImplementedError

@@ -62,7 +62,7 @@ def read(model: nn.Sequential) -> list[dict[str, np.ndarray]]:
 
 
 class Torch(Rival):
-    """What they share: data as tensors."""
+    """Their common part: data as tensors."""
 
     def __init__(self, case: Case):
         super().__init__(case)

@@ -36,7 +36,7 @@ class Worker:
         return self._answer()
 
     def seconds(self, turn: float, clock: str) -> float:
-        """Per step and network, over as many epochs as fit into a turn of so many seconds, at least one."""
+        """Per step and network, over as many epochs as fit into a turn of this many seconds, at least one."""
         self.pipe.send(("seconds", (turn, clock)))
         return self._answer()
 
@@ -56,7 +56,7 @@ class Worker:
 
 
 def serve(pipe: Connection, module: str, name: str) -> None:
-    """The rival's side: answer until told to close, or until nobody asks any more."""
+    """The rival's side: answer until asked to close, or until nobody asks any more."""
     try:
         kind = getattr(importlib.import_module(f".{module}", __package__), name)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What the asv suite shares: networks of a given size, the parts of a training step, and throughput."""
+"""Helpers of the asv suite: networks of a given size, the parts of a training step, and throughput."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user runs: an epoch, a job with its accuracy, prediction, loading, checkpoints, a gradient test."""
+"""A user's jobs: an epoch, a job with its accuracy, prediction, loading, checkpoints, a gradient test."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class EpochOfWide:
 
 
 class Accuracy:
-    """What is learnt in 10 epochs on GMM: a change that makes training faster must leave this alone."""
+    """Accuracy after 10 epochs on GMM: a change that makes training faster must leave this alone."""
 
     params = (BACKENDS,)
     param_names = ("backend",)

@@ -1,4 +1,4 @@
-"""Levels of execution on NumPy beside each other: forward, backward, step and epoch, by depth."""
+"""Levels of execution on NumPy next to each other: forward, backward, step and epoch, by depth."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import sys
 
 
 class Startup:
-    """Whole processes; the first one is the floor that the others stand on."""
+    """Whole processes; the first one is the floor of the others."""
 
     params = (["import numpy", "import xbnet", "xbnet.train --help", "xbnet --version"],)
     param_names = ("what",)

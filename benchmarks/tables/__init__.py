@@ -1,1 +1,1 @@
-"""xbnet's defaults on real tables, beside linear models, trees and networks of others, in five folds each."""
+"""xbnet's defaults on real tables, compared with linear models, trees and networks of others, in five folds each."""

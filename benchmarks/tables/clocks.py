@@ -1,4 +1,4 @@
-"""What a model says of the held-back rows, and what that took."""
+"""A model's predictions for the held-out rows, and the time they took."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def command(train: pd.DataFrame, held_back: pd.DataFrame, target: str) -> Found:
 
 
 class Run:
-    """What the command is told, and what it says of the held-back rows."""
+    """The flags of the command, and its predictions for the held-out rows."""
 
     def __init__(self, folder: Path, train: pd.DataFrame, held_back: pd.DataFrame, target: str):
         self.folder, self.model, self.target = folder, str(folder / "run"), target
@@ -96,7 +96,7 @@ class Run:
 
 
 def said(argv: list[str]) -> str:
-    """What the command prints; where it fails, that ends the benchmark."""
+    """The output of the command; its failure ends the benchmark."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         code = xbnet(argv)
@@ -106,7 +106,7 @@ def said(argv: list[str]) -> str:
 
 
 def difference(frame: pd.DataFrame, target: str, *flags: str) -> float:
-    """Of `xbnet predict` and onnxruntime on the raw rows held back first, as a share of the largest value."""
+    """Difference between `xbnet predict` and onnxruntime on the first held-out rows, relative to the largest value."""
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder), *folds(frame, target)[0], target)
         said([*run.train, *flags, "--out", run.model])

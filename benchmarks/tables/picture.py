@@ -14,6 +14,7 @@ MARKERS = "osD^vPX*<>hd"
 
 def draw(frame: pd.DataFrame, path: Path) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     models = list(dict.fromkeys(frame["model"]))
     looks = {model: {"marker": MARKERS[i % len(MARKERS)], "color": f"C{i % 10}"} for i, model in enumerate(models)}
@@ -37,6 +38,9 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
         panel.invert_yaxis()  # better is higher, as in the first panel
     for panel in axes[: len(groups) + 1]:
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())  # its labels ran into each other
         panel.set_xlabel("processor seconds of a fit")
     for panel in axes[len(groups) + 1 :]:
         panel.set_visible(False)

@@ -16,14 +16,14 @@ class Ranks:
     error: np.ndarray
     """Standard error of each mean rank, over tables."""
     p: float
-    """Of Friedman's test: all models rank alike."""
+    """p-value of Friedman's test of equal ranks."""
     critical: float
-    """Mean ranks that lie further apart differ, by Nemenyi's test at 0.05."""
+    """Mean ranks that are further apart differ, by Nemenyi's test at 0.05."""
     tables: int
 
 
 def ranks(frame: pd.DataFrame, column: str) -> Ranks:
-    """Of `column` ("score": the largest is rank 1; else the smallest is), ties sharing their mean."""
+    """Ranks by `column` ("score": the largest is rank 1; else the smallest is); ties share their mean."""
     wide = frame.pivot(index=["table", "rows"], columns="model", values=column).dropna()
     values = wide.to_numpy()
     each = rankdata(-values if column == "score" else values, axis=1)

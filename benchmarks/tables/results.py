@@ -1,4 +1,4 @@
-"""What was found on each fold, in a file of JSON lines, so that a rival that takes an hour runs once."""
+"""Results of each fold in a file of JSON lines, so that a rival that takes an hour runs once."""
 
 from __future__ import annotations
 

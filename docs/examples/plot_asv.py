@@ -4,7 +4,7 @@ Reading asv's pages: noise or slower?
 
 ``asv`` measures commits and draws a curve per benchmark. A curve goes up because of the code or because of the machine,
 and the eye alone can't tell. This page reads a history of this repository, as ``asv publish`` wrote it, and a slowdown
-that was planted. The script needs ``asv_history.json`` beside it, a file of ``docs/examples``.
+that was planted. The script needs ``asv_history.json`` from ``docs/examples`` in its folder.
 """
 
 import json
@@ -22,7 +22,7 @@ print(f"{len(history['commits'])} commits, {history['dates'][0]} to {history['da
 # ---------
 # Each curve is relative to its own median. The import of the package varies by a factor of ten between commits that did
 # not touch it: so much noise had this machine, which was busy with other work, and a step that varies by less tells
-# nothing yet. On a quiet machine the import is a flat line, and a step that leaves its own line is worth a look.
+# nothing yet. On a machine of its own the import is a flat line, and a step that leaves its own line is worth a look.
 figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
 for name, seconds in history["seconds"].items():
     seconds = np.array(seconds, float)

@@ -3,9 +3,9 @@ Halving: most epochs for the best
 =================================
 
 A search that trains every configuration to the end spends most of its time on those that an early look rules out.
-Successive halving gives all of them a few epochs, lets the best third go on for three times as many, and so on.
-`StackedHalvingSearchCV` does it in stacks: the configurations and folds of a rung train as one, and where others begin
-each rung anew, these networks go on from where they stand.
+Successive halving gives all of them a few epochs, trains the best third for three times as many, and so on.
+`StackedHalvingSearchCV` does it in stacks: the configurations and folds of a rung train as one, and while others start
+each rung from scratch, these networks continue from where they are.
 """
 
 import warnings
@@ -52,7 +52,7 @@ scale = plt.cm.ScalarMappable(plt.matplotlib.colors.LogNorm(1e-4, 1), "viridis")
 figure.colorbar(scale, ax=axis, label="learning rate")
 
 # %%
-# What it saves: the networks' epochs, beside those of a search that trains all of them to the end.
+# The savings: the epochs of all networks, compared with a search that trains all of them to the end.
 before, spent = 0, 0
 for epochs, candidates in zip(search.n_resources_, search.n_candidates_):
     spent += 3 * candidates * (epochs - before)

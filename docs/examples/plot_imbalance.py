@@ -2,8 +2,8 @@
 A rare class: weights
 =====================
 
-With two per cent of one class, a network that never names it is right 98 times in a hundred. Weights per class change
-what the loss asks for.
+If one class has two per cent of the rows, a network that never predicts it is right 98 times in a hundred. Weights
+per class change what the loss asks for.
 """
 
 import matplotlib.pyplot as plt
@@ -39,7 +39,7 @@ for power in powers:
 # %%
 # Weights find more of the rare class, and raise more false alarms: which is better depends on what each costs.
 figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
-axis.plot(powers, recalls, "o-", label="found of the rare class (recall)")
-axis.plot(powers, precisions, "s-", label="right among those named so (precision)")
+axis.plot(powers, recalls, "o-", label="recall of the rare class")
+axis.plot(powers, precisions, "s-", label="precision of the rare class")
 axis.set(xlabel="weight = share to the power of minus ...", ylabel="share", xticks=powers, ylim=(-0.03, 1.03))
 axis.legend(frameon=False)

@@ -2,8 +2,8 @@
 Regression with intervals from a stack
 ======================================
 
-Two hundred small networks, each on rows drawn anew with replacement, show how far a curve is fixed by its data. They
-train as one stack, because a weight per row and network says who sees what.
+Two hundred small networks, each on rows drawn with replacement, show how well the data determine a curve. They
+train as one stack, because there is a weight per row and network.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 A layer of your own, with a mistake that a test finds
 =====================================================
 
-A layer is a class with `forward` and `backward`. Whether `backward` is the derivative of `forward` is not a matter of
-belief.
+A layer is a class with `forward` and `backward`. A test proves whether
+`backward` is the derivative of `forward`.
 """
 # sphinx_gallery_thumbnail_path = "_static/door-wrong.png"
 

@@ -2,8 +2,8 @@
 A table, from file to prediction
 ================================
 
-A CSV file with text, numbers, dates and gaps goes in as it is. What has to be done to its columns is learned from the
-training part, and kept in the model.
+A CSV file with text, numbers, dates and missing values is read as it is. Its preparation is learned from the
+training part, and stored in the model.
 """
 
 # %%

@@ -2,8 +2,8 @@
 How sure is an ensemble?
 ========================
 
-Members of an ensemble agree where there are data, and differ where there are none. Fifty networks with seeds of their
-own train as one stack on two moons; the spread of their answers is a measure of doubt.
+Members of an ensemble agree where there are data, and differ where there are none. Fifty networks, each with its own
+seed, train as one stack on two moons; the spread of their predictions is a measure of uncertainty.
 """
 
 import matplotlib.pyplot as plt

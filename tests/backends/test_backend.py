@@ -116,6 +116,10 @@ def test_unknown():
         ConfigError, "get_backend: unknown backend 'nunpy'; did you mean 'numpy'? known are auto, cupy, dpnp, numpy"
     ):
         get_backend("nunpy")
+    with refuses(
+        ConfigError, "get_backend: unknown backend 'gpu'; did you mean 'cupy'? known are auto, cupy, dpnp, numpy"
+    ):
+        get_backend("gpu")
     with refuses(ConfigError, "get_backend: unknown backend 3; known are auto, cupy, dpnp, numpy"):
         get_backend(3)
 

@@ -74,3 +74,23 @@ def test_random_numbers_are_each_replicas_own(ops):
     alone = np.random.default_rng(4).random((5, 3), dtype=np.float32)
     np.testing.assert_array_equal(drawn[1], alone)
     assert not (drawn[0] == drawn[1]).any()
+
+
+@pytest.mark.parametrize(("R", "leading"), [(1, 1), (3, 1), (3, 3)])
+def test_rows_of_a_table_by_codes(ops, R, leading):
+    """A code that is none of the table's rows, and NaN, takes zeros and gives nothing."""
+    rng = np.random.default_rng(0)
+    theta, dy = rng.normal(size=(R, 30)), rng.normal(size=(R, 6, 8))[:, :, 1:3]
+    W, codes = theta[:, 4:14].reshape(R, 5, 2), np.array([4.0, 0, np.nan, -1, 4, 5])
+    codes = np.stack([np.roll(codes, r) for r in range(leading)])[:, :, None]
+    y, grad = out(R, 6, 5), out(R, 30)
+    dW = grad[:, 4:14].reshape(R, 5, 2)
+    ops.lookup(W, codes, y[:, :, 2:4])
+    ops.lookup_gradient(dy, codes, dW)
+    for r in range(R):
+        code = codes[r % leading, :, 0]
+        hot = (code[:, None] == np.arange(5)).astype(float)
+        np.testing.assert_array_equal(y[r, :, 2:4], hot @ W[r])
+        np.testing.assert_allclose(dW[r], hot.T @ dy[r], rtol=1e-14)
+    assert np.isnan(grad[:, :4]).all()
+    assert np.isnan(grad[:, 14:]).all()

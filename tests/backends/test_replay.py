@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import xbnet
 from tests.support import cases
+from tests.support.chance import examples
 from xbnet.backends.numpy_ops import FEW_ROWS, PIECE, SPECIALIZED, NumpyOps
 from xbnet.backends.replay import MOST, RUNS, Recording, Replays, Scratch, replayable
 from xbnet.nn.activations import ACTIVATIONS, Activation
@@ -442,7 +443,7 @@ SHAPES = {  # operands and result, without R
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(replicas=st.integers(1, 3), M=SIZE, K=SIZE, N=SIZE, dtype=DTYPE, seed=st.integers(0))
 @pytest.mark.parametrize("name", SHAPES)
 def test_specialized_products_have_the_bits_of_the_stacked_ones(name, replicas, M, K, N, dtype, seed):
@@ -468,7 +469,7 @@ def test_specialized_products_write_where_dot_would_refuse():
     np.testing.assert_array_equal(out, np.full((1, 2, 2), 3.0))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     name=st.sampled_from(["add", "subtract", "multiply", "divide"]),
     shapes=st.sampled_from(["xb", "bx", "xc", "cx", "xx", "xn", "nx", "xo", "oo", "xs", "sx", "bc", "bb", "xt"]),
@@ -491,7 +492,7 @@ def test_specialized_elementwise_operations_have_the_same_bits(name, shapes, siz
     assert out.tobytes() == expected.tobytes()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(
     name=st.sampled_from(["maximum", "minimum"]),
     size=st.sampled_from([1, 5, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 3]),

@@ -11,6 +11,11 @@ The first are few, for a busy machine does not use them up; the second say that 
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _undrawn(undrawn):
+    """Commands draw none of their pictures, which would take longer than all else."""
+
+
 @pytest.fixture
 def alarm():
     """Called before and after: what lies in between and hangs becomes a failure."""

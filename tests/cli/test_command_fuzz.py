@@ -5,7 +5,6 @@ import random
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from tests.support import fuzz
 from tests.support.chance import REPORT, SEED, check_line, share
@@ -38,7 +37,6 @@ CASES = {
     "export": ("model.safetensors", ["export", "{run}", "--out", "{out}.npz"]),
     "report": ("model.safetensors", ["report", "{run}", "--repeats", "0", "--json", "--out", "{out}.html"]),
     "report's flags": ("config.toml", ["report", "{run}", "--repeats", "0", "--json", "--out", "{out}.html"]),
-    "compare's models": ("model.safetensors", ["compare", "{run}", "{whole}"]),
     "compare's histories": ("history.jsonl", ["compare", "{run}", "{whole}"]),
     "compare's results": ("result.json", ["compare", "{run}", "{whole}"]),
     "compare's flags": ("config.toml", ["compare", "{run}", "{whole}"]),
@@ -55,15 +53,8 @@ def kept(tmp_path_factory):
     """A folder with a run, its twin, a sweep, and the table that they learned from."""
     folder = tmp_path_factory.mktemp("kept")
     (folder / "x.csv").write_text(csv_text())
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Figure, "savefig", draw)
-        keep(folder)
+    keep(folder)
     return folder
-
-
-def draw(figure, stream, **settings):
-    """In place of a picture, which takes longer than all else."""
-    stream.write(b"a picture")
 
 
 def keep(folder):
@@ -87,8 +78,7 @@ def harmed(content, path, rng, others):
 @pytest.mark.fuzz
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")  # a mutant may hold any number that is one
-def test_damage(case, kept, tmp_path, capsys, alarm, monkeypatch):
-    monkeypatch.setattr(Figure, "savefig", draw)
+def test_damage(case, kept, tmp_path, capsys, alarm):
     name, words = CASES[case]
     run = kept / ("sweep" if case.startswith("a sweep") else "run")
     path = run / name if name != "chunks" else next((run / name).iterdir())

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 
+import numpy as np
 import pytest
 
 from tests.support.errors import refuses
@@ -24,11 +25,11 @@ def last_line(capsys):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("epochs = " + "9" * 5000, "is no TOML file (Exceeds the limit"),
-        ("hidden = " + "[" * 20_000, "is no TOML file ("),
-        ("a\x1b[2J = 1", "is no TOML file ("),
+        ("epochs = " + "9" * 5000, "is not a TOML file (Exceeds the limit"),
+        ("hidden = " + "[" * 20_000, "is not a TOML file ("),
+        ("a\x1b[2J = 1", "is not a TOML file ("),
         ('"a\\u001b[2J' + "x" * 3000 + '" = 1', "unknown key "),
-        ("#" * 2_000_000, "is no file of flags, for it has more than 1,000,000 bytes"),
+        ("#" * 2_000_000, "is not a file of flags: it has more than 1,000,000 bytes"),
     ],
 )
 def test_files_of_flags_that_mean_harm(tmp_path, capsys, text, said):
@@ -82,7 +83,7 @@ def test_a_full_disk_under_tensorboard_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(EventsWriter, "flush", full)
     record = {"epoch": 1} | dict.fromkeys(PER_REPLICA, np.ones(1))
-    line = f"--tensorboard {tmp_path}: can't be written (No space left on device); leave it away"
+    line = f"--tensorboard {tmp_path}: can't be written (No space left on device); leave it out"
     with refuses(ConfigError, line), event_writer(tmp_path) as write:
         write(record)
 
@@ -107,6 +108,15 @@ def test_places_that_can_not_be(place, tmp_path, capsys, monkeypatch):
         assert last_line(capsys).isprintable()
     assert main(["train", *SHORT, "--out", place + "/x" if len(place) > 200 else str(tmp_path) + "/\0"]) in (1, 2)
     assert last_line(capsys).isprintable()
+
+
+def test_stdout_that_is_closed(monkeypatch, tmp_path, capsys):
+    assert main(["train", *SHORT, "--out", str(tmp_path / "run")]) == 0
+    np.save(tmp_path / "x.npy", np.zeros((2, 2)))
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["predict", str(tmp_path / "run"), "--data", str(tmp_path / "x.npy")]) == 2
+    line = "xbnet: --out -: expected a stdout to write to, but it is closed; name a file with --out"
+    assert capsys.readouterr().err.splitlines()[-1] == line
 
 
 def test_stdin_that_is_closed(monkeypatch, tmp_path, capsys):

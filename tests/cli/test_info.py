@@ -1,12 +1,14 @@
 """`xbnet info` on what it cannot show."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import xbnet
 from xbnet.cli import main
+from xbnet.cli.info import describe_schema
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_what_is_read_is_not_written_over(run, capsys):
 def test_a_file_of_data(run, capsys):
     path = run / "data.csv"
     assert main(["info", str(path)]) == 2
-    line = rf"xbnet: {path}: is no safetensors file, or is damaged \(.*\); if it holds data, show it with: (.*)\n"
+    line = rf"xbnet: {path}: is not a safetensors file, or is damaged \(.*\); if it holds data, show it with: (.*)\n"
     command = re.fullmatch(line, capsys.readouterr().err)[1].split()
     assert command == ["xbnet", "data", "show", "--data", str(path)]
     assert main([*command[1:], "--target", "kind"]) == 0
@@ -70,3 +72,12 @@ def test_help_shows_only_defaults_that_there_are(capsys):
     assert "(default: gmm)" in out
     assert "default: None" not in out
     assert "default: False" not in out
+
+
+def test_dates_are_shown_as_days(tmp_path):
+    path = tmp_path / "days.csv"
+    path.write_text("day,y\n" + "".join(f"2024-01-{day:02},{day}.5\n" for day in range(1, 31)))
+    schema = xbnet.load_dataset(path, target="y", scaling="standard").schema
+    assert describe_schema(schema).startswith("  day  date      mean 2024-01-15, deviation 8.65544 days\n")
+    (column,) = schema.columns
+    assert "mean 1e+300" in describe_schema(replace(schema, columns=(replace(column, mean=1e300),)))

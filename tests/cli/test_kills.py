@@ -8,7 +8,7 @@ import tomllib
 import numpy as np
 import pytest
 
-from tests.support.kills import Plan, run
+from tests.support.kills import Killer, Plan
 from xbnet.cli import main
 from xbnet.files import TEMPORARY
 from xbnet.io.tensorfile import read_tensors
@@ -68,6 +68,13 @@ def check(folder, found, same=()):
 
 
 @pytest.fixture(scope="module")
+def run():
+    """Kills a command everywhere, see `Killer.run`."""
+    with Killer() as killer:
+        yield killer.run
+
+
+@pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Few rows, of a format that is read without much being imported: each kill is a run of its own."""
     path, rng = tmp_path_factory.mktemp("data") / "few.npz", np.random.default_rng(0)
@@ -75,7 +82,7 @@ def data(tmp_path_factory):
     return str(path)
 
 
-def test_train(data, tmp_path):
+def test_train(run, data, tmp_path):
     argv = ["train", "--data", data, "--hidden", "2", "--epochs", "2", "--checkpoint-every", "1", "--quiet"]
     argv += ["--out", "{out}"]
     plan = Plan(argv, [["train", "--resume", "{out}", "--quiet"], [*argv, "--overwrite"]])
@@ -85,7 +92,7 @@ def test_train(data, tmp_path):
     check(tmp_path, found, same=["model.safetensors", "config.toml", "curves.png"])
 
 
-def test_a_run_that_replaces_another(data, tmp_path):
+def test_a_run_that_replaces_another(run, data, tmp_path):
     base = ["train", "--data", data, "--hidden", "2", "--epochs", "1", "--quiet", "--out"]
     assert main([*base, str(tmp_path / "old"), "--seed", "5"]) == 0
     argv = [*base, "{out}", "--overwrite"]
@@ -97,7 +104,7 @@ def test_a_run_that_replaces_another(data, tmp_path):
         assert models, end
 
 
-def test_tensorboard_has_all_epochs_that_were_kept(data, tmp_path):
+def test_tensorboard_has_all_epochs_that_were_kept(run, data, tmp_path):
     pytest.importorskip("tensorboardX")
     argv = ["train", "--data", data, "--hidden", "2", "--epochs", "2", "--checkpoint-every", "1", "--quiet"]
     argv += ["--tensorboard", "--out", "{out}"]
@@ -109,7 +116,7 @@ def test_tensorboard_has_all_epochs_that_were_kept(data, tmp_path):
         assert events.read_bytes().count(b"train_loss") >= kept
 
 
-def test_sweep(data, tmp_path):
+def test_sweep(run, data, tmp_path):
     space = ["--space", "lr=0.1,0.2", "--space", "epochs=1", "--space", "hidden=[[2],[3]]", "--workers", "1"]
     argv = ["sweep", "--data", data, *space, "--quiet", "--out", "{out}"]
     found = run(tmp_path, Plan(argv, [["sweep", "--resume", "{out}", "--quiet"], [*argv, "--overwrite"]]))
@@ -134,7 +141,7 @@ def model(data, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["p.csv", "m.npz", "m.onnx", pytest.param("report.html", marks=pytest.mark.slow)])
-def test_a_file_is_the_old_one_or_the_new_one(name, data, model, tmp_path):
+def test_a_file_is_the_old_one_or_the_new_one(run, name, data, model, tmp_path):
     """Predictions, exports and reports."""
     if name.endswith(".onnx"):
         pytest.importorskip("onnx")

@@ -52,7 +52,9 @@ def empty(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tasks", "depth", "assignment"])
-def test_runs_on_shipped_sets(capsys, tmp_path, empty, name):
+def test_runs_on_shipped_sets(capsys, tmp_path, empty, name, request):
+    if name == "tasks":  # of one report the pictures are drawn, too
+        request.getfixturevalue("drawn")
     code, out, err = run(capsys, name, "--quick", "--out", tmp_path / "out", "--json", "--data-dir", empty)
     assert code == 0, err
     found = json.loads(out.splitlines()[-1])[name]
@@ -62,7 +64,7 @@ def test_runs_on_shipped_sets(capsys, tmp_path, empty, name):
     assert f"{name}: " in err
     content = (tmp_path / "out" / f"{name}.md").read_text()
     for link in re.findall(r"\]\((pictures/.*?)\)", content):
-        assert 0 < (tmp_path / "out" / link).stat().st_size < 60_000
+        assert (1000 if name == "tasks" else 0) < (tmp_path / "out" / link).stat().st_size < 60_000
     assert "<img" in (tmp_path / "out" / "report.html").read_text()
 
 

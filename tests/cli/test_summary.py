@@ -12,6 +12,8 @@ from xbnet.cli import main
 from xbnet.cli.summary import not_learned
 from xbnet.training.chance import chance_loss
 
+KEEP = "next: add --out DIR to keep the model, its curves and settings\n"
+
 
 def run(capsys, *argv):
     code = main([str(word) for word in argv])
@@ -24,13 +26,23 @@ def test_stopping_in_words(capsys):
     result = json.loads(run(capsys, *argv, "--epochs", 40, "--json")[1])
     assert result["status"] == "stopped"
     out = run(capsys, *argv[:-1], "--epochs", 40)[1]
-    assert out.endswith(f"\nstopped after {result['epochs']} epochs; best was {result['epochs'] - 1}, kept\n")
+    assert out.endswith(f"\nstopped after {result['epochs']} epochs; best was {result['epochs'] - 1}, kept\n{KEEP}")
     out = run(capsys, *argv[:-1], "--lr", 0.01, "--epochs", 2)[1]
-    assert out.endswith("\nall 2 epochs ran; best was 2, kept (it may get better with more --epochs)\n")
-    out = run(capsys, *argv[:-1], "--replicas", 3, "--epochs", 40)[1].splitlines()[-1]
+    assert out.endswith("\nall 2 epochs ran; best was 2, kept (it may get better with more --epochs)\n" + KEEP)
+    out = run(capsys, *argv[:-1], "--replicas", 3, "--epochs", 40)[1].splitlines()[-2]
     assert out.startswith("3 of 3 networks stopped, after ")
     assert out.endswith(" epochs; each keeps its best")
-    assert "stopped" not in run(capsys, "train", "--epochs", 1)[1]
+    out = run(capsys, "train", "--epochs", 1)[1]
+    assert "stopped" not in out
+    assert "gmm: 1 epoch, 391 steps of 64 rows in " in out
+
+
+def test_the_next_command(tmp_path, capsys):
+    folder = tmp_path / "a run"
+    lines = run(capsys, "train", "--epochs", 1, "--batch-size", "full", "--out", folder)[1].splitlines()
+    assert lines[-1] == f"next: xbnet predict '{folder}' --data FILE, or xbnet report '{folder}'"
+    target = tmp_path / "net.npz"
+    assert run(capsys, "export", folder, "--out", target) == (0, f"written: {target}\n", "")
 
 
 def test_a_network_that_did_not_learn(capsys):
@@ -39,8 +51,8 @@ def test_a_network_that_did_not_learn(capsys):
     assert (code, result["learned"]) == (0, False)
     assert result["chance_loss"] == pytest.approx(np.log(5), abs=0.01)
     assert err == (
-        f"xbnet: gmm: the network did not learn: a training loss of {result['train_loss']:,.4g}, where guessing by the "
-        "classes' shares has 1.609; try a smaller --lr (it was 1000)\n"
+        f"xbnet: gmm: the network did not learn: a training loss of {result['train_loss']:,.4g}, while guessing by the "
+        "classes' shares gives 1.609; try a smaller --lr (it was 1000)\n"
     )
     code, out, err = run(capsys, "train", "--lr", 1e-9, "--epochs", 1, "--quiet", "--replicas", 2, "--json")
     assert json.loads(out)["learned"] == [False, False]
@@ -85,5 +97,5 @@ def test_what_to_try_depends_on_how_the_loss_went(losses, advice):
     data = SimpleNamespace(task="classification", scaler=None)
     result = {"dataset": "d", "learned": False, "train_loss": losses[-1], "chance_loss": 1.0}
     found = not_learned(cases.network(), data, history, result, 0.1)
-    told = f"a training loss of {losses[-1]:g}, where guessing by the classes' shares has 1"
+    told = f"a training loss of {losses[-1]:g}, while guessing by the classes' shares gives 1"
     assert found == f"d: the network did not learn: {told}; try {advice}"

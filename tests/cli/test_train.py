@@ -47,7 +47,7 @@ def test_test_part_and_stack(capsys):
     assert len(set(result["val_loss"])) == 3
 
 
-def test_out_keeps_everything_and_its_config_repeats_the_run(capsys, tmp_path):
+def test_out_keeps_everything_and_its_config_repeats_the_run(capsys, tmp_path, drawn):
     first, second = tmp_path / "a", tmp_path / "b"
     flags = ["--data", "peaks", "--hidden", "8,6", "--epochs", 2, "--dropout", 0.1, "--l2", 1e-4, "--seed", 3]
     code, _, _ = run(capsys, "train", *flags, "--out", first, "--quiet")
@@ -61,7 +61,9 @@ def test_out_keeps_everything_and_its_config_repeats_the_run(capsys, tmp_path):
         "curves.png",
         "regions.png",
     }
-    assert (first / "regions.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("curves.png", "regions.png"):
+        assert (first / name).read_bytes().startswith(b"\x89PNG")
+        assert (first / name).stat().st_size > 5000
     records = [json.loads(line) for line in (first / "history.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in records] == [1, 2]
     assert records[0]["train_cost"] > records[0]["train_loss"]
@@ -236,7 +238,7 @@ def test_a_mistake_is_one_line(capsys, case):
         ("epochs = true", "expected epochs to have a value, got true"),
         ("json = 1", "expected json to be true or false, got 1"),
         ("[a]\nb = 1", "unknown key 'a'; known are .*"),
-        ("epochs = ", r"is no TOML file \(.*\)"),
+        ("epochs = ", r"is not a TOML file \(.*\)"),
     ],
 )
 def test_a_bad_config_is_one_line(capsys, tmp_path, text, expected):

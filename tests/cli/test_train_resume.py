@@ -155,7 +155,7 @@ def test_more_epochs_equal_one_long_run(data, tmp_path):
         (["--resume", "/nowhere"], "--resume /nowhere: config.toml: can't be read (No such file or directory)"),
         (
             ["--resume", "x", "--out", "y"],
-            "--resume DIR takes the flags and the folder of the run; leave --config and --out away",
+            "--resume DIR takes the flags and the folder of the run; leave out --config and --out",
         ),
     ],
 )

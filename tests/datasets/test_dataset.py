@@ -116,7 +116,7 @@ def test_not_finite_is_found_behind_the_first_block():
             X,
             [[0, 1]] * 5 + [[0, 2]],
             "training y expected 0 or 1 per class, got 2 at row 5, column 1 (counted from 0); "
-            "integer y (N, C) is multi-label, a regression wants floats",
+            "integer y (N, C) is multi-label, a regression needs floats",
         ),
         (X, [[0, 1]] * 6, "class '0' of 2 never occurs in training; add samples of it, or drop the class"),
     ],

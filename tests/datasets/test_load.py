@@ -60,7 +60,7 @@ def test_part_that_is_there():
 def test_unknown_name():
     line = (
         "load_dataset: unknown data set 'swisroll'; did you mean 'swissroll'? known are cifar10, "
-        "fashion-mnist, gmm, mnist, peaks, swissroll; there is no file of that name either"
+        "fashion-mnist, gmm, mnist, peaks, swissroll; nor is there a file of that name"
     )
     with pytest.raises(ConfigError, match=re.escape(line) + r"\Z"):
         load_dataset("swisroll")

@@ -75,6 +75,9 @@ def test_a_category_of_many_values_is_one_code():
     pd = pytest.importorskip("pandas")
     names = [*"abcdefgh"] * 8
     frame = pd.DataFrame({"many": names, "few": ["x", None] * 32, "n": np.arange(64.0) % 7})
+    for wrong in (0, 2.5, "4", True):
+        with pytest.raises(ConfigError, match=r": expected one_hot to be a whole number >= 1, got "):
+            Schema.learn(frame, one_hot=wrong)
     schema = Schema.learn(frame, one_hot=4)
     assert [column.coded for column in schema.columns] == [True, False, False]
     assert schema.input_names == ("many", "few=x", "few=(missing)", "n")

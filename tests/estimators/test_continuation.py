@@ -106,8 +106,8 @@ def test_samples_are_counted_as_they_come():
 )
 def test_another_network_can_not_be_gone_on_with(changed, name, before, now):
     model = XBClassifier((7,), max_iter=2, warm_start=True).fit(X, Y).set_params(**changed)
-    for method, anew in (("fit", "warm_start=False begins anew"), ("partial_fit", "fit begins anew")):
-        line = f"XBClassifier.{method}: expected {name} {before}, as before, to go on with, got {now}; {anew}"
+    for method, anew in (("fit", "warm_start=False starts again"), ("partial_fit", "fit starts again")):
+        line = f"XBClassifier.{method}: expected {name} {before}, as before, to train further, got {now}; {anew}"
         with pytest.raises(ConfigError, match=f"^{re.escape(line)}$"):
             getattr(model, method)(X, Y)
     model.set_params(warm_start=False).fit(X, Y)

@@ -104,6 +104,32 @@ class Times(xbnet.Layer):
             self.xp.multiply(dy, self.factor, out=dx)
 
 
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"schema": [False, "standard", "robust"], "alpha": [0, 0.1]},
+        {"preset": ["tables"], "n_members": [1, 2], "max_iter": [2]},
+    ],
+)
+def test_preparations_and_presets_are_searched(grid):
+    """A schema is learned of each fold's rows; several members train alone."""
+    search = {"cv": StratifiedKFold(2), "refit": False}
+    with threadpool_limits(1):
+        stacked, looped = (
+            kind(classifier(max_iter=2), grid, **search).fit(X, Y) for kind in (StackedSearchCV, GridSearchCV)
+        )
+    assert_same_search(stacked, looped)
+
+
+def test_the_level_may_be_asked_for():
+    """As in a fit alone: "auto" looks at what the whole search would save."""
+    grid = {"execution": ["eager", "replay"], "alpha": [0, 1]}
+    search = StackedSearchCV(XBClassifier((3,), max_iter=2, random_state=0), grid, cv=2, refit=False)
+    levels = []
+    search.set_params(scoring=lambda model, X, y: levels.append(model.history_.execution) or 0.0).fit(X, Y)
+    assert sorted(levels) == ["eager"] * 4 + ["replay"] * 4
+
+
 def test_layers_of_ones_own_are_told_apart_by_what_they_hold():
     grid = {"hidden_layer_sizes": [(4, Times(0.0)), (4, Times(3.0))], "learning_rate_init": [0.01, 0.1]}
     assert_same_search(*both(classifier(), grid, cv=2))

@@ -58,6 +58,28 @@ def test_learns_predicts_and_goes_to_a_file(targets, table, tmp_path):
     assert model.schema.target.names[0] == {"three": "kind", "two": "kind", "values": "price", "several": "y0"}[targets]
 
 
+@pytest.mark.parametrize("target", ["two", "three", "values"])
+@pytest.mark.parametrize("more", [{"sharing": "tabm", "n_members": 3}, {"sharing": "tabm-mini", "one_hot": 2}])
+def test_members_that_share_weights_and_learned_categories(target, more, table, tmp_path):
+    """Also of two classes, which an estimator learns by one logit."""
+    X, kind, price = table
+    y = {"two": kind == "1", "three": kind, "values": price}[target]
+    estimator = (XBRegressor if target == "values" else XBClassifier)(**FAST, **more, early_stopping="loss").fit(X, y)
+    assert estimator.network_.replicas == 1
+    assert len(estimator.network_.layers) == (3 if "one_hot" not in more else 4)
+    found = estimator.predict(X) if target == "values" else estimator.predict_proba(X)
+    assert estimator.score(X, y) > 0.5
+    estimator.save(tmp_path / "m.safetensors")
+    model = load_model(tmp_path / "m.safetensors")
+    expected = model.predict_proba(X)
+    np.testing.assert_allclose(np.squeeze(found), np.squeeze(expected), rtol=1e-4, atol=1e-5)
+    if estimator.n_members > 1:
+        std = estimator.predict_std(X)
+        assert std.shape == found.shape
+        np.testing.assert_allclose(np.squeeze(std), np.squeeze(model.predict_std(X)), rtol=1e-3, atol=1e-5)
+    clone(estimator)
+
+
 def test_numbers_go_in_as_they_are_unless_a_schema_is_asked_for(table):
     X, kind, price = table
     numbers = X[["label", "size (cm)"]] / [1e9, 1]
@@ -147,6 +169,8 @@ def test_for_tables_trains_as_the_command_does(kind):
     assert (clone(given).max_iter, kind().n_members) == (200, 1)
     with refuses(ConfigError, f"{kind.__name__}: unknown preset 'table'; did you mean 'tables'? known are tables"):
         kind(preset="table").fit(np.eye(2), [0.0, 1.0])
+    with refuses(ConfigError, f"{kind.__name__}: unknown preset ['tables']; did you mean 'tables'? known are tables"):
+        kind(preset=["tables"]).fit(np.eye(2), [0.0, 1.0])
     found = {"hidden": model.hidden_layer_sizes, "members": model.n_members, "activation": model.activation}
     found |= {"lr": model.learning_rate_init, "schedule": model.schedule, "val": model.validation_fraction}
     found |= {"patience": model.n_iter_no_change + 1, "optimizer": model.solver}

@@ -9,7 +9,7 @@ from xbnet import Ensemble, Linear, Network, Residual, load_model, save
 from xbnet.cli import main
 from xbnet.datasets import Scaler
 from xbnet.errors import ConfigError, DataError
-from xbnet.io.export import to_npz, to_onnx
+from xbnet.io.export import to_npz, to_onnx, to_torch
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(3, 2, size=(40, 4))
@@ -53,7 +53,7 @@ def test_a_file_gives_back_the_same_answers(tmp_path):
 
 
 @pytest.mark.parametrize("link", ["softmax", "sigmoid", "multilabel", "scores", "identity", "exp"])
-def test_onnx_gives_the_mean_of_the_members(link, tmp_path):
+def test_onnx_and_pytorch_give_the_mean_of_the_members(link, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     ensemble = committee(link)
     to_onnx(ensemble, tmp_path / "e.onnx")
@@ -61,19 +61,28 @@ def test_onnx_gives_the_mean_of_the_members(link, tmp_path):
     name = "values" if link in ("identity", "exp") else "probabilities"
     (found,) = session.run([name], {"x": X})
     np.testing.assert_allclose(found, by_hand(ensemble), rtol=2e-6, atol=1e-7)
+    torch = pytest.importorskip("torch")
+    text = to_torch(ensemble, tmp_path / "e.safetensors")
+    assert text.endswith("model.eval()  # then model(x): the mean of its members\n")
+    exec(text, scope := {})
+    found = scope["model"](torch.from_numpy(X)).detach().numpy()
+    np.testing.assert_allclose(found, by_hand(ensemble), rtol=2e-6, atol=1e-7)
     if name == "probabilities" and link != "multilabel":
         (label,) = session.run(["label"], {"x": X})
         assert label.tolist() == [CLASSES[c] for c in by_hand(ensemble).argmax(axis=1)]
 
 
-def test_onnx_of_a_stack_is_its_mean(tmp_path):
-    runtime = pytest.importorskip("onnxruntime")
+def test_a_stack_elsewhere_is_its_mean(tmp_path):
+    runtime, torch = pytest.importorskip("onnxruntime"), pytest.importorskip("torch")
     network = Network([Linear(5, "tanh"), Linear(2)], 4, replicas=3, rng=0)
     save(network, tmp_path / "m.safetensors")
     to_onnx(load_model(tmp_path / "m.safetensors"), tmp_path / "m.onnx")
     session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     (found,) = session.run(["probabilities"], {"x": X.astype(np.float32)})
-    np.testing.assert_allclose(found, network.predict_proba(X).mean(axis=0), rtol=1e-5)
+    expected = network.predict_proba(X).mean(axis=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    exec(to_torch(load_model(tmp_path / "m.safetensors"), tmp_path / "t.safetensors"), scope := {})
+    np.testing.assert_allclose(scope["model"](torch.from_numpy(X).float()).detach().numpy(), expected, rtol=1e-5)
 
 
 def test_predict_and_export_take_its_file(tmp_path, capsys):
@@ -88,11 +97,8 @@ def test_predict_and_export_take_its_file(tmp_path, capsys):
     assert main([*argv, "--replica", "1"]) == 0
     assert main([*argv, "--replica", "3"]) == 2
     assert capsys.readouterr().err == "xbnet: --replica 3: the model has 3, counted from 0\n"
-    assert main(["export", path, "--out", str(tmp_path / "t.safetensors")]) == 2
-    assert (
-        capsys.readouterr().err
-        == "xbnet: export: the model has 3 networks; choose one with --replica, or write .onnx\n"
-    )
+    assert main(["export", path, "--out", str(tmp_path / "t.safetensors")]) == 0
+    assert "class Mean(nn.Module):" in capsys.readouterr().out
     to_npz(ensemble, tmp_path / "e.npz")
     with np.load(tmp_path / "e.npz") as file:
         assert file["member 1.0.W"].shape == (4, 3)

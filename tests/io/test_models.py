@@ -104,7 +104,10 @@ def test_own_layers_and_activations_are_handed_in(tmp_path):
     np.testing.assert_array_equal(twin.predict_proba(np.ones((1, 2))), network.predict_proba(np.ones((1, 2))))
     with pytest.raises(DataError) as caught:
         xbnet.load(path, custom={"mine": own})
-    assert str(caught.value) == f"{path}: has a layer 'Double' that xbnet has not; hand its class to load(custom=...)"
+    assert (
+        str(caught.value)
+        == f"{path}: has a layer 'Double' that xbnet does not have; pass its class to load(custom=...)"
+    )
 
 
 class Hidden(Layer):
@@ -163,7 +166,7 @@ def rewritten(path, description=None, **header_changes):
         ),
         (
             {"layers": [["os.system", {}]]},
-            "has a layer 'os.system' that xbnet has not; hand its class to load(custom=...)",
+            "has a layer 'os.system' that xbnet does not have; pass its class to load(custom=...)",
         ),
         ({"dtype": "float64"}, "expected that theta is float64 (1, 12), got float32 (1, 12)"),
         ({"classes": ["a"]}, "expected that there is a class per output, C=3"),
@@ -195,7 +198,7 @@ def test_other_files_are_refused(tmp_path):
         return str(caught.value)
 
     path.write_bytes(raw[:-1])
-    assert complaint().startswith(f"{path}: is no safetensors file, or is damaged (")
+    assert complaint().startswith(f"{path}: is not a safetensors file, or is damaged (")
     path.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
     assert complaint() == f"{path}: expected that its checksum is right; it was damaged or changed"
     save_file({"theta": np.zeros((1, 12), np.float32)}, path)

@@ -95,7 +95,7 @@ def test_info_shows_it(tmp_path, capsys):
         "  age     number    mean 40, deviation 12; 38 where missing",
         "  city    category  Köln, Ulm, (rare), (missing)",
         "  member  boolean",
-        "  joined  date      mean 1.7e+09, deviation 1e+06",
+        "  joined  date      mean 2023-11-14, deviation 11.5741 days",
         "target: price, rent (regression)",
     ]
 

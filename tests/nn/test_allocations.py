@@ -7,7 +7,7 @@ import pytest
 
 import xbnet
 
-R, B, INPUTS, C = 3, 1 << 15, 6, 4
+R, B, INPUTS, C = 3, 20_000, 6, 4
 COLUMN = B * 4
 """Bytes of the smallest array that has a number per sample: whoever allocates one is found out."""
 
@@ -66,7 +66,7 @@ def peak_of(step, times):
     """The most bytes that were allocated at a time, and how many are left, over so many steps."""
     tracemalloc.start()
     try:
-        for _ in range(10):  # Python keeps small things for reuse
+        for _ in range(4):  # Python keeps small things for reuse
             step()
         before, _ = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
@@ -82,7 +82,7 @@ def peak_of(step, times):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks(name, replicas):
     step = steady_step(NETWORKS[name](), xbnet.SoftmaxCrossEntropy(), xbnet.SGD(), replicas)
-    peak, left = peak_of(step, times=5)
+    peak, left = peak_of(step, times=3)
     assert peak < NUMPYS
     assert left < 1000
 
@@ -91,7 +91,7 @@ def test_networks(name, replicas):
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses(name, replicas):
     step = steady_step(NETWORKS["linear"](), LOSSES[name](), xbnet.SGD(), replicas)
-    peak, _ = peak_of(step, times=5)
+    peak, _ = peak_of(step, times=3)
     assert peak < NUMPYS
 
 
@@ -99,7 +99,7 @@ def test_losses(name, replicas):
 def test_optimizers(name):
     """`step` plans 64 steps at a time, which takes a little; so does `fit`, once an epoch."""
     step = steady_step(NETWORKS["linear"](), xbnet.SoftmaxCrossEntropy(), OPTIMIZERS[name](), 1)
-    peak, _ = peak_of(step, times=5)
+    peak, _ = peak_of(step, times=3)
     assert peak < NUMPYS
 
 

@@ -186,7 +186,7 @@ def test_balanced_class_weights_are_those_of_the_labels_that_are_trained_on():
         found.append((network.theta.tolist(), xbnet.evaluate(network, one, x, y)["loss"][0]))
     assert found[0] == found[1]
     assert repr(loss) == "SoftmaxCrossEntropy(class_weight='balanced')"
-    with pytest.raises(ConfigError, match="balanced' has to know the labels: call loss.balanced_by first"):
+    with pytest.raises(ConfigError, match="balanced' needs the labels: call loss.balanced_by first"):
         loss.bind(network)
 
 

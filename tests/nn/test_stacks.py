@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import xbnet
 from tests.support import cases
+from tests.support.chance import examples
 from xbnet import BatchNorm, Dataset, DivergenceError, Dropout, Linear, Part, Residual, replica_seeds
 
 R = 3
@@ -238,7 +239,7 @@ def test_a_gradient_of_one_replica_stays_its_own(row):
         assert np.any(array[1] != 0) or (array is dx and row.startswith("embedding"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(
     replicas=st.integers(1, 5),
     n_inputs=st.integers(1, 5),
@@ -263,7 +264,7 @@ def test_odd_sizes(replicas, n_inputs, width, batch_size, n, dtype, seed):
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(replicas=st.integers(1, 5), width=st.integers(1, 4), batch_size=st.integers(1, 7), seed=st.integers(0, 999))
 def test_odd_sizes_of_regression_with_one_output(replicas, width, batch_size, seed):
     rng = np.random.default_rng(seed)

@@ -12,6 +12,7 @@ from xbnet.cli import main
 from xbnet.errors import ConfigError, DataError
 
 pytest.importorskip("sklearn")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def test_a_run_that_kept_no_checkpoints_leaves_no_folder_for_them(runs):
     assert not (runs / "a" / "checkpoints").exists()
 
 
-def test_the_page_is_self_contained_and_says_it_all(capsys, runs):
+def test_the_page_is_self_contained_and_says_it_all(capsys, runs, drawn):
     code, out, _ = run(capsys, "report", runs / "a")
     assert code == 0
     assert re.search(r"accuracy +0\.\d+", out)
@@ -42,6 +43,7 @@ def test_the_page_is_self_contained_and_says_it_all(capsys, runs):
     for heading in ("Training", "Confusion matrix", "Calibration", "Which columns matter", "Settings", "Network"):
         assert f"<h2>{heading}</h2>" in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert all(len(picture) > 5000 for picture in re.findall(r"src=\"data:([^\"]*)", page))
     assert "<script" not in page
 
 
@@ -54,6 +56,20 @@ def test_figures_as_json_are_those_of_the_run(capsys, runs):
     assert found["figures"]["log loss"] == pytest.approx(result["val_loss"], abs=1e-5)
     assert found["importance"] == {}
     assert (runs / "page.html").exists()
+
+
+def test_the_winner_and_the_ensemble_of_a_sweep_are_judged(capsys, tmp_path):
+    """Each member scales its inputs by its own fold; the winner was trained anew on all rows."""
+    sweep = ["sweep", "--data", "swissroll", "--space", "epochs=1", "--space", "lr=0.1,1", "--folds", "2"]
+    assert main([*sweep, "--scaling", "standard", "--ensemble", "2", "--quiet", "--out", str(tmp_path / "sw")]) == 0
+    data = xbnet.load_dataset("swissroll").val
+    for model in (tmp_path / "sw", tmp_path / "sw" / "ensemble.safetensors"):
+        code, out, _ = run(capsys, "report", model, "--json", "--repeats", "0", "--out", tmp_path / "page.html")
+        assert code == 0
+        kept = xbnet.io.ensembles.load_any(model)
+        figure = (kept.predict_proba(data.x).argmax(axis=1) == data.y).mean()
+        assert json.loads(out)["figures"]["accuracy"] == pytest.approx(figure)
+    assert "2 networks, whose answers are averaged" in (tmp_path / "page.html").read_text()
 
 
 def test_another_part_may_be_judged(capsys, runs):

@@ -1,1 +1,1 @@
-"""What tests share: tables of cases, refused lines, runs, oracles, files, pretended devices."""
+"""Helpers of the tests: tables of cases, refused lines, runs, oracles, files, pretended devices."""

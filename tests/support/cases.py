@@ -1,6 +1,6 @@
 """One table of everything that can be chosen: the rows that value, gradient, stack and backend tests run over.
 
-A row is made anew by calling it. `test_cases.py` fails where a public class or a table's entry has no row.
+Calling a row makes a new object. `test_cases.py` fails where a public class or a table's entry has no row.
 """
 
 import numpy as np
@@ -52,6 +52,8 @@ LAYERS = {
     "piecewise-codes": lambda: [PiecewiseLinearEmbedding([-1, 0, 1], None)],
     "piecewise-tanh": lambda: [Linear(3), PiecewiseLinearEmbedding([-1, -0.3, 0.5, 1], 2, activation="tanh")],
     "embedding": lambda: [Embedding([3, 2, 4, 3], 2)],
+    "mixed-columns": lambda: [Embedding([3, 4], 2, columns=[3, 1]), PeriodicEmbedding(2, columns=[0])],
+    "piecewise-columns": lambda: [PiecewiseLinearEmbedding([-1, 0, 1], 3, columns=[1, 2])],
     "embedding-one-hot": lambda: [Embedding(3, None)],
     "periodic": lambda: [PeriodicEmbedding(3, n_frequencies=4, sigma=0.3)],
     "periodic-plr": lambda: [

@@ -31,6 +31,25 @@ def small_network():
     return xbnet.Network([*layers, xbnet.LayerNorm(), xbnet.Linear(3)], 3, replicas=2, rng=0)
 
 
+def table_networks():
+    """The layers for tables, and members that share weights."""
+    embedded = [
+        xbnet.PiecewiseLinearEmbedding([[-1, 0, 1], [0, 0.5], [-2, 2]], 2),
+        xbnet.Parametric("mish"),
+        xbnet.Linear(3),
+    ]
+    coded = [xbnet.Embedding([3, 2, 4], 2), xbnet.Scale(), xbnet.PReLU(), xbnet.Linear(3)]
+    periodic = [xbnet.PeriodicEmbedding(3, n_frequencies=2, activation="tanh"), xbnet.Linear(3)]
+    for layers in (embedded, coded, periodic, xbnet.sharing_mlp([4, 3], 3, "selu", members=2)):
+        yield xbnet.Network(layers, 3, rng=0)
+
+
+def scalers():
+    """One of each kind."""
+    x = np.random.default_rng(0).normal(size=(400, 3))
+    return [xbnet.datasets.Scaler.fit(x, scaling) for scaling in xbnet.datasets.scaler.SCALINGS]
+
+
 def trainer_of(network):
     from xbnet.nn.losses import get_loss
     from xbnet.optim.optimizers import get_optimizer
@@ -50,16 +69,21 @@ def trainer_of(network):
 
 
 def write_samples(folder):
-    """A model with all its parts, and a state of a run."""
+    """Models with all their parts, and a state of a run before each of them."""
     trainer = trainer_of(small_network())
     settings = describe_settings(trainer)
     trainer.run_epoch()
-    preparation = xbnet.datasets.Scaler(np.zeros(3), np.ones(3))
-    model, state = folder / "model.safetensors", folder / "state.safetensors"
-    xbnet.save(trainer.network, model, classes=["a", "b", "c"], preparation=preparation, history=trainer.history)
+    quantile, *others = scalers()[::-1]
+    state = folder / "state.safetensors"
     tensors, description = trainer.state().pack()
     write_tensors(state, "training state", tensors, {"settings": settings, **description})
-    return model, state
+    paths = []
+    networks = [trainer.network, *table_networks()]
+    for k, (network, preparation) in enumerate(zip(networks, [quantile, quantile, *others], strict=True)):
+        paths += [state, folder / f"model{k}.safetensors"]
+        about = {"history": trainer.history} if network is trainer.network else {}
+        xbnet.save(network, paths[-1], classes=["a", "b", "c"], preparation=preparation, **about)
+    return paths
 
 
 def damaged(rng, raw):
@@ -136,14 +160,15 @@ def _run(n, rng):
     ends = collections.Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        samples = [(path, path.read_bytes()) for path in write_samples(folder)]
+        paths = write_samples(folder)
+        samples = [(path, path.read_bytes()) for path in paths]
         network = small_network()
         trainer = trainer_of(network)
         settings = describe_settings(trainer)
         theta, streams = network.theta.copy(), str([g.bit_generator.state for g in network.streams])
         tracemalloc.start()
         for i in range(n):
-            path, raw = samples[i % 2]
+            path, raw = samples[i % len(samples)]
             mutant = folder / "mutant.safetensors"
             mutant.write_bytes(damaged(rng, raw) if rng.random() < 0.4 else attacked(rng, path, raw))
             tracemalloc.reset_peak()
@@ -170,7 +195,7 @@ def _run(n, rng):
             peak = tracemalloc.get_traced_memory()[1]
             assert peak < LARGEST, f"mutant {i} made the reader take {peak:,} bytes"
         tracemalloc.stop()
-        assert len(list(folder.iterdir())) == 3
+        assert len(list(folder.iterdir())) == len(set(paths)) + 1
     return dict(ends)
 
 

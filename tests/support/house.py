@@ -33,7 +33,7 @@ EVENING = {
         *("callbacks", "chance", "memory", "rates", "tables"),
     ),
 }
-"""Rooms of the core that one can read in an evening; named is what lies beside the way of `fit` on NumPy: what makes it
+"""Rooms of the core that one can read in an evening; excluded is what `fit` on NumPy does not need: what makes it
 quicker, other devices, what fits and what doesn't, runs that go on, what commands and notebooks say of networks, and the
 activations and layers that a plain network does without."""
 
@@ -60,7 +60,7 @@ def tree(path):
 def code_lines(path):
     """Lines that hold code: no docstrings, comments, blank lines, or declarations of types.
 
-    A `Protocol`, a `TypedDict` and whatever stands under ``if TYPE_CHECKING:`` say what is there; nothing of them runs.
+    A `Protocol`, a `TypedDict` and whatever is under ``if TYPE_CHECKING:`` say what is there; nothing of them runs.
     """
     text = path.read_text()
     lines = set()
@@ -90,7 +90,7 @@ def evening_core():
 
 
 def top_level():
-    """Names beside each other in the package."""
+    """Names next to each other in the package."""
     modules = {path.stem for path in PACKAGE.glob("*.py")}
     return sorted(modules | {path.parent.name for path in PACKAGE.glob("*/__init__.py")})
 
@@ -162,7 +162,7 @@ def one_step():
 
 
 def one_forward():
-    """What is called in a forward pass, beyond the calls that make buffers the first time."""
+    """The functions called in a forward pass, beyond the calls that make buffers the first time."""
     network = xbnet.Network([xbnet.Linear(5, "tanh"), xbnet.Linear(3)], 4, rng=0)
     x = np.ones((1, 8, 4), np.float32)
     network.forward(x, training=True)

@@ -1,25 +1,24 @@
 """A command that is killed with SIGKILL wherever it touches a file, once for each such point.
 
-``python -m tests.support.kills FOLDER`` takes what to do as JSON from stdin (`Plan`) and answers with what was found. It
-forks a process for each kill, so that Python and its libraries are imported once.
+One process of its own, which `Killer` starts, imports Python's libraries once, and forks another one for each kill.
 """
 
 import importlib
 import json
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+
+import pytest
 
 from tests.support.chance import SEED
+from tests.support.pictures import put_down
 from xbnet.files import TEMPORARY
-
-PNG = b"\x89PNG\r\n\x1a\n" + b"pixels" * 50 + b"IEND\xaeB`\x82"
-"""In place of pictures: to draw them takes longer than all else."""
 
 
 @dataclass
@@ -29,11 +28,11 @@ class Plan:
     Attributes
     ----------
     command
-        What is killed.
+        The command to kill.
     recover
-        What is run afterwards, one after the other until one ends with 0.
+        The commands to run afterwards, one after the other until one ends with 0.
     before
-        A folder whose files lie in each ``{out}`` at the start, or nothing.
+        A folder whose files are in each ``{out}`` at the start, or nothing.
     every, first
         Where there are more than four points, only each `every`-th, from the `first`, is one of a kill: a run of the
         suite has few, and other ones each time, and before a release there are all.
@@ -46,21 +45,49 @@ class Plan:
     first: int = SEED % 3
 
 
-def run(folder, plan):
-    """Kill a command everywhere, and run what recovers from that.
+class Killer:
+    """A process that kills others; as a context it is there once for several plans."""
 
-    The folders ``whole`` and 0, 1, ... in `folder` are what it left in the end, ``0-killed``, ... what a kill left. The
-    answer has for each point its name, whether it was killed there, and the exit codes of the recovery. Where two kills
-    that follow each other left the same files, but for what was being written, only the second one's is recovered from.
-    """
-    command = [sys.executable, "-m", "tests.support.kills", str(folder)]
-    alone = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # forks have no others
-    environment = os.environ | alone | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        command, input=json.dumps(asdict(plan)), capture_output=True, text=True, timeout=500, env=environment
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    def __enter__(self):
+        alone = dict.fromkeys(
+            ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+        )  # forks have no others
+        with pytest.MonkeyPatch.context() as patched:
+            for name, value in alone.items():
+                patched.setenv(name, value)
+            self.process = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=prepare)
+            self.process.submit(os.getpid).result(timeout=500)
+        return self
+
+    def __exit__(self, *error):
+        self.process.shutdown()
+
+    def run(self, folder, plan):
+        """Kill a command everywhere, and run what recovers from that.
+
+        The folders ``whole`` and 0, 1, ... in `folder` are what it left in the end, ``0-killed``, ... what a kill left.
+        The answer has for each point its name, whether it was killed there, and the exit codes of the recovery. Where
+        two kills that follow each other left the same files, but for what was being written, only the second one's is
+        recovered from.
+        """
+        return self.process.submit(kill_everywhere, folder, plan).result(timeout=500)
+
+
+def prepare():
+    """Import what commands need, for all forks; and let pictures neither be put together nor drawn."""
+    from matplotlib.figure import Figure
+
+    from xbnet import plots
+    from xbnet.cli import build_parser
+
+    build_parser("*")  # imports what the verbs need
+    libraries = "onnx", "tensorboardX.event_file_writer", "scipy.stats", "narwhals"  # pyarrow would bring a thread
+    for name in ("xbnet.training.fit", "xbnet.sweeps.plots", *libraries):
+        with suppress(ImportError):
+            importlib.import_module(name)
+    plots.learning_curves = plots.decision_regions = lambda *arguments, **settings: Figure()
+    Figure.savefig = put_down
+    assert len(os.listdir("/proc/self/task")) == 1, "a thread would be missing in the forks"
 
 
 def watch(folder, kill_at=None):
@@ -96,7 +123,7 @@ def watch(folder, kill_at=None):
 
 
 def state(folder):
-    """What a reader finds: names and contents, without what is being written."""
+    """The files that a reader finds: names and contents, without temporary ones."""
     found = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {
         str(path.relative_to(folder)): content for path, content in found.items() if not TEMPORARY.fullmatch(path.name)
@@ -124,18 +151,11 @@ def forked(task):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text
 
 
-def main():
-    from matplotlib.figure import Figure
+def kill_everywhere(folder, plan):
+    """See `Killer.run`; in the process that forks the others."""
+    from xbnet.cli import main
 
-    from xbnet.cli import build_parser, main
-
-    folder, plan = Path(sys.argv[1]).resolve(), Plan(**json.load(sys.stdin))
-    build_parser("*")  # imports what the verbs need, and the rest is for all forks, too
-    for name in ("xbnet.training.fit", "onnx", "tensorboardX.event_file_writer"):  # pyarrow's would bring a thread
-        with suppress(ImportError):
-            importlib.import_module(name)
-    assert len(os.listdir("/proc/self/task")) == 1, "a thread would be missing in the forks"
-    Figure.savefig = lambda self, stream, **settings: stream.write(PNG)
+    folder = folder.resolve()
 
     def out(name):
         path = folder / name
@@ -169,8 +189,4 @@ def main():
             end["codes"].append(forked(lambda argv=argv, path=path: run(argv, path))[0])
             if end["codes"][-1] == 0:
                 break
-    print(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main()
+    return found

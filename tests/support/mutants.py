@@ -40,7 +40,7 @@ def stream(table, out):
 
 
 def seeds():
-    """For each case: the file's name, its content, how much it holds decompressed, the files beside it, options."""
+    """For each case: the file's name, its content, how much it holds decompressed, the files next to it, options."""
     x, y = samples.table()
     images, labels = samples.idx(samples.pixels()), samples.idx(samples.LABELS)
     beside = {"train-labels-idx1-ubyte": labels}

@@ -90,6 +90,19 @@ def columnwise(layer, codes, x, p):
     return torch.cat([y, x], 1) if layer.direct else y
 
 
+def of_columns(embed):
+    """The columns that are embedded stand behind the others."""
+
+    def run(layer, x, p, *more):
+        if layer.columns is None:
+            return embed(layer, x, p, *more)
+        rest = [i for i in range(x.shape[1]) if i not in layer.columns]
+        return torch.cat([x[:, rest], embed(layer, x[:, layer.columns], p, *more)], 1)
+
+    return run
+
+
+@of_columns
 def piecewise(layer, x, p, state, r, training):
     """Written bin by bin, as equation 1 of the paper has it."""
     codes = []
@@ -103,6 +116,7 @@ def piecewise(layer, x, p, state, r, training):
     return columnwise(layer, codes, x, p)
 
 
+@of_columns
 def embedding(layer, x, p, state, r, training):
     codes = []
     for column, n in zip(x.T, layer.widths, strict=True):
@@ -112,6 +126,7 @@ def embedding(layer, x, p, state, r, training):
     return columnwise(layer, codes, x, p)
 
 
+@of_columns
 def periodic(layer, x, p, state, r, training):
     k, codes = layer.n_frequencies, []
     for i, column in enumerate(x.T):

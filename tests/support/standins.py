@@ -1,4 +1,4 @@
-"""What stands in the places of scikit-learn's predictors and searches in its own tests; see `swapped`.
+"""Stand-ins for scikit-learn's predictors and searches in its own tests; see `swapped`.
 
 A stand-in has the parameters of the class whose place it takes, and trains a small network in float64: by
 `MLPClassifier` and `MLPRegressor` where STAND_IN is "sklearn", else by ours, which then do the same.

@@ -3,7 +3,7 @@
     python -m tests.support.swapped search      test_search.py: StackedSearchCV for GridSearchCV and RandomizedSearchCV
     python -m tests.support.swapped estimators  the tests of its meta-estimators, over XBClassifier and XBRegressor
 
-Each file is read from the installed scikit-learn, the names that it imports are bound anew below its imports, and the
+Each file is read from the installed scikit-learn, the names that it imports are bound again below its imports, and the
 tests run twice: with what is already there (GridSearchCV over our estimators; scikit-learn's own networks in the places
 of its other predictors) and with ours. What passes the first time and not the second is ours to explain: it ends the
 command with 1, unless `DIFFERENCES` says why it is right. The whole takes some minutes and is no part of the tests.

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 
 KINDS = ["label", "age", "city", "member", "joined", "code", "size (cm)"]
-"""Of the columns of `made_table` that are inputs; one bears the name of an ONNX output."""
+"""Columns of `made_table` that are inputs; one has the name of an ONNX output."""
 
 
 def made_table(n=240, seed=0):
@@ -57,7 +57,7 @@ def raw_inputs(schema, columns):
 
 
 def run_onnx(path, columns):
-    """What onnxruntime says of the raw rows, by the names of the outputs."""
+    """The outputs of onnxruntime for the raw rows, by name."""
     import json
 
     import onnxruntime

@@ -1,6 +1,7 @@
 """What stands between a sweep and a cluster, with stand-ins for the cluster; `test_executors` has the real ones."""
 
 import sys
+from collections import deque
 from concurrent.futures import Future
 from types import SimpleNamespace
 
@@ -10,16 +11,20 @@ import xbnet
 from tests.support.errors import refuses
 from xbnet.sweeps import cluster
 from xbnet.sweeps.cluster import DaskExecutor, LostCluster, RayExecutor
+from xbnet.sweeps.executors import Workers, outcomes
+from xbnet.sweeps.plan import Chunk
 
 
 class Client:
     """A Dask client whose tasks are done as soon as they are submitted."""
 
     def __init__(self, result=7, workers=1):
+        self.sent = []
         self.status, self.result, self.workers = "running", result, dict.fromkeys(range(workers))
 
     def submit(self, fn, *args, pure):
         assert not pure
+        self.sent.append(args)
         task = SimpleNamespace(result=self.give, cancel=lambda: None)
         task.add_done_callback = lambda call: call(task)
         return task
@@ -39,6 +44,14 @@ def test_results_and_errors_come_through():
     assert DaskExecutor(Client(), "tcp://a:1").submit(print, 1).result(5) == 7
     with pytest.raises(ZeroDivisionError):
         DaskExecutor(Client(ZeroDivisionError()), "tcp://a:1").submit(print).result(5)
+
+
+def test_the_samples_travel_once():
+    client, program, chunks = Client(), object(), deque(Chunk((i,), 1.0) for i in range(3))
+    executor = DaskExecutor(client, "tcp://a:1")
+    workers = Workers(executor, 2, False, share=executor.share)
+    assert len(list(outcomes(workers, program, chunks, None))) == 3
+    assert [program in args for args in client.sent] == [True, False, False, False]
 
 
 def test_a_cluster_without_anybody_is_one_line(monkeypatch):
@@ -73,6 +86,9 @@ def test_a_sweep_that_waits_looks_after_its_cluster(data, monkeypatch):
     class Never(cluster.Executor):
         def submit(self, fn, /, *args, **kwargs):
             return Future()
+
+        def share(self, value):
+            return value
 
         def check(self):
             raise LostCluster("the cluster is gone")

@@ -16,14 +16,20 @@ from xbnet.sweeps.executors import open_workers, visible_devices
 from .conftest import assert_same_table
 
 
-def device_of_worker(wait):
-    time.sleep(wait)
+def device_of_worker(folder, workers):
+    """Its process and device, once so many processes have begun, however long one takes to start."""
+    (folder / str(os.getpid())).touch()
+    until = time.monotonic() + 300
+    while len(os.listdir(folder)) < workers and time.monotonic() < until:
+        time.sleep(0.01)
     return os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
-def seen(workers, tasks):
-    """Process -> device, for every process that took part."""
-    return dict(workers.executor.map(device_of_worker, [0.3] * tasks))
+def seen(workers, folder):
+    """Process -> device, for every process."""
+    folder.mkdir()
+    n = workers.count
+    return dict(workers.executor.map(device_of_worker, [folder] * n, [n] * n))
 
 
 @pytest.mark.parametrize(
@@ -37,19 +43,19 @@ def test_devices_are_called_as_the_system_calls_them(named, count, expected, mon
     assert visible_devices(count) == expected
 
 
-def test_there_is_a_process_for_each_device_and_it_sees_no_other():
+def test_there_is_a_process_for_each_device_and_it_sees_no_other(tmp_path):
     with open_workers("processes", None, on_cpu=False, devices=["3", "5"]) as workers:
         assert (workers.count, workers.local) == (2, False)
-        assert sorted(seen(workers, 4).values()) == ["3", "5"]
+        assert sorted(seen(workers, tmp_path / "a").values()) == ["3", "5"]
         workers.executor.shutdown()
         workers.executor = workers.renew()  # after a death
-        assert sorted(seen(workers, 4).values()) == ["3", "5"]
+        assert sorted(seen(workers, tmp_path / "b").values()) == ["3", "5"]
     assert os.environ.get("CUDA_VISIBLE_DEVICES") not in ("3", "5")
 
 
-def test_more_workers_than_devices_share_them():
+def test_more_workers_than_devices_share_them(tmp_path):
     with open_workers("processes", 3, on_cpu=False, devices=["3", "5"]) as workers:
-        assert sorted(seen(workers, 6).values()) == ["3", "3", "5"]
+        assert sorted(seen(workers, tmp_path / "a").values()) == ["3", "3", "5"]
 
 
 def test_threads_stay_on_the_device_of_this_process():
@@ -57,9 +63,9 @@ def test_threads_stay_on_the_device_of_this_process():
         assert (workers.count, workers.local) == (1, True)
 
 
-def test_on_a_cpu_nothing_is_hidden(data):
+def test_on_a_cpu_nothing_is_hidden(data, tmp_path):
     with open_workers("processes", 1, on_cpu=True) as workers:
-        assert set(seen(workers, 1).values()) == {os.environ.get("CUDA_VISIBLE_DEVICES")}
+        assert set(seen(workers, tmp_path / "a").values()) == {os.environ.get("CUDA_VISIBLE_DEVICES")}
 
 
 def test_a_sweep_over_devices_gives_the_same_table(data, monkeypatch):

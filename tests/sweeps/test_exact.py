@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import xbnet
+from tests.support.chance import examples
 from xbnet.nn.activations import ACTIVATIONS
 from xbnet.sweeps.chunk import run_chunk
 
@@ -111,7 +112,7 @@ def sweeps(draw):
     return space, data, fixed | shape
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(12), suppress_health_check=[HealthCheck.too_slow])
 @given(sweeps())
 def test_any_member_of_any_sweep_equals_its_solo_run(case):
     space, data, fixed = case

@@ -114,7 +114,7 @@ def test_versions_are_said(monkeypatch):
     monkeypatch.setattr(module, "__version__", "99.1")
     line = f"it was made by xbnet {before['xbnet']}, and this is 99.1"
     assert difference(before, fingerprint(program, [])) == line
-    assert difference("0123", before) == "it was kept by an older xbnet"
+    assert difference("0123", before) == "it was written by an older xbnet"
 
 
 def test_a_sweep_with_other_layers_does_not_go_on(data, tmp_path):

@@ -96,7 +96,7 @@ def test_settings_that_do_not_fit_are_one_line(data):
         xbnet.ConfigError, "sweep: halving ranks after equal numbers of epochs; give one value of epochs, got [1, 2]"
     ):
         xbnet.sweep({"epochs": [1, 2]}, data, halving=3)
-    with refuses(xbnet.ConfigError, "sweep: min_epochs is the first rung of halving; give halving=3, or leave it away"):
+    with refuses(xbnet.ConfigError, "sweep: min_epochs is the first rung of halving; give halving=3, or leave it out"):
         xbnet.sweep({"lr": [1, 2]}, data, epochs=2, min_epochs=1)
     result = xbnet.sweep({"lr": [1, 2]}, data, epochs=2)
     with refuses(xbnet.ConfigError, "plot_rungs: expected a sweep with halving; give halving=3"):

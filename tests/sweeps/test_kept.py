@@ -8,6 +8,7 @@ import pyarrow
 import pytest
 
 import xbnet
+from xbnet.cli import main
 from xbnet.sweeps.kept import read_sweep
 from xbnet.sweeps.refit import Source
 
@@ -34,9 +35,15 @@ def test_a_loaded_result_is_the_same(kept, data):
         np.testing.assert_array_equal(result.network(member).predict_proba(x), again.network(member).predict_proba(x))
     np.testing.assert_array_equal(result.ensemble(4).predict_proba(x), again.ensemble(4).predict_proba(x))
     assert len(again.plot_curves().axes[0].lines) == len(result)
-    for call in (again.refit, lambda: xbnet.assert_replica_equal(again, 0)):
-        with pytest.raises(xbnet.ConfigError, match=r"^sweep: a loaded result has no samples .*; run the sweep again$"):
-            call()
+    with pytest.raises(xbnet.ConfigError, match=r"^sweep: a loaded result has no samples .*; run the sweep again$"):
+        xbnet.assert_replica_equal(again, 0)
+    with pytest.raises(xbnet.ConfigError, match=r"^sweep: a loaded result has no samples .*: refit\(data\)$"):
+        again.refit()
+    with pytest.raises(xbnet.ConfigError, match=r"^refit: expected data with inputs, outputs and task \("):
+        again.refit((data.train.x[:, :1], data.train.y))
+    first, second = result.refit(), again.refit(data)
+    np.testing.assert_array_equal(first.model.network.theta, second.model.network.theta)
+    assert first.figures == second.figures
 
 
 def test_of_a_killed_sweep_there_is_what_has_ended(kept, tmp_path):
@@ -60,9 +67,26 @@ def test_of_a_killed_sweep_there_is_what_has_ended(kept, tmp_path):
         xbnet.SweepResult.load(half)
 
 
+def test_a_loaded_halving_knows_its_rungs(data, tmp_path, capsys):
+    result = xbnet.sweep({"lr": [0.01, 0.1, 1.0]}, data, halving=3, epochs=3, hidden=(3,), out=tmp_path / "run")
+    assert main(["sweep", "--resume", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"xbnet: --resume {tmp_path}/run: the sweep there was started in Python and"
+    )
+    again = xbnet.SweepResult.load(tmp_path / "run")
+    assert again.brackets == result.brackets
+    assert again.column("rung").tolist() == result.column("rung").tolist()
+    assert len(again.plot_rungs().axes[0].lines) == len(result.plot_rungs().axes[0].lines)
+    lines = (tmp_path / "run" / "results.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "run" / "results.jsonl").write_text(lines[0])  # as if it had been killed
+    assert len(xbnet.SweepResult.load(tmp_path / "run").brackets[0].configurations) == 1
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        {"brackets": [[[0.5], [1]]]},
+        {"own_layers": 1},
         {"networks": "7"},
         {"preparations": []},
         {"preparations": [[[0.0], [0.0]]]},
@@ -95,6 +119,8 @@ def test_layers_of_your_own_function_come_back(data, tmp_path):
         out=tmp_path / "run",
     )
     again = xbnet.SweepResult.load(tmp_path / "run")
+    with pytest.raises(xbnet.ConfigError, match=r"^refit: the layers are those of a function that is not kept; "):
+        again.refit(data)
     for member in range(4):
         one, two = (r.network(member).predict_proba(data.val.x) for r in (result, again))
         np.testing.assert_array_equal(one, two)

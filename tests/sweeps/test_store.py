@@ -67,7 +67,7 @@ def test_a_folder_is_not_overwritten_nor_mixed(data, kept):
 def test_damaged_files_are_one_line(data, kept):
     _, folder = kept
     next((folder / "chunks").iterdir()).write_bytes(b"nonsense")
-    with pytest.raises(xbnet.DataError, match=r"\.safetensors: is no safetensors file, or is damaged \(.*\)$"):
+    with pytest.raises(xbnet.DataError, match=r"\.safetensors: is not a safetensors file, or is damaged \(.*\)$"):
         xbnet.sweep(SPACE, data, out=folder, resume=True, **FIXED)
     (folder / "sweep.json").write_text("{")
     with pytest.raises(xbnet.DataError, match=r"sweep\.json: is damaged; choose another folder$"):
@@ -176,7 +176,7 @@ def test_a_pipe_or_a_folder_in_a_file_s_place_hangs_nobody(data, kept, name):
     (folder / name).unlink()
     os.mkfifo(folder / name)
     for _ in range(2):
-        with pytest.raises(xbnet.DataError, match=f"{name}: is no file; sweep into another folder$"):
+        with pytest.raises(xbnet.DataError, match=f"{name}: is not a file; sweep into another folder$"):
             xbnet.sweep(SPACE, data, out=folder, resume=True, **FIXED)
         (folder / name).unlink(missing_ok=True) if (folder / name).is_fifo() else None
         (folder / name).mkdir(exist_ok=True)

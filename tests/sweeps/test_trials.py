@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xbnet
+from tests.support.chance import examples
 from tests.support.errors import refuses
 from xbnet.training.trainer import Trainer
 
@@ -68,7 +69,7 @@ SPACES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(
     SPACES,
     st.fixed_dictionaries(
@@ -161,12 +162,12 @@ def test_in_processes(data):
     ("space", "more", "line"),
     [
         (SPACE, {"trials": 3}, "sweep: trials and at_once go with a sampler; give sampler='tpe', or draws=N for random ones"),
-        (SPACE, {"sampler": "tpe"}, "sweep: a sampler wants to know how many trials, in place of draws: trials=N"),
+        (SPACE, {"sampler": "tpe"}, "sweep: a sampler needs the number of trials, in place of draws: trials=N"),
         (SPACE, {"sampler": "tpe", "trials": 0}, "sweep: expected trials to be a whole number >= 1, got 0"),
         (SPACE, {"sampler": "tpe", "trials": 1, "at_once": 1, "seeds": 2}, "sweep: expected at_once to be a whole number >= 2, got 1"),
         (SPACE, {"sampler": "tp", "trials": 3}, "sweep: unknown sampler 'tp'; did you mean 'tpe'? known are random, tpe"),
-        ([{"lr": 1}], {"sampler": "tpe", "trials": 3}, "sweep: draws goes with a space {key: distribution}, got a list of configurations"),
-        ({"lr": 0.1}, {"sampler": "tpe", "trials": 3}, "sweep: a sampler wants a key that varies, got none"),
+        ([{"lr": 1}], {"sampler": "tpe", "trials": 3}, "sweep: draws needs a space {key: distribution}, got a list of configurations"),
+        ({"lr": 0.1}, {"sampler": "tpe", "trials": 3}, "sweep: a sampler needs a key that varies, got none"),
         ({"lr": [0.1, -1]}, {"sampler": "tpe", "trials": 3}, "sgd: expected lr in [0, inf), got -1.0"),
     ],
 )  # fmt: skip

@@ -19,7 +19,7 @@ PULSE = Pulse(chunk=3, since=0, alive=2, done=5, steps=40, best=0.25)
 
 
 def wait_for(found, n=1):
-    until = time.monotonic() + 10
+    until = time.monotonic() + 120
     while len(found) < n and time.monotonic() < until:
         time.sleep(0.01)
     return found

@@ -86,7 +86,7 @@ def test_damaged_newest_falls_back_to_the_one_before(tmp_path, caplog):
     assert caplog.messages[0].endswith("; trying the checkpoint before it")
     for path in (newest, older):
         path.write_bytes(b"nothing")
-    with pytest.raises(DataError, match="is no safetensors file, or is damaged"):
+    with pytest.raises(DataError, match="is not a safetensors file, or is damaged"):
         train(make(), checkpoint=tmp_path, resume=True)
 
 

@@ -67,7 +67,7 @@ def test_another_kernel_of_openblas_is_said_on_the_command_line(tmp_path):
 
 def test_fewer_epochs_than_there_are_are_refused(tmp_path):
     train(tmp_path, 3)
-    line = r"epoch-00000003\.safetensors has 3 epochs behind it, got epochs=2; give 3 or more$"
+    line = r"epoch-00000003\.safetensors has 3 epochs done, got epochs=2; give 3 or more$"
     with pytest.raises(xbnet.ConfigError, match=line):
         train(tmp_path, 2, resume=True)
 

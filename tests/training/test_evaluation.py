@@ -108,7 +108,7 @@ def test_bad_input_of_evaluate(kind, arguments, line):
 
 def test_sparse_samples_are_named():
     sparse = pytest.importorskip("scipy.sparse").csr_array(X)
-    with refuses(DataError, "evaluate: expected x as a dense array, got a sparse one; hand in x.toarray()"):
+    with refuses(DataError, "evaluate: expected x as a dense array, got a sparse one; pass x.toarray()"):
         evaluate(cases.network(), "cross_entropy", sparse, Y)
 
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 import xbnet
 from tests.support import cases
+from tests.support.chance import examples
 from tests.support.runs import X, Y, train, with_validation
 from xbnet import Dropout, Linear, evaluate, fit
 
@@ -111,7 +112,7 @@ def test_any_memory_layout_of_the_data():
 # -- weights -----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=20, max_size=20).filter(lambda w: all(np.bincount(Y, w) > 0)))
 def test_sample_weights_are_repeated_rows(weights):
     weighted = train(sample_weight=weights, batch_size=None, epochs=4)

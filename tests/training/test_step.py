@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import xbnet
 from tests.support import cases
+from tests.support.chance import examples
 from tests.support.errors import refuses
 from xbnet import Linear
 from xbnet.backends.replay import RUNS
@@ -34,7 +35,7 @@ def run(level, *, layers="linear", loss="cross_entropy", optimizer="sgd", replic
     return net, history
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(
     layers=st.sampled_from(sorted(LAYERS)),
     loss=st.sampled_from(["cross_entropy", "binary_cross_entropy", "mse"]),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import xbnet
 from tests.support import cases
+from tests.support.chance import examples
 from tests.support.devices.fake_cupy import Array, Cupy
 from tests.support.errors import refuses
 from xbnet import ConfigError, get_backend
@@ -45,7 +46,7 @@ def assert_same(these, those):
             np.testing.assert_array_equal(a, b)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(
     n=st.integers(1, 40), B=st.integers(1, 12), chunks=st.integers(1, 4), orders=st.integers(1, 3), replicas=st.integers(1, 4),
     targets=st.booleans(), weighted=st.booleans(), subsets=st.booleans(), seed=st.integers(0, 99),

@@ -244,9 +244,9 @@ def planned_once(was):
     def plan(self):
         if not hasattr(self, "_rates"):
             return was(self)
-        self._rates = self._rates[:, : len(self.rows)]
-        self.optimizer.plan(self._rates)
-        return self._rates
+        rates = self._rates[0, :, : len(self.rows)]
+        self.optimizer.plan(rates)
+        return rates
 
     return plan
 

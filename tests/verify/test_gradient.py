@@ -16,7 +16,12 @@ from xbnet.verify import catalogue
 CASES = {case.name: case for case in catalogue.catalogue()}
 
 
-@pytest.mark.parametrize("name", CASES)
+def is_run(name):
+    """Of the twenty depths some: what is right in one, two, three and twenty layers is right in between."""
+    return not name.startswith("depth/") or int(name.split()[-1]) in (1, 2, 3, 7, 20)
+
+
+@pytest.mark.parametrize("name", filter(is_run, CASES))
 def test_everything_passes_with_orders_1_and_2(name):
     result = CASES[name].run()
     result.raise_if_failed()

@@ -93,7 +93,7 @@ class Unrecordable(Faulty):
         self.dW[...] = self.xp.multiply(self.dW, 1.0)
 
 
-SHORT, PLAYED = "the gradient of a short batch: 3 rows behind 6", "the same gradient in played steps"
+SHORT, PLAYED = "the gradient of a short batch: 3 rows after 6", "the same gradient in played steps"
 AS_TRAINED = {
     WithDx: "the same gradient with and without dx",
     ShortBatch: SHORT,
@@ -113,3 +113,25 @@ def test_fault_of_a_network_that_trains_is_caught_and_named(layer):
     network = xbnet.Network([layer(4, "tanh"), xbnet.Linear(3)], 4, replicas=2, rng=1)
     result = xbnet.gradient_test(network, "cross_entropy", *batch())
     assert any(line.startswith(AS_TRAINED[layer]) for line in result.failures()), result.failures()
+
+
+def test_what_is_not_kept_in_buffers_is_one_line():
+    """A mask of its own, of which a network at the same point knows nothing."""
+
+    class Noise(xbnet.Layer):
+        def bind(self, streams):
+            self.streams = streams
+
+        def forward(self, x, training):
+            if not self.frozen:
+                self.mask = np.stack([stream.random(x.shape[1:]) for stream in self.streams])
+            return x * self.mask
+
+        def backward(self, dy, dx):
+            dx[...] = dy * self.mask
+
+    network = xbnet.Network([xbnet.Linear(4), Noise(), xbnet.Linear(3)], 4, dtype="float64", rng=0)
+    x, y = np.random.default_rng(0).normal(size=(8, 4)), np.arange(8) % 3
+    failures = xbnet.gradient_test(network, "cross_entropy", x, y, rng=0).failures()
+    line = "8 rows: Noise: nothing is named 'mask'; state it in parameters, state, buffers, scratch or hyper, and use it in "
+    assert failures == [f"the same gradient in played steps: {line}a network"]

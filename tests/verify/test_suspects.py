@@ -64,7 +64,7 @@ def test_a_right_network_has_no_suspect():
 
 def test_a_wrong_dx_is_named():
     assert checked(WrongDx()).suspect == (
-        "the gradients of layers 0 to 1 and of x are wrong, those behind are right: look at the dx of 2.WrongDx, "
+        "the gradients of layers 0 to 1 and of x are wrong, those after are right: look at the dx of 2.WrongDx, "
         "or at 1.Linear itself"
     )
 
@@ -90,9 +90,9 @@ def test_a_backward_that_returns_is_told_to_write():
     ("wrong", "line"),
     [
         (["x"], "the gradient of x is wrong, all others are right: look at the dx of 0.A"),
-        (["0.W", "x"], "the gradients of layer 0 and of x are wrong, those behind are right: "
+        (["0.W", "x"], "the gradients of layer 0 and of x are wrong, those after are right: "
                        "look at the dx of 1.B or 2.C, or at 0.A itself"),
-        (["0.W", "0.b", "2.W", "x"], "all gradients behind 2.C are right: look at its dW and its dx"),
+        (["0.W", "0.b", "2.W", "x"], "all gradients after 2.C are right: look at its dW and its dx"),
         (["0.W", "0.b", "2.W", "2.b", "x"], "all gradients are wrong: look at 2.C first, then at the loss"),
         (["0.W", "0.b", "2.b"], "each layer's dx is right: look at 0.A (dW and db) and 2.C (db)"),
         (["2.W", "x"], ""),

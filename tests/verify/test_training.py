@@ -166,6 +166,25 @@ def test_own_schedule_strategy_and_loss():
     assert result.passed, str(result)
 
 
+@pytest.mark.parametrize("level", ["eager", "compiled"])
+def test_an_own_loss_of_members_that_share_weights(level):
+    """It is called for each member's answers, which the reference counts as samples."""
+
+    class Own(xbnet.SoftmaxCrossEntropy):
+        pass
+
+    layers = [Linear(6), xbnet.MemberOutputs(3, members=3)]
+    net = xbnet.Network(layers, 4, replicas=2, dtype="float64", rng=0)
+    weights = np.linspace(0.1, 2, 10)
+    result = judged(net=net, loss=Own(class_weight=[1, 2, 0.5]), sample_weight=weights, levels=[level])
+    assert result.passed, str(result)
+
+
+def test_one_network():
+    result = judged(net=network(replicas=1))
+    assert result.passed, str(result)
+
+
 def test_who_diverges_is_not_judged_from_then_on():
     result = judged(xbnet.SGD([0.1, 1e200]), loss="mse")
     assert result.passed is not False, str(result)
@@ -187,9 +206,9 @@ def test_levels_that_are_not_possible_are_told_or_refused():
     ("settings", "message"),
     [
         ({"levels": ["auto"]}, "training_test: expected levels among eager, replay, compiled, graph, persistent, got 'auto'"),
-        ({"batch_size": 3}, "training_test: batch_size is no setting of this test; it takes batch_sizes"),
-        ({"execution": "eager"}, "training_test: execution is no setting of this test; it takes levels"),
-        ({"patience": 3}, "training_test: patience is no setting of this test; who stops when, and with which weights, is"),
+        ({"batch_size": 3}, "training_test: batch_size is not a setting of this test; it takes batch_sizes"),
+        ({"execution": "eager"}, "training_test: execution is not a setting of this test; it takes levels"),
+        ({"patience": 3}, "training_test: patience is not a setting of this test; who stops when, and with which weights, is"),
         ({"batch_sizes": [11]}, "fit: expected batch_size <= 10, the number of training samples, got 11"),
         ({"batch_sizes": []}, "training_test: expected at least one batch size, got none"),
         ({"epoch": 3}, "training_test: "),

@@ -1,6 +1,6 @@
 """Protocols of an array and an array library: as much of NumPy, CuPy and dpnp as they have in common.
 
-Nothing here runs: type checkers read it, and so may you. Shapes stand in docstrings, by the package's legend.
+Nothing here runs: type checkers read it, and so may you. Shapes are in docstrings, by the package's legend.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ else:  # which costs no time at import
 
 
 class Array(Protocol):
-    """An array of NumPy, CuPy or dpnp, wherever it lies; a NumPy array is one."""
+    """An array of NumPy, CuPy or dpnp, wherever it is; a NumPy array is one."""
 
     @property
     def shape(self) -> tuple[int, ...]:

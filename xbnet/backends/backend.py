@@ -1,4 +1,4 @@
-"""Array libraries behind one record: NumPy on a CPU, CuPy on CUDA, dpnp on SYCL devices.
+"""Array libraries with one interface: NumPy on a CPU, CuPy on CUDA, dpnp on SYCL devices.
 
 `devices` opens them. The numeric core receives a `Backend` and speaks the
 dialect that the three share:
@@ -24,7 +24,7 @@ from ..errors import BackendError, ConfigError, unknown_name
 from ..parsing import check_keys, parse_settings
 from .arrays import NUMPY, Array, ArrayLike, DTypeLike, Namespace
 from .cuda.launch import Launcher
-from .devices import INSTALL, SETTINGS, open_cupy, open_dpnp
+from .devices import INSTALL, OTHER_NAMES, SETTINGS, open_cupy, open_dpnp
 from .numpy_ops import SPECIALIZED, NumpyOps
 from .ops import Ops
 from .replay import Specialized
@@ -128,7 +128,7 @@ class Backend:
         return self.library.cuda.runtime.getDeviceCount() if self.name == "cupy" else 0
 
     def __reduce__(self) -> tuple[Callable[..., Backend], tuple[str]]:
-        """A backend is pickled as its name, and opened anew where it arrives."""
+        """A backend is pickled as its name, and opened again where it arrives."""
         return get_backend, (self.full_name,)
 
     @property
@@ -176,7 +176,7 @@ def get_backend(name: str | Backend = "numpy") -> Backend:
             return _open("numpy")
     bare, settings = parse_settings("backend", name) if isinstance(name, str) else (name, {})
     if not isinstance(bare, str) or bare not in INSTALL:
-        raise unknown_name("get_backend", "backend", bare, [*INSTALL, "auto"])
+        raise unknown_name("get_backend", "backend", bare, [*INSTALL, "auto"], OTHER_NAMES)
     if settings and bare not in SETTINGS:
         raise ConfigError(f"backend {bare!r}: takes no settings, got {', '.join(settings)}")
     check_keys(f"backend {bare!r}", settings, SETTINGS.get(bare, {}))

@@ -37,7 +37,7 @@ def one_blas_thread() -> Iterator[None]:
 
     May be nested, and held by several threads at once: the last to leave gives the threads back. Whatever another
     thread asks of `threadpoolctl` meanwhile holds until the next one enters, and counts as what to give back; only a
-    number of one can't be told from what is held, and doesn't.
+    number of one can't be distinguished from what is held, and doesn't.
 
     Warns
     -----

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh", "softplus", "selu", "mish")
-"""Activations that kernels have: a kernel is told a place in this tuple."""
+"""Activations that kernels have: a kernel gets an index into this tuple."""
 LEAK = 0.01
 """Slope of the leaky ReLU below 0."""
 GELU_C, GELU_A = math.sqrt(2 / math.pi), 0.044715

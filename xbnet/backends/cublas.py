@@ -76,7 +76,7 @@ class Cublas:
 
     Notes
     -----
-    Each thread has a handle per device. A handle is told its stream when that changes, so a step that is to be
+    Each thread has a handle per device. The stream of a handle is set when it changes, so a step that is to be
     captured runs once on the capturing stream before: then nothing is created or allocated within.
     """
 

@@ -12,7 +12,7 @@ class Plan(NamedTuple):
     """The arguments of `cublasGemmStridedBatchedEx` but for types and pointers; strides in elements.
 
     cuBLAS reads matrices by columns, so it sees a matrix of rows as its transpose, and is asked for
-    ``out^T = b^T a^T``. `first_is_b` says so; where `out` itself lies by columns, a stays first.
+    ``out^T = b^T a^T``. `first_is_b` says so; where `out` itself is stored by columns, a stays first.
     """
 
     first_is_b: bool
@@ -56,7 +56,7 @@ def plan(a: Any, b: Any, out: Any) -> Plan | None:
 
     Operands may be views: slices of rows of theta, swapped axes, parts of padded arrays, one matrix for all replicas.
     It can't where neither rows nor columns of a matrix are contiguous, steps are negative, types differ, a size is 0
-    or more than a C int holds, or replicas of `out` lie on top of each other.
+    or more than a C int holds, or replicas of `out` are on top of each other.
     """
     if not a.dtype == b.dtype == out.dtype or out.dtype.name not in ("float32", "float64"):
         return None

@@ -21,6 +21,16 @@ INSTALL = {
     "cupy": "pip install 'cupy-cuda12x[ctk]' (or 'cupy-cuda13x[ctk]' for a CUDA 13 driver)",
     "dpnp": "pip install dpnp",
 }
+OTHER_NAMES = {
+    "cuda": "cupy",
+    "gpu": "cupy",
+    "nvidia": "cupy",
+    "sycl": "dpnp",
+    "xpu": "dpnp",
+    "intel": "dpnp",
+    "cpu": "numpy",
+}
+"""Names of these devices in other libraries."""
 SETTINGS = {"cupy": {"precision": "fp32", "kernels": "fused"}}
 """Backend -> what its name may set, with the default: ``cupy:precision=tf32``."""
 
@@ -28,6 +38,8 @@ SETTINGS = {"cupy": {"precision": "fp32", "kernels": "fused"}}
 def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise BackendError(f"backend {name!r}: {_reason(error)}; install it with: {INSTALL[name]}") from None
     except ImportError as error:
         raise BackendError(f"backend {name!r}: {_reason(error)}; install it with: {INSTALL[name]}") from error
 

@@ -13,6 +13,8 @@ from .backend import Backend
 
 CGROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where Linux says how much a container may have: version 2, version 1."""
+LITTLE = 2**18
+"""Bytes that there always are: to ask the system takes longer than to make so small a network."""
 
 
 def free_bytes(backend: Backend) -> int:
@@ -40,7 +42,7 @@ def all_bytes(backend: Backend) -> int | None:
 
 def expect_memory(where: str, what: str, needed: float, backend: Backend, cure: str) -> None:
     """Raise `ConfigError` where `what` needs more bytes than there are at all."""
-    there = all_bytes(backend)
+    there = all_bytes(backend) if needed > LITTLE else None
     if there is not None and needed > there:
         raise ConfigError(
             f"{where}: expected memory for {what} ({human_bytes(needed)}), got {human_bytes(there)}; {cure}"

@@ -1,6 +1,6 @@
 """NumPy's operations, and what they come to for arrays that are the same at every step, as in a `replay`.
 
-What can be done once for such arrays is done once, always to the same bits:
+Work that can be done once for such arrays is done once, always to the same bits:
 
 - The product of one network goes to `ndarray.dot`, whose call costs half of `matmul`'s; both end in the same BLAS
   routine.
@@ -10,19 +10,19 @@ What can be done once for such arrays is done once, always to the same bits:
 - `maximum` and `minimum` with a number have no vector instructions in NumPy, with an array they have: three times
   as fast.
 
-Each function here takes the arguments of an operation, behind scratch memory, and gives the calls, without arguments,
+Each function here takes scratch memory and the arguments of an operation, and gives the calls, without arguments,
 that do it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arrays import NUMPY
+from .arrays import NUMPY, Array
 from .ops import Ops
 
 if TYPE_CHECKING:
@@ -57,10 +57,39 @@ class NumpyOps(Ops):
         x.reshape(-1).take(work, out=out.reshape(index.shape), mode="clip")
         return out
 
+    def lookup(self, W: Array, codes: Array, out: Array) -> Array:
+        for r, at, known, rows in _pieces(codes, out, W.shape[1]):
+            out[r, at] = W[r, rows]
+            out[r, at][~known] = 0
+        return out
+
+    def lookup_gradient(self, dy: Array, codes: Array, out: Array) -> Array:
+        # In the order of the batch, as the machine and CUDA's kernel add them: so all end in the same bits.
+        D = out.shape[2]
+        out[...] = 0
+        for r, at, known, rows in _pieces(codes, dy, out.shape[1]):
+            places = rows[known][:, None] * D + np.arange(D)
+            np.add.at(out[r].reshape(-1), places.reshape(-1), dy[r, at][known].reshape(-1))  # type: ignore[arg-type]
+        return out
+
     def random(self, streams: Sequence[np.random.Generator], out: Any) -> Any:
         for stream, row in zip(streams, out, strict=True):
             stream.random(out=row, dtype=row.dtype)
         return out
+
+
+def _pieces(codes: Array, y: Array, K: int) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
+    """Of y (R, B, D), a replica and some rows at a time: which codes (R or 1, B, 1) are one of 0 to K - 1, and those.
+
+    So the arrays that NumPy makes on the way stay small.
+    """
+    R, B, D = y.shape
+    n = max(PIECE // (4 * D), 1)
+    for r in range(R):
+        for at in (slice(i, min(i + n, B)) for i in range(0, B, n)):
+            some: Any = codes[r % len(codes), at, 0]
+            known = (some > -0.5) & (some < K - 0.5)
+            yield r, at, known, (np.where(known, some, 0) + 0.5).astype(np.intp)
 
 
 @cache

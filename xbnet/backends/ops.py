@@ -76,6 +76,7 @@ class Ops:
         self.xp, self.matmul, self.capturable = xp, matmul or xp.matmul, capturable
         self.ones_row = Made(lambda n, dtype: xp.ones((1, 1, n), dtype=dtype), wait)
         self.ones_column = Made(lambda n, dtype: xp.ones((1, n, 1), dtype=dtype), wait)
+        self.numbers = Made(lambda n, dtype: xp.arange(n)[None, None].astype(dtype), wait)
         self.row_starts = Made(lambda R, B, C: (xp.arange(R * B) * C).reshape(R, B), wait)  # in a flat (R, B, C) array
 
     def bmm(self, a: Array, b: Array, out: Array) -> Array:
@@ -112,8 +113,33 @@ class Ops:
         """x (N, ...), index (R, B) of integers in [0, N) -> out (R, B, ...)."""
         return self.xp.take(x, index, axis=0, out=out)
 
+    def lookup(self, W: Array, codes: Array, out: Array) -> Array:
+        """W (R, K, D), codes (R or 1, B, 1) -> out (R, B, D): rows of the nearest codes, 0 for none of 0 to K - 1."""
+        return self.matmul(self._one_hot(W, codes), W, out=out)
+
+    def lookup_gradient(self, dy: Array, codes: Array, out: Array) -> Array:
+        """dy (R, B, D), codes (R or 1, B, 1) -> out (R, K, D): for each code the sum of its rows of dy."""
+        return self.matmul(self._one_hot(out, codes).swapaxes(1, 2), dy, out=out)
+
+    def _one_hot(self, W: Array, codes: Array) -> Array:
+        away = self.xp.abs(codes - self.numbers[W.shape[1], W.dtype])
+        return self.xp.less(away, 0.5).astype(W.dtype)
+
     def random(self, streams: Sequence[np.random.Generator], out: Array) -> Array:
-        """out (R, ...) from the host: numbers in [0, 1), those of replica i drawn from streams[i]."""
+        """Draw numbers in [0, 1) on the host, those of replica i from streams[i].
+
+        Parameters
+        ----------
+        streams
+            R generators on the host.
+        out
+            (R, ...), overwritten.
+
+        Returns
+        -------
+        Array
+            `out`.
+        """
         host = np.empty(out.shape, out.dtype)
         for stream, row in zip(streams, host, strict=True):
             stream.random(out=row, dtype=row.dtype)
@@ -125,9 +151,25 @@ class Ops:
     def bias_activation(
         self, activation: Elementwise | None, z: Array, b: Array | None, out: Array, work: Sequence[Array]
     ) -> Array:
-        """z (R, B, O) += b (R, 1, O), where there is a b; out = activation(z), where there is one.
+        """Add a bias, and apply an activation: z += b, then out = activation(z).
 
-        Without an activation `out` is z. `work` is a pair of arrays like z, for an activation.
+        Parameters
+        ----------
+        activation
+            None: there is none.
+        z
+            (R, B, O), overwritten by z + b.
+        b
+            (R, 1, O), or None.
+        out
+            (R, B, O), overwritten; without an activation z itself.
+        work
+            A pair of arrays like z, scratch for the activation.
+
+        Returns
+        -------
+        Array
+            `out`.
         """
         if b is not None:
             self.xp.add(z, b, out=z)
@@ -144,9 +186,20 @@ class Ops:
         db: Array | None,
         work: Sequence[Array],
     ) -> None:
-        """Multiply dy (R, B, O) by the activation's derivative at z, where y = activation(z); db (R, 1, O) is its sum.
+        """Multiply dy by the activation's derivative at z, and sum it over the batch to db.
 
-        `activation` and `db` may be None: there is none, or it is not wanted.
+        Parameters
+        ----------
+        activation
+            None: there is none.
+        dy
+            (R, B, O), the gradient by y; overwritten by that by z.
+        z, y
+            (R, B, O), where y = activation(z).
+        db
+            (R, 1, O), overwritten by the sum over the batch; None: it is not wanted.
+        work
+            A pair of arrays like z, scratch.
         """
         if activation is not None and z is not None:
             activation.backward(self.xp, dy, z, y, work)
@@ -162,24 +215,65 @@ class Ops:
         sample_weight: Array | None,
         sums: Array,
     ) -> None:
-        """Values, hits, their sums (R, 3, 1), and the gradient of a bound loss, see `Loss.evaluate`."""
+        """Compute values, hits, their sums, and the gradient of a bound loss.
+
+        Parameters
+        ----------
+        loss
+            A bound loss.
+        logits, labels, dlogits, sample_weight, sums
+            As in `Loss.evaluate`.
+        """
         loss.evaluate(logits, labels, dlogits, sample_weight, sums)
 
     def update(self, step: Updates, columns: Array, wants_norm: bool) -> None:
-        """Penalty, gradient mask, clipping and the optimizer's rule, see `Step.update`."""
+        """Apply penalty, gradient mask, clipping and the optimizer's rule; see `Step.update`.
+
+        Parameters
+        ----------
+        step
+            Penalty, gradient mask, clipping and optimizer of a step.
+        columns
+            (K, R, 1), the values of `Optimizer.coefficients`.
+        wants_norm
+            Whether the gradient's norm is reported.
+        """
         step.update(columns, wants_norm)
 
     def apply(self, optimizer: Applies, columns: Array) -> None:
-        """The rule of a bound optimizer, see `Optimizer.apply`."""
+        """Apply the rule of a bound optimizer; see `Optimizer.apply`.
+
+        Parameters
+        ----------
+        optimizer
+            A bound optimizer.
+        columns
+            (K, R, 1), the values of `Optimizer.coefficients`.
+        """
         optimizer.apply(columns)
 
     def gather_batch(
         self, data: SampleArrays, index: Array, which: Array | None, spread: Array | None, out: Samples
     ) -> Samples:
-        """The samples index (U, B) of ``data.x, data.y, data.w``, to those of `out`.
+        """Gather a batch of samples.
 
-        which (1, R) says which of the U rows each replica follows, and spread (1, R, B) is scratch for that; both are
-        None where all follow one.
+        Parameters
+        ----------
+        data
+            The samples `x`, `y` and `w`, of N rows each.
+        index
+            (U, B) of integers in [0, N).
+        which
+            (1, R), the row of `index` that each replica follows; None: there is one for all.
+        spread
+            (1, R, B) of integers, scratch; None: there is one row for all.
+        out
+            Arrays of a batch, overwritten.
+
+        Returns
+        -------
+        Samples
+            `out`.
         """
         if which is not None and spread is not None:
             index = self.gather(index, which, spread)[0]

@@ -4,9 +4,9 @@ A step of a small network on a CPU is mostly Python: looking up attributes, choo
 arrays are the same at every step, and so are the operations. A `Record` holds them, each with calls that were made for
 these very arrays: replaying them gives the same bits as running the step, in two thirds of the time.
 
-Nothing that is recorded knows of it. While a record is made, proxies stand where its parts (layers, a loss, ...) find
+Nothing that is recorded knows of it. While a record is made, proxies are where its parts (layers, a loss, ...) find
 `xp` and `ops`. A part that does more than such operations doesn't say that it is `replayable`; then each call of one of
-its methods is recorded as a whole, and is made anew in every replay.
+its methods is recorded as a whole, and is made again in every replay.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Calls = list[Callable[[], Any]]
 Specialized = Mapping[str, Callable[..., Calls]]
 """Name of an operation -> what it comes to for certain arrays, see `numpy_ops.SPECIALIZED`."""
 Place = tuple[Any, Any]
-"""A container and a key of it, under which a part lies: ``(network.layers, 0)``, ``(vars(step), "loss")``."""
+"""A container and a key of it, under which a part is found: ``(network.layers, 0)``, ``(vars(step), "loss")``."""
 
 MOST = 8
 """Records that are kept; each keeps its arrays alive."""
@@ -102,7 +102,7 @@ class Replays:
     Parameters
     ----------
     places
-        Where the parts that the functions use lie.
+        Where the parts that the functions use are.
     specialized
         The backend's; where it has none, every function is run.
     """

@@ -19,15 +19,15 @@ from .parser import Parser, expand_config, name_data
 
 VERBS = {
     "train": "train a network on a data set",
-    "sweep": "train a grid of configurations, seeds and folds as one",
-    "verify": "prove that backward is the derivative of forward, and a step what the papers say",
-    "reproduce": "run the published reports and set our figures beside theirs",
+    "sweep": "train a grid of configurations, seeds and folds as one stack",
+    "verify": "prove that backward is the derivative of forward, and that a training step follows its paper",
+    "reproduce": "run the experiments of the published reports and compare our figures with theirs",
     "data": "fetch a public data set, or show what a name or a file holds",
-    "report": "judge a trained model: figures, curves, confusion, calibration, importance, on one page",
-    "compare": "set runs beside each other: settings, figures, curves",
+    "report": "judge a trained model on one page: metrics, curves, confusion matrix, calibration, feature importance",
+    "compare": "compare runs: settings, figures, curves",
     "predict": "predict the rows of a file with a trained network",
     "export": "write a trained network for other programs: ONNX, PyTorch, NumPy",
-    "info": "what is installed and which devices answer, or what a model holds",
+    "info": "show installed libraries and devices, or the contents of a model, run or sweep",
 }
 
 
@@ -75,12 +75,17 @@ EVERY_VERB = "*"
 
 
 def build_parser(verb: str | None = None) -> Parser:
-    """The parser. Only the module of `verb` is imported, so that help comes quickly; all for `EVERY_VERB`."""
+    """The parser. It has `verb` alone, so that it is made quickly; where there is no such verb, the names of all.
+
+    `EVERY_VERB` stands for all of them with their flags.
+    """
     parser = Parser(prog="xbnet", description="Neural networks for vectors, stacked by design, on NumPy, CuPy or dpnp.")
-    parser.add_argument("--version", action="store_true", help="print the version and stop")
-    parser.add_argument("--completion", metavar="SHELL", help="print a script of completions: bash, zsh, fish, tcsh")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    parser.add_argument(
+        "--completion", metavar="SHELL", help="print the completion script for a shell: bash, zsh, fish, tcsh"
+    )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
-    for name, summary in VERBS.items():
+    for name, summary in [(verb, VERBS[verb])] if verb in VERBS else VERBS.items():
         child = verbs.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if verb in (name, EVERY_VERB):
             importlib.import_module(f".{name}", __name__).add_arguments(child)

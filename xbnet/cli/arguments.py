@@ -24,64 +24,78 @@ from ..training.recipe import Settings
 from .tables import add_table_arguments, table_options, target_of
 
 NOT_KEPT = ("verb", "version", "config", "out", "overwrite", "resume", "json", "quiet")
-"""Flags that a run's config.toml has not: they say where to, and how much is told."""
+"""Flags that a run's config.toml has not: they say where to write, and how much to print."""
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Which data."""
     group = parser.add_argument_group("data")
-    group.add_argument("--data", default="gmm", metavar="NAME|FILE", help=f"{', '.join(NAMES)}, or a file")
-    group.add_argument("--target", action="append", metavar="COLUMN,..", help="the column of a table to learn")
-    group.add_argument("--task", metavar="TASK", help="of a table: classification, regression; by default as it looks")
-    add_table_arguments(group)
-    group.add_argument("--scaling", metavar="HOW", help="of inputs: standard, robust, quantile, none; tables: standard")
-    switch(group, "--scale-targets", "z-score a regression's targets, and put predictions back; on", default=None)
     group.add_argument(
-        "--val",
-        type=share,
-        metavar="SHARE",
-        help="validation part to split off: fraction, count, none; tables: 0.15",
+        "--data", default="gmm", metavar="NAME|FILE", help=f"data set to use: {', '.join(NAMES)}, or a file"
     )
-    group.add_argument("--test", type=share, metavar="SHARE", help="test part to split off: fraction or count")
+    group.add_argument("--target", action="append", metavar="COLUMN,..", help="column of a table that holds the target")
+    group.add_argument(
+        "--task", metavar="TASK", help="classification or regression, for a table; found from the target by default"
+    )
+    add_table_arguments(group)
+    group.add_argument(
+        "--scaling", metavar="HOW",
+        help="scaling of inputs: standard, robust, quantile, none; default for tables: standard",
+    )  # fmt: skip
+    switch(group, "--scale-targets", "standardize a regression's targets; on by default", default=None)
+    group.add_argument(
+        "--val", type=share, metavar="SHARE",
+        help="validation part to split off: a fraction, a count, or none; default for tables: 0.15",
+    )  # fmt: skip
+    group.add_argument("--test", type=share, metavar="SHARE", help="test part to split off: a fraction or a count")
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """Which network, on which device."""
     group = parser.add_argument_group("network")
-    group.add_argument("--hidden", type=widths, metavar="N,N,..", help="hidden widths, or none; 10,7, tables: 32")
-    group.add_argument("--residual", type=count, default=0, metavar="N", help="residual blocks after the hidden layers")
-    group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; by default tanh")
-    switch(group, "--batch-norm", "batch normalization after each hidden layer")
-    group.add_argument("--dropout", type=number, metavar="RATE", help="after each hidden layer; by default 0")
     group.add_argument(
-        "--init", metavar="NAME", help="glorot, he, lecun, zeros, normal:STD, uniform:A; by the activation"
+        "--hidden", type=widths, metavar="N,N,..", help="hidden widths, or none; default: 10,7, for tables 32"
     )
-    group.add_argument("--replicas", type=positive, default=1, metavar="R", help="networks with seeds of their own")
+    group.add_argument("--residual", type=count, default=0, metavar="N", help="residual blocks after the hidden layers")
+    group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; default: tanh")
     group.add_argument(
-        "--members", type=positive, metavar="N",
-        help="networks that are trained beside each other and become one, whose outputs are the means; 1, tables: 4",
+        "--embedding-dim", type=positive, default=8, metavar="D",
+        help="length of the learned vectors of categories, see --one-hot; default: 8",
+    )  # fmt: skip
+    switch(group, "--batch-norm", "add batch normalization after each hidden layer")
+    group.add_argument("--dropout", type=number, metavar="RATE", help="dropout rate of the hidden layers; default: 0")
+    group.add_argument(
+        "--init", metavar="NAME",
+        help="glorot, he, lecun, zeros, normal:STD, uniform:A; chosen by the activation by default",
     )  # fmt: skip
     group.add_argument(
-        "--sharing",
-        choices=SHARING,
-        default="none",
-        help="of the hidden layers' weights among members; by default none",
+        "--replicas", type=positive, default=1, metavar="R", help="networks to train, each with its own seed"
     )
     group.add_argument(
-        "--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto; settings as cupy:precision=tf32"
+        "--members", type=positive, metavar="N",
+        help="number of networks to train and average into one model; default: 1, for tables 4",
+    )  # fmt: skip
+    group.add_argument("--sharing", choices=SHARING, default="none", help="how members share hidden weights")
+    group.add_argument(
+        "--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto; with settings: cupy:precision=tf32"
     )
     group.add_argument("--dtype", default="float32", metavar="TYPE", help="float32, float64")
-    group.add_argument("--seed", type=count, default=0, metavar="N", help="of weights, order, dropout and splits")
+    group.add_argument(
+        "--seed", type=count, default=0, metavar="N", help="seed of weights, row order, dropout and splits"
+    )
 
 
 def add_loss_arguments(parser: argparse.ArgumentParser) -> None:
     """Which cost."""
     group = parser.add_argument_group("cost")
-    group.add_argument("--loss", metavar="NAME", help=f"{', '.join(LOSSES)}; by default what suits the targets")
+    group.add_argument("--loss", metavar="NAME", help=f"{', '.join(LOSSES)}; the default depends on the task")
     group.add_argument("--class-weight", metavar="W,W,..", help="one weight per class, or balanced")
-    group.add_argument("--label-smoothing", type=number, default=0.0, metavar="E", help="in [0, 1)")
-    group.add_argument("--l2", type=number, metavar="X", help="times the sum of squared weights; 0, tables: 0.0003")
-    group.add_argument("--l1", type=number, default=0.0, metavar="X", help="times the sum of absolute weights")
+    group.add_argument("--label-smoothing", type=number, default=0.0, metavar="E", help="label smoothing in [0, 1)")
+    group.add_argument(
+        "--l2", type=number, metavar="X",
+        help="L2 penalty, times the sum of squared weights; default: 0, for tables 0.0003",
+    )  # fmt: skip
+    group.add_argument("--l1", type=number, default=0.0, metavar="X", help="L1 penalty, times the sum of |weights|")
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,46 +103,45 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training")
     group.add_argument(
         "--optimizer", metavar="NAME",
-        help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99; sgd, tables: adam",
+        help=f"{', '.join(OPTIMIZERS)}; with settings: adam:beta2=0.99; default: sgd, for tables adam",
     )  # fmt: skip
-    group.add_argument("--lr", type=rate, metavar="X|auto", help="of sgd 0.1, adam 0.001, tables 0.03; auto tries 100")
+    group.add_argument(
+        "--lr", type=rate, metavar="X|auto",
+        help="learning rate; auto tries 100; default: sgd 0.1, adam 0.001, for tables 0.03",
+    )  # fmt: skip
     group.add_argument(
         "--schedule", metavar="NAME",
-        help=f"{', '.join(SCHEDULES)}; settings as step:every=20; constant, tables: cosine",
+        help=f"{', '.join(SCHEDULES)}; with settings: step:every=20; default: constant, for tables cosine",
     )  # fmt: skip
     group.add_argument(
         "--strategy", default="joint", metavar="NAME",
-        help=f"{', '.join(STRATEGIES)}; settings as alternating:every=2, weighted:ratio=0.5, layerwise:epochs=5",
+        help=f"{', '.join(STRATEGIES)}; with settings: alternating:every=2, weighted:ratio=0.5, layerwise:epochs=5",
     )  # fmt: skip
-    group.add_argument("--flip", type=number, default=0.0, metavar="P", help="mirror images with this probability")
-    group.add_argument("--clip-norm", type=number, metavar="X", help="largest norm of the gradient")
+    group.add_argument("--flip", type=number, default=0.0, metavar="P", help="probability of mirroring an image")
+    group.add_argument("--clip-norm", type=number, metavar="X", help="clip the gradient to this norm")
     group.add_argument(
-        "--batch-size",
-        type=batch_size,
-        default="auto",
-        metavar="N|full",
-        help="rows per step; auto is 64, tables: 32 to 256",
-    )
-    group.add_argument("--epochs", type=positive, metavar="N", help="passes over the training part; 100")
+        "--batch-size", type=batch_size, default="auto", metavar="N|full",
+        help="rows per step; auto is 64, for tables 32 to 256",
+    )  # fmt: skip
+    group.add_argument("--epochs", type=positive, metavar="N", help="passes over the training part; default: 100")
     group.add_argument(
-        "--device-memory",
-        type=memory,
-        metavar="BYTES",
-        help="for the data, like 2GB; parts that don't fit come in chunks",
-    )
+        "--device-memory", type=memory, metavar="BYTES",
+        help="device memory for the data, like 2GB; larger data is sent in chunks",
+    )  # fmt: skip
     group.add_argument(
-        "--execution",
-        default="auto",
-        metavar="LEVEL",
+        "--execution", default="auto", metavar="LEVEL",
         help="eager; replay or compiled on CPUs; graph or persistent on CUDA; or auto",
-    )
+    )  # fmt: skip
     group.add_argument(
         "--patience",
         type=patience,
         metavar="N|none",
-        help="stop after N epochs without a better figure, and keep the best weights; 8 for tables",
+        help="early stopping: stop after N epochs without improvement and keep the best weights; default for tables: 8",
     )
-    group.add_argument("--monitor", metavar="FIGURE", help="e.g. val_loss (the default), val_accuracy")
+    group.add_argument(
+        "--monitor", metavar="FIGURE",
+        help="metric that decides about the best epoch: val_loss (the default), val_accuracy, ...",
+    )  # fmt: skip
 
 
 def switch(group: Any, flag: str, text: str, default: bool | None = False) -> None:

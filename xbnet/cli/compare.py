@@ -1,4 +1,4 @@
-"""`xbnet compare`: runs beside each other."""
+"""`xbnet compare`: compare runs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from ..reports import compare
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of `xbnet train --out`, two or more")
-    parser.add_argument("--out", metavar="FILE.html", help="write a page with the curves over each other")
-    parser.add_argument("--json", action="store_true", help="print settings that differ and figures as one JSON object")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="two or more folders of `xbnet train --out`")
+    parser.add_argument("--out", metavar="FILE.html", help="write a page with the curves in one picture")
+    parser.add_argument(
+        "--json", action="store_true", help="print the differing settings and the metrics as one JSON object"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

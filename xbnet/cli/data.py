@@ -8,7 +8,7 @@ import numpy as np
 
 from ..datasets import Dataset, Part, fetch
 from ..datasets.download import SOURCES
-from ..errors import listed
+from ..errors import counted, listed
 from . import arguments as flags
 
 
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     fetching = actions.add_parser("fetch", help="download a data set into the cache (XBNET_DATA_DIR, or the user's)")
     fetching.add_argument("name", metavar="NAME", help=", ".join(SOURCES))
-    fetching.add_argument("--quiet", action="store_true", help="no progress bar")
+    fetching.add_argument("--quiet", action="store_true", help="print no progress bar")
     showing = actions.add_parser("show", help="print parts, sizes and classes of a data set or file")
     flags.add_data_arguments(showing)
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 def show(data: Dataset) -> None:
     """A line about the set, and one per part."""
     shape = "" if data.image_shape is None else f", images {'x'.join(map(str, data.image_shape))}"
-    print(f"{data.name}: {data.task}, {data.n_inputs} inputs{shape}, {data.n_outputs} outputs")
+    print(f"{data.name}: {data.task}, {counted(data.n_inputs, 'input')}{shape}, {counted(data.n_outputs, 'output')}")
     if data.classes:
         print(f"classes: {listed(data.classes, most=25)}")
     print(f"{'part':<6}{'samples':>9}  {'type':<9}{'least':>11}{'mean':>11}{'most':>11}  counts per class")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from ..files import keep_input
 from ..io.ensembles import chosen, load_any
@@ -13,12 +14,12 @@ from .arguments import count
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
-    parser.add_argument(
-        "model", metavar="MODEL", help="a file of xbnet.save, an ensemble, or the folder of `xbnet train --out`"
-    )
+    parser.add_argument("model", metavar="MODEL", help="file of xbnet.save, ensemble, or folder of `xbnet train --out`")
     parser.add_argument("--out", required=True, metavar="FILE", help=".onnx, .safetensors (PyTorch) or .npz")
-    parser.add_argument("--format", choices=list(FORMATS), help="by default told by the name of --out")
-    parser.add_argument("--replica", type=count, metavar="R", help="one member; by default ONNX gives their mean")
+    parser.add_argument("--format", choices=list(FORMATS), help="format of --out; default: by its ending")
+    parser.add_argument(
+        "--replica", type=count, metavar="R", help="export one member; by default ONNX and PyTorch give the mean of all"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,4 +30,5 @@ def run(args: argparse.Namespace) -> int:
     definition = FORMATS[form](model, args.out)
     if definition is not None:
         print(definition, end="")
+    print(f"written: {args.out}", file=sys.stdout if definition is None else sys.stderr)
     return 0

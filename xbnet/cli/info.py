@@ -14,7 +14,7 @@ import numpy as np
 from ..backends.backend import describe_backends
 from ..backends.machine.load import describe_machine
 from ..datasets import Column, Schema
-from ..errors import DataError, listed, printable
+from ..errors import DataError, counted, listed, printable
 from ..history import History, plain
 from ..io.ensembles import Ensemble, load_any, summary
 from ..io.models import Model
@@ -30,7 +30,7 @@ PACKAGES = ("numpy", "scipy", "matplotlib", "safetensors", "tqdm", "numba", "sci
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="a file that xbnet saved, or the folder of a run or a sweep"
+        "model", nargs="?", metavar="MODEL", help="file that xbnet saved, or folder of a run or a sweep"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -59,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _kept(compiled: dict[str, Any]) -> str:
     if compiled["cache"] is None:
-        return "compiled anew in each process: no folder can be written (set NUMBA_CACHE_DIR)"
+        return "compiled again in each process: no folder can be written (set NUMBA_CACHE_DIR)"
+    if not compiled["bytes"]:
+        return f"nothing is compiled yet; machine code will be kept in {compiled['cache']}"
     return f"{compiled['bytes'] / 1e6:.1f} MB of machine code are kept in {compiled['cache']}"
 
 
@@ -116,7 +118,7 @@ def show_model(args: argparse.Namespace) -> int:
         print(json.dumps(about))
         return 0
     version = printable(model.version, 40)
-    print(f"{args.model}: written by xbnet {version}, {network.replicas} replica(s), {network.dtype.name}")
+    print(f"{args.model}: written by xbnet {version}, {counted(network.replicas, 'network')}, {network.dtype.name}")
     print(network.describe())
     print(f"link: {network.link}" + (f"; classes: {listed(model.classes)}" if model.classes else ""))
     names = f": {listed(model.features)}" if model.features else ""
@@ -137,7 +139,8 @@ def show_ensemble(args: argparse.Namespace, ensemble: Ensemble) -> int:
         about = {"file": args.model, "written_by": ensemble.version, "link": ensemble.link, "classes": classes}
         print(json.dumps(about | {"members": members}))
         return 0
-    print(f"{args.model}: written by xbnet {printable(ensemble.version, 40)}, an ensemble of {ensemble.size} networks")
+    size = counted(ensemble.size, "network")
+    print(f"{args.model}: written by xbnet {printable(ensemble.version, 40)}, an ensemble of {size}")
     for i, member in enumerate(members):
         print(f"  {i}: {member['layers']}, {member['parameters']:,} parameters")
     print(f"link: {ensemble.link}" + (f"; classes: {listed(ensemble.classes)}" if ensemble.classes else ""))
@@ -156,11 +159,18 @@ def describe_schema(schema: Schema) -> str:
             how = ("as a code: " if column.coded else "") + listed([*column.values, *(f"({word})" for word in more)])
         else:
             how = _scaling(column)
-            how += f"; {column.fill:.6g} where missing" if column.indicator else ""
+            how += f"; {_value(column, column.fill)} where missing" if column.indicator else ""
         lines.append(f"  {printable(column.name):<{width}}  {column.kind:<9} {how}".rstrip())
     if schema.target is not None:
         lines.append(f"target: {listed(schema.target.names)} ({schema.target.task})")
     return "\n".join(lines)
+
+
+def _value(column: Column, value: float) -> str:
+    """A number of a column; that of a date as a day, where it is one of the next millennia."""
+    if column.kind == "date" and abs(value) < 1e11:
+        return str(np.datetime64(round(value), "s").astype("datetime64[D]"))
+    return f"{value:.6g}"
 
 
 def _scaling(column: Column) -> str:
@@ -170,6 +180,8 @@ def _scaling(column: Column) -> str:
         return f"{len(column.quantiles)} quantiles from {column.quantiles[0]:.6g} to {column.quantiles[-1]:.6g}"
     if column.clip:
         return f"median {column.mean:.6g}, {column.std:.6g} between the quartiles, clipped smoothly"
+    if column.kind == "date":
+        return f"mean {_value(column, column.mean)}, deviation {column.std / 86400:.6g} days"
     return f"mean {column.mean:.6g}, deviation {column.std:.6g}"
 
 
@@ -185,7 +197,7 @@ def _load(name: str) -> Model | Ensemble:
     try:
         return load_any(name)
     except DataError as error:
-        if "is no safetensors file" not in str(error) or not path.is_file():
+        if "is not a safetensors file" not in str(error) or not path.is_file():
             raise
         raise DataError(f"{error}; if it holds data, show it with: xbnet data show --data {path}") from None
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..nn.layers import Layer
+from ..nn.layers.tables import Embedding
 from ..nn.mlp import mlp
 from ..nn.sharing import sharing_mlp
 
+if TYPE_CHECKING:
+    from ..datasets import Dataset
 
-def layers_from(args: argparse.Namespace, n_outputs: int) -> list[Layer]:
-    """The layers that the flags describe."""
+
+def layers_from(args: argparse.Namespace, data: Dataset) -> list[Layer]:
+    """The layers that the flags describe, behind an embedding of the columns that are codes."""
+    return [*Embedding.of_codes(data.codes, args.embedding_dim), *_behind_columns(args, data.n_outputs)]
+
+
+def _behind_columns(args: argparse.Namespace, n_outputs: int) -> list[Layer]:
     if not args.hidden and not args.residual and (args.batch_norm or args.dropout):
         raise ConfigError("--dropout and --batch-norm need hidden layers; give --hidden or --residual")
     if args.sharing != "none":

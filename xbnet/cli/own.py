@@ -31,7 +31,7 @@ def own_object(flag: str, text: str) -> object:
     except ModuleNotFoundError as error:
         if error.name and not module.startswith(error.name):
             raise ConfigError(f"{flag}: {module} could not be imported: {error}") from error
-        raise ConfigError(f"{flag}: there is no module {module!r} here; {text} is MODULE:NAME") from None
+        raise ConfigError(f"{flag}: there is no module {module!r} here; {text} has the form MODULE:NAME") from None
     except Exception as error:  # it is the user's code: whatever it is
         raise ConfigError(f"{flag}: {module} could not be imported: {type(error).__name__}: {reason(error)}") from error
     finally:

@@ -1,4 +1,4 @@
-"""An argparse parser whose complaints are one line, and whose flags can stand in a TOML file."""
+"""An argparse parser whose complaints are one line, and whose flags can be given in a TOML file."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ TAKE_DATA = {("train",), ("sweep",), ("verify",), ("data", "show")}
 
 
 def name_data(argv: list[str]) -> list[str]:
-    """The arguments, with ``--data`` in front of a data set's name that stands behind the verb by itself."""
+    """The arguments, with ``--data`` in front of a data set's name that follows the verb."""
     for verb in TAKE_DATA:
         n = len(verb)
         if tuple(argv[:n]) == verb and argv[n : n + 1] and not argv[n].startswith("-"):
@@ -143,11 +143,16 @@ def expand_config(argv: list[str], parser: Parser) -> list[str]:
     words: list[str] = []
     if resumed is not None and "resume" in flags:
         if path is not None or _value_of("--out", argv) is not None:
-            raise ConfigError("--resume DIR takes the flags and the folder of the run; leave --config and --out away")
+            raise ConfigError("--resume DIR takes the flags and the folder of the run; leave out --config and --out")
         resumed = _folder_of(resumed) or resumed
         path, words = str(Path(resumed, "config.toml")), [f"--out={resumed}"]
     if path is None:
         return argv
+    if resumed is not None and not Path(path).exists() and Path(resumed, "sweep.json").exists():
+        raise ConfigError(
+            f"--resume {resumed}: the sweep there was started in Python and has no flags; make the same call "
+            "of xbnet.sweep again, with resume=True"
+        )
     path = str(Path(folder, "config.toml")) if (folder := _folder_of(path)) else path
     named = f"--config {path}" if resumed is None else f"--resume {resumed}: config.toml"
     for key, value in _read(path, named).items():
@@ -188,14 +193,14 @@ def _read(path: str, named: str) -> dict[str, Any]:
 
     try:
         if Path(path).stat().st_size > LARGEST:
-            raise DataError(f"{named}: is no file of flags, for it has more than {LARGEST:,} bytes")
+            raise DataError(f"{named}: is not a file of flags: it has more than {LARGEST:,} bytes")
         return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors put a mark in front
     except OSError as error:
         raise DataError(f"{named}: can't be read ({reason(error)})") from None
     except DataError:
         raise
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and null bytes in the path
-        raise DataError(f"{named}: is no TOML file ({reason(error)})") from None
+        raise DataError(f"{named}: is not a TOML file ({reason(error)})") from None
 
 
 def _as_words(path: str, name: str, value: Any, action: argparse.Action, given: list[str]) -> list[str]:

@@ -14,12 +14,12 @@ import numpy as np
 from ..datasets.reading import Reading
 from ..datasets.rows import Chunk, open_rows
 from ..datasets.tables import is_table_file, open_table
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, counted
 from ..files import keep_input
 from ..io.ensembles import Ensemble, chosen, load_any
 from ..io.folders import file_of
 from ..io.models import Model
-from ..io.predictions import FORMATS, Score, open_writer
+from ..io.predictions import FORMATS, Score, Write, open_writer
 from .arguments import count
 from .tables import split_names
 
@@ -29,28 +29,47 @@ FIGURES = {"accuracy": "accuracy", "r2": "R2", "rmse": "RMSE", "mae": "MAE"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
+    parser.add_argument("model", metavar="MODEL", help="file of xbnet.save, ensemble, or folder of `xbnet train --out`")
     parser.add_argument(
-        "model", metavar="MODEL", help="a file of xbnet.save, an ensemble, or the folder of `xbnet train --out`"
-    )
-    parser.add_argument("--data", required=True, metavar="FILE", help=".csv, .parquet, .npy, .npz, a data set, or - ")
-    parser.add_argument(
-        "--target", action="append", metavar="COLUMN,..", help="columns with the right answers; no input"
+        "--data", required=True, metavar="FILE", help=".csv, .parquet, .npy, .npz, a data set, or - for stdin"
     )
     parser.add_argument(
-        "--id", action="append", metavar="COLUMN,..", help="columns to write beside the predictions; as in training"
+        "--target",
+        action="append",
+        metavar="COLUMN,..",
+        help="columns with the true values, to measure the predictions; not used as inputs",
     )
     parser.add_argument(
-        "--no-header", dest="header", action="store_false", default=None, help="the first line is a row"
+        "--id",
+        action="append",
+        metavar="COLUMN,..",
+        help="columns to copy to the predictions; as in training by default",
     )
-    parser.add_argument("--header", action="store_true", default=None, help="the first line has names; as in training")
-    parser.add_argument("--delimiter", metavar="CHAR", help="between the columns of a text table; by default found")
-    parser.add_argument("--decimal", metavar="CHAR", help="the decimal point of a text table: . or ,; as in training")
-    parser.add_argument("--part", choices=["train", "val", "test"], help="of a data set")
-    parser.add_argument("--out", default="-", metavar="FILE", help="where predictions go")
-    parser.add_argument("--format", choices=list(FORMATS), help="by default told by the name of --out")
-    parser.add_argument("--replica", type=count, metavar="R", help="one member; by default they are averaged")
+    parser.add_argument(
+        "--no-header", dest="header", action="store_false", default=None, help="the first line holds data, not names"
+    )
+    parser.add_argument(
+        "--header", action="store_true", default=None, help="the first line holds names; as in training by default"
+    )
+    parser.add_argument(
+        "--delimiter", metavar="CHAR", help="character between the columns of a text table; detected by default"
+    )
+    parser.add_argument(
+        "--decimal", metavar="CHAR", help="decimal point of a text table, . or ,; as in training by default"
+    )
+    parser.add_argument("--part", choices=["train", "val", "test"], help="part of a data set to predict")
+    parser.add_argument("--out", default="-", metavar="FILE", help="file for the predictions")
+    parser.add_argument("--format", choices=list(FORMATS), help="format of --out; default: by its ending")
+    parser.add_argument(
+        "--replica", type=count, metavar="R", help="predict with one member; by default the mean of all"
+    )
+    parser.add_argument(
+        "--std",
+        action="store_true",
+        help="also write the standard deviation over the members, a measure of uncertainty",
+    )
     parser.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
-    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print the metrics as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,10 +81,13 @@ def run(args: argparse.Namespace) -> int:
     model = chosen(load_any(args.model, args.backend), args.replica)
     names = class_names(model)
     score, rows = Score(names), 0
-    with open_writer(args.out, args.format, columns_of(model, names)) as write:
+    columns = columns_of(model, names)
+    columns += [f"std_{name.removeprefix('p_') if names else name}" for name in columns] * args.std
+    with open_writer(args.out, args.format, columns) as write:
         for chunk in chunks_of(args, model):
             rows += len(chunk.x)
-            predict_chunk(args.data, model, names, chunk, score, write)
+            deviations = model.std_of_encoded(chunk.x) if args.std else None
+            predict_chunk(args.data, model, names, chunk, score, _with_more(write, deviations))
         if not rows:
             raise DataError(f"{args.data}: expected at least one row, got none")
     report(args, score, rows, time.perf_counter() - started)
@@ -93,6 +115,7 @@ def chunks_of(args: argparse.Namespace, model: Model | Ensemble) -> Iterator[Chu
         model.features,
         model.schema,
         ids,
+        class_names(model) is None,
         **options,
     )
 
@@ -139,6 +162,13 @@ def predict_chunk(
             score.add_labels(source, chunk.y, predicted)
 
 
+def _with_more(write: Write, deviations: np.ndarray | None) -> Write:
+    """Write these beside each chunk's values."""
+    if deviations is None:
+        return write
+    return lambda labels, values, ids: write(labels, np.concatenate([values, deviations], axis=1), ids)
+
+
 def report(args: argparse.Namespace, score: Score, rows: int, seconds: float) -> None:
     """Figures to stdout, or to stderr where the predictions have stdout."""
     result = {"rows": rows, "seconds": seconds, "rows_per_second": rows / seconds, **score.result()}
@@ -147,6 +177,6 @@ def report(args: argparse.Namespace, score: Score, rows: int, seconds: float) ->
         return
     to = sys.stderr if args.out == "-" else sys.stdout
     figures = "".join(f", {FIGURES[k]} {result[k]:.6g}" for k in FIGURES if k in result)
-    print(f"{rows:,} rows in {seconds:.2f} s{figures}", file=to)
+    print(f"{counted(rows, 'row')} in {seconds:.2f} s{figures}", file=to)
     if table := score.table():
         print(table, file=to)

@@ -1,4 +1,4 @@
-"""`xbnet reproduce`: run the published reports' experiments, and set our figures beside theirs."""
+"""`xbnet reproduce`: run the published reports' experiments, and compare our figures with theirs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..files import make_folder, write_text
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     parser.add_argument("names", nargs="+", metavar="NAME", help=f"{', '.join(NAMES)}, or all")
-    parser.add_argument("--quick", action="store_true", help="few samples and epochs: does it run?")
+    parser.add_argument("--quick", action="store_true", help="use few samples and epochs, to see that it runs")
     parser.add_argument(
         "--data-dir", metavar="DIR",
-        help="folder with mat/, mnist/ and cifar-10-batches-py/; by default XBNET_DATA_DIR",
+        help="folder with mat/, mnist/ and cifar-10-batches-py/; default: XBNET_DATA_DIR",
     )  # fmt: skip
-    parser.add_argument("--out", metavar="DIR", help="write report.html, and Markdown with pictures, there")
+    parser.add_argument("--out", metavar="DIR", help="folder for report.html, and Markdown with pictures")
     parser.add_argument("--json", action="store_true", help="print all comparisons as one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="no progress, no tables")
+    parser.add_argument("--quiet", action="store_true", help="print no progress and no tables")
 
 
 def run(args: argparse.Namespace) -> int:

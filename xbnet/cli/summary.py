@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import counted
 from ..history import History, plain
 
 if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
@@ -30,7 +33,7 @@ def summarize(
     """The result as JSON has it: numbers for one network, lists for a stack.
 
     Figures are those of the weights that the network ends with, over whole parts, when not training. RMSE and MAE are
-    in the targets' own units; of several targets all but the loss are means, and stand under "targets" one by one.
+    in the targets' own units; of several targets all but the loss are means, and are under "targets" one by one.
     """
     R, n, epochs = network.replicas, len(data.train.x), len(history)
     batch_size = min(64 if args.batch_size == "auto" else args.batch_size or n, n)
@@ -110,7 +113,8 @@ def print_table(network: Network, result: dict[str, Any]) -> None:
     print(network.describe())
     print()
     print(
-        f"{result['dataset']}: {result['epochs']} epochs, {result['steps']:,} steps of {result['batch_size']} rows "
+        f"{result['dataset']}: {counted(result['epochs'], 'epoch')}, {counted(result['steps'], 'step')} of "
+        f"{counted(result['batch_size'], 'row')} "
         f"in {result['seconds']:.2f} s on {result['backend']} "
         f"({result['device']}, {result['dtype']}, {result['execution']}), "
         f"{result['samples_per_second']:,.0f} samples/s"
@@ -140,13 +144,21 @@ def _cell(kind: str, value: float | None) -> str:
     return f"{text:>12}"
 
 
+def next_command(folder: Path | None) -> str:
+    """The next step for a run: the command for its model, or the flag that keeps one."""
+    if folder is None:
+        return "next: add --out DIR to keep the model, its curves and settings"
+    name = shlex.quote(str(folder))
+    return f"next: xbnet predict {name} --data FILE, or xbnet report {name}"
+
+
 def stopping(args: argparse.Namespace, history: History) -> str:
     """When training ended, and which weights were kept; nothing where all epochs ran and the last weights stay."""
     epochs = [sum(bool(np.isfinite(record["lr"][r])) for record in history.records) for r in range(history.replicas)]
     stopped = [e for e, status in zip(epochs, history.status, strict=True) if status == "stopped"]
     words = []
     if args.patience and history.replicas == 1:
-        end = f"stopped after {epochs[0]} epochs" if stopped else f"all {epochs[0]} epochs ran"
+        end = f"stopped after {counted(epochs[0], 'epoch')}" if stopped else f"all {counted(epochs[0], 'epoch')} ran"
         words = [f"{end}; best was {history.best_epoch[0]}, kept"]
         if not stopped and history.best_epoch[0] == epochs[0] > 1:
             words[0] += " (it may get better with more --epochs)"
@@ -179,6 +191,6 @@ def not_learned(network: Network, data: Dataset, history: History, result: dict[
         advice = f"another --lr (it was {rate}), more --epochs" + (
             "" if data.scaler is not None else ", --scaling standard"
         )
-    told = "a loss that is no number" if loss is None else f"a training loss of {loss:,.4g}"
-    told += f", where guessing by {guess} has {chance:,.4g}"
+    told = "a loss of NaN" if loss is None else f"a training loss of {loss:,.4g}"
+    told += f", while guessing by {guess} gives {chance:,.4g}"
     return f"{result['dataset']}: {who} did not learn: {told}; try {advice}"

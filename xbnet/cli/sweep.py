@@ -19,9 +19,9 @@ from ..sweeps.distributions import as_distribution
 from ..sweeps.refit import Refit
 from ..training import tables as usual
 from . import arguments as flags
-from .folders import kept_in, open_folder, replacing_run
+from .folders import open_folder, replacing_run
 from .sweep_rates import run_find_lr
-from .sweep_table import describe_ensemble, describe_refit, not_learned, print_extras, print_table, summarize
+from .sweep_table import describe_ensemble, describe_refit, not_learned, print_report, summarize
 from .tables import OF_TABLES, is_table_of, settle
 
 
@@ -34,44 +34,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUES",
-        help="lr=0.01,0.1 or l2=loguniform:1e-6,1e-2 or epochs=50; hidden=10,7 is one network, 10,7|20 are two",
+        help="values to try: lr=0.01,0.1 or l2=loguniform:1e-6,1e-2 or epochs=50; hidden=10,7 is one network, "
+        "10,7|20 are two",
     )
     group.add_argument(
-        "--find-lr", action="store_true", help="propose a learning rate for one configuration, by 100 rates at once"
+        "--find-lr", action="store_true", help="find a learning rate for one configuration by trying 100 at once"
     )
     group.add_argument("--draws", type=flags.positive, metavar="N", help="draw this many configurations at random")
-    group.add_argument("--sampler", metavar="NAME", help="tpe, random: Optuna proposes configurations by what came out")
-    group.add_argument("--trials", type=flags.positive, metavar="N", help="how many configurations --sampler proposes")
     group.add_argument(
-        "--at-once", type=flags.positive, metavar="R", help="networks at a time; by default of 32 trials"
+        "--sampler", metavar="NAME", help="tpe or random: Optuna proposes configurations from the results so far"
     )
-    group.add_argument("--seeds", type=seeds, default=1, metavar="N|N,N,..", help="how many, or which")
-    group.add_argument("--folds", type=flags.positive, metavar="K", help="cross-validation on the training part")
+    group.add_argument("--trials", type=flags.positive, metavar="N", help="configurations that --sampler proposes")
+    group.add_argument(
+        "--at-once", type=flags.positive, metavar="R", help="networks to train at a time; default: those of 32 trials"
+    )
+    group.add_argument("--seeds", type=seeds, default=1, metavar="N|N,N,..", help="number of seeds, or a list of them")
+    group.add_argument(
+        "--folds", type=flags.positive, metavar="K", help="folds of cross-validation on the training part"
+    )
     group.add_argument(
         "--halving",
         metavar="N|hyperband|asha",
-        help="after 1/9, 1/3 of the epochs and so on only the best 1 in N configurations trains on; "
-        "hyperband: in brackets; asha: without waiting; asha:4",
+        help="successive halving: at each rung (1/9, 1/3, ... of the epochs) only the best 1/N of the configurations "
+        "trains on; hyperband: several brackets; asha or asha:N: asynchronous",
     )
-    group.add_argument("--min-epochs", type=flags.positive, metavar="N", help="epochs of the first rung; by default 1")
-    group.add_argument("--monitor", metavar="FIGURE", help="the figure that stops and ranks; val_loss by default")
+    group.add_argument("--min-epochs", type=flags.positive, metavar="N", help="epochs of the first rung; default: 1")
+    group.add_argument(
+        "--monitor", metavar="FIGURE", help="metric that ranks configurations and stops them; default: val_loss"
+    )
     group.add_argument("--class-weight", metavar="W,W,..", help="one weight per class, or balanced")
     group = parser.add_argument_group("execution")
     group.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
     group.add_argument("--dtype", default="float32", metavar="TYPE", help="float32, float64")
-    group.add_argument("--seed", type=flags.count, default=0, metavar="N", help="of draws, folds and splits")
+    group.add_argument("--seed", type=flags.count, default=0, metavar="N", help="seed of draws, folds and splits")
     group.add_argument("--executor", default="threads", metavar="NAME", help="threads, processes, ray")
     group.add_argument("--dask", metavar="ADDRESS|local", help="run on this Dask scheduler, or on one started here")
-    group.add_argument("--workers", type=flags.positive, metavar="N", help="chunks at once; by default one per core")
-    group.add_argument("--memory", metavar="SIZE", help="for all chunks, e.g. 2GB; by default half of what is free")
+    group.add_argument(
+        "--workers", type=flags.positive, metavar="N", help="number of chunks to train at once; default: one per core"
+    )
+    group.add_argument(
+        "--memory", metavar="SIZE", help="memory for all chunks, e.g. 2GB; default: half of the free memory"
+    )
     group = parser.add_argument_group("output")
     group.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
-    group.add_argument("--out", metavar="DIR", help="keep results there as chunks end, the best network and pictures")
+    group.add_argument(
+        "--out", metavar="DIR", help="folder for results (written as chunks end), the best network and pictures"
+    )
     group.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
-    group.add_argument("--ensemble", type=flags.positive, metavar="N", help="keep the N best as one model, too")
-    group.add_argument("--resume", metavar="DIR", help="go on with the sweep that was kept with --out DIR")
+    group.add_argument(
+        "--ensemble", type=flags.positive, metavar="N", help="also save the N best networks as one model"
+    )
+    group.add_argument("--resume", metavar="DIR", help="resume the sweep in this folder")
     group.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    group.add_argument("--quiet", action="store_true", help="no plan, no progress bar, no table")
+    group.add_argument("--quiet", action="store_true", help="print no plan, no progress bar and no table")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -111,10 +126,7 @@ def run(args: argparse.Namespace) -> int:
         if folder is not None:
             keep(folder, result, summary, refit, ensemble)
     if not args.quiet:
-        print_table(result, summary)
-        print_extras(summary)
-        if folder is not None:
-            print(f"kept in {folder}: {', '.join(kept_in(folder))}")
+        print_report(result, summary, folder)
     if complaint := not_learned(result):
         print(f"xbnet: {complaint}", file=sys.stderr)
     if args.json:
@@ -230,7 +242,7 @@ def parse_hidden(text: str) -> Any:
 
 
 BARE_POINT = re.compile(r"(?<![\w.])([+-]?)(?:(\d+)\.(?!\d)|\.(\d+))")
-"""Numbers without a digit in front of their point or behind it: JSON wants both."""
+"""Numbers without a digit before or after their point: JSON wants both."""
 
 
 def _value(word: str) -> Any:
@@ -254,7 +266,7 @@ def seeds(text: str) -> int | list[int]:
 
 
 def keep(folder: Path, result: SweepResult, summary: dict[str, Any], refit: Refit | None, ensemble: Any) -> None:
-    """Write the best network, the ensemble, the summary and pictures beside the table."""
+    """Write the best network, the ensemble, the summary and pictures next to the table."""
     from ..io.about import about_inputs, put_targets_back
     from ..io.models import save
     from ..plots import save_figure

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import counted
 from ..nn.outputs import LINKS
 from ..sweeps.space import shown
 from ..sweeps.store import plain_row
+from .folders import kept_in
 from .summary import SOME
 
 if TYPE_CHECKING:  # imported where they are used: so the help comes quickly
@@ -77,15 +81,15 @@ def not_learned(result: SweepResult) -> str | None:
     with_ = f", with {named}" if named else ""
     guess = "the targets' mean" if result.about.task == "regression" else "the classes' shares"
     best = result.best_member() in bad
-    cure = "try smaller learning rates, or more epochs" if best else "such values teach nothing, leave them out"
+    cure = "try smaller learning rates, or more epochs" if best else "leave such values out"
     return (
         f"{result.about.dataset}: {len(bad)} of {len(result)} networks did not learn: a {name} of "
-        f"{result.column(name)[bad[0]]:,.4g}, where guessing by {guess} has {losses[bad[0]]:,.4g}{with_}; {cure}"
+        f"{result.column(name)[bad[0]]:,.4g}, while guessing by {guess} gives {losses[bad[0]]:,.4g}{with_}; {cure}"
     )
 
 
 def _chance_losses(result: SweepResult) -> np.ndarray:
-    """What guessing has for each network (N,): losses differ where configurations say so."""
+    """The loss of guessing for each network (N,); configurations may have different losses."""
     from ..sweeps.build import make_loss, make_network
     from ..training.chance import chance_loss
 
@@ -102,10 +106,11 @@ def _chance_losses(result: SweepResult) -> np.ndarray:
 
 
 def print_table(result: SweepResult, summary: dict[str, Any], rows: int = 10) -> None:
-    """The best configurations, for people; and where the best of all may lie."""
+    """The best configurations, for people; and where the best of all may be."""
     took = f" in {summary['seconds']:.2f} s" if "seconds" in summary else ""
     print(
-        f"{summary['dataset']}: {summary['networks']} networks of {summary['configurations']} configurations{took} "
+        f"{summary['dataset']}: {counted(summary['networks'], 'network')} of "
+        f"{counted(summary['configurations'], 'configuration')}{took} "
         f"on {summary['backend']} ({summary['dtype']}), {summary['diverged']} diverged"
     )
     found = result.configurations()
@@ -128,6 +133,19 @@ def print_table(result: SweepResult, summary: dict[str, Any], rows: int = 10) ->
         print(line)
 
 
+def print_report(result: SweepResult, summary: dict[str, Any], folder: Path | None) -> None:
+    """Print all about a sweep that has ended, and what one does next: a command, or the flag to keep a network."""
+    print_table(result, summary)
+    print_extras(summary)
+    if folder is None:
+        print("next: add --out DIR to keep the table, the best network and pictures")
+        return
+    print(f"kept in {folder}: {', '.join(kept_in(folder))}")
+    if summary["diverged"] < summary["networks"]:
+        best = shlex.quote(str(folder / "best.safetensors"))
+        print(f"next: xbnet predict {best} --data FILE, or xbnet info {shlex.quote(str(folder))}")
+
+
 def print_extras(summary: dict[str, Any]) -> None:
     """Print the figures of the refit, with its last test, and of the ensemble."""
     if "refit" in summary:
@@ -135,7 +153,8 @@ def print_extras(summary: dict[str, Any]) -> None:
         figures = {key: value for key, value in refit.items() if key not in ("rows", "epochs")}
         tested = {key: value for key, value in figures.items() if not key.startswith("train")}
         print(
-            f"the best was trained anew on all {refit['rows']:,} rows, {refit['epochs']} epochs: "
+            f"the best configuration was trained again on all {refit['rows']:,} rows, "
+            f"{counted(refit['epochs'], 'epoch')}: "
             f"{_figures({k: v for k, v in figures.items() if k.startswith('train')})}"
             + (f"; last test, on rows that nothing was chosen by: {_figures(tested)}" if tested else "")
         )

@@ -31,17 +31,27 @@ def add_table_arguments(group: Any) -> None:
     """Which columns, and how text is written."""
     for flag, text in (
         ("--drop", "columns to leave out"),
-        ("--columns", "the inputs; by default all columns but the target"),
-        ("--categorical", "columns whose numbers are names: codes, zips, years"),
-        ("--numeric", "columns that are numbers, whatever they look like"),
-        ("--id", "columns that name the rows: no inputs, but kept beside the predictions"),
+        ("--columns", "columns to use as inputs; by default all but the target"),
+        ("--categorical", "numeric columns to treat as categories: codes, zips, years"),
+        ("--numeric", "columns to read as numbers"),
+        ("--id", "columns that identify the rows: no inputs, copied to the predictions"),
     ):
-        group.add_argument(flag, action="append", metavar="COLUMN,..", help=f"of a table: {text}")
-    group.add_argument("--no-header", dest="header", action="store_false", default=None, help="the first line is a row")
+        group.add_argument(flag, action="append", metavar="COLUMN,..", help=f"{text} (tables)")
+    group.add_argument(
+        "--one-hot", type=int, metavar="N",
+        help="learn a vector per value for categories with more than N values, instead of one input per value (tables)",
+    )  # fmt: skip
+    group.add_argument(
+        "--no-header", dest="header", action="store_false", default=None, help="the first line holds data, not names"
+    )
     group.add_argument("--header", action="store_true", default=None, help=argparse.SUPPRESS)
-    group.add_argument("--delimiter", metavar="CHAR", help="between the columns of a text table; by default found")
-    group.add_argument("--decimal", metavar="CHAR", help="the decimal point of a text table: . or ,; by default found")
-    group.add_argument("--missing", metavar="WHAT", help="fill (the default) or refuse missing values of a table")
+    group.add_argument(
+        "--delimiter", metavar="CHAR", help="character between the columns of a text table; detected by default"
+    )
+    group.add_argument("--decimal", metavar="CHAR", help="decimal point of a text table, . or ,; detected by default")
+    group.add_argument(
+        "--missing", metavar="WHAT", help="fill (the default) or refuse: how to treat missing values of a table"
+    )
 
 
 def is_table_of(args: argparse.Namespace) -> bool:
@@ -68,7 +78,7 @@ def settle(args: argparse.Namespace) -> list[str]:
 
 
 def asks_for_networks(args: argparse.Namespace) -> bool:
-    """Whether the flags say which networks there shall be: then there are no others beside them."""
+    """Whether the flags say which networks there shall be: then there are no others."""
     several = getattr(args, "replicas", 1) > 1
     other = getattr(args, "residual", 0) or getattr(args, "batch_norm", False)
     return several or bool(other) or getattr(args, "hidden", None) is not None
@@ -95,15 +105,15 @@ def told(args: argparse.Namespace, taken: Sequence[str]) -> str:
 
 
 def table_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Keyword arguments of `load_dataset` for a table; none for what is no table."""
+    """Keyword arguments of `load_dataset` for a table; none for what is not a table."""
     given: dict[str, Any] = {
-        key: getattr(args, key, None) for key in (*COLUMNS, "header", "delimiter", "decimal", "missing")
+        key: getattr(args, key, None) for key in (*COLUMNS, "one_hot", "header", "delimiter", "decimal", "missing")
     }
     given = {key: value for key, value in given.items() if value is not None}
     if not is_table_of(args):
         if given:
             flag = next(iter(given))
-            flag = "no-header" if flag == "header" else flag
+            flag = "no-header" if flag == "header" else flag.replace("_", "-")
             raise ConfigError(f"{args.data}: expected no --{flag}, for only tables have named columns")
         return {}
     known = columns_of(args)
@@ -131,7 +141,7 @@ def columns_of(args: argparse.Namespace) -> Sequence[str]:
 
 
 def split_names(texts: Sequence[str], known: Sequence[str]) -> list[str]:
-    """``a,b`` -> a and b; a text that is a name as a whole is one, and names with commas may stand in quotes.
+    """``a,b`` -> a and b; a text that is a name as a whole is one, and names with commas may be quoted.
 
     Examples
     --------

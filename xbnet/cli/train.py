@@ -35,15 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--config", metavar="FILE", help="TOML file with any of these flags, or a run's folder; flags given here win"
     )
-    group.add_argument("--out", metavar="DIR", help="keep config, history, model and pictures there")
+    group.add_argument("--out", metavar="DIR", help="folder for settings, history, model and pictures")
     group.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
     group.add_argument(
-        "--checkpoint-every", type=flags.positive, metavar="N", help="keep the run's state in --out every N epochs"
+        "--checkpoint-every", type=flags.positive, metavar="N", help="save a checkpoint to --out every N epochs"
     )
-    group.add_argument("--resume", metavar="DIR", help="go on with the run that was kept with --out DIR")
+    group.add_argument("--resume", metavar="DIR", help="resume the run in this folder")
     flags.switch(group, "--tensorboard", "write event files for TensorBoard to --out")
     group.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    group.add_argument("--quiet", action="store_true", help="no progress bar, no table")
+    group.add_argument("--quiet", action="store_true", help="print no progress bar and no table")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,7 +68,7 @@ def train_and_report(args: argparse.Namespace) -> int:
     tables.settle_batch_size(args, data)
     loss, optimizer = flags.loss_from(args, data), flags.optimizer_from(args)
     network = Network(
-        layers_from(args, data.n_outputs),
+        layers_from(args, data),
         data.n_inputs,
         replicas=replicas_from(args),
         backend=args.backend,
@@ -108,6 +108,7 @@ def train_and_report(args: argparse.Namespace) -> int:
                 print(words)
         if folder is not None:
             print(f"kept in {folder}: {', '.join(kept_in(folder))}")
+        print(summary.next_command(folder))
     if complaint := summary.not_learned(network, data, history, result, optimizer.hyper["lr"]):
         print(f"xbnet: {complaint}", file=sys.stderr)
     if args.json:

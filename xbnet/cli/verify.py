@@ -32,27 +32,34 @@ ROWS = 8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
-    group = parser.add_argument_group("what to test; by default the network that `train` would train")
+    group = parser.add_argument_group("what to test (default: the network that `train` would train)")
     group.add_argument(
-        "--layer", metavar="KIND", help=f"one layer's backward: {', '.join(KINDS)}; one of your own as mymodule:Class"
+        "--layer", metavar="KIND", help=f"backward of one layer: {', '.join(KINDS)}; your own: mymodule:Class"
     )
-    group.add_argument("--all", action="store_true", help="every layer, activation and loss, and depths 1 to 20")
+    group.add_argument("--all", action="store_true", help="test every layer, activation and loss, and depths 1 to 20")
     group.add_argument("--entries", action="store_true", help="also compare every entry with central differences")
-    group.add_argument("--rows", type=flags.positive, metavar="B", help="rows of the training part; 8, --training: 11")
+    group.add_argument(
+        "--rows",
+        type=flags.positive,
+        metavar="B",
+        help="number of training rows to test with; default: 8, with --training 11",
+    )
     flags.add_data_arguments(parser)
     flags.add_network_arguments(parser)
     flags.add_loss_arguments(parser)
     verify_steps.add_arguments(parser)
-    group = parser.add_argument_group("how")
+    group = parser.add_argument_group("settings of the test")
     group.add_argument("--e0", type=flags.number, default=1.0, metavar="E", help="largest step along a direction")
     group.add_argument("--steps", type=flags.positive, default=32, metavar="N", help="steps e0 * 0.5^i, at least 8")
-    group.add_argument("--tolerance", type=flags.number, default=0.05, metavar="T", help="how far orders may miss 1, 2")
+    group.add_argument(
+        "--tolerance", type=flags.number, default=0.05, metavar="T", help="allowed deviation of the orders from 1 and 2"
+    )
     group = parser.add_argument_group("output")
     group.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
-    group.add_argument("--out", metavar="DIR", help="keep the table, the result as JSON, and pictures there")
+    group.add_argument("--out", metavar="DIR", help="folder for the table, the result as JSON, and pictures")
     group.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
     group.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    group.add_argument("--quiet", action="store_true", help="no table")
+    group.add_argument("--quiet", action="store_true", help="print no table")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -87,7 +94,7 @@ def run_one(args: argparse.Namespace, folder: Path | None) -> int:
     comparison = None
     if args.layer:
         if args.entries:
-            raise ConfigError("--entries compares a network's gradient; leave out --layer, which does so by itself")
+            raise ConfigError("--entries compares a network's gradient; leave out --layer, which does this anyway")
         stack = {"replicas": args.replicas, "backend": args.backend, "dtype": args.dtype}
         result = jacobian_test(layer_from(args), x, **stack, **how)
     else:
@@ -107,7 +114,7 @@ def run_one(args: argparse.Namespace, folder: Path | None) -> int:
 def network_from(args: argparse.Namespace, data: Dataset) -> Network:
     """The network that the flags describe."""
     return Network(
-        layers_from(args, data.n_outputs),
+        layers_from(args, data),
         data.n_inputs,
         replicas=args.replicas,
         backend=args.backend,

@@ -43,25 +43,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags that go with --training."""
     group = parser.add_argument_group("a step of training")
     group.add_argument(
-        "--training", action="store_true", help="test steps against the papers' rules; --all: of all parts"
+        "--training",
+        action="store_true",
+        help="test training steps against the papers' rules; with --all, those of all parts",
     )
     group.add_argument(
         "--optimizer", metavar="NAME",
-        help=f"{', '.join(OPTIMIZERS)}; settings as adam:beta2=0.99; one of your own as mymodule:Class; by default sgd",
+        help=f"{', '.join(OPTIMIZERS)}; with settings: adam:beta2=0.99; your own: mymodule:Class; default: sgd",
     )  # fmt: skip
-    group.add_argument("--rule", metavar="MODULE:FUNCTION", help="what an optimizer of your own should do")
+    group.add_argument("--rule", metavar="MODULE:FUNCTION", help="the rule that your own optimizer should follow")
     group.add_argument("--lr", type=flags.number, metavar="X", help="learning rate")
-    group.add_argument("--schedule", metavar="NAME", help=f"{', '.join(SCHEDULES)}; settings as step:every=20")
-    group.add_argument("--strategy", metavar="NAME", help=f"{', '.join(STRATEGIES)}; settings as weighted:ratio=0.5")
-    group.add_argument("--flip", type=flags.number, metavar="P", help="mirror images with this probability")
-    group.add_argument("--clip-norm", type=flags.number, metavar="X", help="largest norm of the gradient")
+    group.add_argument("--schedule", metavar="NAME", help=f"{', '.join(SCHEDULES)}; with settings: step:every=20")
+    group.add_argument("--strategy", metavar="NAME", help=f"{', '.join(STRATEGIES)}; with settings: weighted:ratio=0.5")
+    group.add_argument("--flip", type=flags.number, metavar="P", help="probability of flipping an image horizontally")
+    group.add_argument("--clip-norm", type=flags.number, metavar="X", help="clip the gradient to this norm")
     group.add_argument(
-        "--batch-size", type=flags.widths, metavar="N,N", help="rows per step, in one run after the other"
+        "--batch-size",
+        type=flags.widths,
+        metavar="N,N",
+        help="rows per step; several sizes are tested one after the other",
     )
-    group.add_argument("--epochs", type=flags.positive, metavar="N", help="of each run; by default 3")
-    group.add_argument("--device-memory", type=flags.memory, metavar="BYTES", help="for the data, like 2KB")
+    group.add_argument("--epochs", type=flags.positive, metavar="N", help="epochs of each run; default: 3")
     group.add_argument(
-        "--execution", metavar="LEVEL,..", help=f"{', '.join(LEVELS[1:])}; by default all that are possible here"
+        "--device-memory", type=flags.memory, metavar="BYTES", help="device memory for the data, like 2KB"
+    )
+    group.add_argument(
+        "--execution", metavar="LEVEL,..", help=f"{', '.join(LEVELS[1:])}; default: all that this machine can run"
     )
 
 
@@ -103,7 +110,7 @@ def levels_from(args: argparse.Namespace) -> list[str] | None:
 
 
 def optimizer_from(args: argparse.Namespace) -> Optimizer:
-    """The library's, or the user's own: ``mymodule:Class``, and settings behind it as for ours."""
+    """The library's, or the user's own: ``mymodule:Class``, followed by settings as for ours."""
     text = args.optimizer or "sgd"
     rate = {} if args.lr is None else {"lr": args.lr}
     if not is_own(text):
@@ -146,7 +153,7 @@ def report_steps(args: argparse.Namespace, folder: Path | None, result: Training
 
 
 def run_all_steps(args: argparse.Namespace, folder: Path | None) -> int:
-    """The catalogue, a line per case; the levels that can't run one are those that this machine has not."""
+    """The catalogue, a line per case; the levels that can't run one are those that this machine lacks."""
 
     def row(result: TrainingVerification) -> str:
         levels = ", ".join(dict.fromkeys(level.level for level in result.levels))

@@ -25,7 +25,7 @@ BLOCK = 1 << 17
 
 
 def are_classes(count: int, rows: int) -> bool:
-    """Whether so many different whole numbers in so many rows are rather classes than amounts.
+    """Whether this many different whole numbers in this many rows are classes rather than amounts.
 
     Few are, unless more than half of the rows differ, and many are if there are many rows of each.
 
@@ -241,7 +241,7 @@ def _multilabel(
                 raise DataError(
                     f"{where}: {PART_NAMES[field]} y expected 0 or 1 per class, got {y[rows][row, column]} "
                     f"at row {rows.start + row}, column {column} (counted from 0); "
-                    "integer y (N, C) is multi-label, a regression wants floats"
+                    "integer y (N, C) is multi-label, a regression needs floats"
                 )
         floats[field] = y.astype(floating(y.dtype), copy=False)
     missing = np.flatnonzero(~targets["train"].any(axis=0))

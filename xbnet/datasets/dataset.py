@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, counted
 from ..notebook import heading, table
 from .checks import PART_NAMES, Array, check_parts
 from .objects import encode_parts, is_readable, of_one_type
@@ -47,7 +47,7 @@ class Part:
     def __post_init__(self) -> None:
         for name, value in (("x", self.x), ("y", self.y)):
             if hasattr(value, "toarray"):
-                raise DataError(f"Part: expected {name} as a dense array, got a sparse one; hand in {name}.toarray()")
+                raise DataError(f"Part: expected {name} as a dense array, got a sparse one; pass {name}.toarray()")
             if not (is_table(value) if name == "x" else is_readable(value)):
                 object.__setattr__(self, name, of_one_type(np.asarray(value)))
 
@@ -143,8 +143,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{field} {len(part):,}" for field, part in self.parts())
-        target = f"{self.n_outputs} outputs" if self.classes is None else f"{self.n_classes} classes"
-        return f"Dataset({self.name!r}: {self.task}, {sizes} rows, {self.n_inputs} inputs, {target})"
+        target = counted(self.n_outputs, "output") if self.classes is None else f"{self.n_classes} classes"
+        return f"Dataset({self.name!r}: {self.task}, {sizes} rows, {counted(self.n_inputs, 'input')}, {target})"
 
     def _repr_html_(self) -> str:
         return heading(repr(self)) + table(("input", "mean", "deviation", "smallest", "largest"), self._columns())
@@ -176,6 +176,11 @@ class Dataset:
         return int(self.train.x.shape[1])
 
     @property
+    def codes(self) -> dict[int, int]:
+        """Inputs that are codes of categories (``one_hot=``): index of the input -> number of codes."""
+        return {} if self.schema is None else self.schema.codes
+
+    @property
     def n_classes(self) -> int | None:
         """C; None for a regression."""
         return None if self.classes is None else len(self.classes)
@@ -197,6 +202,15 @@ class Dataset:
         in_place
             Overwrite the inputs of this one instead of taking memory for others. It must not be used any more, nor
             what shares its arrays: a part that `split` left as it was does.
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        ConfigError
+            It is scaled already.
         """
         preparation = self.scaler_of(scaling)
         if scaling == "none":
@@ -239,7 +253,20 @@ class Dataset:
         return replace(self, **parts, schema=schema, target_scale=scale)  # type: ignore[arg-type]
 
     def scaler_of(self, scaling: str, rows: Array | None = None) -> Scaler:
-        """Return the scaler fitted to `rows` of the training part, by default all: of a table its numbers and dates."""
+        """Fit a scaler to the training part.
+
+        Parameters
+        ----------
+        scaling
+            "standard", "robust", "quantile" or "none"; see `Scaler.fit`.
+        rows
+            Rows of the training part; None: all.
+
+        Returns
+        -------
+        Scaler
+            For a table it scales numbers and dates only.
+        """
         x = self.train.x if rows is None else self.train.x[rows]
         found = Scaler.fit(x, scaling)
         return found if self.schema is None else self.schema.only_scaled(found)

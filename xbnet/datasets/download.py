@@ -136,7 +136,7 @@ def fetch(name: str, *, progress: bool | None = None) -> Path:
     Examples
     --------
     >>> import xbnet
-    >>> try:  # a name that is not known is told before anything is downloaded
+    >>> try:  # an unknown name is refused before anything is downloaded
     ...     fetch("mnits")
     ... except xbnet.ConfigError as error:
     ...     print(error)
@@ -281,7 +281,7 @@ def _full_size(error: HTTPError) -> int | None:
 
 
 def _unpack(archive: Path) -> None:
-    """Unpack CIFAR-10's folder beside its archive, as a whole or not at all, and remove the archive."""
+    """Unpack CIFAR-10's folder next to its archive, as a whole or not at all, and remove the archive."""
     import tarfile
     import tempfile
 

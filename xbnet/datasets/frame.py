@@ -1,7 +1,7 @@
 """A table as numbers: `read_frame` finds out what each column holds, and puts all of them into one array.
 
-Two passes: the first counts rows and guesses kinds, so that the second has an array to fill. Nothing is learned here
-that depends on which rows are trained on.
+Two passes: the first counts rows and guesses kinds, so that the second has an array to fill. A small text table is read
+once for both. Nothing is learned here that depends on which rows are trained on.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from ..errors import ConfigError, DataError, printable
 from .checks import Array
 from .labels import NUMBER
 from .tables import Table
-from .tables.values import first_bad, is_code, kind_of, parse, parse_together, words_of
+from .tables.values import first_bad, has_word, is_code, kind_of, parse, parse_together, words_of
 from .target_reader import TargetReader, TargetValues
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_WORDS = 10_000
-"""So many different words of a column are told apart; what comes later is a rare one."""
+"""Up to this many different words of a column are distinguished; later ones count as rare."""
 
 FIRST = 16
 """This many values are looked at before all others are: most that is no number is seen to be none at once."""
@@ -56,7 +56,7 @@ class Frame:
         Those that are no target, in the table's order.
     x
         (N, columns) float64, NaN where a value is missing: numbers, 0 and 1, seconds since 1970, or the number of a
-        word, which is `len(words)` for those that came too late to be told apart.
+        word, which is `len(words)` for those that came too late to be distinguished.
     target
         None where there is no target.
     """
@@ -113,13 +113,14 @@ def read_frame(
     guesses = [_Guess(table, i, forced.get(i)) for i in inputs]
     reader = TargetReader(table, targets, task) if targets else None
     rows = 0
-    undecided = [guess for guess in guesses if guess.undecided]
-    looked = [*(guess.column for guess in undecided), *targets]
-    for batch in table.batches(looked or inputs[:1]):
-        for guess, column in zip(undecided, batch, strict=False):
+    looked = [guess for guess in guesses if guess.undecided or not table.typed]
+    only = None  # the table's only batch: where it is that small, it need not be read once more
+    for batch in table.batches([*(guess.column for guess in looked), *targets] or inputs[:1]):
+        for guess, column in zip(looked, batch, strict=False):
             guess.look(column)
         if reader is not None:
-            reader.look(batch[len(undecided) :], rows)
+            reader.look(batch[len(looked) :], rows)
+        only = None if rows or table.typed else batch
         rows += len(batch[0])
     if not rows:
         raise DataError(f"{table.name}: expected rows below the header, got none" if not table.typed
@@ -131,17 +132,17 @@ def read_frame(
     x = np.empty((rows, len(inputs)))
     places: list[dict[str, int]] = [{} for _ in inputs]
     start = 0
-    for batch in table.batches([*inputs, *targets]):
+    for batch in table.batches([*inputs, *targets]) if only is None else [only]:
         end = start + len(batch[0])
         if end > rows:
-            raise DataError(f"{table.name}: expected {rows} rows as at first, got more; was it written meanwhile?")
+            raise DataError(f"{table.name}: expected {rows} rows as at first, got more; did the file change?")
         for k, numbers in enumerate(numbers_of(table, inputs, kinds, batch, start)):
             x[start:end, k] = _codes(batch[k], places[k]) if numbers is None else numbers
         if reader is not None:
             reader.fill(batch[len(inputs) :], start)
         start = end
     if start < rows:
-        raise DataError(f"{table.name}: expected {rows} rows as at first, got {start}; was it written meanwhile?")
+        raise DataError(f"{table.name}: expected {rows} rows as at first, got {start}; did the file change?")
     for column, known in zip(found, places, strict=True):
         column.words = list(known)
     return Frame(table.name, found, x, None if reader is None else reader.values())
@@ -162,7 +163,7 @@ def find_column(table: Table, name: str, what: str) -> int:
     numbers = 0 if table.typed else sum(bool(NUMBER.fullmatch(column)) for column in table.columns)
     rows = table.header and 2 * numbers > len(table.columns)
     header = "; is there a header (if not, --no-header, and columns are numbered from 0)?" if rows else ""
-    raise DataError(f"{table.name}: expected as {what} one of {some}, got {printable(name)!r}{hint}{header}")
+    raise DataError(f"{table.name}: expected {what} to be one of {some}, got {printable(name)!r}{hint}{header}")
 
 
 def numbers_of(
@@ -245,9 +246,11 @@ class _Guess:
 
     def look(self, values: pa.Array) -> None:
         """Strike off what a batch of values is not."""
-        numbers = None
+        numbers, plain = None, False
+        if not self.looked and "number" in self.possible and has_word(values.slice(0, FIRST)):
+            self.possible = [kind for kind in self.possible if kind == "boolean"]
         for kind in list(self.possible):
-            if numbers is not None and kind != "number" and _are_plain(numbers):
+            if plain:
                 self.possible.remove(kind)  # without looking at each word: a number is no date, nor but 0 and 1 a truth
                 continue
             found = None
@@ -257,7 +260,8 @@ class _Guess:
                 self.possible.remove(kind)
             else:
                 self.seen = self.seen or not np.isnan(found).all()
-                numbers = found if kind == "number" else numbers
+                if kind == "number":
+                    numbers, plain = found, _are_plain(found)
         self.looked = True
         if numbers is not None and not (np.isnan(numbers) | (numbers == np.trunc(numbers))).all():
             self.digits = False

@@ -73,8 +73,15 @@ def _number(frame: Frame, found: FrameColumn, k: int, raw: Array) -> Column | No
     elif found.kind == "number" and _counts_rows(frame.x[:, k]):
         first, second = frame.x[:2, k]
         _say(frame, name, f"counts the rows ({first:.0f}, {second:.0f}, ...), which predicts nothing; drop it")
-    fill = float(values.mean() >= 0.5) if found.kind == "boolean" else float(np.median(values))
+    fill = float(values.mean() >= 0.5) if found.kind == "boolean" else _median(values)
     return Column(name, found.kind, fill=fill, indicator=missing > 0)  # type: ignore[arg-type]
+
+
+def _median(values: Array) -> float:
+    """As `numpy.median`, in a fifth of its time for a few hundred values."""
+    low, high = (len(values) - 1) // 2, len(values) // 2
+    ordered = np.partition(values, (low, high))
+    return float(ordered[low] if low == high else (ordered[low] + ordered[high]) / 2)
 
 
 def _is_index(name: str, values: Array) -> bool:
@@ -85,7 +92,8 @@ def _is_index(name: str, values: Array) -> bool:
 
 def _counts_rows(values: Array) -> bool:
     with np.errstate(all="ignore"):  # of numbers as large as there are
-        return len(values) >= FEWEST_ROWS and bool((np.diff(values) == 1).all())
+        first = len(values) >= FEWEST_ROWS and values[1] - values[0] == 1  # most columns are seen not to at once
+        return bool(first) and bool((np.diff(values) == 1).all())
 
 
 def _category(frame: Frame, found: FrameColumn, raw: Array, kept: bool) -> Column | None:
@@ -125,7 +133,7 @@ def _category(frame: Frame, found: FrameColumn, raw: Array, kept: bool) -> Colum
 
 def _say_missing(frame: Frame, name: str, missing: int, n: int) -> None:
     if missing > NEARLY_ALL * n:
-        _say(frame, name, f"is missing in {missing:,} of {n:,} rows; drop it if it says nothing")
+        _say(frame, name, f"is missing in {missing:,} of {n:,} rows; drop it if it is of no use")
 
 
 def _say(frame: Frame, name: str, what: str) -> None:

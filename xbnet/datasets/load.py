@@ -101,7 +101,7 @@ def load_dataset(
 
 
 def load_rows(name: str | os.PathLike[str]) -> Dataset:
-    """A data set that is no table, whose samples are to be predicted: it may lack some of the classes."""
+    """A data set that is not a table, whose samples are to be predicted: it may lack some of the classes."""
     return _find(name, None, None, {}, partial=True)
 
 
@@ -139,7 +139,7 @@ def _from_table(
     if not targets:
         raise ConfigError(f"{table.name}: expected a target, the column to learn; columns are {_some(table)}")
     if missing not in ("fill", "refuse"):
-        raise ConfigError(f"{table.name}: expected as missing fill or refuse, got {missing!r}")
+        raise ConfigError(f"{table.name}: expected missing to be fill or refuse, got {missing!r}")
     forced = {"numeric": names_of("numeric", numeric), "categorical": names_of("categorical", categorical)}
     named = [table.columns[find_column(table, name, "ids")] for name in names_of("ids", ids)]
     frame = read_frame(
@@ -193,7 +193,7 @@ def _find(
     table: dict[str, Any],
     partial: bool = False,
 ) -> Dataset:
-    """The data set as it is stored, where it is no table."""
+    """The data set as it is stored, where it is not a table."""
     if not isinstance(name, (str, os.PathLike)):
         raise ConfigError(f"load_dataset: expected a name, a path or a table, got {type(name).__name__}")
     if table:
@@ -208,7 +208,7 @@ def _find(
     if path.suffix or path.name != str(name):
         raise _no_file(name)
     error = unknown_name("load_dataset", "data set", name, NAMES)
-    raise type(error)(f"{error}; there is no file of that name either")
+    raise type(error)(f"{error}; nor is there a file of that name")
 
 
 def _no_file(name: Source) -> DataError:
@@ -234,7 +234,7 @@ def _fetched(name: str) -> Dataset:
 
 
 def _shipped(name: str) -> Dataset:
-    """A shipped data set from its file: in the wheel or beside the package; generated where there is none."""
+    """A shipped data set from its file: in the wheel or next to the package; generated where there is none."""
     from .formats.mat import read_mat
     from .synthetic import GENERATORS
 

@@ -48,7 +48,7 @@ def say_if_useless(where: str, x: Any, what: str = "column") -> None:
     Parameters
     ----------
     where
-        What the line begins with.
+        Beginning of the line.
     x
         Inputs (N, I).
     what
@@ -74,7 +74,7 @@ def say_if_useless(where: str, x: Any, what: str = "column") -> None:
 
 
 def say_if_collapsed(where: str, x: Any, dtype: Any, cure: str) -> None:
-    """Say that a column's numbers, as times in seconds, can't be told apart in a network's type.
+    """Report a column whose numbers, such as times in seconds, are equal in a network's type.
 
     Parameters
     ----------

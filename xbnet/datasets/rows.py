@@ -38,7 +38,7 @@ class Chunk(NamedTuple):
     y
         True targets in the file, (n,) or (n, O); None where it has none.
     ids
-        Columns that are kept beside the predictions, by name: lists of n texts, None where one is missing.
+        Columns that are kept next to the predictions, by name: lists of n texts, None where one is missing.
     """
 
     x: np.ndarray
@@ -54,6 +54,7 @@ def open_rows(
     features: Sequence[str] | None = None,
     schema: Schema | None = None,
     ids: Sequence[str] = (),
+    regression: bool = False,
     **options: Any,
 ) -> Iterator[Chunk]:
     """The rows of a file in chunks, as inputs of a model.
@@ -76,6 +77,8 @@ def open_rows(
         How a table's columns become inputs. An array without names has these columns in their order.
     ids
         Names of columns of a table that are handed on as they are; they are no inputs, unless the model knows them.
+    regression
+        Whether the target of a text table is numbers, with decimal commas where the table has them, and no words.
     **options
         Options of a text table: ``delimiter``, ``decimal``, ``header``.
 
@@ -89,9 +92,10 @@ def open_rows(
     if is_table(source) or is_table_file(source):
         table = open_table(source, **options)
         source = table.name
-        found = _table(table, n_inputs, names_of("target", target), features, schema, names_of("ids", ids))
+        named = names_of("target", target), names_of("ids", ids)
+        found = _table(table, n_inputs, *named, features, schema, regression)
     elif ids or any(value not in (None, True) for value in options.values()):
-        raise ConfigError(f"{source}: expected no {'ids' if ids else ', '.join(options)}, for it is no table")
+        raise ConfigError(f"{source}: expected no {'ids' if ids else ', '.join(options)}, for it is not a table")
     elif Path(source).suffix.lower() == ".npy":
         found = _npy(source, n_inputs, names_of("target", target), schema)
     elif target is not None:
@@ -107,9 +111,10 @@ def _table(
     table: Table,
     n_inputs: int,
     target: list[str],
+    ids: list[str],
     features: Sequence[str] | None,
     schema: Schema | None,
-    ids: list[str],
+    regression: bool,
 ) -> Iterator[Chunk]:
     right = [find_column(table, name, "target") for name in target]
     kept = [find_column(table, name, "ids") for name in ids]
@@ -153,7 +158,7 @@ def _table(
                 f"{table.name}: expected no missing values, got one in {printable(schema.columns[column].name)} at "
                 f"{table.place(start + row)}; fill or remove such rows"
             )
-        answers = [_answers(table, batch[at[i]]) for i in right]
+        answers = [_answers(table, batch[at[i]], regression) for i in right]
         y = None if not right else answers[0] if len(right) == 1 else np.stack(answers, axis=1)
         yield Chunk(x, y, {table.columns[i]: _texts(batch[at[i]]) for i in kept})
 
@@ -178,9 +183,9 @@ def _by_place(source: object, schema: Schema | None, x: np.ndarray, n_inputs: in
     return schema.encode({column.name: x[:, i] for i, column in enumerate(schema.columns)})
 
 
-def _answers(table: Table, values: pa.Array) -> np.ndarray:
+def _answers(table: Table, values: pa.Array, regression: bool) -> np.ndarray:
     """Return the values of a target's column: numbers, or words."""
-    if kind_of(values.type) == "number":
+    if regression or kind_of(values.type) == "number":
         numbers = parse("number", values, table.decimals)
         if numbers is not None and not np.isnan(numbers).any():
             return numbers
@@ -190,7 +195,9 @@ def _answers(table: Table, values: pa.Array) -> np.ndarray:
 
 def _check_width(source: str, width: int, n_inputs: int, has_target: bool) -> None:
     if width != n_inputs:
-        hint = "; name the column that is no input with --target" if width == n_inputs + 1 and not has_target else ""
+        hint = (
+            "; name the column that is not an input with --target" if width == n_inputs + 1 and not has_target else ""
+        )
         raise DataError(f"{source}: expected {n_inputs} input columns, as the model has, got {width}{hint}")
 
 
@@ -206,7 +213,7 @@ def _npy(source: str | PathLike[str], n_inputs: int, target: list[str], schema: 
         columns = [range(table.shape[1])[int(name)] for name in target]
     except (ValueError, IndexError):
         raise DataError(
-            f"{source}: expected as target the number of one of {table.shape[1]} columns, got {', '.join(target)!r}"
+            f"{source}: expected the number of one of {table.shape[1]} columns as target, got {', '.join(target)!r}"
         ) from None
     step = _rows(table.dtype.itemsize * table.shape[1])
     for start in range(0, len(table), step):

@@ -60,6 +60,10 @@ class Scaler:
             2024). "quantile": a normal distribution, by at most 1,000 quantiles, 30 rows each. "none": as they are.
             A constant column becomes 0.
 
+        Returns
+        -------
+        Scaler
+
         Raises
         ------
         DataError
@@ -76,7 +80,17 @@ class Scaler:
 
     @classmethod
     def of_columns(cls, columns: Sequence[Column]) -> Self:
-        """Make the scaler of a schema's numeric inputs; each column has equally many quantiles, or none."""
+        """Make the scaler of a schema's numeric inputs.
+
+        Parameters
+        ----------
+        columns
+            The columns of a schema; each has equally many quantiles, or none.
+
+        Returns
+        -------
+        Scaler
+        """
         *starts, n = np.cumsum([0, *(c.width for c in columns)]).tolist()
         mean, scale, clip = np.zeros(n), np.ones(n), np.zeros(n, bool)
         quantiles = np.full((max(len(c.quantiles) for c in columns), n), np.nan)
@@ -107,7 +121,8 @@ class Scaler:
             out = np.empty(x.shape, x.dtype if x.dtype.kind == "f" else np.float32)
         clipped = np.flatnonzero([] if self.clip is None else self.clip)
         for rows in row_slices(x):
-            z = (x[rows] - self.mean) / self.scale
+            with np.errstate(over="ignore"):  # what is infinite then is refused, or clipped
+                z = (x[rows] - self.mean) / self.scale
             if len(clipped) == x.shape[1]:
                 z = smooth_clip(z)
             elif len(clipped):
@@ -119,7 +134,18 @@ class Scaler:
         return out
 
     def undo(self, z: Array) -> Array:
-        """The inputs (N, I) for what it made of them; where they were clipped or ranked, about the same."""
+        """Invert the scaling.
+
+        Parameters
+        ----------
+        z
+            (N, I), scaled inputs.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, I); approximate where they were clipped or ranked.
+        """
         z = np.array(z, float)
         for i in np.flatnonzero([] if self.clip is None else self.clip):
             near = np.clip(z[:, i] / BOUND, -1 + 1e-12, 1 - 1e-12)
@@ -130,7 +156,17 @@ class Scaler:
         return found
 
     def only(self, chosen: Array) -> Scaler:
-        """The same for the inputs that are `chosen` (I,); it leaves the others as they are."""
+        """Make the same scaler for chosen inputs; it leaves the others unchanged.
+
+        Parameters
+        ----------
+        chosen
+            (I,) of booleans.
+
+        Returns
+        -------
+        Scaler
+        """
         return Scaler(
             np.where(chosen, self.mean, 0.0),
             np.where(chosen, self.scale, 1.0),
@@ -139,7 +175,17 @@ class Scaler:
         )
 
     def column(self, i: int) -> dict[str, Any]:
-        """Return the scaling of input i, as fields of a `Column`."""
+        """Return the scaling of one input, as fields of a `Column`.
+
+        Parameters
+        ----------
+        i
+            Number of the input.
+
+        Returns
+        -------
+        dict
+        """
         ranked = self.quantiles is not None and not np.isnan(self.quantiles[0, i])
         return {
             "mean": float(self.mean[i]),
@@ -155,7 +201,16 @@ class Scaler:
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, Any]) -> Self:
-        """One from what `arrays` gave.
+        """Make a scaler from the arrays of a file.
+
+        Parameters
+        ----------
+        arrays
+            As `arrays` returned them.
+
+        Returns
+        -------
+        Scaler
 
         Raises
         ------

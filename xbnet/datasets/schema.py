@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError, printable
+from ..parsing import whole
 from .checks import Array
 from .columns import Column, expect
 from .frame import Frame, names_of, numbers_of, read_frame
@@ -84,7 +85,7 @@ class Schema:
         columns
             Names of the inputs; by default all but the target.
         scaling
-            What numbers become, by what they are in `rows`: "standard", "robust", "quantile", "none"; see `Scaler.fit`.
+            Scaling of numbers, fitted to `rows`: "standard", "robust", "quantile", "none"; see `Scaler.fit`.
         one_hot
             A category that would have more inputs than this has one, a code for an `Embedding`; None: none has.
 
@@ -113,9 +114,10 @@ class Schema:
         """The schema, not scaled, of a frame's rows; and the places of its columns in the frame."""
         columns, places = learn_columns(frame, rows, kept)
         if one_hot is not None:
-            columns = [replace(c, coded=c.kind == "category" and c.width > one_hot) for c in columns]
+            most = whole(frame.name, "one_hot", one_hot)
+            columns = [replace(c, coded=c.kind == "category" and c.width > most) for c in columns]
         if not columns:
-            raise DataError(f"{frame.name}: expected a column to learn from, got none that says anything")
+            raise DataError(f"{frame.name}: expected a column to learn from, got only columns without information")
         found = frame.target
         target = None if found is None else Target(found.names, found.task, found.classes)
         return cls(tuple(columns), target), places
@@ -125,12 +127,8 @@ class Schema:
         if self.scaler is not None:
             raise ConfigError("Schema.scaled: expected a schema that does not scale yet")
         starts = np.cumsum([0, *(column.width for column in self.columns)])
-        return replace(
-            self,
-            columns=tuple(
-                replace(c, **scaler.column(i)) if c.scaled else c for c, i in zip(self.columns, starts, strict=False)
-            ),
-        )
+        pairs = zip(self.columns, starts, strict=False)
+        return replace(self, columns=tuple(replace(c, **scaler.column(i)) if c.scaled else c for c, i in pairs))
 
     def only_scaled(self, scaler: Scaler) -> Scaler:
         """`scaler` (I,) for the inputs that are scaled; it leaves the others as they are."""
@@ -153,6 +151,12 @@ class Schema:
     def n_inputs(self) -> int:
         """I."""
         return sum(column.width for column in self.columns)
+
+    @property
+    def codes(self) -> dict[int, int]:
+        """Which inputs are codes of categories: number of the input -> how many codes there are, see `Embedding`."""
+        starts = np.cumsum([0, *(column.width for column in self.columns)]).tolist()
+        return {at: c.n_codes for c, at in zip(self.columns, starts, strict=False) if c.coded}
 
     def encode(self, table: object) -> Array:
         """The inputs (N, I), float64, for the rows of a table.
@@ -187,14 +191,14 @@ class Schema:
         return [i for i in found if i is not None]
 
     def read(self, table: Table, others: Sequence[int] = ()) -> Iterator[tuple[int, list[int], list[Any]]]:
-        """Number of the first row, places of the columns, and columns of each batch; `others` come behind them."""
+        """Number of the first row, places of the columns, and columns of each batch; `others` come after them."""
         places, start = self.find(table), 0
         for batch in table.batches([*places, *others]):
             yield start, places, batch
             start += len(batch[0])
 
     def inputs_of(self, table: Table, batch: Sequence[Any], places: Sequence[int], start: int) -> Array:
-        """The inputs (n, I) for a batch of columns (of Arrow) that stand at `places` in the table."""
+        """The inputs (n, I) for a batch of columns (of Arrow) that are at `places` in the table."""
         x, at = np.empty((len(batch[0]), self.n_inputs)), 0
         kinds = [column.kind for column in self.columns]
         for column, values, numbers in zip(

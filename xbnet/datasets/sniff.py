@@ -87,7 +87,7 @@ def open_head(path: Path, expected: str, size: int = 512) -> bytes:
     path
         The file.
     expected
-        What the caller wants there, e.g. ``"a MATLAB 5 .mat file"``.
+        The expected file, e.g. ``"a MATLAB 5 .mat file"``.
     size
         Number of bytes to return, at most.
     """

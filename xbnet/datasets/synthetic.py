@@ -48,7 +48,7 @@ class _Stream:
 def swissroll(*, n_train: int = 25_000, n_val: int = 6_250, seed: int = 0) -> Dataset:
     r"""Two interleaved spiral arms of two turns each, without noise: I = 2, C = 2.
 
-    With t uniform on [0, 1), a sample of class c in {0, 1} lies at radius r = t + c / 5 and angle 4 pi t:
+    With t uniform on [0, 1), a sample of class c in {0, 1} is at radius r = t + c / 5 and angle 4 pi t:
     ``x = (r cos(4 pi t), r sin(4 pi t))``. The arms stay 0.2 apart along every ray.
 
     Parameters

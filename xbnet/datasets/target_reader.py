@@ -46,7 +46,7 @@ class TargetReader:
 
     def __init__(self, table: Table, columns: Sequence[int], task: str | None):
         if task not in (None, *TASKS):
-            raise ConfigError(f"{table.name}: expected as task {', '.join(TASKS)}, got {task!r}")
+            raise ConfigError(f"{table.name}: expected task {', '.join(TASKS)}, got {task!r}")
         self.table, self.task = table, task
         self.columns = [_Look(table, column, task) for column in columns]
         self.names = tuple(table.columns[column] for column in columns)

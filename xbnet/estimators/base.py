@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -20,14 +19,16 @@ from ..backends.arrays import ArrayLike, Rows
 from ..datasets.odd import say_if_collapsed
 from ..errors import ConfigError, DivergenceError
 from ..history import History
+from ..nn.layers import Layer
 from ..nn.network import Network
 from ..training.samples import Samples
 from ..training.trainer import Trainer
-from .build import check_parameters, layers_of, optimizer_of, part, recipe_of, simple, warn_of_batch_size
+from .build import check_parameters, finds_rate, layers_of, optimizer_of, part, recipe_of, simple, warn_of_batch_size
 from .meeting import train_together
 from .namespace import library, to_numpy
 from .predicting import Predicting
-from .rules import Order, draw_weights
+from .rate import find_rate
+from .rules import Order, draw_weights, twin_state
 from .running import check_same, run_epochs
 from .tables import encode_rows, learn_schema
 from .validation import Validation
@@ -70,7 +71,7 @@ class XBEstimator(Predicting):
         y
             (N,) or (N, O).
         sample_weight
-            (N,), >= 0; a row of weight 0 is as good as absent.
+            (N,), >= 0; a row of weight 0 has no effect.
         X_val, y_val, sample_weight_val
             A validation part: its loss and score are recorded after each epoch, and `early_stopping` watches it
             instead of a part of X.
@@ -158,21 +159,23 @@ class XBEstimator(Predicting):
         layers, drawn = layers_of(self, self.n_outputs_)
         main = check_random_state(self.random_state)
         states = [main]
-        if self.n_members > 1:
-            self.member_seeds_ = main.randint(np.iinfo(np.int32).max, size=self.n_members)
+        if self._n_networks > 1:
+            self.member_seeds_ = main.randint(np.iinfo(np.int32).max, size=self._n_networks)
             states = [np.random.RandomState(seed) for seed in self.member_seeds_]
         # A copy of the stream seeds the rest, so that it takes nothing from the weights' and the orders'.
-        seeds = [int(copy.deepcopy(state).randint(np.iinfo(np.int32).max)) for state in states]
+        seeds = [int(twin_state(state).randint(np.iinfo(np.int32).max)) for state in states]
         network = Network(
-            layers, self._n_inputs(), replicas=self.n_members, backend=self.backend, dtype=self.dtype, rng=seeds
+            layers, self._n_inputs(), replicas=self._n_networks, backend=self.backend, dtype=self.dtype, rng=seeds
         )
         draw_weights(network, drawn, states, self.activation == "logistic")
-        self._built = self._design()
+        self._built = self._design(layers)
         self._random_state, self._split_state = main, None
         self._orders = [Order(state, self.shuffle) for state in states]
         self._run_state: Any = None
+        for name in ("learning_rate_", "rates_"):  # of the fit before
+            self.__dict__.pop(name, None)
         self.t_ = 0
-        self.history_ = History(self.n_members)
+        self.history_ = History(self._n_networks)
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] | None = None
         self.validation_loss_curve_: list[float] | None = None
@@ -182,11 +185,12 @@ class XBEstimator(Predicting):
         schema = getattr(self, "schema_", None)
         return self.n_features_in_ if schema is None else schema.n_inputs
 
-    def _design(self) -> dict[str, Any]:
-        """Return the settings that can't change when training goes on."""
-        layers = [f"{type(layer).__name__}({simple(layer.config())})" for layer in layers_of(self, self.n_outputs_)[0]]
-        found = {name: str(getattr(self, name)) for name in ("n_members", "dtype", "backend")}
-        return {"layers": ", ".join(layers), "solver": type(optimizer_of(self)).__name__, **found}
+    def _design(self, layers: Sequence[Layer] | None = None) -> dict[str, Any]:
+        """Return the settings that can't change when training goes on; `layers` are those of the settings."""
+        layers = layers_of(self, self.n_outputs_)[0] if layers is None else layers
+        told = [f"{type(layer).__name__}({simple(layer.config())})" for layer in layers]
+        found = {name: str(getattr(self, name)) for name in ("n_members", "sharing", "dtype", "backend")}
+        return {"layers": ", ".join(told), "solver": type(optimizer_of(self)).__name__, **found}
 
     def _split(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any, Any, Any]:
         """Split a validation part off, as scikit-learn does; the same one each time when training goes on."""
@@ -210,6 +214,9 @@ class XBEstimator(Predicting):
         if val is not None and self.validation_scores_ is None:
             self.validation_scores_, self.validation_loss_curve_ = [], []
         warn_of_batch_size(self, X.shape[0])
+        if finds_rate(self) and not hasattr(self, "learning_rate_"):
+            self.rates_ = find_rate(self, X, y, w, val)
+            self.learning_rate_ = self.rates_.lr
         status = train_together(self, X, y, w, val) if stop and self._may_wait() else ""
         converged, cut_short = status == "stopped", False
         if status == "diverged":
@@ -224,7 +231,7 @@ class XBEstimator(Predicting):
         self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
         if self.early_stopping:
-            values = np.asarray(self.network_.predict_proba(val[0])).reshape(self.n_members, val[0].shape[0], -1)
+            values = np.asarray(self.network_.predict_proba(val[0])).reshape(self._n_networks, val[0].shape[0], -1)
             self.best_validation_score_ = self._score_members(val[1], values, val[2])
         if cut_short:
             warnings.warn(
@@ -244,7 +251,7 @@ class XBEstimator(Predicting):
         own = (XBEstimator._train, XBEstimator._trainer, XBEstimator._note)
         return (
             (type(self)._train, type(self)._trainer, type(self)._note) == own
-            and self.n_members == 1
+            and self._n_networks == 1
             and not self.warm_start
             and not len(self.history_)
         )
@@ -261,9 +268,10 @@ class XBEstimator(Predicting):
         )
         scorer = None
         if val is not None:
-            scorer = Validation([self] * self.n_members, [val[1]] * self.n_members, [val[2]] * self.n_members, val[0])
+            n = self._n_networks
+            scorer = Validation([self] * n, [val[1]] * n, [val[2]] * n, val[0])
         more = len(self.history_) + epochs
-        return Trainer(
+        trainer = Trainer(
             self.network_,
             self._loss(),
             optimizer_of(self),
@@ -273,6 +281,9 @@ class XBEstimator(Predicting):
             scorer=scorer,
             history=self.history_,
         )
+        if scorer is not None:
+            scorer.kept = trainer.kept
+        return trainer
 
     def _note(self, record: dict[str, Any], validation: Any) -> None:
         """Put an epoch's figures into the curves: costs are means over the members."""

@@ -12,8 +12,11 @@ from scipy.sparse import issparse
 
 from ..datasets import Part
 from ..errors import ConfigError, unknown_name
+from ..nn.activations import Activation
 from ..nn.layers import Layer, Linear
+from ..nn.layers.tables import Embedding
 from ..nn.mlp import mlp
+from ..nn.sharing import SHARING, sharing_mlp
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import SGD, Momentum, Nesterov, get_optimizer
 from ..parsing import is_whole, number, whole
@@ -29,22 +32,29 @@ if TYPE_CHECKING:
 
 ALIASES = {"logistic": "sigmoid"}
 """scikit-learn's names of activations that have another one here."""
+USUAL_RATE = 0.001
+"""The learning rate as long as none has been found."""
 
 
 def check_parameters(e: XBEstimator) -> None:
     """Raise `ConfigError` for a parameter of the estimator that makes no sense; the others are checked where used."""
     name = type(e).__name__
-    if e.preset is not None and e.preset not in PRESETS:
+    if e.preset is not None and e.preset not in [*PRESETS]:
         raise unknown_name(name, "preset", e.preset, PRESETS)
+    if not isinstance(e.sharing, str) or e.sharing not in SHARING:
+        raise unknown_name(name, "sharing", e.sharing, SHARING)
+    if e.one_hot is not None:
+        whole(name, "one_hot", e.one_hot)
     for key, bounds in (
         ("alpha", "[0, inf)"),
-        ("learning_rate_init", "[0, inf)"),
         ("tol", "[0, inf)"),
         ("momentum", "[0, 1)"),
         ("validation_fraction", "[0, 1)"),
         ("dropout", "[0, 1)"),
     ):
         number(name, key, getattr(e, key), bounds)
+    if not finds_rate(e):
+        number(name, "learning_rate_init", e.learning_rate_init, "[0, inf)")
     for key, least in (("max_iter", 1), ("n_members", 1), ("residual", 0)):
         whole(name, key, getattr(e, key), least)
     if not isinstance(e.early_stopping, (bool, np.bool_)) and e.early_stopping != "loss":
@@ -69,16 +79,41 @@ def layers_of(e: XBEstimator, n_outputs: int) -> tuple[list[Layer], list[int]]:
     if not all(isinstance(size, Layer) or (is_whole(size) and size >= 1) for size in sizes):
         raise ConfigError(f"{type(e).__name__}: hidden_layer_sizes must be > 0 (whole numbers or layers), got {sizes}")
     activation = ALIASES.get(e.activation, e.activation) if isinstance(e.activation, str) else e.activation
+    schema = getattr(e, "schema_", None)
+    embedding = [] if schema is None else Embedding.of_codes(schema.codes)
+    if e.sharing != "none":
+        shared = _sharing_layers(e, sizes, n_outputs, activation)
+        return [*embedding, *shared], []
     layers = mlp(sizes, n_outputs, activation, residual=e.residual, batch_norm=e.batch_norm, dropout=float(e.dropout))
+    layers = [*embedding, *layers]
     own = {id(size) for size in sizes if isinstance(size, Layer)}
     return layers, [k for k, layer in enumerate(layers) if type(layer) is Linear and id(layer) not in own]
+
+
+def finds_rate(e: XBEstimator) -> bool:
+    """Whether the learning rate is found by trying."""
+    return isinstance(e.learning_rate_init, str) and e.learning_rate_init == "auto"
+
+
+def rate_of(e: XBEstimator) -> float:
+    """The learning rate; as long as "auto" has found none, the usual one."""
+    return float(getattr(e, "learning_rate_", USUAL_RATE) if finds_rate(e) else e.learning_rate_init)
+
+
+def _sharing_layers(e: XBEstimator, sizes: list[Any], n_outputs: int, activation: str | Activation) -> list[Layer]:
+    more = "layers of your own" if not all(map(is_whole, sizes)) else "batch_norm" if e.batch_norm else "residual"
+    if more != "residual" or e.residual:
+        raise ConfigError(f"{type(e).__name__}: sharing={e.sharing!r} is of plain hidden layers, got {more} too")
+    return sharing_mlp(
+        sizes, n_outputs, activation, members=int(e.n_members), sharing=e.sharing, dropout=float(e.dropout)
+    )
 
 
 def optimizer_of(e: XBEstimator) -> Optimizer:
     """The optimizer of `solver`: scikit-learn's "adam" and "sgd", any other of xbnet's by name, or an object."""
     if isinstance(e.solver, Optimizer):
         return e.solver
-    lr = float(e.learning_rate_init)
+    lr = rate_of(e)
     if e.solver == "adam":
         return PlainAdam(lr, e.beta_1, e.beta_2, e.epsilon)
     if e.solver == "sgd":
@@ -139,4 +174,5 @@ def recipe_of(
         monitor="val_loss" if e.early_stopping == "loss" else SCORE if e.early_stopping else "train_cost",
         tol=e.tol,
         keep_best=bool(e.early_stopping),
+        execution=e.execution,
     )

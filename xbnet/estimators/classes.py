@@ -23,7 +23,7 @@ class Classes:
 
     def _learn_targets(self, y: np.ndarray) -> None:
         check_classification_targets(y)
-        kind = type_of_target(y, input_name="y")
+        kind = "one label per row" if y.ndim == 1 else type_of_target(y, input_name="y")
         if kind == "multiclass-multioutput":
             raise ConfigError("XBClassifier: expected y (N,) or (N, C) of 0 and 1, got several multi-class targets")
         if kind == "multilabel-indicator":
@@ -42,10 +42,11 @@ class Classes:
             if y.shape[1] != self.n_outputs_ or self._task != "multilabel":
                 raise ConfigError(f"XBClassifier: expected y with the {len(self.classes_)} classes of the first fit")
             return np.asarray(y, self.dtype)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ConfigError(f"XBClassifier: `y` has classes not in `self.classes_`: {unknown.tolist()[:5]}")
-        labels = np.searchsorted(self.classes_, y)
+        labels = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+        unknown = self.classes_[labels] != y
+        if unknown.any():
+            names = np.unique(y[unknown]).tolist()[:5]
+            raise ConfigError(f"XBClassifier: `y` has classes not in `self.classes_`: {names}")
         if self._task == "multilabel":
             return labels[:, None].astype(self.dtype)
         return labels

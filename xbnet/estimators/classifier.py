@@ -39,7 +39,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int or Layer, default=(100,)
-        Hidden widths; layer objects of xbnet may stand among them.
+        Hidden widths; layer objects of xbnet may be among them.
     activation : str or Activation, default="relu"
         "relu", "tanh", "logistic", "identity", or any of xbnet's.
     solver : str or Optimizer, default="adam"
@@ -48,8 +48,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         Strength of the L2 penalty on weights: alpha / 2 * sum W^2, divided by the weight of the batch.
     batch_size : int, "auto" or "full", default="auto"
         "auto" is min(200, N), and where there is a `schema_`, 32 to 256, growing with N.
-    learning_rate_init : float, default=0.001
-        Learning rate.
+    learning_rate_init : float or "auto", default=0.001
+        Learning rate. "auto": half of the best of a hundred, see `find_lr`.
     max_iter : int, default=200
         Epochs at most.
     shuffle : bool, default=True
@@ -91,11 +91,18 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         "numpy", "cupy", "dpnp" or "auto".
     dtype : str, default="float32"
         "float32" or "float64".
+    execution : str, default="auto"
+        Who runs the steps, see `Recipe`: "auto" takes the compiled machine where that saves more time than its start.
     schema : "auto", bool or str, default="auto"
         Whether a `Schema` is learned of X, which turns its columns into inputs: categories, missing values and dates
         too, with numbers scaled: "standard" (as True does), "robust", "quantile" or "none"; a regressor's targets are
         standardized then as well, and put back in what it predicts. "auto": of a DataFrame with a column that is no
         plain number or lacks a value; others go in as they are. All else stays scikit-learn's: see `preset`.
+    one_hot : int or None, default=None
+        Where there is a schema, a category of more values becomes a code with a learned vector, see `Embedding`.
+    sharing : "none", "tabm" or "tabm-mini", default="none"
+        Whether the `n_members` are one network that shares the weights of its hidden layers, see `sharing_mlp`: they
+        stop together, by the loss of their mean.
     preset : "tables" or None, default=None
         "tables": parameters that are not given take the values that `xbnet train` takes for a table.
     class_weight : dict, "balanced" or None, default=None
@@ -114,6 +121,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         the weights that they keep), and the mean loss of the members that still train.
     best_validation_score_ : float or None
         With early stopping the score of the weights that are kept; otherwise the largest so far.
+    learning_rate_, rates_ : float, Rates
+        With "auto" the rate that was found, and what was tried for it.
     n_iter_, t_ : int
         Epochs and samples that were trained on since the weights were drawn, over all calls.
     coefs_, intercepts_ : lists of arrays
@@ -141,7 +150,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         solver: str | Optimizer = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate_init: float = 0.001,
+        learning_rate_init: float | str = 0.001,
         max_iter: int = 200,
         shuffle: bool = True,
         random_state: int | np.random.RandomState | None = None,
@@ -165,7 +174,10 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         n_members: int = 1,
         backend: str | Backend = "numpy",
         dtype: DTypeLike = "float32",
+        execution: str = "auto",
         schema: bool | str = "auto",
+        one_hot: int | None = None,
+        sharing: str = "none",
         preset: str | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
     ):
@@ -199,7 +211,10 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
             n_members=n_members,
             backend=backend,
             dtype=dtype,
+            execution=execution,
             schema=schema,
+            one_hot=one_hot,
+            sharing=sharing,
             preset=preset,
         )
         self.class_weight = class_weight
@@ -255,6 +270,10 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         **parameters
             Other arguments of this class; dtype is by default that of the weights.
 
+        Returns
+        -------
+        XBClassifier
+
         Raises
         ------
         ConfigError
@@ -276,7 +295,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         Raises
         ------
         ConfigError
-            There is something that scikit-learn has not: other layers, activations, losses, several members.
+            There is something that scikit-learn lacks: other layers, activations, losses, several members.
         """
         from sklearn.neural_network import MLPClassifier
 
@@ -300,15 +319,15 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         return self._run(lambda z: finish(np.concatenate([-z, z], axis=-1)), X, method)
 
     def predict_proba(self, X: Rows) -> np.ndarray:
-        """Probabilities (N, C); for multi-label targets each class's own."""
+        """Predict the probabilities (N, C) for X (N, I), or for a table; for multi-label targets each class's own."""
         p = self._now()._probabilities(X, {link: f[0] for link, f in LINKS.items()}, "predict_proba")
         return back_to(p.mean(axis=0) if p.ndim == 3 else p, X)
 
     def predict_log_proba(self, X: Rows) -> np.ndarray:
-        """Logarithms of `predict_proba`, from the logits: finite where a probability is too small for a number."""
+        """Logarithms of `predict_proba` for X (N, I), from the logits: finite where a probability underflows."""
         logs = self._now()._probabilities(X, LOGARITHMS, "predict_log_proba")
         return back_to(logsumexp(logs, axis=0) - np.log(logs.dtype.type(len(logs))) if logs.ndim == 3 else logs, X)
 
     def predict(self, X: Rows) -> np.ndarray:
-        """Classes (N,), or (N, C) of 0 and 1 for multi-label targets."""
+        """Predict the classes (N,) for X (N, I), or for a table; 0 and 1 (N, C) for multi-label targets."""
         return back_to(self._now()._predict(X), X)

@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..datasets import Schema, Target
 from ..errors import ConfigError
-from ..nn.layers import Linear, copy_layers
+from ..nn.layers import Linear, MemberOutputs, copy_layers
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
+from .build import rate_of
 
 if TYPE_CHECKING:
     from .base import XBEstimator
@@ -53,7 +54,7 @@ def parameters_of(mlp: BaseEstimator, kind: type[BaseEstimator]) -> dict[str, An
     Raises
     ------
     ConfigError
-        The network is none of that kind, or uses what xbnet has not.
+        The network is none of that kind, or uses a feature that xbnet lacks.
     """
     where = f"from_sklearn({type(mlp).__name__})"
     if not isinstance(mlp, kind):
@@ -80,15 +81,18 @@ def for_a_file(estimator: XBEstimator) -> tuple[Network, list[Any] | None]:
         return network, classes.tolist()
     if len(classes) == 1:
         raise ConfigError(f"{type(estimator).__name__}.save: expected at least two classes, got one")
-    layers = [*copy_layers(network.layers[:-1]), Linear(2)]
+    *layers, last = copy_layers(network.layers)
+    layers.append(MemberOutputs(2, members=last.members) if isinstance(last, MemberOutputs) else Linear(2))
     twin = Network(
         layers, network.n_inputs, replicas=network.replicas, backend=network.backend, dtype=network.dtype,
         rng=network.seeds,
     )  # fmt: skip
     for name, values in twin.parameters.items():
         before = network.parameters[name]
-        values[..., :] = 0
-        values[..., -before.shape[-1] :] = before
+        if before.shape == values.shape:
+            values[...] = before
+        else:
+            values[..., ::2], values[..., 1::2] = 0, before
     twin.state[...] = network.state
     return twin, classes.tolist()
 
@@ -132,7 +136,7 @@ def scikit_learn_of(estimator: XBEstimator, kind: type[BaseEstimator]) -> BaseEs
     Raises
     ------
     ConfigError
-        It has something that scikit-learn has not.
+        It has something that scikit-learn lacks.
     """
     check_is_fitted(estimator, "network_")
     layers = estimator.network_.layers
@@ -145,6 +149,7 @@ def scikit_learn_of(estimator: XBEstimator, kind: type[BaseEstimator]) -> BaseEs
     if len(names) > 1 or not names <= set(ACTIVATIONS):
         raise ConfigError(f"{where}: scikit-learn has one of {', '.join(ACTIVATIONS.values())} for all layers")
     settings = {name: getattr(estimator, name) for name in SHARED}
+    settings["learning_rate_init"] = rate_of(estimator)
     settings["hidden_layer_sizes"] = tuple(layer.n_outputs for layer in layers[:-1])
     settings["activation"] = ACTIVATIONS[names.pop()] if names else "identity"
     if isinstance(settings["solver"], Optimizer) or settings["solver"] not in ("adam", "sgd"):

@@ -22,9 +22,9 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
     """HalvingGridSearchCV or HalvingRandomSearchCV over epochs, for xbnet's estimators.
 
     All configurations and folds train as a few stacks to the first rung; the best 1 / `factor` of the configurations
-    train on, as stacks that are that much smaller, from where they stood: no epoch is trained twice. Scores, ranks and
+    train on, as stacks that are that much smaller, from where they were: no epoch is trained twice. Scores, ranks and
     winner are those of `HalvingGridSearchCV` with ``resource="max_iter"``, bit for bit on NumPy with one BLAS thread.
-    (With a learning-rate schedule, whose rates depend on the number of epochs, each rung begins anew, as there.)
+    (With a learning-rate schedule, whose rates depend on the number of epochs, each rung starts again, as there.)
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
     min_resources : int, "smallest" or "exhaust", default="exhaust"
         Epochs of the first rung; "exhaust": as many as bring the last rung near `max_resources`.
     brackets : "hyperband" or None, default=None
-        "hyperband" shares the configurations out at random among brackets, whose first rungs lie at `min_resources`
+        "hyperband" shares the configurations out at random among brackets, whose first rungs are at `min_resources`
         (by default 1), and `factor` times as high from one to the next: then a configuration that starts slowly may
-        still win. All that stand at the same epoch train together, each is ranked within its bracket, and
+        still win. All that are at the same epoch train together, each is ranked within its bracket, and
         `cv_results_` has a column "bracket" (Li et al. 2018, "Hyperband", JMLR 18, algorithm 1).
     aggressive_elimination, cv, scoring, refit, error_score, return_train_score, verbose
         The same as in `HalvingGridSearchCV`.

@@ -3,7 +3,7 @@
 joblib hands each "fit and score" of a search to `Stacking`, a backend of ours. Each runs in a thread of its own, one at
 a time, until an estimator of xbnet in it is about to train: there it waits. When all of them wait, their networks are
 trained together, and they go on as if each had done so by itself. So weights, scorers, metadata, pipelines, callbacks
-and errors are scikit-learn's business, whatever lies around the network.
+and errors are scikit-learn's business, whatever is around the network.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class Stacking(ParallelBackendBase):
         self._calls.clear()
 
     def terminate(self) -> None:
-        """Nothing is left behind."""
+        """Nothing remains."""
         self.abort_everything()
 
     def get_nested_backend(self) -> tuple[Any, Any]:

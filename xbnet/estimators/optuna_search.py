@@ -23,8 +23,8 @@ class StackedOptunaSearchCV(StackedSearchCV):
     """Optuna's search in scikit-learn's form, for xbnet's estimators: it takes the place of `OptunaSearchCV`.
 
     So many trials are open `at_once`, and their networks and folds train as a few stacks. With `factor` a trial goes on
-    at a rung only if it is among the best 1 / `factor` of all that have come there so far; Optuna is told that the
-    others are pruned, and new ones take their places beside those that go on. No epoch is trained twice.
+    at a rung only if it is among the best 1 / `factor` of all that have come there so far; Optuna is informed that the
+    others are pruned, and new ones take their places next to those that continue. No epoch is trained twice.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ class StackedOptunaSearchCV(StackedSearchCV):
 
     @staticmethod
     def _select_best_index(refit: Any, refit_metric: str, results: dict[str, Any]) -> int:
-        """Of those that have trained to the end."""
+        """Ratings of those that have trained to the end."""
         if callable(refit) or "n_resources" not in results:
             return GridSearchCV._select_best_index(refit, refit_metric, results)
         there = np.flatnonzero(np.asarray(results["n_resources"]) == np.max(results["n_resources"]))

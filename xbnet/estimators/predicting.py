@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.base import is_classifier
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,10 +18,11 @@ from ..datasets import Scaler
 from ..errors import ConfigError
 from ..history import History
 from ..io.models import save
+from ..io.spread import member_values, spread
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..nn.outputs import LINKS
-from .namespace import check_namespace, to_numpy
+from .namespace import back_to, check_namespace, to_numpy
 from .settings import Settings
 from .tables import encode_rows
 
@@ -34,6 +36,9 @@ class Predicting(Settings):
     network_: Network
     history_: History
     _task: str
+    n_outputs_: int
+    _flags: bool
+    _flat: bool
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -54,7 +59,7 @@ class Predicting(Settings):
         """Return the result of `score`."""
 
     def _now(self) -> Self:
-        """The estimator as it is at this moment, whole: another thread may fit it anew meanwhile."""
+        """The estimator as it is at this moment, whole: another thread may fit it again meanwhile."""
         now = object.__new__(type(self))
         now.__dict__ = self.__dict__.copy()
         return now
@@ -65,6 +70,12 @@ class Predicting(Settings):
         A few rows are followed by rows of zeros: BLAS would hand them to another routine, which rounds differently,
         and a row would not get the same answer alone as among others.
         """
+        rows, n = self._rows(X, method)
+        found = self.network_.run_rows(rows, finish)
+        return found[:, :n] if self.network_.replicas > 1 else found[:n]
+
+    def _rows(self, X: Rows, method: str) -> tuple[Any, int]:
+        """The inputs of X, and how many of these rows are its own."""
         check_is_fitted(self)
         check_namespace(self, X, method)
         if getattr(self, "schema_", None) is None:
@@ -74,8 +85,35 @@ class Predicting(Settings):
         n = rows.shape[0]
         if n < FEWEST_ROWS:
             rows = np.pad(rows.toarray() if issparse(rows) else rows, ((0, FEWEST_ROWS - n), (0, 0)))
-        found = self.network_.run_rows(rows, finish)
-        return found[:, :n] if self.network_.replicas > 1 else found[:n]
+        return rows, n
+
+    def predict_std(self, X: Rows) -> np.ndarray:
+        """How far the members lie apart: the standard deviation of what they say, in the shape of the mean.
+
+        Parameters
+        ----------
+        X
+            Rows (N, I).
+
+        Returns
+        -------
+        array
+            Of a classifier's probabilities (N, C), of a regressor's values (N,) or (N, O).
+
+        Raises
+        ------
+        ConfigError
+            There is one member.
+        """
+        now = self._now()
+        rows, n = now._rows(X, "predict_std")
+        values = member_values(now.network_, rows)[:, :n]
+        scale = getattr(now, "_target_scale", None)
+        found = spread(values) * (1.0 if scale is None else scale[1])
+        if is_classifier(self):
+            one = now.n_outputs_ == 1 and not now._flags  # a probability and 1 less it lie as far apart
+            return back_to(np.repeat(found, 2, axis=1) if one else found, X)
+        return back_to(found[:, 0] if now._flat else found, X)
 
     def _predict(self, X: Rows) -> np.ndarray:
         """Return the result of `predict`, on the host."""
@@ -100,7 +138,7 @@ class Predicting(Settings):
         path
             The file, e.g. "model.safetensors".
         preparation
-            What was done to X before, e.g. ``Scaler(scaler.mean_, scaler.scale_)`` of a `StandardScaler`.
+            The scaler that was applied to X before, e.g. ``Scaler(scaler.mean_, scaler.scale_)`` of a `StandardScaler`.
         """
         from .convert import for_a_file, schema_for_a_file
 

@@ -37,8 +37,8 @@ class XBRegressor(RegressorMixin, XBEstimator):
         exp(output) from y >= 0; or a loss of xbnet's, such as "mse".
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate_init, max_iter, shuffle, random_state, tol,
     verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon,
-    n_iter_no_change, residual, dropout, batch_norm, schedule, clip_norm, n_members, backend, dtype, schema,
-    preset
+    n_iter_no_change, residual, dropout, batch_norm, schedule, clip_norm, n_members, backend, dtype, execution,
+    schema, one_hot, sharing, preset
         The same as in `XBClassifier`, and so are all attributes but `classes_`.
 
     Examples
@@ -73,7 +73,19 @@ class XBRegressor(RegressorMixin, XBEstimator):
 
     @classmethod
     def from_sklearn(cls, mlp: MLPRegressor, **parameters: Any) -> XBRegressor:
-        """A fitted regressor with the weights of a fitted `MLPRegressor`; see `XBClassifier.from_sklearn`."""
+        """Make a fitted regressor with the weights of a fitted `MLPRegressor`; see `XBClassifier.from_sklearn`.
+
+        Parameters
+        ----------
+        mlp
+            The network; its parameters are copied.
+        **parameters
+            Other arguments of this class.
+
+        Returns
+        -------
+        XBRegressor
+        """
         from sklearn.neural_network import MLPRegressor
 
         from .convert import parameters_of, take_weights
@@ -126,6 +138,6 @@ class XBRegressor(RegressorMixin, XBEstimator):
         return r_squared(y, predicted, w)
 
     def predict(self, X: Rows) -> np.ndarray:
-        """Values (N,) or (N, O), as y was; float32 for X of float32, else float64."""
+        """Predict values (N,) or (N, O), as y was, for X (N, I), or for a table; float32 for float32, else float64."""
         single = str(getattr(X, "dtype", "")).endswith("float32")
         return back_to(self._now()._predict(X).astype(np.float32 if single else np.float64, copy=False), X)

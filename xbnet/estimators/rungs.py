@@ -1,4 +1,4 @@
-"""Stacks that go on where they stood: the fits of a halving's next rung, of which nothing is trained twice."""
+"""Stacks that continue from where they were: the fits of a halving's next rung, of which nothing is trained twice."""
 
 from __future__ import annotations
 

@@ -20,14 +20,14 @@ def check_same(e: XBEstimator, method: str) -> None:
     where = f"{type(e).__name__}.{method}"
     if e._run_state == IN_A_STACK:
         raise ConfigError(
-            f"{where}: expected a model to go on with, got one that a search has trained in a stack, without a state "
-            "of its own; fit a clone"
+            f"{where}: expected a model that can train further, got one that a search has trained in a stack, "
+            "without a state of its own; fit a clone"
         )
     for name, value in e._design().items():
         if value != e._built[name]:
-            anew = "warm_start=False begins anew" if method == "fit" else "fit begins anew"
+            anew = "warm_start=False starts again" if method == "fit" else "fit starts again"
             raise ConfigError(
-                f"{where}: expected {name} {e._built[name]}, as before, to go on with, got {value}; {anew}"
+                f"{where}: expected {name} {e._built[name]}, as before, to train further, got {value}; {anew}"
             )
 
 
@@ -46,12 +46,12 @@ def run_epochs(estimator: XBEstimator, trainer: Trainer, epochs: int) -> tuple[b
     e = estimator
     if e._run_state is not None:
         trainer.restore(e._run_state)
-    e.history_.status = ["running"] * e.n_members
+    e.history_.status = ["running"] * e._n_networks
     # Once members have left before the others, there is no common state to go on from.
     states: list[Any] = []
 
     def keep_state() -> None:
-        states.append(trainer.state(history=False) if len(trainer.rows) == e.n_members else None)
+        states.append(trainer.state(history=False) if len(trainer.rows) == e._n_networks else None)
 
     # Ctrl-C waits for the end of an epoch, so that weights and curves are those of a fit of fewer epochs.
     with deferred_interrupt() as interrupted:
@@ -61,8 +61,8 @@ def run_epochs(estimator: XBEstimator, trainer: Trainer, epochs: int) -> tuple[b
                     break
                 if trainer.batch_size == trainer.train.n:
                     # A single batch needs no order; but scikit-learn draws one, and the caller's stream moves on.
-                    for order in trainer.shuffles:
-                        order.permutation(trainer.train.n)
+                    for place in trainer.places:
+                        trainer.shuffles[place].permutation(trainer.train.n)
                 e._note(trainer.run_epoch(on_leave=keep_state), trainer.scorer)
                 e.t_ += trainer.train.n
         except (DivergenceError, KeyboardInterrupt):

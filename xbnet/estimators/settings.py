@@ -65,7 +65,7 @@ class Settings(BaseEstimator):
         solver: str | Optimizer = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate_init: float = 0.001,
+        learning_rate_init: float | str = 0.001,
         max_iter: int = 200,
         shuffle: bool = True,
         random_state: int | np.random.RandomState | None = None,
@@ -89,7 +89,10 @@ class Settings(BaseEstimator):
         n_members: int = 1,
         backend: str | Backend = "numpy",
         dtype: DTypeLike = "float32",
+        execution: str = "auto",
         schema: bool | str = "auto",
+        one_hot: int | None = None,
+        sharing: str = "none",
         preset: str | None = None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -121,11 +124,19 @@ class Settings(BaseEstimator):
         self.n_members = n_members
         self.backend = backend
         self.dtype = dtype
+        self.execution = execution
         self.schema = schema
+        self.one_hot = one_hot
+        self.sharing = sharing
         self.preset = preset
 
+    @property
+    def _n_networks(self) -> int:
+        """R: members that share their weights are one network."""
+        return int(self.n_members) if self.sharing == "none" else 1
+
     def set_params(self, **parameters: Any) -> Self:
-        """As in scikit-learn; a `preset` brings its parameters, and what is given beside it wins."""
+        """As in scikit-learn; a `preset` brings its parameters, and parameters given explicitly take precedence."""
         found: Self = super().set_params(**{**preset_of(parameters.get("preset")), **parameters})
         return found
 

@@ -72,10 +72,11 @@ def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None, keep: Keep | N
         chunks += [members[k * len(members) // count : (k + 1) * len(members) // count] for k in range(count)]
     # As in a sweep, all together decide, so that it doesn't matter how they are cut into stacks.
     on_host = get_backend(tasks[0].estimator.backend).on_host
-    level = "auto" if not on_host else "compiled" if saved > LONG_ENOUGH and why_not() is None else "replay"
+    suits = "auto" if not on_host else "compiled" if saved > LONG_ENOUGH and why_not() is None else "replay"
 
     def fit(chunk: list[int]) -> None:
-        _fit([tasks[i] for i in chunk], [data[i] for i in chunk], level, keep)
+        asked = tasks[chunk[0]].estimator.execution
+        _fit([tasks[i] for i in chunk], [data[i] for i in chunk], suits if asked == "auto" else asked, keep)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(fit, chunks))
@@ -143,6 +144,7 @@ def run_stack(trainer: Trainer, members: dict[int, Task]) -> None:
                 trainer.run_epoch()
         except DivergenceError:
             pass  # all of them; each hears of it from its status
+    trainer.settle()
     # Each predicts by the level that it would train at alone: a program just to be scored costs more than it saves.
     alone = history.execution == "compiled" and saves(trainer, 1) > LONG_ENOUGH
     for r, task in members.items():

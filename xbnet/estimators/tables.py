@@ -38,7 +38,7 @@ def learn_schema(estimator: XBEstimator, X: object, rows: np.ndarray | None) -> 
         return None
     named = is_table(X)
     table = open_table(X if named else _arrow(X), name=f"{name}: X")
-    schema = Schema.learn(table, rows, scaling=wanted if wanted in SCALINGS else "standard")
+    schema = Schema.learn(table, rows, scaling=wanted if wanted in SCALINGS else "standard", one_hot=estimator.one_hot)
     estimator.n_features_in_ = len(table.columns)
     estimator.__dict__.pop("feature_names_in_", None)
     if named:

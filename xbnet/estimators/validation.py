@@ -27,6 +27,8 @@ class Validation:
     ----------
     curve
         After each epoch every member's score (R,); NaN for those that have left.
+    kept
+        The trainer's `Kept`, for `together`; whoever makes the trainer hands it in.
     together
         The score of the members as one: those that still train as they are, those that have left with the weights that
         they keep.
@@ -37,6 +39,7 @@ class Validation:
         self.link, _, self.decide = LINKS[estimators[0]._loss().links[estimators[0]._task]]
         self.together = np.nan
         self.curve: list[np.ndarray] = []
+        self.kept: Any = None
         self._values: Any = None
         self._training = np.arange(len(y))
 
@@ -54,11 +57,10 @@ class Validation:
         return scores
 
     def _score_together(self, outputs: np.ndarray, rows: np.ndarray) -> float:
-        network = self.estimators[0].network_
         if self._values is None:
-            self._values = np.zeros((network.replicas, *outputs.shape[1:]), outputs.dtype)
-        for r in np.setdiff1d(self._training, rows):
-            self._values[r] = network.select([r]).predict_proba(self.X)
+            self._values = np.zeros((len(self.y), *outputs.shape[1:]), outputs.dtype)
+        for r in set(self._training.tolist()) - set(rows.tolist()):
+            self._values[r] = self.kept.network_of(r).predict_proba(self.X)
         self._training, self._values[rows] = rows, self.link(outputs)
         return self.estimators[0]._score_members(self.y[0], self._values, self.w[0])
 

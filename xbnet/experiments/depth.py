@@ -154,7 +154,7 @@ def _study(setup: Setup, report: Report, sets: dict[str, Dataset]) -> None:
 
 
 def _depth_section(report: Report, label: str, found: dict[str, dict[int, Seeds]]) -> list[Row]:
-    """Show the study of one set: what each optimizer has come to at each length. Its rows beside the report's."""
+    """Show the study of one set: the result of each optimizer at each length, compared with the report."""
     table, rows = [], []
     for way, runs in found.items():
         for length, run in runs.items():

@@ -1,4 +1,4 @@
-"""The gradient and Jacobian tests of the reports: sections with a table, a picture, and the orders beside 1 and 2."""
+"""The gradient and Jacobian tests of the reports: sections with a table, a picture, and the measured orders."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ DPI = 80
 
 @dataclass(frozen=True)
 class Row:
-    """One published figure beside ours.
+    """One published figure and ours.
 
     Attributes
     ----------

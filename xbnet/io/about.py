@@ -85,7 +85,7 @@ def restore_schema(file: Tensors, network: Network) -> Schema | None:
     try:
         schema = Schema.from_json(kept)
     except ValueError as error:
-        raise DataError(f"{file.source}: expected that its schema is right: {error}; save it anew") from None
+        raise DataError(f"{file.source}: expected that its schema is right: {error}; save it again") from None
     file.require(schema.n_inputs == network.n_inputs, f"its schema makes the network's inputs, I={network.n_inputs}")
     target = schema.target
     if target is not None:
@@ -106,4 +106,4 @@ def restore_preparation(file: Tensors, network: Network) -> Scaler | None:
     try:
         return Scaler.of_arrays(parts)
     except ValueError as error:
-        raise DataError(f"{file.source}: expected that {error}; save it anew") from None
+        raise DataError(f"{file.source}: expected that {error}; save it again") from None

@@ -20,13 +20,14 @@ from .about import restore_classes, restore_features, restore_preparation, resto
 from .folders import file_of
 from .models import Model, load_model
 from .networks import describe_network, plain, restore_network
+from .spread import HasMembers
 from .tensorfile import Tensors, kind_of, read_tensors, write_tensors
 
 KIND = "ensemble"
 
 
 @dataclass(frozen=True, eq=False)
-class Ensemble:
+class Ensemble(HasMembers):
     """Networks that answer together: the mean of their probabilities, or of their values.
 
     Attributes
@@ -102,6 +103,8 @@ class Ensemble:
         """Each network, and the scaler of its inputs after the schema, if there is one."""
         return list(zip(self.networks, self.preparations, strict=True))
 
+    stacks = members
+
     def member(self, index: int) -> Model:
         """Return one of the networks by itself.
 
@@ -127,6 +130,11 @@ class Ensemble:
         ----------
         x
             (N, I) inputs that are not prepared yet; where there is a schema, a table as in `Model.predict_proba`.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, C), or (N, O): means over the members.
         """
         return self.from_encoded(np.asarray(x) if self.schema is None else self.schema.encode(x))
 
@@ -148,6 +156,8 @@ class Ensemble:
             total = total + network.predict_proba(x if preparation is None else preparation(x)).astype(float)
         mean = total / self.size
         return mean if self.target_scale is None else mean * self.target_scale[1] + self.target_scale[0]
+
+    outputs = from_encoded  # its inputs are prepared by each of the networks
 
     def predict(self, x: Any) -> np.ndarray:
         """Predict labels, or the values of a regression.
@@ -206,6 +216,10 @@ class Ensemble:
             Where the networks live; any backend reads the files of any other.
         custom
             Classes of your own layers: name -> class.
+
+        Returns
+        -------
+        Ensemble
 
         Raises
         ------

@@ -25,13 +25,14 @@ from .about import restore_classes, restore_features, restore_preparation, resto
 from .folders import file_of
 from .histories import pack_history, unpack_history
 from .networks import describe_network, plain, restore_network
+from .spread import HasMembers
 from .tensorfile import read_tensors, write_tensors
 
 KIND = "network"
 
 
 @dataclass(eq=False)
-class Model:
+class Model(HasMembers):
     """A network from a file, with its classes, schema and history.
 
     Attributes
@@ -95,12 +96,16 @@ class Model:
         return self.network.replicas
 
     def member(self, index: int) -> Model:
-        """The same with one of its networks."""
+        """Make the same model with the network index (from 0) alone."""
         return replace(self, network=self.network.select([index]), history=None)
 
     def members(self) -> list[tuple[Network, Scaler | None]]:
         """Each network by itself, and the scaler of its inputs after the schema, if there is one."""
         return [(self.network.select([r]), self.preparation) for r in range(self.size)]
+
+    def stacks(self) -> list[tuple[Network, Scaler | None]]:
+        """All networks together."""
+        return [(self.network, self.preparation)]
 
     @property
     def scales(self) -> bool:
@@ -124,11 +129,11 @@ class Model:
         return self.from_encoded(np.asarray(x) if self.schema is None else self.schema.encode(x))
 
     def from_encoded(self, x: np.ndarray) -> np.ndarray:
-        """Return the same as `predict_proba`, for inputs (N, I) that the schema has encoded, if there is one."""
+        """Return `predict_proba` for inputs x (N, I) that the schema, if there is one, has encoded."""
         return self.outputs(x if self.preparation is None else self.preparation(x))
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
-        """Return the same as `predict_proba`, for inputs (N, I) that are prepared."""
+        """Return `predict_proba` for inputs x (N, I) that are prepared."""
         values = self.network.predict_proba(x)
         values = values.mean(axis=0) if values.ndim == 3 else values
         if self.target_scale is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,11 +11,14 @@ import numpy as np
 from ..backends.backend import Backend
 from ..errors import ConfigError, DataError
 from ..nn.layers import LAYERS, Layer, forgotten_arguments
+from ..nn.layers.tables.columnwise import ColumnEmbedding
 from ..nn.network import Network
 from ..nn.outputs import LINKS
 from .tensorfile import Tensors
 
 SCALARS = (str, int, float, bool)
+FEW_INPUTS = 10_000
+"""So many inputs an embedding of a file may have however few numbers come with them."""
 
 
 def describe_network(network: Network) -> dict[str, Any]:
@@ -80,11 +84,13 @@ def restore_network(file: Tensors, backend: str | Backend, custom: Mapping[str, 
 def _restore_layer(file: Tensors, name: Any, config: Any, custom: Mapping[str, Any]) -> Layer:
     kind = custom.get(name, LAYERS.get(name))
     if not (isinstance(kind, type) and issubclass(kind, Layer)):
-        raise DataError(f"{file.source}: has a layer {name!r} that xbnet has not; hand its class to load(custom=...)")
+        raise DataError(
+            f"{file.source}: has a layer {name!r} that xbnet does not have; pass its class to load(custom=...)"
+        )
     try:
         return kind(**{k: custom[v] if isinstance(v, str) and v in custom else v for k, v in config.items()})
     except ConfigError as error:
-        raise DataError(f"{file.source}: {error}; own objects are handed to load(custom=...)") from error
+        raise DataError(f"{file.source}: {error}; pass your own objects to load(custom=...)") from error
 
 
 def _check_sizes(file: Tensors, layers: list[Layer], n_inputs: Any, replicas: Any) -> None:
@@ -94,6 +100,9 @@ def _check_sizes(file: Tensors, layers: list[Layer], n_inputs: Any, replicas: An
         file.require(right, f"{name} is a whole number in [1, 2^31), got {value!r}")
     width, n_parameters, n_state = n_inputs, 0, 0
     for layer in layers:
+        if isinstance(layer, ColumnEmbedding):  # it keeps something for each input, and each brings numbers
+            most = FEW_INPUTS + math.prod(file.shape("theta"))
+            file.require(width <= most, f"an embedding has no more inputs than there are numbers, got {width:,}")
         layer.build(width)
         width = layer.n_outputs
         n_parameters += sum(spec.size for spec in layer.parameters())

@@ -1,4 +1,4 @@
-"""A safetensors file with one JSON text beside the tensors: the ground of all that xbnet keeps in files.
+"""A safetensors file with one JSON text next to the tensors: the base of all files that xbnet writes.
 
 Whoever reads one trusts nothing in it: sizes are held against the file's size before anything is allocated, names
 are looked up in tables, and whatever contradicts itself ends in one line. A checksum over all of it tells damage
@@ -39,7 +39,7 @@ def write_tensors(path: str | Path, kind: str, tensors: Mapping[str, np.ndarray]
     path
         The file; replaced if it exists.
     kind
-        What it holds, e.g. "network".
+        Kind of the content, e.g. "network".
     tensors
         Host arrays of float32, float64 or int64.
     description
@@ -124,7 +124,7 @@ class Tensors:
             raise
         except UNEXPECTED as error:
             said = f"{type(error).__name__}: {reason(error)}" if str(error) else type(error).__name__
-            raise DataError(f"{self.source}: its description can't be used ({said}); save it anew") from error
+            raise DataError(f"{self.source}: its description can't be used ({said}); save it again") from error
 
 
 def read_tensors(path: str | Path, kind: str) -> Tensors:
@@ -150,7 +150,7 @@ def read_tensors(path: str | Path, kind: str) -> Tensors:
     try:
         arrays, metadata = _read(path)
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: is no safetensors file, or is damaged ({reason(error)})") from error
+        raise DataError(f"{path}: is not a safetensors file, or is damaged ({reason(error)})") from error
     if "xbnet" not in metadata:
         raise DataError(f"{path}: is a safetensors file, but xbnet did not write it")
     found = Tensors(path, arrays, {})

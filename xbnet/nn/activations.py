@@ -1,4 +1,4 @@
-"""Activation functions, each with its derivative beside it.
+"""Activation functions, each with its derivative.
 
 Two signatures serve them all::
 

@@ -37,7 +37,7 @@ class Workspace:
     def carve(self, shapes: Mapping[Key, tuple[str, tuple[int, ...]]]) -> dict[Key, Any]:
         """Key -> (slot, shape) to key -> contiguous array (R, *shape) in that slot's memory.
 
-        Keys that name the same slot share memory. A slot that has to grow is allocated anew, and what was carved
+        Keys that name the same slot share memory. A slot that has to grow is allocated again, and what was carved
         from it before keeps the old memory until the holder carves again.
         """
         seen = tuple(shapes.items())
@@ -127,7 +127,7 @@ class LayerBuffers:
 
 
 def cut(flat: Array, shapes: Mapping[Key, tuple[int, ...]]) -> dict[Key, Any]:
-    """Views of these shapes, one behind the other in `flat`: many small arrays that are read to the host as one."""
+    """Views of these shapes, one after the other in `flat`: many small arrays that are read to the host as one."""
     views, start = {}, 0
     for key, shape in shapes.items():
         views[key] = flat[start : start + math.prod(shape)].reshape(shape)

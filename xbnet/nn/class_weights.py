@@ -54,4 +54,4 @@ def checked_weights(name: str, class_weight: Any) -> np.ndarray | str:
 def expect_numbers(name: str, class_weight: np.ndarray | str | None) -> None:
     """Raise where the weights are still "balanced"."""
     if isinstance(class_weight, str):
-        raise ConfigError(f"{name}: class_weight={BALANCED!r} has to know the labels: call loss.balanced_by first")
+        raise ConfigError(f"{name}: class_weight={BALANCED!r} needs the labels: call loss.balanced_by first")

@@ -190,7 +190,7 @@ def get_initializer(initializer: str | Initializer) -> Initializer:
     Raises
     ------
     ConfigError
-        An unknown name, or a missing, non-numeric or negative number behind the colon.
+        An unknown name, or a missing, non-numeric or negative number after the colon.
 
     Examples
     --------

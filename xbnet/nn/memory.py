@@ -25,7 +25,7 @@ def expect_network(network: Network) -> None:
 
 
 def slot_sizes(shapes: Mapping[Any, tuple[str, tuple[int, ...]]]) -> dict[str, int]:
-    """How many entries of one replica each slot has to hold: those of the largest shape that lies there."""
+    """How many entries of one replica each slot has to hold: those of the largest shape that is there."""
     needed: dict[str, int] = {}
     for slot, shape in shapes.values():
         needed[slot] = max(needed.get(slot, 0), math.prod(shape))

@@ -36,9 +36,9 @@ def mlp(
     residual
         How many residual blocks follow the hidden layers, <= 10,000.
     batch_norm
-        Normalize over the batch behind each hidden layer and block.
+        Normalize over the batch after each hidden layer and block.
     dropout
-        Drop outputs behind each hidden layer and block: a rate in [0, 1), or one per replica. The rate 0 makes no
+        Drop outputs after each hidden layer and block: a rate in [0, 1), or one per replica. The rate 0 makes no
         layers, rates per replica always do.
     initializer
         How all weights start; by default what suits the activation.

@@ -143,7 +143,7 @@ class Network:
         self._predictor: Predictor | None = None
 
     def per_replica(self, where: str, value: PerReplica) -> Array:
-        """A number, or one per replica, as a device column (R, 1), within what the network's dtype can hold."""
+        """Make a device column (R, 1) of value (a number, or one per replica) for the setting where (its name)."""
         return self.backend.asarray(replica_values(where, value, self.replicas, self.dtype)[:, None], self.dtype)
 
     @property
@@ -173,10 +173,10 @@ class Network:
         return self._state
 
     def use(self, B: int) -> int:
-        """Point every layer at its buffers for batches of B rows; all layers share their scratch memory.
+        """Point every layer at its buffers for batches of B (>= 1) rows; all layers share their scratch memory.
 
-        A `backward` needs another `forward` after that. The number that this returns is another one whenever the
-        buffers have got other memory: then what was recorded with the old one is void.
+        A `backward` needs another `forward` after that. The number that this returns changes whenever the buffers
+        get other memory: then records made with the old one are void.
         """
         self._ready = False
         return self._buffers.use(B)
@@ -189,7 +189,19 @@ class Network:
     # -- running ---------------------------------------------------------------------------------------------------
 
     def forward(self, x: Array, *, training: bool = False) -> Array:
-        """The logits (R, B, C) of x (R or 1, B, I) of this backend and dtype; overwritten by the next forward.
+        """Compute the logits.
+
+        Parameters
+        ----------
+        x
+            (R or 1, B, I), of this backend and dtype.
+        training
+            Whether a `backward` follows, and dropout and batch normalization act as in training.
+
+        Returns
+        -------
+        Array
+            (R, B, C), overwritten by the next forward.
 
         Raises
         ------
@@ -245,15 +257,26 @@ class Network:
     # -- for users: host rows in, host predictions out ---------------------------------------------------------------
 
     def predict_proba(self, x: Rows) -> np.ndarray:
-        """The link's values for host rows x (N, I), on the host: (N, C) for one replica, (R, N, C) for a stack."""
+        """Predict probabilities, or the values of a regression, on the host.
+
+        Parameters
+        ----------
+        x
+            (N, I), on the host.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, C), or (R, N, C) for a stack.
+        """
         return self.run_rows(x, LINKS[self.link][0])
 
     def predict(self, x: Rows) -> np.ndarray:
-        """Labels (N,) or (R, N) of host rows x (N, I); 0 or 1 (..., C) for multi-label, values for regression."""
+        """Predict for host rows x (N, I): labels (N,) or (R, N), 0 or 1 (..., C) if multi-label, values (..., O)."""
         return self.run_rows(x, LINKS[self.link][2])
 
     def run_rows(self, x: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Apply `finish` to the logits (R, n, O) of host rows x (N, I), on the host; return (N, ...) or (R, N, ...)."""
+        """Apply finish (a function of logits (R, n, O)) to those of host rows x (N, I): (N, ...) or (R, N, ...)."""
         with self.exclusive():
             self._predictor = self._predictor or Predictor(self)
             return self._predictor.run(x, finish)
@@ -268,7 +291,7 @@ class Network:
 
     @in_turn
     def select(self, rows: Sequence[int] | np.ndarray, *, successor: bool = False) -> Network:
-        """A new network of the replicas `rows`: copies, but a `successor` takes over streams and the memory of grad."""
+        """Copy rows (replicas, from 0) to a new network; a successor (True) takes streams and the memory of grad."""
         index = np.asarray(rows)
         if index.ndim != 1 or index.dtype.kind not in "iu" or not set() < {*index.tolist()} <= {*range(self.replicas)}:
             raise ConfigError(f"Network.select: expected replicas in [0, {self.replicas}), got {rows!r}")

@@ -51,7 +51,25 @@ class ParameterSpec:
         return math.prod(self.shape)
 
     def draw(self, rng: np.random.Generator, dtype: DTypeLike = float) -> np.ndarray:
-        """Initial values of one replica, of shape `shape`."""
+        """Draw initial values of one replica.
+
+        Parameters
+        ----------
+        rng
+            The replica's generator.
+        dtype
+            Type of the values.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of shape `shape`.
+
+        Raises
+        ------
+        ConfigError
+            The initializer returned another shape, or values that are not finite in this type.
+        """
         with np.errstate(over="ignore"):
             try:
                 values = np.asarray(self.initializer(rng, self.shape)).astype(dtype)
@@ -86,7 +104,7 @@ def layout(specs: Sequence[ParameterSpec]) -> tuple[ParameterSpec, ...]:
 
 
 def block_slices(specs: Sequence[ParameterSpec]) -> dict[str, slice]:
-    """Where each block lies in a replica's row."""
+    """Where each block is in a replica's row."""
     slices, start = {}, 0
     for spec in specs:
         slices[spec.name] = slice(start, start + spec.size)

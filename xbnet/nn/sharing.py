@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHARING = ("none", "tabm", "tabm-mini")
 """Ways in which members may share weights, see `sharing_mlp`."""
-LINKS = ("softmax", "identity", "scores")
+LINKS = ("softmax", "identity", "scores", "sigmoid", "multilabel")
 """Links whose answers `MemberOutputs` can make one of."""
 
 
@@ -93,7 +93,7 @@ class MemberRows:
         self.weights = loss._floats.carve({"weights": ("member weights", (B, k))})["weights"]
 
     def attributes(self) -> dict[str, Any]:
-        """What the loss has for logits (R, B, k C)."""
+        """The loss of logits (R, B, k C)."""
         leading = {(1, self.B), (self.R, self.B)}
         more = self.labels.shape[3:]
         shapes = {(*rows, *more) for rows in leading}
@@ -121,5 +121,7 @@ def answers_of(network: Network, where: str, link: str) -> int:
     """How many answers a network gives for each row, for a loss whose link this is; `ConfigError` if it can't serve."""
     answers = network.layers[-1].answers
     if answers > 1 and link not in LINKS:
-        raise ConfigError(f"{where}: members that share weights learn by cross_entropy or mse; take one of them")
+        raise ConfigError(
+            f"{where}: members that share weights learn by cross_entropy, binary_cross_entropy or mse; take one"
+        )
     return answers

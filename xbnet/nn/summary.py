@@ -11,7 +11,17 @@ if TYPE_CHECKING:
 
 
 def describe(network: Network) -> str:
-    """A table: layer, output width, parameters."""
+    """Make a table of the layers, their output widths and numbers of parameters.
+
+    Parameters
+    ----------
+    network
+        The network.
+
+    Returns
+    -------
+    str
+    """
     lines = [f"{'layer':<44}{'outputs':>9}{'parameters':>12}"]
     for layer in network.layers:
         lines.append(f"{layer!r:<44}{layer.n_outputs:>9}{sum(s.size for s in layer.parameters()):>12,}")

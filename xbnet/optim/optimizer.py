@@ -2,7 +2,7 @@
 
 On NumPy an update runs over theta in blocks: a rule passes over its arrays several times, and a block of them stays
 in the cache in between. Every hyper-parameter is a number, or one value per replica. What a rule needs from them at
-step t is computed on the host in float64 for many steps ahead (`plan`) and lies on the device as columns (R, 1): a
+step t is computed on the host in float64 for many steps ahead (`plan`) and is on the device as columns (R, 1): a
 step copies nothing from the host, and a stacked replica sees the same bits as one alone.
 """
 
@@ -87,7 +87,19 @@ class Optimizer(StepPart):
                 raise ConfigError(f"{self.name}: expected {key} in [0, {upper:g}), got {value!r}")
 
     def bind(self, network: Network, state: dict[str, Array] | None = None) -> Self:
-        """A copy that updates this network's theta by its grad, with this state: by default none yet."""
+        """Make a copy that updates one network.
+
+        Parameters
+        ----------
+        network
+            The network whose theta is updated by its grad.
+        state
+            Arrays (R, P) by slot; None: zeros.
+
+        Returns
+        -------
+        Optimizer
+        """
         bound = copy.copy(self)
         bound.network, bound.xp, bound.ops = network, network.backend.xp, network.backend.ops
         bound.values = {k: replica_values(f"{self.name}.{k}", v, network.replicas) for k, v in self.hyper.items()}
@@ -104,9 +116,20 @@ class Optimizer(StepPart):
         self.steps = self._next = self._planned = 0
 
     def select(self, index: np.ndarray, network: Network, *, successor: bool = False) -> Self:
-        """The same bound optimizer for the replicas `index`, which `network` holds.
+        """Make the same bound optimizer for some replicas.
 
-        A `successor` takes the state away from this one, slot by slot, so that there is little of it twice.
+        Parameters
+        ----------
+        index
+            Replicas.
+        network
+            The network that holds them.
+        successor
+            Take the state away from this optimizer, slot by slot, to save memory.
+
+        Returns
+        -------
+        Optimizer
         """
         if successor:
             self.blocks, self.part = [], {}
@@ -120,13 +143,25 @@ class Optimizer(StepPart):
         return twin
 
     def plan(self, lr: np.ndarray) -> None:
-        """Set the learning rates (S, R) of the next S steps."""
+        """Set the learning rates of the next S steps.
+
+        Parameters
+        ----------
+        lr
+            Learning rates (S, R).
+        """
         t = self.steps + 1 + np.arange(len(lr))[:, None]
         table = np.stack([np.broadcast_to(values, lr.shape) for values in self.coefficients(lr, t)])[..., None]
         self.take(self.network.backend.asarray(table, self.network.dtype))
 
     def take(self, table: Array) -> None:
-        """Use the columns of a table (K, S, R, 1) on the device, as `plan` makes them, in the next S steps."""
+        """Use the columns of a table in the next S steps.
+
+        Parameters
+        ----------
+        table
+            (K, S, R, 1) on the device, as `plan` makes it.
+        """
         self.table, self._next, self._planned = table, 0, table.shape[1]
 
     @property
@@ -135,11 +170,28 @@ class Optimizer(StepPart):
         return self._planned - self._next
 
     def ahead(self, steps: int) -> Array:
-        """The table (K, steps, R, 1) of the next steps, a view; as many must be planned."""
+        """Return the table of the next steps.
+
+        Parameters
+        ----------
+        steps
+            At most `planned`.
+
+        Returns
+        -------
+        Array
+            (K, steps, R, 1), a view.
+        """
         return self.table[:, self._next : self._next + steps]
 
     def skip(self, steps: int) -> None:
-        """Go on as after this many steps of the plan: they were taken."""
+        """Continue after some steps of the plan, which were taken elsewhere.
+
+        Parameters
+        ----------
+        steps
+            How many were taken.
+        """
         self._next, self.steps = self._next + steps, self.steps + steps
 
     def step(self) -> None:
@@ -157,7 +209,13 @@ class Optimizer(StepPart):
         return self.table[:, self._next]
 
     def apply(self, columns: Array) -> None:
-        """Update theta by grad, block by block, with columns (K, R, 1)."""
+        """Update theta by grad, block by block.
+
+        Parameters
+        ----------
+        columns
+            (K, R, 1), as `columns` returns them.
+        """
         self.blocks = self.blocks or list(cut_blocks(self.network, self.state))  # not before: kernels need none
         for block in self.blocks:
             self.part, self.work, self.weights = block.state, block.work, block.weights

@@ -21,7 +21,7 @@ class AnyBoundPenalty(Protocol):
     """Whether it adds anything; only then the rest is asked for."""
 
     def add_gradient(self, loss: Loss) -> None:
-        """Add its gradient to the network's, behind the loss's `backward`."""
+        """Add its gradient to the network's, after the loss's `backward`."""
 
     def value(self, rows: int) -> Array:
         """The penalty (R, 1) of an epoch of this many rows."""
@@ -69,11 +69,31 @@ class Penalty:
                 raise ConfigError(f"penalty: expected {name} >= 0, got {value!r}")
 
     def select(self, index: np.ndarray) -> Penalty:
-        """For the replicas `index`."""
+        """Make the same penalty for some replicas.
+
+        Parameters
+        ----------
+        index
+            Replicas.
+
+        Returns
+        -------
+        Penalty
+        """
         return Penalty(select_values(self.l2, index), select_values(self.l1, index))
 
     def bind(self, network: Network) -> BoundPenalty:
-        """For one network."""
+        """Bind the penalty to a network.
+
+        Parameters
+        ----------
+        network
+            The network whose weights it is on.
+
+        Returns
+        -------
+        BoundPenalty
+        """
         return BoundPenalty(self, network)
 
 
@@ -117,7 +137,7 @@ class BoundPenalty(StepPart):
     def value(self, rows: int | None = None) -> Array:
         """The penalty of each replica, (R, 1), on the device, where it is `active`.
 
-        Other kinds are means over the `rows` of the epoch behind them.
+        Other kinds are means over the `rows` of the last epoch.
         """
         xp, work = self.xp, self._work
         total = xp.zeros(self._l2.shape, dtype=work.dtype)

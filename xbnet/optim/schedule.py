@@ -14,6 +14,9 @@ import numpy as np
 from ..errors import ConfigError
 from ..replicas import numbers, replica_values, select_values
 
+AHEAD = 512
+"""Factors of all replicas together that are computed at once."""
+
 
 @dataclass
 class Schedule:
@@ -42,25 +45,84 @@ class Schedule:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def bind(self, replicas: int) -> Schedule:
-        """A copy for a stack of R = `replicas`, which may take notes of its own."""
+        """Make a copy for a stack of networks.
+
+        Parameters
+        ----------
+        replicas
+            R.
+
+        Returns
+        -------
+        Schedule
+            With its own state.
+        """
         for key, value in self._parameters().items():
             replica_values(f"{type(self).__name__}.{key}", value, replicas)
         return self.select(np.arange(replicas))
 
     def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
-        """Factors at `epochs` (S, 1) of a run of `total` epochs: broadcastable to (S, R)."""
+        """Return the factors on the learning rates at some times of a run.
+
+        Parameters
+        ----------
+        epochs
+            (S, 1), from 0, fractional within an epoch.
+        total
+            Epochs of the run.
+
+        Returns
+        -------
+        numpy.ndarray
+            (S, R), or broadcastable to it.
+        """
         return np.ones_like(epochs)
 
+    def ahead(self, ages: np.ndarray, steps: int, total: int) -> np.ndarray:
+        """Factors (E, S, R) in each of the S = `steps` of the next E epochs, for replicas of these `ages` (R,).
+
+        One epoch is known ahead where factors depend on losses. In a large stack, too, where planning costs little.
+        """
+        epochs = 1 if self.state() else max(1, AHEAD // (steps * len(ages)))
+        found = np.ones((epochs, steps, len(ages)))
+        for k in range(0 if type(self) is Schedule else epochs):
+            for age in np.unique(ages):
+                factors = self.factors(age + k + np.arange(steps)[:, None] / steps, total)
+                np.copyto(found[k], factors, where=ages == age)
+        return found
+
     def update(self, metric: np.ndarray) -> None:
-        """Take note of an epoch's monitored loss (R,)."""
+        """Take note of the monitored loss after an epoch.
+
+        Parameters
+        ----------
+        metric
+            The monitored loss of an epoch, (R,).
+        """
 
     def state(self) -> dict[str, Any]:
         """Return the state that `update` has gathered: name -> number, or one per replica."""
         return {}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take over a `state`, given as float64 arrays."""
+        """Restore a kept state.
+
+        Parameters
+        ----------
+        state
+            As `state` returned it, as float64 arrays.
+        """
 
     def select(self, index: np.ndarray) -> Schedule:
-        """For the replicas `index`."""
+        """Make the same schedule for some replicas.
+
+        Parameters
+        ----------
+        index
+            Replicas.
+
+        Returns
+        -------
+        Schedule
+        """
         return replace(self, **{f.name: select_values(getattr(self, f.name), index) for f in fields(self) if f.init})

@@ -137,7 +137,7 @@ class Warmup(Schedule):
     epochs
         How many the rise takes, > 0.
     then
-        The schedule behind it, counted from the first epoch; None: constant.
+        The schedule that follows, counted from the first epoch; None: constant.
 
     Examples
     --------

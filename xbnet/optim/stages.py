@@ -47,7 +47,7 @@ class GradientMask(StepPart):
     Attributes
     ----------
     holds
-        Whether some parameters stand still.
+        Whether some parameters don't move.
     """
 
     replayable = True
@@ -82,6 +82,6 @@ class GradientMask(StepPart):
         self.xp.multiply(self.network.grad, self._row, out=self.network.grad)
 
     def hold(self) -> None:
-        """Undo what a step did to parameters that stand still: weight decay moves them without a gradient."""
+        """Undo what a step did to frozen parameters: weight decay moves them without a gradient."""
         if self.holds:
             self.xp.copyto(self.network.theta, self._before, where=self._still)

@@ -67,11 +67,11 @@ class Strategy:
         return None
 
     def restarts(self, epoch: int) -> bool:
-        """Whether the optimizer forgets its averages before this epoch."""
+        """Whether the optimizer's state is reset before epoch (from 0)."""
         return False
 
     def set_mask(self, mask: GradientMask, epoch: int) -> bool:
-        """Set the mask to this epoch's factors; False: there is nothing to do."""
+        """Set mask (that of the network's gradient) to the factors of epoch (from 0); False: all factors are 1."""
         factors = self.factors(mask.network, epoch)
         if factors is None:
             return False
@@ -82,7 +82,7 @@ class Strategy:
         return True
 
     def config(self) -> dict[str, Any]:
-        """The arguments that make this strategy anew."""
+        """The arguments that recreate this strategy."""
         return dict(vars(self))
 
     def __repr__(self) -> str:
@@ -129,7 +129,7 @@ class Weighted(Strategy):
     Parameters
     ----------
     ratio
-        > 0: the classifier's factor is 1, and each stage before has `ratio` times that of the one behind it.
+        > 0: the classifier's factor is 1, and each stage before has `ratio` times that of the one after it.
     factors
         Instead of `ratio`: one factor >= 0 per stage; 0 freezes it.
 
@@ -167,7 +167,7 @@ class Weighted(Strategy):
 
 
 class NewStage(Weighted):
-    """Only a new stage behind `earlier` ones, and the classifier, move, for `epochs` epochs, which checkpoints note."""
+    """Only a new stage after `earlier` ones, and the classifier, move, for `epochs` epochs, which checkpoints note."""
 
     def __init__(self, earlier: int, epochs: int):
         super().__init__(factors=[0.0] * earlier + [1.0, 1.0])
@@ -180,7 +180,7 @@ class NewStage(Weighted):
 class Layerwise(Strategy):
     """Greedy: the network grows by a stage at a time, and is trained as a whole in the end.
 
-    Each time, the new stage and a fresh classifier on top of it are trained while the earlier stages stand still
+    Each time, the new stage and a fresh classifier on top of it are trained while the earlier stages are frozen
     (Bengio et al. 2007, "Greedy layer-wise training of deep networks", supervised). The epochs of `fit` are those
     of the end; `History.stages` holds the histories before it.
 

@@ -1,4 +1,4 @@
-"""After training: `report` says how good a model is, on one page; `compare` sets runs beside each other."""
+"""After training: `report` says how good a model is, on one page; `compare` compares runs."""
 
 from .compare import compare
 from .report import Report, report

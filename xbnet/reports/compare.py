@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, printable
 from ..plots import curves
 from .page import OnPage, Page
 
@@ -21,10 +22,13 @@ FIGURES = (
 )  # fmt: skip
 """Figures of a run's result.json that are compared, those that are there."""
 
+LARGEST = 1e300
+"""Larger figures are not drawn: matplotlib has no room for an axis around them."""
+
 
 @dataclass
 class Comparison(OnPage):
-    """Runs beside each other.
+    """A comparison of runs.
 
     Attributes
     ----------
@@ -56,7 +60,7 @@ class Comparison(OnPage):
 
 
 def compare(runs: Sequence[str | Path]) -> Comparison:
-    """Set runs of ``xbnet train --out`` beside each other.
+    """Compare runs of ``xbnet train --out``.
 
     Parameters
     ----------
@@ -92,8 +96,8 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
     folders = [Path(run) for run in runs]
     if len(folders) < 2:
         raise ConfigError(f"compare: expected two runs or more, got {len(folders)}")
-    settings = [_read(folder, "config.toml", tomllib.loads) for folder in folders]
-    results = [_read(folder, "result.json", json.loads) for folder in folders]
+    settings = [_read(folder, "config.toml", lambda text: _table(tomllib.loads(text))) for folder in folders]
+    results = [_read(folder, "result.json", lambda text: _table(json.loads(text))) for folder in folders]
     histories = [_read(folder, "history.jsonl", _epochs) for folder in folders]
     names = _names(folders)
     keys = dict.fromkeys(key for one in settings for key in one if key not in ("out", "quiet", "json"))
@@ -104,15 +108,15 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
     picture = _curves(names, histories)
     page = Page("Runs compared: " + ", ".join(names))
     page.section(
-        "Settings in which they differ",
+        "Settings that differ",
         page.table(("setting", *names), _rows(differing, "(default)")) if differing else "",
     )
-    page.section("Figures", page.table(("figure", *names), _rows(figures, "-")))
+    page.section("Metrics", page.table(("metric", *names), _rows(figures, "-")))
     page.section("Curves", page.picture(picture, "loss and accuracy of the runs by epoch"))
     return Comparison(names, differing, figures, picture, page)
 
 
-def _read(folder: Path, name: str, parse: Any) -> Any:
+def _read(folder: Path, name: str, parse: Callable[[str], Any]) -> Any:
     try:
         return parse((folder / name).read_text(encoding="utf-8"))
     except OSError as error:
@@ -123,8 +127,14 @@ def _read(folder: Path, name: str, parse: Any) -> Any:
         raise DataError(f"{folder / name}: is damaged ({str(error)[:80]})") from None
 
 
+def _table(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise ValueError(f"expected names and values, got {type(found).__name__}")
+    return found
+
+
 def _epochs(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines() if line]
+    return [_table(json.loads(line)) for line in text.splitlines() if line]
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -135,7 +145,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 def _rows(found: dict[str, list[Any]], absent: str) -> list[list[str]]:
     """A name and a text per run, `absent` where a run has no such value."""
-    return [[name, *(absent if v is None else _short(v) for v in values)] for name, values in found.items()]
+    return [[printable(name), *(absent if v is None else _short(v) for v in values)] for name, values in found.items()]
 
 
 def _short(value: Any) -> str:
@@ -143,7 +153,7 @@ def _short(value: Any) -> str:
         return f"{value:.5g}"
     if isinstance(value, list):
         return " ".join(map(_short, value[:6])) + (" ..." if len(value) > 6 else "")
-    return str(value)
+    return printable(value)
 
 
 def _curves(names: Sequence[str], histories: Sequence[list[dict[str, Any]]]) -> Any:
@@ -156,11 +166,12 @@ def _curves(names: Sequence[str], histories: Sequence[list[dict[str, Any]]]) -> 
                 values = np.array([_mean(record.get(f"{part}_{kind}")) for record in records])
                 if np.isfinite(values).any():
                     lines[f"{part} {name}"] = values
-        if lines:
+        if lines or kind == "loss":
             groups.append((kind, lines))
     return curves(groups)
 
 
 def _mean(value: Any) -> float:
-    numbers = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, (int, float))]
-    return float(np.mean(numbers)) if numbers else float("nan")
+    each = value if isinstance(value, list) else [value]
+    numbers = [v if abs(v) < LARGEST else math.nan for v in each if isinstance(v, (int, float))]
+    return math.fsum(v / len(numbers) for v in numbers) if numbers else math.nan

@@ -85,7 +85,7 @@ def classification(proba: np.ndarray, y: np.ndarray, classes: Sequence[str], *, 
 
 
 def _balanced(decided: np.ndarray, y: np.ndarray) -> float:
-    """The mean over the classes that occur of the share of their rows that is decided right."""
+    """The mean recall over the classes that occur."""
     return float(np.mean([(decided[y == c] == c).mean() for c in np.unique(y)]))
 
 
@@ -120,13 +120,15 @@ def _ranking(m: Any, proba: np.ndarray, y: np.ndarray, classes: Sequence[str]) -
         m.RocCurveDisplay.from_predictions(y == c, proba[:, c], name=name, ax=axes[0, 0])
         m.PrecisionRecallDisplay.from_predictions(y == c, proba[:, c], name=name, ax=axes[0, 1])
     axes[0, 0].plot([0, 1], [0, 1], ":", color="gray")
+    axes[0, 0].set(xlabel="false positive rate", ylabel="true positive rate (recall)")
+    axes[0, 1].set(xlabel="recall", ylabel="precision")
     for axis in axes[0]:
         axis.legend(frameon=False, fontsize="x-small")
     return figure
 
 
 def _calibration(proba: np.ndarray, y: np.ndarray, bins: int = 10) -> Figure:
-    """How often the class that is named is the right one, by how sure the network is (Guo et al., 2017)."""
+    """How often the predicted class is the true one, by its predicted probability (Guo et al., 2017)."""
     two = proba.shape[1] == 2
     sure = proba[:, 1] if two else proba.max(axis=1)
     right = (y == 1) if two else (proba.argmax(axis=1) == y)
@@ -136,8 +138,8 @@ def _calibration(proba: np.ndarray, y: np.ndarray, bins: int = 10) -> Figure:
     axis = axes[0, 0]
     axis.plot([0, 1], [0, 1], ":", color="gray", label="perfect")
     axis.plot([sure[g].mean() for g in groups], [right[g].mean() for g in groups], "o-", label="this network")
-    axis.set_xlabel("predicted probability" + (" of the second class" if two else " of the class named"))
-    axis.set_ylabel("share of rows that are so")
+    axis.set_xlabel("predicted probability" + (" of the second class" if two else " of the predicted class"))
+    axis.set_ylabel("share of rows of that class")
     axis.legend(frameon=False)
     axis.grid(alpha=0.3)
     return figure

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: no file beside it, no script, every text escaped."""
+"""One self-contained HTML page: no other file, no script, every text escaped."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ body { font-family: system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; 
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd; }
 table { border-collapse: collapse; font-size: 0.9rem; } th { border-bottom: 1px solid #999; }
 td, th { text-align: right; padding: 3px 12px; } td:first-child, th:first-child { text-align: left !important; }
-.figures { display: flex; flex-wrap: wrap; gap: 1rem; } .figures div { background: #f3f6f9; border-radius: 6px;
-padding: 0.6rem 1rem; } .figures b { display: block; font-size: 1.3rem; } img { max-width: 100%; }
+.figures div { background: #f3f6f9; } .figures b { display: block; font-size: 1.3rem; } img { max-width: 100%; }
 pre { background: #f6f6f6; padding: 0.8rem; overflow-x: auto; font-size: 0.85rem; } .scroll { overflow-x: auto; }
 @media (prefers-color-scheme: dark) { body { background: #16181c; color: #ddd; }
 .figures div, pre { background: #24272d; }
 img { background: white; } }
 """
+
+
+BOX = "display: inline-block; margin: 0 1rem 8px 0; padding: 0.6rem 1rem; border: 1px solid #9994; border-radius: 6px"
+"""The style of a number in a notebook too, which has no style sheet of ours."""
 
 
 class Page:
@@ -44,13 +47,14 @@ class Page:
         return f"<p>{html.escape(text)}</p>"
 
     def code(self, text: str) -> str:
-        """Text as it stands."""
+        """Text in its own layout."""
         return f"<pre>{html.escape(text)}</pre>"
 
     def figures(self, figures: Mapping[str, Any]) -> str:
         """Numbers in boxes."""
         boxes = "".join(
-            f"<div><b>{html.escape(number(value))}</b>{html.escape(name)}</div>" for name, value in figures.items()
+            f'<div style="{BOX}"><b>{html.escape(number(value))}</b> {html.escape(name)}</div>'
+            for name, value in figures.items()
         )
         return f'<div class="figures">{boxes}</div>'
 

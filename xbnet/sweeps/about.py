@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..datasets import Scaler, Schema
+from ..datasets import Dataset, Scaler, Schema
+from ..errors import ConfigError
+from ..nn.network import Network
 from .build import Program
+from .halving import Bracket
+from .pool import make_pool
+
+TEXTS = ("dataset", "task", "monitor", "backend", "dtype", "scaling")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +36,12 @@ class About:
         See `sweep`.
     networks
         How many there are when all is done.
+    scaling, class_weight
+        See `sweep`.
+    own_layers
+        Whether the layers are those of a function of the user's.
+    brackets
+        The rungs of halving, see `SweepResult`.
     """
 
     dataset: str
@@ -43,9 +56,13 @@ class About:
     backend: str
     dtype: str
     networks: int
+    scaling: str
+    class_weight: Any
+    own_layers: bool
+    brackets: tuple[Bracket, ...]
 
     @classmethod
-    def of(cls, program: Program, networks: int) -> About:
+    def of(cls, program: Program, networks: int, brackets: Sequence[Bracket] = ()) -> About:
         """Describe a sweep that runs here."""
         pool, data = program.pool, program.pool.data
         scaled = data.schema is not None and data.schema.scaler is not None  # then the schema does it
@@ -63,14 +80,18 @@ class About:
             program.backend,
             program.dtype,
             networks,
+            pool.scaling,
+            program.class_weight,
+            program.layers is not None,
+            tuple(brackets),
         )
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it."""
-        plain = {
-            key: getattr(self, key) for key in ("dataset", "task", "folded", "monitor", "backend", "dtype", "networks")
-        }
-        return plain | {
+        weight = self.class_weight
+        return {key: getattr(self, key) for key in (*TEXTS, "folded", "networks", "own_layers")} | {
+            "class_weight": weight if weight is None or isinstance(weight, str) else np.asarray(weight, float).tolist(),
+            "brackets": [[list(bracket.configurations), list(bracket.rungs)] for bracket in self.brackets],
             "classes": None if self.classes is None else list(self.classes),
             "features": None if self.features is None else list(self.features),
             "schema": None if self.schema is None else self.schema.to_json(),
@@ -81,11 +102,12 @@ class About:
     @classmethod
     def from_json(cls, kept: Any) -> About:
         """Read the result of `to_json`; `ValueError`, or what Python raises, for anything else."""
-        texts = {key: kept[key] for key in ("dataset", "task", "monitor", "backend", "dtype")}
+        texts = {key: kept[key] for key in TEXTS}
         if not all(type(value) is str for value in texts.values()) or texts["dtype"] not in ("float32", "float64"):
             raise ValueError("expected texts")
-        if type(kept["networks"]) is not int or type(kept["folded"]) is not bool:
+        if type(kept["networks"]) is not int or {type(kept[key]) for key in ("folded", "own_layers")} != {bool}:
             raise ValueError("expected a number of networks")
+        weight = kept["class_weight"]
         preparations = tuple(map(_unpack, kept["preparations"]))
         if not preparations:
             raise ValueError("expected preparations")
@@ -93,6 +115,9 @@ class About:
             **texts,
             networks=kept["networks"],
             folded=kept["folded"],
+            own_layers=kept["own_layers"],
+            class_weight=weight if weight is None or isinstance(weight, str) else np.array(weight, float),
+            brackets=tuple(Bracket(_whole(found), _whole(rungs)) for found, rungs in kept["brackets"]),
             classes=None if kept["classes"] is None else tuple(kept["classes"]),
             features=None if kept["features"] is None else tuple(map(str, kept["features"])),
             schema=None if kept["schema"] is None else Schema.from_json(kept["schema"]),
@@ -100,9 +125,24 @@ class About:
             targets=_unpack(kept["targets"]),
         )
 
+    def program(self, data: Dataset, like: Network) -> Program:
+        """Return a program that trains the sweep's networks on other data, which have to be for networks `like` one."""
+        if self.own_layers:
+            raise ConfigError("refit: the layers are those of a function that is not kept; run the sweep again")
+        given, wanted = (data.n_inputs, data.n_outputs, data.task), (like.n_inputs, like.n_outputs, self.task)
+        if given != wanted:
+            raise ConfigError(f"refit: expected data with inputs, outputs and task {wanted}, got {given}")
+        return Program(make_pool(data), None, self.monitor, self.backend, self.dtype, self.class_weight)
+
     def preparation(self, fold: int | None) -> Scaler | None:
         """Return the scaling of a fold's inputs after the schema."""
         return self.preparations[fold or 0]
+
+
+def _whole(numbers: Sequence[int]) -> tuple[int, ...]:
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError("expected whole numbers")
+    return tuple(numbers)
 
 
 def _pack(scale: Scaler | None) -> Any:

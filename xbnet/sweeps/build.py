@@ -13,9 +13,11 @@ from ..backends.machine.load import why_not
 from ..errors import ConfigError
 from ..io.networks import describe_network
 from ..nn.layers import Layer
+from ..nn.layers.tables import Embedding
 from ..nn.losses import DEFAULT_LOSSES, Loss, SoftmaxCrossEntropy, get_loss
 from ..nn.mlp import mlp
 from ..nn.network import Network
+from ..nn.sharing import sharing_mlp
 from ..optim.optimizer import Optimizer
 from ..optim.optimizers import get_optimizer
 from ..optim.schedule import Schedule
@@ -71,10 +73,15 @@ def make_layers(program: Program, members: Sequence[Member]) -> list[Layer]:
         keys = layer_keys(program.layers) or []
         arguments = {key: settings[key] for key in keys if key in settings}
         return list(program.layers(**arguments | ({"dropout": rate} if "dropout" in keys and rate else {})))
-    return mlp(
-        settings["hidden"], program.pool.data.n_outputs, settings["activation"], residual=settings["residual"],
-        batch_norm=settings["batch_norm"], dropout=0.0 if rate is None else rate,
-    )  # fmt: skip
+    data = program.pool.data
+    given: dict[str, Any] = {"dropout": 0.0 if rate is None else rate}
+    if settings.get("sharing", "none") == "none":
+        more = {"residual": settings["residual"], "batch_norm": settings["batch_norm"]}
+        layers = mlp(settings["hidden"], data.n_outputs, settings["activation"], **more, **given)
+    else:
+        more = {"members": settings.get("members", 1), "sharing": settings["sharing"]}
+        layers = sharing_mlp(settings["hidden"], data.n_outputs, settings["activation"], **more, **given)
+    return [*Embedding.of_codes(data.codes), *layers]
 
 
 def make_network(program: Program, members: Sequence[Member]) -> Network:
@@ -111,7 +118,7 @@ def make_loss(program: Program, members: Sequence[Member]) -> Loss:
     if isinstance(loss, SoftmaxCrossEntropy):
         return SoftmaxCrossEntropy(class_weight=program.class_weight, label_smoothing=smoothing)
     if smoothing.any():
-        raise ConfigError(f"sweep: label_smoothing goes with loss {SoftmaxCrossEntropy.name!r}, got {loss.name!r}")
+        raise ConfigError(f"sweep: label_smoothing needs the loss {SoftmaxCrossEntropy.name!r}, got {loss.name!r}")
     return type(loss)(class_weight=program.class_weight)
 
 
@@ -129,7 +136,7 @@ def _schedule(members: Sequence[Member]) -> Schedule:
 
 
 def make_trainer(program: Program, members: Sequence[Member], paused: Paused | None = None) -> Trainer:
-    """The stack of these members, ready to train, each from where it stands if it is paused. They are of one bucket."""
+    """The stack of these members, ready to train, each from where it is if it is paused. They are of one bucket."""
     settings, pool = members[0].settings, program.pool
     folds = None if pool.folds is None else [pool.folds[member.fold or 0] for member in members]
     samples = Samples.of(

@@ -57,11 +57,11 @@ class Pulse:
     Attributes
     ----------
     chunk, since
-        Index of its first member, and how many epochs that one had behind it when the chunk began.
+        Index of its first member, and the number of epochs it had trained when the chunk began.
     alive
         Members still training.
     done
-        Epochs that its members have behind them, or have been spared, all together.
+        Epochs that its members have trained or skipped, in all.
     steps
         Steps of all its members so far.
     best
@@ -96,7 +96,7 @@ def run_chunk(
     epochs
         How many to train; None: to the end. No member goes beyond its own last epoch.
     paused
-        Where those members stand that have trained before.
+        Where those members are that have trained before.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def run_chunk(
 def _continued(
     curves: Curves, seconds: np.ndarray, indices: Sequence[int], paused: Paused
 ) -> tuple[Curves, np.ndarray]:
-    """Curves and seconds behind those of the paused members' earlier epochs."""
+    """Curves and seconds, appended to those of the paused members' earlier epochs."""
     place = {index: r for r, index in enumerate(indices)}
     ages, E = np.zeros(len(indices), int), len(curves["lr"])
     before = [place[index] for index in paused.members]

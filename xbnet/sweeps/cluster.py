@@ -53,6 +53,13 @@ class DaskExecutor(Executor):
         )  # Dask has one thread for all callbacks, and this one may wait for a task to run again
         return found
 
+    def share(self, value: object) -> object:
+        """Something that `submit` takes in the value's place, so that it travels to the cluster once, not per task.
+
+        It is the result of a task, not scattered: if all workers that hold it die, the scheduler makes it again.
+        """
+        return self.client.submit(_itself, value, pure=False)
+
     def _forget(self, found: Future) -> None:
         task = self._tasks.pop(found, None)
         if task is not None and found.cancelled():
@@ -76,6 +83,10 @@ class DaskExecutor(Executor):
         elif now - self._last_seen > WITHOUT_WORKERS:
             gone = f"the Dask scheduler at {self.address} has had no worker for {WITHOUT_WORKERS:.0f} s"
             raise LostCluster(f"{gone}; start `dask worker {self.address}`")
+
+
+def _itself(value: object) -> object:
+    return value
 
 
 def _fetch(task: Any, found: Future) -> None:

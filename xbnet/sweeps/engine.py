@@ -16,6 +16,7 @@ from ..backends.memory import free_bytes
 from ..files import make_folder, only_one
 from ..parsing import parse_bytes, whole
 from ..training.execution.compiled import LONG_ENOUGH, saves
+from .about import About
 from .board import Board, show_progress
 from .build import Program, make_trainer
 from .chunk import Outcome
@@ -111,7 +112,7 @@ def run_members(
         if out is not None:
             held.enter_context(only_one(make_folder(out)))
             count = len(members) if sampling is None else len(members) * sampling.count
-            store = Store(out, signature, program, count, resume=resume)
+            store = Store(out, signature, program, About.of(program, count, brackets), resume=resume)
         if store is not None and resume:
             if sampling is not None:
                 asked = store.read_trials()

@@ -40,11 +40,13 @@ class Workers:
     local
         Whether they run in this process.
     renew
-        Makes the executor anew after its workers died; None where it is the user's own, or heals itself.
+        Recreates the executor after its workers died; None where it is the user's own, or heals itself.
     check
         Raises where chunks would be waited for in vain, for nobody is left to run them.
     host
         The address under which workers reach this process.
+    share
+        Makes of what all chunks need, samples above all, what stands for it in each: it is sent to the workers once.
     """
 
     executor: Executor
@@ -53,6 +55,7 @@ class Workers:
     renew: Callable[[], Executor] | None = None
     check: Callable[[], None] = lambda: None
     host: str = "127.0.0.1"
+    share: Callable[[Any], Any] = lambda program: program
 
 
 def cores() -> int:
@@ -98,7 +101,7 @@ def open_workers(executor: Any, workers: int | None, *, on_cpu: bool, devices: S
     kind, _, address = str(executor or "threads").partition(":")
     if kind == "dask":
         with dask_executor(address, workers, devices, cores()) as (cluster, count, host):
-            yield Workers(cluster, count, False, check=cluster.check, host=host)
+            yield Workers(cluster, count, False, check=cluster.check, host=host, share=cluster.share)
         return
     if kind == "ray":
         with ray_executor(address, workers) as (cluster, count, host):
@@ -164,12 +167,12 @@ def outcomes(
     XbnetError
         A chunk raised it; or its workers died several times.
     """
-    deaths = 0
+    deaths, shared = 0, workers.share(program)
 
     def submit(chunk: Chunk) -> Future:
         run, how = (run_local, ()) if workers.local else (run_chunk_elsewhere, (wire,))
         more = () if chunk.epochs is None and chunk.paused is None else (chunk.epochs, chunk.paused)
-        return workers.executor.submit(run, program, chunk.members, *how, *more)
+        return workers.executor.submit(run, shared, chunk.members, *how, *more)
 
     running: dict[Future, Chunk] = {}
     try:
@@ -212,7 +215,7 @@ def outcomes(
                 workers.executor = workers.renew()
             elif isinstance(death, BrokenExecutor):
                 raise XbnetError(
-                    "sweep: a worker died, and with it the executor that was handed in; what has ended is kept where "
+                    "sweep: a worker died, and with it the executor that was passed; finished chunks are kept where "
                     "out= says: go on from there with resume"
                 ) from death
             running |= {submit(chunk): chunk for chunk in again}

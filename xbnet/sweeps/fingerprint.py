@@ -65,7 +65,7 @@ def fingerprint(program: Program, members: Iterable[Member], halving: Any = None
 def difference(before: object, now: Fingerprint) -> str | None:
     """Describe the difference, for people; None where there is no difference."""
     if not isinstance(before, Mapping):
-        return "it was kept by an older xbnet"
+        return "it was written by an older xbnet"
     for key in dict.fromkeys((*(key for key in now if key not in WORDS), *WORDS)):
         if before.get(key) != now.get(key):
             return WORDS.get(key) or f"it was made by {key} {before.get(key)}, and this is {now.get(key)}"

@@ -7,8 +7,8 @@ algorithm 2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Halving:
     min_epochs
         Epochs of the first rung, at least.
     hyperband
-        Several brackets, whose first rungs lie higher and higher, against the risk that who starts slowly leaves.
+        Several brackets with later and later first rungs, so that slow starters are not always dropped.
     asynchronous
         Whoever is among the best at its rung so far goes on at once, without waiting for those that still train.
     """
@@ -57,11 +57,18 @@ class Bracket:
     rungs: tuple[int, ...]
 
 
+def present(brackets: Sequence[Bracket], configurations: Container[int]) -> tuple[Bracket, ...]:
+    """Return the brackets with those of their configurations that are there."""
+    return tuple(
+        replace(one, configurations=tuple(c for c in one.configurations if c in configurations)) for one in brackets
+    )
+
+
 def parse_halving(value: Any, min_epochs: Any = None) -> Halving | None:
     """Parse the argument `halving`: a factor, or "hyperband" or "asha", which may have one after a colon."""
     if value is None:
         if min_epochs is not None:
-            raise ConfigError("sweep: min_epochs is the first rung of halving; give halving=3, or leave it away")
+            raise ConfigError("sweep: min_epochs is the first rung of halving; give halving=3, or leave it out")
         return None
     kind, _, text = value.partition(":") if isinstance(value, str) else ("halving", "", value)
     if kind not in KINDS:
@@ -143,7 +150,7 @@ def network_epochs(brackets: Sequence[Bracket], factor: float, networks: int) ->
 
 
 def rung_of(bracket: Bracket, ends: Sequence[tuple[str, int]]) -> int:
-    """The rung, from 1, at which a configuration left whose networks ended so: statuses, and epochs behind them."""
+    """The rung, from 1, at which a configuration left whose networks ended so: statuses, and epochs trained."""
     pruned = [epoch for status, epoch in ends if status == "pruned"]
     longest = pruned[0] if pruned else max(epoch for _, epoch in ends)
     return min(sum(rung < longest for rung in bracket.rungs) + 1, len(bracket.rungs))

@@ -1,4 +1,4 @@
-"""Networks between two stacks: where each stands in the middle of its run, so that it can go on beside others."""
+"""Networks between two stacks: where each stands in the middle of its run, so that it can continue next to others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Paused:
 
     @property
     def ages(self) -> np.ndarray:
-        """(n,) epochs that each has behind it."""
+        """(n,) epochs that each has trained."""
         return self.state.ages
 
     @cached_property
@@ -93,12 +93,12 @@ def merge(parts: Sequence[Paused]) -> Paused | None:
 
 
 def padded(curve: np.ndarray, epochs: int) -> np.ndarray:
-    """A curve (E, R) with rows of NaN behind it, `epochs` in all."""
+    """A curve (E, R), padded with rows of NaN, `epochs` in all."""
     return np.vstack([curve, np.full((epochs - len(curve), curve.shape[1]), np.nan)])
 
 
 def go_on(trainer: Trainer, members: Sequence[int], paused: Paused) -> None:
-    """Let those replicas of a fresh trainer that are among the paused members go on from where these stand.
+    """Let those replicas of a fresh trainer that are among the paused members go on from where these are.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def go_on(trainer: Trainer, members: Sequence[int], paused: Paused) -> None:
 
 
 def pause(trainer: Trainer, members: Sequence[int], curves: Curves, seconds: np.ndarray) -> Paused | None:
-    """Where those replicas stand that have epochs left; None where there are none.
+    """Where those replicas are that have epochs left; None where there are none.
 
     Parameters
     ----------
@@ -129,6 +129,7 @@ def pause(trainer: Trainer, members: Sequence[int], curves: Curves, seconds: np.
     curves, seconds
         (E, R) and (R,) of all of them.
     """
+    trainer.settle()
     which = np.flatnonzero(trainer.ages < trainer.recipe.epochs)
     if not len(which):
         return None

@@ -32,12 +32,15 @@ class Pool:
         Scaling of the inputs, per fold (a single entry without folds).
     sample_weight
         (N,) of ``data.train``, or None.
+    scaling
+        What made the inputs, see `Scaler.fit`.
     """
 
     data: Dataset
     folds: tuple[Rows, ...] | None
     preparations: tuple[Scaler | None, ...]
     sample_weight: np.ndarray | None = None
+    scaling: str = "none"
 
     def sizes(self, fold: int | None) -> tuple[int, int]:
         """Numbers of samples to train on, and to be validated on."""
@@ -75,7 +78,7 @@ def make_pool(
     folds
         A number K >= 2 (stratified by class), or pairs of row numbers (train, validation).
     scaling
-        What the inputs become, each fold by its own training part; see `Scaler.fit`.
+        Scaling of the inputs, each fold by its own training part; see `Scaler.fit`.
     sample_weight
         (N,), for training.
     rng
@@ -84,7 +87,7 @@ def make_pool(
     weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
     if folds is None:
         prepared = data.scaled(scaling)
-        return Pool(prepared, None, (prepared.scaler,), weight)
+        return Pool(prepared, None, (prepared.scaler,), weight, scaling)
     pairs = folds if isinstance(folds, Iterable) else kfold(data, folds, np.random.default_rng(rng))
     rows = tuple(_checked(data, number, pair) for number, pair in enumerate(pairs))
     if not rows:
@@ -95,7 +98,8 @@ def make_pool(
     if data.scaler is not None:
         raise ConfigError(f"{data.name}: is scaled already; load it without, so that each fold can be")
     preparations = [data.scaler_of(scaling, train) for train, _ in rows]
-    return stack_folds(data, rows, [p(data.train.x) for p in preparations], preparations, weight)
+    stacked = stack_folds(data, rows, [p(data.train.x) for p in preparations], preparations, weight)
+    return replace(stacked, scaling=scaling)
 
 
 def stack_folds(

@@ -1,21 +1,27 @@
-"""The best configuration of a sweep, trained anew on all rows, and its last test on rows that no network has seen."""
+"""The best configuration of a sweep, trained again on all rows, and its last test on rows that no network has seen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..backends.arrays import ArrayLike
 from ..datasets import Dataset
+from ..errors import ConfigError
 from ..io.about import about_inputs, put_targets_back
 from ..io.models import Model
 from ..training.evaluation import evaluate
+from ..training.samples import Data, check_data
 from ..version import __version__
 from .build import Program, make_loss, make_trainer
 from .plan import Member
 from .pool import make_pool
+
+if TYPE_CHECKING:
+    from .result import SweepResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +59,20 @@ class Refit:
     figures: dict[str, float]
 
 
+def refit_best(result: SweepResult, data: Data | None, sample_weight: ArrayLike | None) -> Refit:
+    """See `SweepResult.refit`."""
+    about, member = result.about, result._member(result.best_member())
+    source = result.source if data is None else Source(check_data(data), about.scaling, sample_weight)
+    if source is None:
+        raise ConfigError("sweep: a loaded result has no samples to refit on; give them: refit(data)")
+    same = [m.index for m in result.members if m.configuration == member.configuration]
+    epochs = [result.history(m).best_epoch[0] for m in same]
+    program = result._program or about.program(source.data, result.network(member.index))
+    return refit(program, source, member, epochs, not about.folded)
+
+
 def refit(program: Program, source: Source, member: Member, best_epochs: Sequence[int], chosen_by_val: bool) -> Refit:
-    """Train the configuration of `member` anew.
+    """Train the configuration of `member` again.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backends.arrays import ArrayLike
 from ..datasets import Scaler
 from ..errors import ConfigError, DataError, XbnetError
 from ..history import History
@@ -18,13 +19,14 @@ from ..io.networks import restore_network
 from ..io.tensorfile import Tensors
 from ..nn.network import Network
 from ..notebook import heading, table
+from ..training.samples import Data
 from .about import About
 from .build import Program, make_network
 from .chunk import Outcome
-from .halving import Bracket
+from .halving import Bracket, present
 from .kept import read_sweep
 from .plan import Member
-from .refit import Refit, Source, refit
+from .refit import Refit, Source, refit_best
 from .rim import on_the_rim
 from .space import shown
 from .table import Table, varied
@@ -48,7 +50,7 @@ class SweepResult(Table):
     keys
         Those of the settings in which configurations differ.
     beside
-        The figure that tables show beside it: the accuracy or R2 of the same rows, or the loss where that ranks.
+        The figure that tables show next to it: the accuracy or R2 of the same rows, or the loss where that ranks.
     about
         The data set's name, classes and features, and what else the networks have in common.
     brackets
@@ -75,9 +77,9 @@ class SweepResult(Table):
         study: Any = None,
         about: About | None = None,
     ):
-        self._program, self.members, self.brackets = program, list(members), tuple(brackets)
-        self.study = study
-        self.about = about or About.of(self.program, len(self.members))
+        self._program, self.members, self.study = program, list(members), study
+        self.about = about or About.of(self.program, len(self.members), brackets)
+        self.brackets = present(self.about.brackets, {member.configuration for member in self.members})
         self.monitor = self.about.monitor
         part, _, kind = self.monitor.rpartition("_")
         better = "r2" if self.about.task == "regression" else "accuracy"
@@ -106,6 +108,10 @@ class SweepResult(Table):
             Where the networks are put; by default, the sweep's backend.
         custom
             Name -> object, for layers and activations of your own, see `xbnet.load`.
+
+        Returns
+        -------
+        SweepResult
 
         Raises
         ------
@@ -154,18 +160,12 @@ class SweepResult(Table):
     # -- networks --------------------------------------------------------------------------------------------------
 
     def network(self, member: int) -> Network:
-        """Return a member's network with its final weights, on the sweep's backend.
-
-        Parameters
-        ----------
-        member
-            Its index in the table, from 0.
-        """
+        """The network of member (its index in the table, from 0) with its final weights, on the sweep's backend."""
         outcome, r = self.place(member)
         if member in self._files:
             file, row = self._files[member]
             if "layers" not in file.description:
-                raise DataError(f"{file.source}: has layers of your own that can't be kept; sweep again")
+                raise DataError(f"{file.source}: has custom layers that can't be saved; sweep again")
             with file.reading():
                 return restore_network(file, self.about.backend, self._custom).select([row])
         network = make_network(self.program, [self._member(member)])
@@ -183,16 +183,20 @@ class SweepResult(Table):
         return self.network(self.best_member())
 
     def preparation(self, member: int) -> Scaler | None:
-        """Return the scaler of a member's inputs, which acts after the schema; None: they stay as they are."""
+        """The scaler of the inputs of member (an index), which acts after the schema; None: they are not scaled."""
         return self.about.preparation(self._member(member).fold)
 
     def ensemble(self, members: int | Sequence[int] = 5) -> Ensemble:
-        """Members that answer together, by the mean of their probabilities or values.
+        """Make an ensemble, which predicts the mean of its members' probabilities or values.
 
         Parameters
         ----------
         members
-            Their indices; or how many: those of the best configurations, the best first, of those that did not diverge.
+            Their indices; or their number: then those of the best configurations, without those that diverged.
+
+        Returns
+        -------
+        Ensemble
         """
         if isinstance(members, (int, np.integer)):
             most = int(np.isfinite(self.column("score")).sum())  # the others have diverged
@@ -207,33 +211,27 @@ class SweepResult(Table):
         about = self.about
         return Ensemble(networks, tuple(map(self.preparation, members)), about.classes, about.features, about.schema)
 
-    def refit(self) -> Refit:
-        """The best configuration, trained anew on all rows of the training part, and its last test; see `Refit`.
+    def refit(self, data: Data | None = None, sample_weight: ArrayLike | None = None) -> Refit:
+        """The best configuration, trained again on all rows of the training part, and its last test; see `Refit`.
+
+        Parameters
+        ----------
+        data, sample_weight
+            The same as in `sweep`; by default the sweep's own, which a loaded result has not.
 
         Raises
         ------
         ConfigError
-            The result was loaded: the samples are not there.
+            The result was loaded, and no data are given, or other ones; or the layers are those of a function.
         """
-        if self.source is None:
-            raise ConfigError("sweep: a loaded result has no samples to refit on; run the sweep again")
-        member = self._member(self.best_member())
-        same = [m.index for m in self.members if m.configuration == member.configuration]
-        epochs = [self.history(m).best_epoch[0] for m in same]
-        return refit(self.program, self.source, member, epochs, self.program.pool.folds is None)
+        return refit_best(self, data, sample_weight)
 
     def on_the_rim(self) -> list[str]:
         """A line per key whose best value is the least or the largest of three or more that were tried."""
         return on_the_rim(self.members, self.best["settings"])
 
     def history(self, member: int) -> History:
-        """Return a member's training history: the epochs until it left. Times are not kept.
-
-        Parameters
-        ----------
-        member
-            Its index in the table, from 0.
-        """
+        """The training history of member (an index): the epochs until it left. Times are not stored."""
         outcome, r = self.place(member)
         row = outcome.rows[r]
         history = History(1)
@@ -244,7 +242,7 @@ class SweepResult(Table):
         return history
 
     def place(self, member: int) -> tuple[Outcome, int]:
-        """The outcome of the chunk that a member trained in, and its row there."""
+        """The outcome of the chunk that member (an index) trained in, and its row there."""
         return self._where[self._member(member).index]
 
     def _member(self, index: int) -> Member:
@@ -256,25 +254,13 @@ class SweepResult(Table):
     # -- pictures --------------------------------------------------------------------------------------------------
 
     def plot_curves(self, figure: str | None = None) -> Figure:
-        """Plot every member's curve of one figure, the best in front.
-
-        Parameters
-        ----------
-        figure
-            A figure of `History` such as "val_loss"; by default the monitored one.
-        """
+        """Plot the curves of all members, the best in front, by figure ("val_loss", ...; None: the monitored one)."""
         from .plots import curves
 
         return curves(self, figure or self.monitor)
 
     def plot_heat_map(self, x: str, y: str) -> Figure:
-        """Plot the score over two keys as a heat map: the mean over everything else.
-
-        Parameters
-        ----------
-        x, y
-            Keys of the space that vary.
-        """
+        """Plot the score as a heat map over the keys x (columns) and y (rows): the mean over everything else."""
         from .plots import heat_map
 
         return heat_map(self, x, y)

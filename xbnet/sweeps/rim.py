@@ -1,4 +1,4 @@
-"""Whether the best configuration lies on the rim of the space: then the best of all may lie beyond it."""
+"""Whether the best configuration is on the rim of the space: then the best of all may be beyond it."""
 
 from __future__ import annotations
 

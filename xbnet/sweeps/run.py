@@ -69,8 +69,8 @@ def sweep(
         Keys in which the networks of a stack may differ: lr, momentum, beta1, beta2, decay, eps, weight_decay, l1,
         l2, dropout, clip_norm, label_smoothing, init_scale (times the initial weights), seed, weight_seed,
         order_seed, schedule.PARAMETER. Keys that sort networks into stacks: hidden (a width, or widths in order),
-        width and depth (in its place), residual, activation, batch_norm, batch_size, loss, optimizer, schedule,
-        epochs, patience.
+        width and depth (in its place), residual, activation, batch_norm, sharing and members (see `sharing_mlp`),
+        batch_size, loss, optimizer, schedule, epochs, patience.
     data
         A name, a path, a `Dataset`, or ``(x, y)``.
     draws
@@ -79,7 +79,7 @@ def sweep(
         Proposes configurations from the results of the earlier ones, see `trials`: "tpe" (tree-structured Parzen
         estimators) or "random", or a sampler or a study of Optuna (extra `optuna`).
     trials
-        How many configurations `sampler` proposes. They come in batches; with `halving` those that are pruned are told,
+        How many configurations `sampler` proposes. They come in batches; with `halving` pruned ones are reported,
         and new ones take their places in the running stacks.
     at_once
         With `sampler`: how many networks train at once, at least those of one trial; by default those of 32 trials. The
@@ -91,7 +91,7 @@ def sweep(
     halving
         Successive halving: a factor > 1 such as 3. At each rung, after 1/9, 1/3 of the epochs and so on, only the best
         third of the configurations trains on, in stacks that are that much smaller; by the mean over seeds and folds
-        of the best `monitor` so far. "hyperband" shares the configurations out among brackets, whose first rungs lie
+        of the best `monitor` so far. "hyperband" shares the configurations out among brackets, whose first rungs are
         higher and higher; "asha" lets the best so far go on as soon as a chunk ends, so that no worker waits (then
         the table depends on which chunk was first). Both may have a factor: "asha:4".
     min_epochs
@@ -151,11 +151,11 @@ def sweep(
     custom = layer_keys(layers)
     twice = sorted(set(space) & set(fixed)) if isinstance(space, Mapping) else []
     if twice:
-        raise ConfigError(f"sweep: {twice[0]} is given twice, in the space and as {twice[0]}=; leave one of them away")
+        raise ConfigError(f"sweep: {twice[0]} is given twice, in the space and as {twice[0]}=; leave one of them out")
     if sampler is None and (trials is not None or at_once is not None):
         raise ConfigError("sweep: trials and at_once go with a sampler; give sampler='tpe', or draws=N for random ones")
     if sampler is not None and (draws is not None or trials is None):
-        raise ConfigError("sweep: a sampler wants to know how many trials, in place of draws: trials=N")
+        raise ConfigError("sweep: a sampler needs the number of trials, in place of draws: trials=N")
     some = draws if sampler is None else 1  # of a sampler: an example
     seeds_ = _seeds(seeds)
     expect_networks(count_configurations(space, draws if sampler is None else trials) * len(seeds_))
@@ -187,7 +187,7 @@ def sweep(
         figure = monitor or ("train_loss" if pool.folds is None and pool.data.val is None else "val_loss")
         if resume and not isinstance(sampler, str):
             raise ConfigError(
-                "sweep: resume asks the sampler anew; name it, like sampler='tpe', or sweep without resume"
+                "sweep: resume asks the sampler again; name it, like sampler='tpe', or sweep without resume"
             )
         sampling = Sampling(
             make_study(sampler, figure, rng),

@@ -14,6 +14,7 @@ from ..errors import ConfigError, unknown_name
 from ..nn.activations import get_activation
 from ..nn.layers import MOST_LAYERS
 from ..nn.losses import get_loss
+from ..nn.sharing import SHARING
 from ..optim.optimizers import OPTIMIZERS, get_optimizer
 from ..optim.schedules import SCHEDULES, get_schedule
 from ..parsing import is_whole, number, whole
@@ -42,7 +43,7 @@ RANGES = {
 PER_REPLICA = (*OPTIMIZER_KEYS, *SCHEDULE_KEYS, *RANGES, *SEEDS)
 """Keys in which the networks of one stack may differ."""
 
-NETWORK_KEYS = ("hidden", "width", "depth", "residual", "activation", "batch_norm")
+NETWORK_KEYS = ("hidden", "width", "depth", "residual", "activation", "batch_norm", "sharing", "members")
 SHAPES = (*NETWORK_KEYS, "batch_size", "loss", "optimizer", "schedule", "epochs", "patience")
 """Keys that change shapes or the program: their values sort configurations into buckets."""
 
@@ -75,7 +76,7 @@ def configurations(space: Any, draws: int | None, rng: np.random.Generator) -> l
     if isinstance(space, (str, bytes)) or not isinstance(space, Sequence):
         raise ConfigError(f"sweep: expected a space {{key: [values]}} or a list of such rows, got {space!r}")
     if draws is not None:
-        raise ConfigError("sweep: draws goes with a space {key: distribution}, got a list of configurations")
+        raise ConfigError("sweep: draws needs a space {key: distribution}, got a list of configurations")
     if not space:
         raise ConfigError("sweep: expected at least one configuration, got an empty list")
     for row in space:
@@ -114,7 +115,7 @@ def _from_mapping(space: Mapping[str, Any], draws: int | None, rng: np.random.Ge
         distribution = as_distribution(values)
         if distribution is not None:
             if draws is None:
-                raise ConfigError(f"sweep: {key} is a distribution; say how many configurations to draw: draws=N")
+                raise ConfigError(f"sweep: {key} is a distribution; give the number of configurations to draw: draws=N")
             alternatives[key] = distribution
             continue
         many = isinstance(values, (list, tuple, range, np.ndarray))
@@ -187,6 +188,17 @@ def _network(settings: Configuration, given: Configuration) -> None:
     if not isinstance(settings["batch_norm"], bool):
         raise ConfigError(f"sweep: expected batch_norm to be true or false, got {settings['batch_norm']!r}")
     get_activation(settings["activation"])
+    sharing = settings.get("sharing") or "none"
+    settings |= {"sharing": sharing} if "sharing" in settings else {}
+    if sharing not in SHARING:
+        raise unknown_name("sweep", "sharing", sharing, SHARING)
+    members = whole("sweep", "members", settings.get("members", 1))
+    if members > 1 and sharing == "none":
+        raise ConfigError(
+            f"sweep: members={members} need sharing=tabm or tabm-mini; for networks of their own, give seeds"
+        )
+    if sharing != "none" and (settings["residual"] or settings["batch_norm"]):
+        raise ConfigError(f"sweep: sharing={sharing} is of plain hidden layers, got residual or batch_norm too")
 
 
 def _shapes(settings: Configuration) -> None:

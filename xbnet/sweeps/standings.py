@@ -1,4 +1,4 @@
-"""Where the networks of a sweep stand whose training is cut into stretches: who is over, who is paused, who trains."""
+"""Where the networks of a sweep are whose training is cut into stretches: who is over, who is paused, who trains."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Standings:
         return "paused", paused.curves, paused.place[index]
 
     def age(self, index: int) -> int:
-        """Epochs that a member has behind it."""
+        """Epochs that a member has trained."""
         if index in self.over:
             outcome, r = self.over[index]
             return int(outcome.rows[r]["last_epoch"])
@@ -128,7 +128,7 @@ class Standings:
         ]
 
     def stretch(self, chunk: Chunk, epochs: int) -> Chunk:
-        """The chunk for this many epochs, from where its members stand."""
+        """The chunk for this many epochs, from where its members are."""
         parts = [paused.take(own) for paused, own in self._sources(chunk.indices)]
         return replace(chunk, epochs=epochs, paused=merge(parts))
 

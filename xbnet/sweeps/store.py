@@ -53,13 +53,13 @@ class Store:
         Fingerprint of the sweep.
     program
         Program of the sweep.
-    networks
-        How many it has.
+    about
+        Description of its networks.
     resume
         Go on with what is there. Otherwise a folder that holds a sweep is an error.
     """
 
-    def __init__(self, folder: str | Path, fingerprint: Fingerprint, program: Program, networks: int, *, resume: bool):
+    def __init__(self, folder: str | Path, fingerprint: Fingerprint, program: Program, about: About, *, resume: bool):
         self.folder, self.program = make_folder(folder), program
         self.lines, manifest = self.folder / "results.jsonl", self.folder / "sweep.json"
         make_folder(self.folder / "chunks")
@@ -75,8 +75,8 @@ class Store:
             if differs:
                 raise ConfigError(f"{self.folder}: holds another sweep ({differs}); choose another folder")
             return
-        about = About.of(program, networks).to_json()
-        write_text(manifest, json.dumps({"schema": SCHEMA, "fingerprint": fingerprint, "about": about}) + "\n")
+        found = {"schema": SCHEMA, "fingerprint": fingerprint, "about": about.to_json()}
+        write_text(manifest, json.dumps(found) + "\n")
 
     def append(self, members: Sequence[Member], outcome: Outcome) -> None:
         """Keep the outcome of a chunk."""
@@ -101,9 +101,7 @@ class Store:
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
-            raise ConfigError(
-                f"{path}: can't be written ({reason(error)}); go on with resume once that is mended"
-            ) from error
+            raise ConfigError(f"{path}: can't be written ({reason(error)}); resume once that is fixed") from error
 
     def note_trial(self, params: dict[str, Any]) -> None:
         """Keep what a sampler has proposed next."""
@@ -126,7 +124,7 @@ class Store:
         return found
 
     def pause(self, paused: Paused) -> None:
-        """Keep where members stand in the middle of their runs."""
+        """Keep where members are in the middle of their runs."""
         make_folder(self.folder / "paused")
         digest = hashlib.sha256(repr((paused.members, paused.ages.tolist())).encode()).hexdigest()[:12]
         tensors, description = paused.pack()
@@ -158,7 +156,7 @@ class Store:
                 yield paused.take(left)
 
     def forget_paused(self) -> None:
-        """All have results, and nobody goes on from where they stood."""
+        """All have results, and nobody goes on from where they were."""
         shutil.rmtree(self.folder / "paused", ignore_errors=True)
 
     def read(self, sizes: Callable[[int], tuple[int, int]], dtype: Any) -> Iterator[Outcome]:
@@ -226,7 +224,7 @@ def read_rows(
 def read_text(path: Path) -> str:
     """Read a file's text; a pipe or a folder in its place counts as empty."""
     if not path.is_file():
-        raise DataError(f"{path}: is no file; sweep into another folder")
+        raise DataError(f"{path}: is not a file; sweep into another folder")
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -21,7 +21,7 @@ from .standings import Standings
 SAMPLERS = ("tpe", "random")
 Cut = Callable[[Sequence[Member], int], Sequence[Chunk]]
 BATCH = 4
-"""New trials are asked for when at least one place in this many is free: stacks are made anew for them."""
+"""New trials are asked for when at least one place in this many is free: new stacks are made for them."""
 
 
 def optuna() -> Any:
@@ -49,7 +49,7 @@ class Space:
 
     def __init__(self, space: Any):
         if not isinstance(space, Mapping):
-            raise ConfigError("sweep: a sampler wants a space {key: values}, got a list of configurations")
+            raise ConfigError("sweep: a sampler needs a space {key: values}, got a list of configurations")
         self.distributions: dict[str, Any] = {}
         self._fixed: Configuration = {}
         self._values: dict[str, dict[Any, Any]] = {}
@@ -62,7 +62,7 @@ class Space:
             else:
                 self._fixed[key] = values
         if not self.distributions:
-            raise ConfigError("sweep: a sampler wants a key that varies, got none")
+            raise ConfigError("sweep: a sampler needs a key that varies, got none")
 
     def _choices(self, key: str, values: list[Any]) -> Any:
         plain = [value.item() if isinstance(value, np.generic) else value for value in values]
@@ -160,7 +160,7 @@ class Trials:
     """Asks for trials, and lets each take a place that has fallen free.
 
     A trial is a configuration; its value at a rung is its networks' mean, see `Standings`. With halving one goes on if
-    it is among the best of all that have come to this rung so far (ASHA's rule, in batches); the others are told as
+    it is among the best of all that have come to this rung so far (ASHA's rule, in batches); the others are reported as
     pruned.
 
     Parameters
@@ -236,7 +236,7 @@ class Trials:
     # -- asking and telling ----------------------------------------------------------------------------------------
 
     def _ask(self, known: bool = False) -> list[Member]:
-        """One trial more: its networks; `known` to those that are told of new ones."""
+        """One trial more: its networks; `known` by those that are informed of new ones."""
         number = self._asked
         trial = self.sampling.study.ask(self.sampling.space.distributions)
         members = self.sampling.networks(number, trial.params)

@@ -15,7 +15,7 @@ from .samples import Samples
 
 
 class Flips:
-    """Mirrors each image of a batch left to right with some probability, anew in every epoch.
+    """Mirrors each image of a batch left to right with some probability, drawn again in every epoch.
 
     The masks are drawn on the host, by the generators that shuffle, so that a stacked replica sees the images that
     it would see alone.
@@ -33,7 +33,7 @@ class Flips:
         self._buffers: dict[tuple[int, ...], Array] = {}
 
     def epoch(self, batches: Shuffled) -> Iterator[Batch]:
-        """The batches of the next epoch; x (R or 1, B, I) lies in a buffer that the next batch overwrites."""
+        """The batches of the next epoch; x (R or 1, B, I) is in a buffer that the next batch overwrites."""
         backend, start, masks = batches.backend, 0, None
         for x, y, w in batches.epoch():
             if masks is None:  # after the epoch's order was drawn from the same generators

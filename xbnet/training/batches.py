@@ -1,4 +1,4 @@
-"""Minibatches from data that lie on the device, gathered into buffers that stay."""
+"""Minibatches from data that are on the device, gathered into buffers that stay."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Resident:
     n
         Samples that one replica sees.
     streamed
-        Whether the arrays lie on the host after all, see `streaming`.
+        Whether the arrays are on the host after all, see `streaming`.
     sparse
-        Whether the inputs lie there as `SparseRows`.
+        Whether the inputs are there as `SparseRows`.
     """
 
     streamed = False
@@ -91,7 +91,7 @@ class Batches:
     Parameters
     ----------
     backend
-        Where `data` lies.
+        Where `data` is.
     data
         The samples.
     batch_size

@@ -60,6 +60,13 @@ class Kept:
         index = self.network.backend.asarray(rows)
         return self._copy or (self.network.theta[index], self.network.state[index])
 
+    def network_of(self, r: int) -> Network:
+        """A copy of the network's replica r, with what is kept of it."""
+        one = self.network.select([r])
+        if self._copy is not None:
+            one.theta[...], one.state[...] = (kept[r : r + 1] for kept in self._copy)
+        return one
+
     def restore(self, rows: np.ndarray, theta: Array, state: Array) -> None:
         """Set what is kept of the network's `rows`."""
         index = self.network.backend.asarray(rows)

@@ -88,7 +88,18 @@ class StopAt:
         self.figure, self.value, self.first = figure, number("StopAt", "value", value), first
 
     def on_epoch(self, record: dict[str, Any]) -> bool:
-        """Whether it is good enough."""
+        """Decide whether the run stops.
+
+        Parameters
+        ----------
+        record
+            The epoch's figures.
+
+        Returns
+        -------
+        bool
+            Whether it is good enough.
+        """
         figures = record[self.figure]
         figures = figures[~np.isnan(figures)]  # of those that have left there is none
         reached = figures >= self.value if self.figure.endswith(MORE_IS_BETTER) else figures <= self.value
@@ -119,14 +130,25 @@ class TimeLimit:
         self._began: float | None = None
 
     def on_epoch(self, record: dict[str, Any]) -> bool:
-        """Whether time is up."""
+        """Decide whether the run stops.
+
+        Parameters
+        ----------
+        record
+            The epoch's figures.
+
+        Returns
+        -------
+        bool
+            Whether the time is over.
+        """
         now = time.perf_counter()
         if self._began is None:
             self._began = now - record["seconds"]
         return now - self._began >= self.seconds
 
     def close(self) -> None:
-        """The next run has all the time anew."""
+        """The next run has the full time again."""
         self._began = None
 
 
@@ -154,7 +176,13 @@ class CSVLog:
         self.path, self._begun = place(path), False
 
     def on_epoch(self, record: dict[str, Any]) -> None:
-        """Append the epoch's rows."""
+        """Append the epoch's rows.
+
+        Parameters
+        ----------
+        record
+            The epoch's figures.
+        """
         begins = not self._begun and record["epoch"] == 1 and record.get("stage", 1) == 1
         columns = ["stage", "epoch", "replica", *PER_REPLICA, "seconds"]
         try:
@@ -170,7 +198,7 @@ class CSVLog:
         self._begun = True
 
     def close(self) -> None:
-        """The next run begins anew."""
+        """The next run starts again."""
         self._begun = False
 
 
@@ -197,7 +225,13 @@ class TensorBoard:
         self._write: Any = None
 
     def on_epoch(self, record: dict[str, Any]) -> None:
-        """Write the epoch's figures."""
+        """Write the epoch's figures.
+
+        Parameters
+        ----------
+        record
+            The epoch's figures.
+        """
         if self._write is None:
             self._write = self._open.enter_context(event_writer(self.folder))
         self._write(record)
@@ -238,7 +272,13 @@ class PrintEpochs:
         self.every = whole("PrintEpochs", "every", every)
 
     def on_epoch(self, record: dict[str, Any]) -> None:
-        """Print it; of a stack the median over the networks."""
+        """Print it; of a stack the median over the networks.
+
+        Parameters
+        ----------
+        record
+            The epoch's figures.
+        """
         if record["epoch"] % self.every:
             return
         shown = {name: record[name] for name in self.figures if not np.isnan(record[name]).all()}

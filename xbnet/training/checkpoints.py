@@ -3,7 +3,7 @@
 A state is taken between two epochs and holds all that the rest of the run depends on: theta and statistics of every
 replica, the optimizer's slots and step count, the random streams of orders and masks, the schedule's memory, early
 stopping's counters and the kept weights, which replicas are still training, and the history. Stages that a strategy
-trains first are runs of their own, in folders ``stage-1``, ``stage-2``, ... beside the files of the run.
+trains first are runs of their own, in folders ``stage-1``, ``stage-2``, ... next to the files of the run.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def resume_from(trainer: Trainer, kept: Tensors, settings: dict[str, Any]) -> No
 
 
 def has_begun(folder: str | Path | None, resume: bool) -> bool:
-    """Whether the run in `folder` has come to its own epochs, behind the stages that its strategy trains first.
+    """Whether the run in `folder` has come to its own epochs, after the stages that its strategy trains first.
 
     Raises
     ------
@@ -204,10 +204,10 @@ def _compare(kept: Tensors, settings: dict[str, Any]) -> None:
 
 
 def _compare_epochs(kept: Tensors, trainer: Trainer) -> None:
-    """Refuse fewer epochs than the run has behind it; say where more would have had other rates from the start."""
+    """Refuse fewer epochs than the run has trained; say where more would have had other rates from the start."""
     done, before, now = kept.description["history"]["epochs"], kept.description["epochs"], trainer.recipe.epochs
     if now < done:
-        raise ConfigError(f"resume: {kept.source} has {done} epochs behind it, got epochs={now}; give {done} or more")
+        raise ConfigError(f"resume: {kept.source} has {done} epochs done, got epochs={now}; give {done} or more")
     past = np.arange(done)[:, None] + 0.5
     schedule = trainer.schedule
     if now != before and not np.array_equal(schedule.factors(past, before), schedule.factors(past, now)):

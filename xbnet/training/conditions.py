@@ -1,7 +1,7 @@
 """The conditions on which the last bits of a run depend besides its settings and data: the machine and its libraries.
 
 Within one set of conditions a run that is resumed ends in the bits of one that was not. Under others each step may
-round otherwise, so a checkpoint keeps them, and whoever resumes it is told what has changed.
+round otherwise, so a checkpoint keeps them, and resuming reports what has changed.
 """
 
 from __future__ import annotations

@@ -239,7 +239,7 @@ def check_samples(
         raise ConfigError(f"evaluate: expected a Network, got {type(network).__name__}")
     for name, array in (("x", x), ("y", y)):
         if hasattr(array, "toarray"):
-            raise DataError(f"evaluate: expected {name} as a dense array, got a sparse one; hand in {name}.toarray()")
+            raise DataError(f"evaluate: expected {name} as a dense array, got a sparse one; pass {name}.toarray()")
     x, y = np.asarray(x), np.asarray(y)
     expect_shape("evaluate", "x", x, N=None, I=network.n_inputs)
     for name, array in (("x", x), ("y", y)):

@@ -11,6 +11,7 @@ from typing import Any, Unpack
 from ..backends.arrays import ArrayLike
 from ..datasets.odd import say_if_collapsed
 from ..history import History
+from ..nn.layers.tables import expect_embedded
 from ..nn.losses import Loss, get_loss
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
@@ -102,6 +103,7 @@ def fit(
     check_keys("fit", settings, Settings.__annotations__)
     recipe = Recipe(**settings)
     samples = Samples.of(check_data(data), sample_weight=sample_weight)
+    expect_embedded(network.layers, getattr(data, "codes", {}))
     say_if_collapsed("fit", samples.train.x, network.dtype, "standardize x (Dataset.scaled), or use float64")
     rng = None if rng is None else replica_seeds(rng, network.replicas)  # once: a generator would give others each time
     told_to_stop = False

@@ -1,4 +1,4 @@
-"""Whether a run fits into memory at all, told before it begins."""
+"""Whether a run fits into memory at all, checked before it begins."""
 
 from __future__ import annotations
 

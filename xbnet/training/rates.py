@@ -118,7 +118,7 @@ def find_lr(
 
     All copies begin with the same weights, and see the same batches. It differs from the range test of Smith
     (*Cyclical learning rates for training neural networks*, 2017), which raises the rate of a single network from step
-    to step: there each rate meets the weights that smaller ones have left behind, and acts for a step only; here each
+    to step: there each rate meets the weights that smaller ones have left, and acts for a step only; here each
     has a network of its own, from the first step to the last, and one that diverges takes no other with it.
 
     The proposal is half the rate that is best after these steps, by medians of neighbours: runs ten times as long had
@@ -159,7 +159,7 @@ def find_lr(
     check_keys("find_lr", settings, [key for key in Settings.__annotations__ if key not in NOT_TAKEN])
     steps = whole("find_lr", "steps", steps)
     asked = get_optimizer(optimizer)
-    tried = _rates(rates, asked)
+    tried = rates_around(rates, asked)
     if isinstance(data, str):
         from ..datasets import load_dataset
 
@@ -172,21 +172,51 @@ def find_lr(
     few, rows = _some(found, max(1, steps // EPOCHS) * B, np.random.default_rng(seeds[0]))
     if weight is not None:
         weight = np.asarray(weight, float)[rows]
-    per_epoch = -(-len(few.train) // B)
-    epochs = max(EPOCHS, round(steps / per_epoch))
-    recipe = replace(Recipe(**settings), epochs=epochs, batch_size=B, monitor=None)
     samples = Samples.of(few, sample_weight=weight)
+    return try_rates(
+        network, balanced, asked, samples, replace(Recipe(**settings), batch_size=B), tried, steps, seeds[0]
+    )
+
+
+def try_rates(
+    network: Network,
+    loss: Loss,
+    optimizer: Optimizer,
+    samples: Samples,
+    recipe: Recipe,
+    rates: np.ndarray,
+    steps: int,
+    seed: np.random.SeedSequence,
+) -> Rates:
+    """Train a copy of the network's first replica by each of the rates (K,), for about so many steps.
+
+    Parameters
+    ----------
+    network, loss, optimizer, samples
+        Those of the run.
+    recipe
+        Its settings, with a batch size; neither epochs nor patience count.
+    rates
+        (K,) in rising order.
+    steps
+        Of each copy.
+    seed
+        Of the orders.
+    """
+    per_epoch = -(-samples.n // int(recipe.batch_size or 0))
+    epochs = max(EPOCHS, round(steps / per_epoch))
+    recipe = replace(recipe, epochs=epochs, monitor=None, patience=None)
     size = max(1, STACK // max(1, network.theta.nbytes // network.replicas * 6))
     losses = [
-        _train(network, balanced, asked, tried[i : i + size], samples, recipe, seeds[0])
-        for i in range(0, len(tried), size)
+        _train(network, loss, optimizer, rates[i : i + size], samples, recipe, seed) for i in range(0, len(rates), size)
     ]
     figure = "val_loss" if samples.validated else "train_loss"
     curves = np.concatenate([one[figure] for one in losses])
-    return Rates(_proposal(tried, curves), tried, curves, figure, epochs * per_epoch)
+    return Rates(_proposal(rates, curves), rates, curves, figure, epochs * per_epoch)
 
 
-def _rates(rates: int | Sequence[float], optimizer: Optimizer) -> np.ndarray:
+def rates_around(rates: int | Sequence[float], optimizer: Optimizer) -> np.ndarray:
+    """So many rates (K,), evenly by logarithms around the usual rate of an optimizer; or the given ones, sorted."""
     if isinstance(rates, (int, np.integer)):
         usual = float(np.ravel(type(optimizer)().hyper["lr"])[0])
         return np.geomspace(usual / SPAN, usual * SPAN, whole("find_lr", "rates", rates, least=2))

@@ -138,6 +138,10 @@ class Recipe:
         scored
             Whether there is a scorer, whose "score" may be monitored.
 
+        Returns
+        -------
+        Recipe
+
         Raises
         ------
         ConfigError, DataError, ShapeError
@@ -158,7 +162,7 @@ class Recipe:
             cure = f"set the last layer to Linear({samples.n_outputs})"
             raise ConfigError(
                 f"fit: expected a network with {samples.n_outputs} outputs for {samples.name} ({samples.task}), "
-                f"got {network.n_outputs}; " + ("labels want whole numbers: y.astype(int)" if labels else cure)
+                f"got {network.n_outputs}; " + ("labels must be whole numbers: y.astype(int)" if labels else cure)
             )
         if samples.sample_weight is not None:
             check_weights("fit", samples.sample_weight, len(samples.train.x))
@@ -181,9 +185,18 @@ class Recipe:
         return self.monitor
 
     def select(self, index: np.ndarray, execution: str = "auto") -> Recipe:
-        """For the replicas `index`; the schedule, which has a memory, is the trainer's to select.
+        """Make the recipe for some replicas; the trainer selects the schedule, which has a state.
 
-        Where "auto" has chosen a level on NumPy, `execution`, they stay with it: fewer replicas might get another one.
+        Parameters
+        ----------
+        index
+            Replicas.
+        execution
+            The level that "auto" chose; on NumPy the replicas keep it, because fewer might get another one.
+
+        Returns
+        -------
+        Recipe
         """
         return replace(
             self,

@@ -44,7 +44,7 @@ class State:
     slots
         The optimizer's arrays (n, P), by name.
     ages, steps
-        (n,) epochs that each has behind it, and steps that the optimizer has taken.
+        (n,) epochs that each has trained, and steps that the optimizer has taken.
     schedule
         State that the schedule has gathered, (n,), by name.
     best, waited
@@ -77,6 +77,9 @@ class State:
         def weights(theta: Array, state: Array) -> Weights:
             return np.array(to_host(theta)), np.array(to_host(state))
 
+        def each(value: Any) -> np.ndarray:
+            return np.broadcast_to(value, n).copy() if n else np.zeros(0)  # several may have left at once
+
         none = np.zeros((0, network.theta.shape[1])), np.zeros((0, network.state.shape[1]))
         return cls(
             history=trainer.history if history else None,
@@ -86,13 +89,36 @@ class State:
             kept=weights(*trainer.kept.of(trainer.rows)) if n else none,
             slots={slot: np.array(to_host(trainer.optimizer.state[slot])) for slot in trainer.optimizer.slots},
             ages=trainer.ages.copy(),
-            steps=np.broadcast_to(trainer.optimizer.steps, n).copy(),
-            schedule={k: np.broadcast_to(np.asarray(v, float), n).copy() for k, v in trainer.schedule.state().items()},
+            steps=each(trainer.optimizer.steps),
+            schedule={k: each(np.asarray(v, float)) for k, v in trainer.schedule.state().items()},
             best=trainer.stopping.best.copy(),
             waited=trainer.stopping.waited.copy(),
             orders=states_of(trainer.shuffles),
             streams=states_of(network.streams),
         )
+
+    def put_back(self, trainer: Trainer) -> None:
+        """Let a trainer of the same run that has not trained yet go on from here."""
+        network = trainer.network
+        check_generators(network.streams, self.streams)
+        check_generators([trainer.shuffles[r] for r in self.rows], self.orders[: len(self.rows)])
+        asarray = network.backend.asarray
+        if self.history is not None:
+            trainer.history = self.history
+        restore_generators(network.streams, self.streams)
+        if len(self.rows) < network.replicas:
+            trainer.narrow(self.rows)
+        network.theta[...], network.state[...] = map(asarray, self.network)
+        if not len(self.rows):
+            return
+        trainer.live.theta[...], trainer.live.state[...] = map(asarray, self.live)
+        trainer.kept.restore(trainer.rows, *map(asarray, self.kept))
+        for slot, array in self.slots.items():
+            trainer.optimizer.state[slot][...] = asarray(array)
+        trainer.ages, trainer.optimizer.steps = self.ages.copy(), self.steps.copy()
+        trainer.stopping.best, trainer.stopping.waited = self.best.copy(), self.waited.copy()
+        trainer.schedule.restore(self.schedule)
+        restore_generators(trainer.shuffles, self.orders)
 
     def take(self, which: np.ndarray) -> State:
         """That of a run of only those `which` of the n that still train, without a history."""
@@ -133,7 +159,7 @@ class State:
         )
 
     def put(self, where: np.ndarray, other: State) -> None:
-        """Let the replicas `where` of this run, all of which still train, stand where those of `other` do."""
+        """Move the replicas `where` of this run, all of which still train, to the state of those of `other`."""
         targets = [*self.network, *self.live, *self.kept, *self.slots.values(), *self.schedule.values()]
         sources = [*other.live, *other.live, *other.kept]
         sources += [other.slots[name] for name in self.slots] + [other.schedule[name] for name in self.schedule]

@@ -222,6 +222,10 @@ class Step(BoundStep):
         rows
             B >= 1; all replicas see the same batch.
 
+        Returns
+        -------
+        Program
+
         Raises
         ------
         ConfigError

@@ -1,7 +1,7 @@
 """Data sets that don't fit on the device: they stay on the host, and their batches come in chunks ahead of their use.
 
 A chunk holds the samples of some steps in the order in which they are needed, so the results are those of resident
-data, bit for bit. Two chunks lie on the device in turn: while one is worked on, the other is gathered into pinned
+data, bit for bit. Two chunks are on the device in turn: while one is worked on, the other is gathered into pinned
 memory and copied on a stream of its own. Nobody waits but the device for a copy, and the host for pinned memory that
 is still being copied.
 """
@@ -109,7 +109,7 @@ class Streamed(Resident):
         return -(-self.nbytes // self._total)
 
     def parts(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[Batch, list[Array]]]:
-        """Chunks for the orders (U, n): samples (U m, ...) on the device, and where each batch (U, B) lies in them."""
+        """Chunks for the orders (U, n): samples (U m, ...) on the device, and where each batch (U, B) is in them."""
         U, n = order.shape
         rows = self._rows_per_order(U, batch_size)
         starts = range(0, n, rows)
@@ -177,7 +177,7 @@ class Slot:
         return Batch(self.there[0], self.there[1], self.there[2] if self.data.w is not None else None)
 
     def leave(self) -> None:
-        """All work on the chunk was asked for: after that its memory may be filled anew."""
+        """All work on the chunk was asked for: after that its memory may be filled again."""
         self.free = self.lane.mark()
 
 

@@ -19,7 +19,7 @@ from ..history import PER_REPLICA
 def event_writer(folder: str | Path | None) -> Iterator[Callable[[dict[str, Any]], None] | None]:
     """Yield an `on_epoch` for `fit` that writes each epoch's figures to event files in `folder`.
 
-    A figure is the scalar "train_loss" of one network, or "train_loss/REPLICA" of a stack, behind "stage-N/" in
+    A figure is the scalar "train_loss" of one network, or "train_loss/REPLICA" of a stack, prefixed by "stage-N/" in
     the stages that a strategy trains first. None in, None out.
 
     Raises
@@ -53,7 +53,7 @@ def event_writer(folder: str | Path | None) -> Iterator[Callable[[dict[str, Any]
                 writer.write_event(event)
             writer.flush()
         except OSError as error:
-            raise ConfigError(f"--tensorboard {folder}: can't be written ({reason(error)}); leave it away") from None
+            raise ConfigError(f"--tensorboard {folder}: can't be written ({reason(error)}); leave it out") from None
 
     try:
         yield write

@@ -14,7 +14,6 @@ from ..nn.buffers import cut
 from ..nn.losses import Loss
 from ..nn.network import Network
 from ..optim.optimizer import Optimizer
-from ..optim.schedule import Schedule
 from ..optim.schedules import get_schedule
 from ..optim.stages import GradientMask
 from ..optim.strategies import get_strategy
@@ -26,20 +25,19 @@ from .evaluation import Evaluation, means, not_finite, spreads
 from .execution import get_execution
 from .memory import check_memory
 from .recipe import SCORE, Recipe
+from .riding import follow, may_ride
 from .samples import Samples
-from .state import State, check_generators, restore_generators
+from .state import State
 from .step import BoundStep
 from .stopping import Stopping
 from .streaming import place_samples
-
-RATES_AHEAD = 512
-"""Learning rates of all replicas together that are planned at once where they stay as they are."""
 
 
 class Trainer:
     """The state of one run: which replicas are still training, and everything that belongs to them.
 
-    `network` is the user's, with all R replicas; `live` holds those that still train (`rows` says which), and shrinks.
+    `network` is the user's, with all R replicas; `rows` are those that still train. `live` holds them, and shrinks; for
+    a while others may ride along (see `riding`): `riders` are all in `live`, `places` those of `rows` among them.
 
     Parameters
     ----------
@@ -84,7 +82,7 @@ class Trainer:
         seeds = network.seeds if rng is None else replica_seeds(rng, R)
         self.shuffles = shared_streams(seeds, "shuffle") if shuffles is None else list(shuffles)
         self.history = History(R) if history is None else history
-        self.rows, self.live = np.arange(R), network
+        self.live, self.rows, self.riders, self.places = network, *(np.arange(R) for _ in range(3))
         self.ages = np.full(R, len(self.history))  # epochs that each replica has behind it
         check_memory(self, optimizer)
         self.optimizer = optimizer.bind(network)
@@ -120,8 +118,8 @@ class Trainer:
 
     @property
     def done(self) -> bool:
-        """Whether no replica has an epoch left, or one that trains beside others has none."""
-        return len(self.rows) == 0 or int(self.ages.max()) >= self.recipe.epochs
+        """Whether no replica has an epoch left, or one that trains next to others has none."""
+        return len(self.rows) == 0 or int(self.ages[self.places].max()) >= self.recipe.epochs
 
     def run_epoch(self, on_leave: Callable[[], None] | None = None) -> dict[str, Any]:
         """Train one epoch, validate, and let those leave that are finished or diverged.
@@ -147,15 +145,13 @@ class Trainer:
         for name, row in zip(PER_REPLICA, empty, strict=True):
             record[name] = row
             if name in figures:
-                row[self.rows] = figures[name]
+                row[self.rows] = figures[name][self.places]
         record |= {"seconds": seconds, "samples_per_second": self.train.n * R_live / seconds}
         self.history.records.append(record)
         self.ages += 1
         leaving = self._judge(figures, sums, finite)
         if leaving.any():
-            if leaving.all() and on_leave is not None:
-                on_leave()
-            self.narrow(np.flatnonzero(~leaving))
+            self._let_go(np.flatnonzero(~leaving), on_leave)
             if all(status == "diverged" for status in self.history.status):
                 raise divergence(self.history, sums, lr)
         return record
@@ -168,16 +164,12 @@ class Trainer:
         self.step.mask = self._mask if self.strategy.set_mask(self._mask, epoch) else None
 
     def _plan(self) -> np.ndarray:
-        """Learning rates (S, R) of the epoch's steps, handed to the optimizer; those that stay, for many epochs."""
-        S, constant = self.batches.steps, type(self.schedule) is Schedule
-        if not (constant and self.optimizer.planned >= S):
-            self._rates = np.empty((S, len(self.rows)))
-            for age in np.unique(self.ages):
-                factors = self.schedule.factors(age + np.arange(S)[:, None] / S, self.recipe.epochs)
-                np.copyto(self._rates, self.lr * factors, where=self.ages == age)
-            ahead = max(1, RATES_AHEAD // self._rates.size) if constant else 1  # in a stack, planning costs little
-            self.optimizer.plan(np.tile(self._rates, (ahead, 1)))
-        return self._rates
+        """Learning rates (S, R) of the epoch's steps, handed to the optimizer for as many epochs as are known."""
+        S, R = self.batches.steps, len(self.riders)
+        if self.optimizer.planned < S:
+            self._rates = self.lr * self.schedule.ahead(self.ages, S, self.recipe.epochs)
+            self.optimizer.plan(self._rates.reshape(-1, R))
+        return self._rates[-(self.optimizer.planned // S)]
 
     def epoch_batches(self) -> Iterable[Batch]:
         """The batches of the next epoch."""
@@ -204,35 +196,51 @@ class Trainer:
             "train_loss": loss,
             "train_cost": loss + cost,
             "train_accuracy": accuracy,
-            "train_r2": 1 - loss / self._spread["train"][self.rows],
+            "train_r2": 1 - loss / self._spread["train"][self.riders],
             "grad_norm": told["norm"][:, 0, 0],
         }
         if self.val is not None:
             loss, accuracy = means(told["validated"][..., 0])
             figures |= {"val_loss": loss, "val_cost": loss + cost, "val_accuracy": accuracy}
-            figures["val_r2"] = 1 - loss / self._spread["val"][self.rows]
+            figures["val_r2"] = 1 - loss / self._spread["val"][self.riders]
             if self.scorer is not None and outputs is not None:
-                figures[SCORE] = self.scorer(outputs, self.rows)
+                figures[SCORE] = np.full(len(self.riders), np.nan)
+                figures[SCORE][self.places] = self.scorer(outputs[self.places], self.rows)
         return figures, sums, told["not_finite"] == 0
 
     # -- who goes on ---------------------------------------------------------------------------------------------------
 
     def _judge(self, figures: dict[str, np.ndarray], sums: np.ndarray, finite: np.ndarray) -> np.ndarray:
-        """Keep the weights worth keeping; which replicas (R,) have diverged or lost their patience, and leave."""
-        good = np.isfinite(sums[:, :, 0]).all(axis=0) & finite
+        """Keep the weights worth keeping; which of `rows` have diverged or lost their patience, and leave."""
+        trains = np.zeros(len(self.riders), bool)
+        trains[self.places] = True
+        good = trains & finite & np.isfinite(sums[:, :, 0]).all(axis=0)
         loss = self.stopping.loss(figures[self.monitor], good)
         better = self.stopping.better(loss)
-        self.history.best_epoch[self.rows[better]] = self.ages[better]
-        self.kept.keep(self.live, self.rows, better if self.recipe.keep_best else good)
+        self.history.best_epoch[self.riders[better]] = self.ages[better]
+        self.kept.keep(self.live, self.riders, better if self.recipe.keep_best else good)
         self.schedule.update(loss)
         leaving = ~good | self.stopping.over
-        for i in np.flatnonzero(leaving):
-            self.history.status[self.rows[i]] = "stopped" if good[i] else "diverged"
-        return leaving
+        for i in np.flatnonzero(leaving & trains):
+            self.history.status[self.riders[i]] = "stopped" if good[i] else "diverged"
+        return leaving[self.places]
+
+    def _let_go(self, stay: np.ndarray, on_leave: Callable[[], None] | None) -> None:
+        """Go on with `stay` of `rows`: in a stack of their own, where that is worth it."""
+        if not len(stay) and on_leave is not None:
+            on_leave()
+        left, sound = len(self.riders) - len(stay), all(self.history.status[r] != "diverged" for r in self.riders)
+        if len(stay) and sound and may_ride(self.live, self.flips, self.batch_size, left):
+            self.rows, self.places = self.rows[stay], self.places[stay]
+            follow(self.batches, self.places)
+        else:
+            self.narrow(stay)
 
     def narrow(self, stay: np.ndarray) -> None:
-        """Go on with the live replicas `stay` only; the others' kept weights are in the user's network."""
-        self.rows, self.ages = self.rows[stay], self.ages[stay]
+        """Go on with `stay` of `rows`, in a stack of their own; the others' kept weights are in the user's network."""
+        stay = self.places[stay]
+        self.rows = self.riders = self.riders[stay]
+        self.places, self.ages = np.arange(len(stay)), self.ages[stay]
         if len(stay) == 0:
             self.kept.settle()
             return
@@ -251,6 +259,11 @@ class Trainer:
         self.stopping.select(stay)
         self._bind()
 
+    def settle(self) -> None:
+        """Let nobody ride along: `live` and what belongs to it are those of `rows`, in this order."""
+        if 0 < len(self.rows) < len(self.riders):
+            self.narrow(np.arange(len(self.rows)))
+
     def stop(self) -> None:
         """Let every replica leave now."""
         self._end("stopped")
@@ -264,37 +277,21 @@ class Trainer:
         for r in self.rows:
             self.history.status[r] = status
         with self.network.exclusive():
+            self.settle()
             if self.recipe.keep_best:
                 self.kept.settle()
             elif self.live is not self.network:
                 self.kept.write(self.live, self.rows, np.ones(len(self.rows), bool))
-            self.rows = self.rows[:0]
+            self.rows = self.places = self.rows[:0]
             self.network.release()  # its buffers know the training data
 
     # -- its state between two epochs --------------------------------------------------------------------------------
 
     def state(self, history: bool = True) -> State:
         """Return the state that determines the rest of the run, on the host; with its history, if `history`."""
+        self.settle()
         return State.of(self, history)
 
     def restore(self, state: State) -> None:
         """Go on from a state of the same run; this trainer has not trained yet."""
-        check_generators(self.network.streams, state.streams)
-        check_generators([self.shuffles[r] for r in state.rows], state.orders[: len(state.rows)])
-        asarray, network = self.network.backend.asarray, self.network
-        if state.history is not None:
-            self.history = state.history
-        restore_generators(network.streams, state.streams)
-        if len(state.rows) < network.replicas:
-            self.narrow(state.rows)
-        network.theta[...], network.state[...] = map(asarray, state.network)
-        if not len(state.rows):
-            return
-        self.live.theta[...], self.live.state[...] = map(asarray, state.live)
-        self.kept.restore(self.rows, *map(asarray, state.kept))
-        for slot, array in state.slots.items():
-            self.optimizer.state[slot][...] = asarray(array)
-        self.ages, self.optimizer.steps = state.ages.copy(), state.steps.copy()
-        self.stopping.best, self.stopping.waited = state.best.copy(), state.waited.copy()
-        self.schedule.restore(state.schedule)
-        restore_generators(self.shuffles, state.orders)
+        state.put_back(self)

@@ -1,4 +1,4 @@
-"""Batches as training has them: a short one behind a full one, in one network that is bound once; and played steps."""
+"""Batches as training has them: a short one after a full one, in one network that is bound once; and played steps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.replay import RUNS, Replays
+from ..errors import reason
 from ..nn.network import Network
 from .checks import EXACT, Check
 from .objective import Objective
@@ -14,23 +15,23 @@ from .problem import THETA, X
 from .taylor import taylor_curve
 
 PROBES = 3
-"""Of rounding, for a batch that is tested beside the one that was asked for."""
+"""Tolerance for rounding in a batch that is tested in addition to the requested one."""
 
 
 def short_rows(B: int) -> np.ndarray:
-    """Of a batch of B rows those that make the short one: the first half; none of one row."""
+    """The rows of a batch of B that make the short one: the first half; none of one row."""
     return np.arange(B // 2)
 
 
 def short_batch(
     objective: Objective, steps: np.ndarray, rng: np.random.Generator, tolerance: float
 ) -> tuple[Check, ...]:
-    """The Taylor test of the first rows only, behind a batch of all: with and without dx."""
+    """The Taylor test of the first rows only, after a batch of all: with and without dx."""
     B = objective.problem.x.shape[1]
     rows, name = short_rows(B), "the gradient of a short batch"
     if not rows.size:
         return ()
-    told, where = [], f"{len(rows)} rows behind {B}"
+    told, where = [], f"{len(rows)} rows after {B}"
     with objective.on_rows(rows):
         gradient, beside = objective.gradient(), objective.gradient_with_dx()
         noise = objective.noise(float(np.finfo(float).eps), PROBES)
@@ -121,8 +122,10 @@ def played(objective: Objective, gradient: dict[str, np.ndarray]) -> Check:
     for number, (rows, expected, drawn) in enumerate(batches):
         try:
             got = step.gradient(rows, drawn)
-        except TypeError as reason:
-            return Check(name, False, f"the step can't be recorded: {reason}")
+        except TypeError as error:
+            return Check(name, False, f"the step can't be recorded: {error}")
+        except (AttributeError, ValueError) as error:  # it holds what it drew elsewhere, so here is none, or too much
+            return Check(name, False, f"{len(rows)} rows: {reason(error)}")
         off = _apart(got, expected)
         if off > EXACT:
             again = " once more" if number == 2 else ""
@@ -132,7 +135,7 @@ def played(objective: Objective, gradient: dict[str, np.ndarray]) -> Check:
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> float:
-    """The largest difference, relative to the largest number; 0 where b holds NaN, for then nothing can be told."""
+    """The largest difference, relative to the largest number; 0 where b holds NaN, which proves nothing."""
     if not np.isfinite(b).all():
         return 0.0
     off = np.abs(a - b).max(initial=0.0) / max(np.abs(b).max(initial=0.0), 1e-300)

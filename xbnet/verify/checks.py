@@ -1,4 +1,4 @@
-"""Checks beside the Taylor tests: determinism, backward with and without dx, stacks, the adjoint, float32."""
+"""Further checks: determinism, backward with and without dx, stacks, the adjoint, float32."""
 
 from __future__ import annotations
 

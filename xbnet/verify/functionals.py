@@ -63,7 +63,7 @@ class Cost:
         return cost
 
     def part(self, network: Network) -> Loss:
-        """What a step calls with outputs, targets, the gradient's place and weights."""
+        """The function that a step calls with outputs, targets, the gradient's place and weights."""
         return self.loss.bind(network, self.task)
 
     def targets(self, network: Network, rows: np.ndarray) -> tuple[Any, Any]:

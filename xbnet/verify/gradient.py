@@ -51,7 +51,7 @@ def gradient_test(
     `taylor.judge`.
 
     The network is left as it is: a twin of it is tested, in float64 and in training mode, with the dropout masks and
-    running statistics frozen. So are a short batch behind the full one, in the same memory, and steps that are recorded
+    running statistics frozen. So are a short batch after the full one, in the same memory, and steps that are recorded
     and played, as training does. A float32 network's own gradient is then compared with the twin's.
 
     Parameters

@@ -74,7 +74,7 @@ class Kinks:
         self._sides = [z > 0 for _, _, z in self._inputs]
 
     def crossed(self) -> np.ndarray:
-        """(R,): whether any input lies on the other side of a kink than at the base point."""
+        """(R,): whether any input is on the other side of a kink than at the base point."""
         out = np.zeros(self.network.replicas, bool)
         xp = self.network.backend.library
         for (_, _, z), side in zip(self._inputs, self._sides, strict=True):

@@ -96,7 +96,7 @@ class Objective:
         self._cost = cost
         self.place(theta, x)
         for layer in self.network.layers:
-            layer.frozen = drawn is not None
+            layer.frozen = False
         self._freeze(drawn)
 
     def drawn(self) -> Drawn:

@@ -50,7 +50,7 @@ def move_to_general_position(objective: Objective, jitter: float, rng: np.random
     """Place the objective near its problem's point, such that constants and kinks hide nothing.
 
     A fresh network has gains of 1 and biases of 0: a backward that forgets them is right there, and nowhere else; so
-    theta moves by `jitter` of each block's size. Where an input lies within reach of a kink, theta moves anew, and x
+    theta moves by `jitter` of each block's size. Where an input is within reach of a kink, theta moves again, and x
     with it; the best of a few tries is kept.
     """
     problem = objective.problem

@@ -58,7 +58,7 @@ class Problem:
 
 
 class Sample(NamedTuple):
-    """One evaluation: f (R,), the size of the numbers it is made of (R,), whether it lies beyond a kink (R,)."""
+    """One evaluation: f (R,), the size of the numbers it is made of (R,), whether it is beyond a kink (R,)."""
 
     f: np.ndarray
     scale: np.ndarray

@@ -65,7 +65,7 @@ class Verification:
 
     @property
     def passed(self) -> bool | None:
-        """Whether all is well; None: nothing is wrong, but of some blocks it can't be told, see `reasons`."""
+        """Whether all is well; None: nothing is wrong, but some blocks can't be judged, see `reasons`."""
         return False if self.failures() else None if self.reasons() else True
 
     @property
@@ -101,7 +101,7 @@ class Verification:
         return lines
 
     def reasons(self) -> list[str]:
-        """One line per block and replica of which it can't be told whether it is right: why."""
+        """One line per block and replica that can't be judged, with the reason."""
         return [
             f"{curve.block}[r={r}]: {verdict.note}"
             for curve in self.curves

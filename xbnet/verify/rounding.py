@@ -1,6 +1,6 @@
 """Rounding, measured: the same computation with the result of every array operation moved by a unit in the last place.
 
-What such moves do to f and to its gradient is what rounding may have done (stochastic arithmetic: Vignes, "Discrete
+What such moves do to f and its gradient, rounding may do as well (stochastic arithmetic: Vignes, "Discrete
 stochastic arithmetic for validating results of numerical software", 2004). Cancellation within a layer or a loss shows,
 as no bound from the sizes of inputs and outputs could tell it.
 """

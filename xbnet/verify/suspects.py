@@ -1,4 +1,4 @@
-"""Where the first mistake lies: in a network with one wrong layer, wrong gradients point to it."""
+"""Where the first mistake is: in a network with one wrong layer, wrong gradients point to it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def suspect(passed: Mapping[str, bool], layers: Sequence[str]) -> str:
         return f"each layer's dx is right: look at {' and '.join(parts)}" if passed.get(X, True) else ""
     own = by_layer.get(last, {})
     if own and any(own.values()):  # it knows its dy, and some of its gradients are right
-        return f"all gradients behind {last}.{layers[last]} are right: look at its {_gradients(own)} and its dx"
+        return f"all gradients after {last}.{layers[last]} are right: look at its {_gradients(own)} and its dx"
     behind = min((k for k in by_layer if k > last), default=len(layers) - 1)
     between = [f"{k}.{layers[k]}" for k in range(last + 1, behind + 1)]
     if not between:  # the last layer is wrong, too
@@ -69,7 +69,7 @@ def suspect(passed: Mapping[str, bool], layers: Sequence[str]) -> str:
         return f"the gradient of x is wrong, all others are right: look at the dx of {names}"
     before = "layer 0" if last == 0 else f"layers 0 to {last}"
     return (
-        f"the gradients of {before} and of x are wrong, those behind are right: look at the dx of {names}, "
+        f"the gradients of {before} and of x are wrong, those after are right: look at the dx of {names}, "
         f"or at {last}.{layers[last]} itself"
     )
 

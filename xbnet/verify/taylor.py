@@ -60,7 +60,7 @@ class TaylorCurve:
 
     @property
     def passed(self) -> bool | None:
-        """Whether every replica passed; None: none failed, and of some it can't be told."""
+        """Whether every replica passed; None: none failed, and some can't be judged."""
         found = [j.passed for j in self.judgements]
         return False if False in found else None if None in found else True
 

@@ -23,7 +23,7 @@ NOISY, SHOWN = 0.75, 1.5
 """A wrong gradient brings the order of the remainder down to 1; where f bends, it may lie between `SHOWN` and 2, and
 rounding that was not seen leaves less than `NOISY`."""
 TINY = 1e6
-"""A whole gradient that moves f by this many roundings per unit step at most can't be told from rounding."""
+"""A whole gradient that moves f by this many roundings per unit step at most can't be distinguished from rounding."""
 SANE = 1e-9
 """The share of f that rounding may move where f counts as flat."""
 
@@ -35,7 +35,7 @@ class Judgement:
     Attributes
     ----------
     passed
-        The first curve has order 1 and the second order 2, or more; None: that can't be told.
+        The first curve has order 1 and the second order 2, or more; None: it can't be judged.
     orders
         Observed slopes of the two curves; NaN where too few points rise above rounding on this side of every kink.
     judged
@@ -43,7 +43,7 @@ class Judgement:
     error
         The most by which <grad, d> can be wrong, relative to it, as far as these points tell.
     note
-        "", or what is special: "linear", "flat", "by agreement", "no linear part", or why it can't be told.
+        "", or what is special: "linear", "flat", "by agreement", "no linear part", or why it can't be judged.
     typical
         The orders are within tolerance of 1 and 2, not above; or f is linear or flat.
     """
@@ -57,7 +57,7 @@ class Judgement:
 
     @property
     def quality(self) -> int:
-        """0: not to be told, 1: passed, 2: passed with orders that are typical, 3: failed, which nothing overrules."""
+        """0: not judged, 1: passed, 2: passed with orders that are typical, 3: failed, which nothing overrules."""
         return 3 if self.passed is False else int(self.passed is True) * (1 + self.typical)
 
 
@@ -73,7 +73,7 @@ def judge(
 ) -> Judgement:
     """Judge one replica's curves.
 
-    A slope is measured on the last (smallest) points that lie well above rounding, where what follows the leading
+    A slope is measured on the last (smallest) points that are well above rounding, where what follows the leading
     term is smallest. Where the second curve has no such points, f is linear along d, or flat, or a kink is near; then
     the difference itself must agree with e <grad, d>.
 

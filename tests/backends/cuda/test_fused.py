@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import xbnet
 from tests.support import cases
+from tests.support.chance import examples
 from tests.support.devices.emulation import ORDERS, backend
 from xbnet.backends.cuda import ops as module
 from xbnet.backends.numpy_ops import NumpyOps
@@ -88,7 +89,7 @@ SMOOTHED = lambda: xbnet.SoftmaxCrossEntropy(label_smoothing=[0.0, 0.1, 0.3])  #
 WEIGHTED = lambda: xbnet.SoftmaxCrossEntropy(class_weight=[1, 0.5, 2])  # noqa: E731
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(
     replicas=st.integers(1, 3), B=st.integers(1, 40), n_inputs=st.integers(1, 9), widths=st.lists(st.integers(1, 70), max_size=2),
     C=st.integers(1, 6), activation=st.sampled_from(sorted(ACTIVATIONS)), dtype=DTYPE, shared=st.booleans(),
@@ -207,7 +208,7 @@ def test_the_first_of_the_largest_logits_is_the_guess():
     close(*found)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(
     replicas=st.integers(1, 5), orders=st.integers(1, 3), n=st.integers(1, 40), B=st.integers(1, 9), inputs=st.integers(1, 9),
     outputs=st.integers(0, 4), weighted=st.booleans(), dtype=DTYPE, seed=st.integers(0, 99),

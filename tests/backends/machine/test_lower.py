@@ -6,6 +6,7 @@ import pytest
 from xbnet.backends.machine.lower import lower
 from xbnet.backends.machine.memory import NARROW
 from xbnet.backends.machine.record import NotRecordable, Operation, record
+from xbnet.backends.numpy_ops import NumpyOps
 from xbnet.backends.ops import Ops
 
 pytest.importorskip("numba")
@@ -87,6 +88,24 @@ def test_sums_and_largest(C, dtype):
     np.testing.assert_allclose(columns, x.sum(1, keepdims=True), rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(most, x.max(2, keepdims=True))
     np.testing.assert_array_equal(place, x.argmax(2))
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_rows_of_a_table_by_codes(moved):
+    """To the same bits as NumPy's."""
+    K, ops = 5, NumpyOps(np)
+    W, dy = (draw(R, n, 3, seed=n).astype(np.float32) for n in (K, B))
+    codes = (np.arange(R * B) % 8 - 1.0).astype(np.float32).reshape(R, B, 1)  # -1 and more than 4 are none of them
+    codes[0, 0] = np.nan
+    y, dW = np.empty_like(dy), np.empty_like(W)
+    own = [np.empty_like(a) for a in (codes, dy, y)] if moved else [codes, dy, y]
+    operations = [Operation("lookup", (W, own[0]), (own[2],)), Operation("lookup_gradient", (own[1], own[0]), (dW,))]
+    if moved:
+        before = [Operation("copyto", (a,), (b,)) for a, b in zip((codes, dy), own[:2], strict=True)]
+        operations = [*before, *operations, Operation("copyto", (own[2],), (y,))]
+    play(operations, own if moved else (), dtype=np.float32)
+    np.testing.assert_array_equal(y, ops.lookup(W, codes, np.empty_like(y)))
+    np.testing.assert_array_equal(dW, ops.lookup_gradient(dy, codes, np.empty_like(W)))
 
 
 def test_a_nan_is_the_largest():

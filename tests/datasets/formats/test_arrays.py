@@ -54,7 +54,7 @@ def test_targets_and_tasks(save):
     )
     refused(
         save(samples.npz(x=X, y=Y)),
-        "expected as task classification or regression, got 'sorting'",
+        "expected task classification or regression, got 'sorting'",
         ConfigError,
         task="sorting",
     )
@@ -108,7 +108,7 @@ def test_npy_is_a_table(save):
     assert load_dataset(path, target="0").train.y.tolist() == X[:, :1].tolist()
     assert load_dataset(save(samples.npy(np.stack([Y, Y], 1)), "i.npy"), target=1).n_classes == 3
     for target, got in ((None, "none"), (4, "4"), ("kind", "'kind'"), (-5, "-5")):
-        refused(path, f"expected as target the number of a column, 0..3, got {got}", ConfigError, target=target)
+        refused(path, f"expected the number of a column as target, 0..3, got {got}", ConfigError, target=target)
     refused(
         save(samples.npy(X[:, 0]), "row.npy"),
         "expected a table (N, columns) of numbers, one of them the target, got (24,) of float64; several arrays go "

@@ -152,7 +152,7 @@ def test_missing_files(tmp_path):
     path.write_bytes(samples.idx(samples.pixels()))
     refused(
         path,
-        "expected two idx files beside each other, named PREFIX-images-idx3-ubyte and "
+        "expected two idx files in one folder, named PREFIX-images-idx3-ubyte and "
         "PREFIX-labels-idx1-ubyte (or with .gz), got no partner to this one",
     )
     refused(
@@ -162,7 +162,7 @@ def test_missing_files(tmp_path):
     path.rename(tmp_path / "mine-ubyte")
     refused(
         tmp_path / "mine-ubyte",
-        "expected two idx files beside each other, named PREFIX-images-idx3-ubyte and "
+        "expected two idx files in one folder, named PREFIX-images-idx3-ubyte and "
         "PREFIX-labels-idx1-ubyte (or with .gz), got no partner to this one",
     )
     refused(

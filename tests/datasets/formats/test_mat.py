@@ -273,7 +273,7 @@ def test_damaged(save):
         ({"Ct": None, "C_t": np.eye(3)}, "expected a variable 'Ct', got only C_t, Cv, Yt, Yv; "
                                          "did you mean 'C_t'? Rename it"),
         ({"Ct": np.eye(4)[:, :3]}, "Ct: expected (C, N=12) to match Yt (3, 12), got (4, 3); "
-                                   "both want a column per sample"),
+                                   "both need a column per sample"),
         ({"Yt": arrays()["Yt"].T, "Ct": arrays()["Ct"].T},
          "Ct: expected (C, N=3) to match Yt (12, 3), got (12, 4); store both transposed, Yt' and Ct'"),
         ({"Yt": np.zeros((12, 3)), "Ct": np.eye(3)[np.arange(12) % 3], "Yv": None, "Cv": None},
@@ -316,7 +316,7 @@ def test_not_one_hot(save, column, got):
     refused(
         save(Ct=c),
         f"Ct: expected one-hot columns, got ({got}) in column 7 (counted from 0); "
-        "each sample wants a single 1 and zeros",
+        "each sample needs a single 1 and zeros",
     )
 
 

@@ -12,7 +12,10 @@ import pytest
 import xbnet
 from xbnet.cli import main
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.usefixtures("undrawn"),
+]
 ROUNDS = 8
 """So often each row is there, for a split needs some of each class."""
 LABELS = {

@@ -79,7 +79,7 @@ def test_spaces_quotes_blank_lines_and_a_byte_order_mark(save):
         ("a,b,kind\n1,2,x\n1,2\n", "line 3: expected 3 values as in the header, got 2"),
         ("a,b,kind\n1,2,x,\n", "line 2: expected 3 values as in the header, got 4"),
         ("a,b,kind\n", "expected rows below the header, got none"),
-        ("1,2,3\n4,5,6\n", "expected as target one of 1, 2, 3, got 'kind'; is there a header (if not, --no-header, and columns are numbered from 0)?"),
+        ("1,2,3\n4,5,6\n", "expected target to be one of 1, 2, 3, got 'kind'; is there a header (if not, --no-header, and columns are numbered from 0)?"),
         ("a,,,kind\n4,5,6,7\n", "expected a header with a name for each column, got '' twice"),
         ("\n\n", "expected a header with the names of the columns in the first line, got none"),
         ("a,a,kind\n4,5,6\n", "expected a different name for each column, got 'a' twice"),
@@ -115,7 +115,7 @@ def test_too_many_classes(save, monkeypatch):
 def test_the_target(save):
     path = save(samples.csv_text())
     refused(path, "expected a target, the column to learn; columns are a, b, c, kind", ConfigError, target=None)
-    refused(path, "expected as target one of a, b, c, kind, got 'king'; did you mean 'kind'?", target="king")
+    refused(path, "expected target to be one of a, b, c, kind, got 'king'; did you mean 'kind'?", target="king")
     many = save(",".join(f"c{i}" for i in range(12)) + "\n")
     refused(
         many,

@@ -10,9 +10,13 @@ import pytest
 
 from xbnet.cli import main
 from xbnet.datasets import Dataset, Part, Schema, load_dataset
+from xbnet.datasets.frame import read_frame
+from xbnet.datasets.tables import open_table, text
 from xbnet.errors import DataError
 
 pa = pytest.importorskip("pyarrow")
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 Y = ["p", "q"] * 12
 
 
@@ -183,7 +187,7 @@ def test_columns_that_say_nothing_are_named(save, caplog):
         "column 'same' is constant (x); drop it if it always is",
         "column 'five' is constant (5); drop it if it always is",
         "column 'empty' has no value in the training part, left out",
-        "column 'almost' is missing in 39 of 40 rows; drop it if it says nothing",
+        "column 'almost' is missing in 39 of 40 rows; drop it if it is of no use",
     ]
     assert data.schema.input_names == ("number", "same=x", "five", "almost", "almost is missing", "good")
     caplog.clear()
@@ -300,3 +304,27 @@ def test_a_wide_table_takes_fewer_calls_than_columns(save, monkeypatch):
         with pytest.raises(DataError) as caught:
             schema.encode(path)
         assert str(caught.value) == f"{path}: column 'c100': {expected} at line 9"
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["007", "042", "", "NA"], "category"),  # digits of one length, some with a zero in front: codes
+        ([" 007", '"042"', "100", ""], "category"),
+        (["007", "42", "100", ""], "number"),
+        (["100", "200", "300", "0"], "number"),
+        (["007", "-42", "100", ""], "number"),
+        (["0.7", "042", "100", ""], "number"),
+        (["+07", "042", "100", ""], "number"),
+        (["00", "01", "0", ""], "number"),
+        (["", "", "", ""], "number"),
+    ],
+)
+@pytest.mark.parametrize("rows", [4, 60_000])
+def test_codes_are_told_from_numbers(monkeypatch, save, cells, kind, rows):
+    """In a table that is one batch, and in one of several, whose last rows decide."""
+    monkeypatch.setattr(text, "AT_LEAST", 1)
+    plain = [["100", "200"][i % 2] for i in range(rows - 4)] if any(cells) else [""] * (rows - 4)
+    table = open_table(save("a,y\n" + "".join(f"{cell},{i % 2}\n" for i, cell in enumerate([*plain, *cells]))))
+    assert (sum(1 for _ in table.batches([0])) > 1) == (rows > 4 and any(cells))
+    assert [column.kind for column in read_frame(table, ["y"]).columns] == [kind]

@@ -8,6 +8,8 @@ from xbnet.cli import main
 from xbnet.datasets import Dataset, Part, load_dataset
 from xbnet.errors import DataError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 N = 24
 
 

@@ -119,12 +119,12 @@ def test_categories_and_targets_of_a_schema_are_checked():
 def test_words():
     x = FRAME[["a"]].to_numpy()
     network = xbnet.Network([xbnet.Linear(2)], 1, rng=0)
-    with pytest.raises(DataError, match=r"expected x as a dense array, got a sparse one; hand in x.toarray\(\)\Z"):
+    with pytest.raises(DataError, match=r"expected x as a dense array, got a sparse one; pass x.toarray\(\)\Z"):
         train((scipy.sparse.csr_array(x), Y), 1)
     np.testing.assert_array_equal(network.predict(scipy.sparse.coo_array(x)), network.predict(x))
     with pytest.raises(DataError, match=r"data.schema.encode\(table\)\Z"):
         network.predict(FRAME[["s"]])
-    with pytest.raises(ConfigError, match=r"got 2; labels want whole numbers: y.astype\(int\)\Z"):
+    with pytest.raises(ConfigError, match=r"got 2; labels must be whole numbers: y.astype\(int\)\Z"):
         train((x, np.array([0.0, 1.0] * 30)), 1)
     with pytest.raises(DataError, match="expected validation x as an array, as in training, got a table"):
         Dataset("mine", Part(x, Y), Part(FRAME[["a"]], Y))

@@ -12,20 +12,23 @@ from xbnet.cli import main
 from xbnet.datasets import Schema
 from xbnet.io.export import to_npz
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 HELD_BACK = slice(200, None)
 
 
-@pytest.fixture(scope="module", params=[("kind", "quantile"), ("price", "standard"), ("price", "robust")])
+@pytest.fixture(scope="module", params=["kind quantile", "price standard", "price robust --one-hot 2"])
 def trained(request, tmp_path_factory):
     """A run's folder, the held-back rows by column, and what is said of them: labels, or None, and values."""
     pytest.importorskip("pyarrow")
-    folder, (target, scaling) = tmp_path_factory.mktemp("table"), request.param
+    folder, (target, scaling, *more) = tmp_path_factory.mktemp("table"), request.param.split()
     columns = made_table()
     others = [name for name in ("kind", "price") if name != target]
     columns = {name: texts for name, texts in columns.items() if name not in others}
     write_csv(folder / "train.csv", columns, slice(200))
     write_csv(folder / "new.csv", columns, HELD_BACK)
-    flags = ["--data", str(folder / "train.csv"), "--target", target, "--scaling", scaling, "--epochs", "3", "--quiet"]
+    data = ["--data", str(folder / "train.csv"), "--target", target]
+    flags = [*data, "--scaling", scaling, *more, "--epochs", "3", "--quiet"]
     assert main(["train", *flags, "--out", str(folder / "run")]) == 0
     assert predicts(folder, "--target", target) == 0
     rows = list(csv.DictReader((folder / "p.csv").read_text().splitlines()))

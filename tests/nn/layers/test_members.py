@@ -5,7 +5,8 @@ import pytest
 
 import xbnet
 from xbnet import Adam, Linear, MemberOutputs, Members, Network, SharedLinear, evaluate, fit, sharing_mlp
-from xbnet.nn.outputs import softmax
+from xbnet.estimators.regressor import LOSSES
+from xbnet.nn.outputs import sigmoid, softmax
 
 K = 3
 RNG = np.random.default_rng(0)
@@ -42,6 +43,10 @@ def test_the_answer_is_the_mean_of_what_the_members_say_alone(sharing):
     probabilities = np.mean([alone(network, j).predict_proba(X) for j in range(K)], axis=0)
     np.testing.assert_allclose(network.predict_proba(X), probabilities, rtol=1e-12)
     np.testing.assert_allclose(softmax(np.log(probabilities)), probabilities)
+    for link in ("multilabel", "sigmoid"):
+        network.link = link
+        logits = np.array([alone(network, j).forward(X[None])[0] for j in range(K)])
+        np.testing.assert_allclose(sigmoid(network.forward(X[None])[0]), sigmoid(logits).mean(axis=0), rtol=1e-12)
     network.link = "identity"
     outputs = np.mean([alone(network, j).forward(X[None])[0] for j in range(K)], axis=0)
     np.testing.assert_allclose(network.predict_proba(X), outputs, rtol=1e-12, atol=1e-14)
@@ -58,9 +63,9 @@ def test_the_loss_is_the_mean_of_the_members_losses_and_that_of_the_mean_when_ev
     np.testing.assert_allclose(evaluate(network, "cross_entropy", X, Y)["loss"], -np.log(mean[range(40), Y]).mean())
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "mse"])
 def test_gradients(loss):
-    y = Y[:5] if loss == "cross_entropy" else RNG.standard_normal((5, 3))
+    y = RNG.standard_normal((5, 3)) if loss == "mse" else Y[:5]
     xbnet.gradient_test(shared(replicas=2), loss, X[:5], y, sample_weight=np.linspace(0.5, 2, 5)).raise_if_failed()
 
 
@@ -80,13 +85,29 @@ def test_a_stack_ends_in_the_bits_of_each_alone(execution):
     assert not np.array_equal(stack.theta, shared(replicas=2).theta)
 
 
+@pytest.mark.parametrize("sharing", ["tabm", "tabm-mini"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+def test_the_compiled_machine_ends_where_steps_one_by_one_do(loss, sharing):
+    pytest.importorskip("numba")
+    found = []
+    for execution in ("eager", "compiled"):
+        network = shared(sharing, replicas=2)
+        w = np.linspace(0.5, 2, 40)
+        fit(network, loss, "adam", (X, Y), epochs=2, batch_size=16, sample_weight=w, execution=execution, rng=0)
+        found.append(network.theta)
+    np.testing.assert_allclose(*found, rtol=1e-9, atol=1e-11)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda: Members(2, start="twos"), "expected start signs, normal or ones, got 'twos'"),
         (lambda: Network([SharedLinear(2, members=3)], 4), "expected inputs of 3 members side by side, got 4"),
         (lambda: Network([MemberOutputs(2, members=2), Linear(2)], 4), "MemberOutputs as the last layer"),
-        (lambda: xbnet.BinaryCrossEntropy().bind(shared()), "learn by cross_entropy or mse"),
+        (
+            lambda: LOSSES["poisson"]().bind(shared(), "regression"),
+            "learn by cross_entropy, binary_cross_entropy or mse",
+        ),
         (lambda: sharing_mlp([], 2, members=2), "at least one hidden layer"),
         (lambda: sharing_mlp([2], 2, members=2, sharing="all"), "expected tabm or tabm-mini, got 'all'"),
     ],

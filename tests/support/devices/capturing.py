@@ -20,7 +20,7 @@ VIEWS = {"broadcast_to", "ascontiguousarray"}
 
 
 class Address:
-    """Where an array lies: it may be used as long as somebody else keeps the memory."""
+    """Where an array is: it may be used as long as somebody else keeps the memory."""
 
     def __init__(self, array):
         root = array

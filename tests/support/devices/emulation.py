@@ -1,7 +1,7 @@
 """The emulated device: NumPy's arrays, and the project's kernels through a C++ compiler."""
 
 import functools
-import tempfile
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +11,12 @@ from xbnet import BackendError, get_backend
 from xbnet.backends.cuda.emulated import ORDERS, EmulatedLauncher
 from xbnet.backends.cuda.ops import CudaOps
 
-_folder = tempfile.TemporaryDirectory(prefix="xbnet-kernels-")  # one for all: a kernel is compiled once per session
-
 
 @functools.cache
 def launcher(order=ORDERS[0]):
     """Runs kernels with threads and blocks in that order; skips the test where no C++ compiler is."""
     try:
-        return EmulatedLauncher(order, folder=Path(_folder.name))
+        return EmulatedLauncher(order, folder=Path(os.environ["XBNET_TEST_KERNELS"]))  # of the whole run
     except BackendError as error:
         pytest.skip(str(error))
 

@@ -210,7 +210,7 @@ class Cupy:
 
 
 class Watched:
-    """What was launched and read within this context."""
+    """The launches and reads within this context."""
 
     def __enter__(self):
         self.start, self.reads = len(Array.launches), -Array.reads

@@ -17,7 +17,7 @@ CUPYS = ("--std=c++17", "-ftz=true", "--device-as-default-execution-space", "--p
 
 
 class Compiled(NamedTuple):
-    """What ptxas says of a kernel: registers of a thread, bytes of registers spilled, bytes of local memory."""
+    """Properties of a kernel from ptxas: registers of a thread, bytes of registers spilled, bytes of local memory."""
 
     registers: int
     spilled: int

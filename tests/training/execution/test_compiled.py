@@ -65,6 +65,18 @@ def test_a_layer_that_is_not_what_it_says_is_refused_in_one_line():
         train(cases.network([Linear(5, "tanh"), NewArrays()]), "compiled")
 
 
+def test_calls_between_layers_whose_buffers_share_memory_are_refused():
+    """Of a shared layer's output and gradient there are two shapes, and the next replica's would be written over."""
+
+    class Own(xbnet.SoftmaxCrossEntropy):
+        pass
+
+    reason = "parts that have to be called, between layers that see an array in two shapes"
+    network = cases.network([Linear(6, "tanh"), xbnet.SharedLinear(5, "tanh", members=3)], replicas=2)
+    with refuses(xbnet.ConfigError, f"fit: execution 'compiled' is not possible: {reason}; use 'auto'"):
+        train(network, "compiled", loss=Own(), task="classification")
+
+
 def test_without_numba_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr("xbnet.backends.machine.load.find_spec", lambda name: None)
     reason = "numba is missing; install it with: pip install numba"

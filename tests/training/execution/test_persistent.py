@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xbnet
+from tests.support.chance import examples
 from tests.support.devices import emulation
 from tests.support.devices.emulation import ORDERS
 from tests.support.errors import refuses
@@ -128,7 +129,7 @@ def test_every_batch_size(batch_size):
     same(lambda level, net: train(level, net=net, batch_size=batch_size, epochs=2), 1e-11)
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(deadline=None, max_examples=examples(12), derandomize=True)
 @given(data=st.data())
 def test_any_shape(data):
     """By the kernel that is told the shape when it runs."""

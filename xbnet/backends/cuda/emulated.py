@@ -26,7 +26,7 @@ ORDERS = ("forward", "reversed", "permuted")
 
 FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra")
 GUARD = 256
-"""Bytes behind the shared memory that nobody may touch."""
+"""Bytes after the shared memory that nobody may touch."""
 
 # `run` calls the kernel block by block with arguments by address, as CUDA does; `signature` tells their types.
 ENTRY = """

@@ -1,6 +1,6 @@
 """How kernels are started: by their file, their name with template arguments, a grid, and arrays.
 
-The kernels lie beside this file as text (``*.cuh``) and are compiled when they are first asked for. `CudaLauncher` does
+The kernels are next to this file as text (``*.cuh``) and are compiled when they are first used. `CudaLauncher` does
 that on a device, through CuPy; `emulated.EmulatedLauncher` does it on a CPU, so that the code that drives the
 kernels runs in tests where no device is.
 """

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..constants import ACTIVATIONS
 from ..ops import Ops
 from .launch import Launcher
@@ -31,7 +32,7 @@ MOST_BLOCKS = 1 << 16
 SHORT_BATCH = 256
 """Up to this many rows a block adds up a bias gradient by itself; longer sums are products, spread over the device."""
 LARGEST_LOSS = 1 << 17
-"""Up to this many logits of a replica one block computes the loss; beyond, launches cost little beside the work."""
+"""Up to this many logits of a replica one block computes the loss; beyond, the work outweighs the launches."""
 COUNTED_BY_INT = 2**30
 """Up to this many elements kernels count by ints, which divide quicker; not 2**31, for they look a stride ahead."""
 
@@ -69,6 +70,23 @@ class CudaOps(Ops):
         self._launch("gather.cuh", "gather", x, _blocks(x.size), THREADS, 0, (
             data.x, data.y if targets is None else None, data.y if labels is None else None, data.w, index, which,
             *ints(R, B, inputs, y.shape[2] if labels is None else 0), x, labels, targets, w,
+        ))  # fmt: skip
+        return out
+
+    def lookup(self, W: Array, codes: Array, out: Array) -> Array:
+        """See `Ops`."""
+        (R, B, D), K = out.shape, W.shape[1]
+        (out_next, out_row), (codes_next, codes_row) = _steps(out), _steps(codes)
+        self._launch("gather.cuh", "lookup", out, _blocks(R * B * D), THREADS, 0, (
+            W, _row_stride(W), codes, codes_next, codes_row, *ints(R, B, K, D), out, out_next, out_row,
+        ))  # fmt: skip
+        return out
+
+    def lookup_gradient(self, dy: Array, codes: Array, out: Array) -> Array:
+        """See `Ops`."""
+        (R, B, D), K = dy.shape, out.shape[1]
+        self._launch("gather.cuh", "lookup_gradient", out, _blocks(R * K * D), THREADS, 0, (
+            dy, *_steps(dy), codes, *_steps(codes), *ints(R, B, K, D), out, _row_stride(out),
         ))  # fmt: skip
         return out
 
@@ -187,6 +205,12 @@ def ints(*values: int) -> tuple[np.int32, ...]:
 def _row_stride(rows: Any) -> np.int64:
     """Elements from one replica's row to the next."""
     return np.int64(rows.strides[0] // rows.itemsize)
+
+
+def _steps(array: Any) -> tuple[np.int64, np.int32]:
+    """Elements from one replica of (R or 1, B, n) to the next, 0 where they share it, and from one row to the next."""
+    shared = array.shape[0] == 1
+    return np.int64(0) if shared else _row_stride(array), np.int32(array.strides[1] // array.itemsize)
 
 
 def _blocks(count: int) -> int:

@@ -20,8 +20,8 @@ from .table import ADDRESSES, COLUMNS, NAMES, OP, SHARE, WAIT
 (
     COPY, NEGATIVE, ABS, SQUARE, SIGN, CEIL, SQRT, EXP, EXPM1, LOG, LOG1P, TANH, SIN, COS, ADD, SUBTRACT, MULTIPLY,
     DIVIDE, MAXIMUM, MINIMUM, EQUAL, GREATER_EQUAL, WHERE, SUM_INNER, SUM_OUTER, LARGEST_INNER, LARGEST_OUTER, ONE_HOT,
-    TAKE, GATHER, GATHER_LABELS, LABELS, FLAGS, PRODUCT_ROWS, PRODUCT_DOTS, PRODUCT_ANY, PRODUCT_BLAS, TANH_GRADIENT,
-    SUBTRACT_SCALED, RELU_GRADIENT, BIAS_RELU,
+    TAKE, GATHER, GATHER_LABELS, LABELS, FLAGS, LOOKUP, LOOKUP_GRADIENT, PRODUCT_ROWS, PRODUCT_DOTS, PRODUCT_ANY,
+    PRODUCT_BLAS, TANH_GRADIENT, SUBTRACT_SCALED, RELU_GRADIENT, BIAS_RELU,
 ) = range(len(NAMES))  # fmt: skip
 
 OPTIONS: dict[str, Any] = {key: FAST[key] for key in ("fastmath", "error_model")}
@@ -102,6 +102,10 @@ def make_entry(op: int, t: Any, digest: str, kept: bool) -> Any:
             gathers.labels(q, t)
         elif op == FLAGS:
             gathers.flags(q, t)
+        elif op == LOOKUP:
+            gathers.lookup(q, t)
+        elif op == LOOKUP_GRADIENT:
+            gathers.lookup_gradient(q, t)
         elif op == PRODUCT_ROWS:
             products.product_rows(q, t)
         elif op == PRODUCT_DOTS:

@@ -46,7 +46,7 @@ def _gone(array: np.ndarray, moved: Container[Any], rest: list[Operation]) -> bo
 
 
 def _alike(op: Operation, moved: Container[Any]) -> bool:
-    """Whether what a fused operation goes through number by number lies in one layout."""
+    """Whether the operands that a fused operation walks through have one layout."""
     return (
         op.name not in ("tanh_gradient", "relu_gradient")
         or len({View.of(a).key in moved for a in (*op.operands, *op.out)}) == 1
@@ -116,7 +116,7 @@ def _relu_gradient(first: Operation, second: Operation, third: Operation) -> Fou
 
 
 def _bias_relu(first: Operation, second: Operation) -> Found | None:
-    """z += b and y = max(z, 0), where samples lie as rows; in narrow layers the product takes the bias."""
+    """z += b and y = max(z, 0), where samples are rows; in narrow layers the product takes the bias."""
     if (first.name, second.name) != ("add", "maximum") or not isinstance(second.operands[1], float):
         return None
     (z, b), (z2, number), (y,) = first.operands, second.operands, second.out

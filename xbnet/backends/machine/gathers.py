@@ -8,7 +8,7 @@ import numpy as np
 
 from .functions import like
 from .kernels import fast, integers, row
-from .table import A0, A1, B0, N0, N1, OUT, OUT0, OUT1, A, B
+from .table import A0, A1, B0, C0, N0, N1, OUT, OUT0, OUT1, A, B
 
 
 @fast
@@ -34,8 +34,40 @@ def take(q: Any, t: Any) -> None:
 
 
 @fast
+def lookup(q: Any, t: Any) -> None:
+    """out[i, j] = a[b[i], j], b to the nearest whole number; 0 where b[i] is none of the C0 rows of a."""
+    out1, a1, n, most = q[OUT1], q[A1], q[N1], like(t, q[C0]) - like(t, 0.5)
+    for i in range(q[N0]):
+        code = row(q[B] + i * q[B0], t)[0]
+        y = row(q[OUT] + i * q[OUT0], t)
+        if code > like(t, -0.5) and code < most:
+            x = row(q[A] + np.int64(code + like(t, 0.5)) * q[A0], t)
+            for j in range(n):
+                y[j * out1] = x[j * a1]
+        else:
+            for j in range(n):
+                y[j * out1] = like(t, 0)
+
+
+@fast
+def lookup_gradient(q: Any, t: Any) -> None:
+    """out[k, j] = sum of a[i, j] over all i where b[i] is k, in the order of i; out has C0 rows."""
+    out1, a1, n, most = q[OUT1], q[A1], q[N1], like(t, q[C0]) - like(t, 0.5)
+    for k in range(q[C0]):
+        y = row(q[OUT] + k * q[OUT0], t)
+        for j in range(n):
+            y[j * out1] = like(t, 0)
+    for i in range(q[N0]):
+        code = row(q[B] + i * q[B0], t)[0]
+        if code > like(t, -0.5) and code < most:
+            y, x = row(q[OUT] + np.int64(code + like(t, 0.5)) * q[OUT0], t), row(q[A] + i * q[A0], t)
+            for j in range(n):
+                y[j * out1] += x[j * a1]
+
+
+@fast
 def gather(q: Any, t: Any) -> None:
-    """out[i, j] = a[b[i], j], b whole numbers that lie side by side."""
+    """out[i, j] = a[b[i], j], b whole numbers that are contiguous."""
     out1, index, n = q[OUT1], integers(q[B]), q[N1]
     if out1 == 1:
         for i in range(q[N0]):

@@ -70,7 +70,7 @@ def integers(typingctx: Any, address: Any) -> Any:
 def named(name: str, f: Callable[..., Any]) -> Any:
     """Compile a function under a name of its own.
 
-    By a number, which begins anew in each process, numba tells apart those of one name: on disk, tanh stood for square.
+    numba numbers functions of one name, starting again in each process: on disk, tanh stood for square.
     """
     f.__qualname__ = name
     return fast(f)
@@ -196,7 +196,7 @@ def where(q: Any, t: Any) -> None:
 
 @fast
 def sum_inner(q: Any, t: Any) -> None:
-    """out[i] = the sum of a[i, :], whose numbers lie side by side; OUT0 is the distance in `out`."""
+    """out[i] = the sum of a[i, :], whose numbers are contiguous; OUT0 is the distance in `out`."""
     n = q[N1]
     for i in range(q[N0]):
         x, total = row(q[A] + i * q[A0], t), like(t, 0)

@@ -1,8 +1,8 @@
 """The machine, compiled when it is first asked for, and kept on disk.
 
 An instruction takes about a second to compile, and a hundredth of that to load again; a program needs some fifteen of
-them. numba looks for a folder beside the package, then in the user's cache; `NUMBA_CACHE_DIR` sets another. Where none
-can be written, or what was kept is of no use, the machine is compiled anew.
+them. numba looks for a folder next to the package, then in the user's cache; `NUMBA_CACHE_DIR` sets another. Where none
+can be written, or what was kept is of no use, the machine is compiled again.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _kept_or_not(maker: str, *arguments: Any) -> Any:
             found = error
         _keeps = False
         warnings.warn(
-            f"the compiled machine is not kept on disk ({found}); it is compiled anew each time", stacklevel=2
+            f"the compiled machine is not kept on disk ({found}); it is compiled again each time", stacklevel=2
         )
     return make(*arguments, digest(), False)
 

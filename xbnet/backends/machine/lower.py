@@ -94,7 +94,7 @@ class Lowering:
         return self.columns[key]
 
     def place(self, x: Any, op: Operation) -> Place:
-        """Where an operand lies."""
+        """Where an operand is."""
         if not isinstance(x, np.ndarray):
             self.numbers.append(float(x))
             return Place(-1, (len(self.numbers) - 1) * self.item, (), ())
@@ -142,6 +142,8 @@ class Lowering:
                 self.reduce(name, op)
             elif name == "gather":
                 self.gather(op)
+            elif name in ("lookup", "lookup_gradient"):
+                self.look_up(name, op)
             else:
                 raise NotRecordable(f"the machine has no instruction for {name}")
             if op.out and id(op.out[0]) in prepared.once:
@@ -214,7 +216,8 @@ class Lowering:
         plain = (a, b, M, N, (a0, a1), (b0, b1), (o0, o1))
         large = M * N * K_ >= BY_BLAS and max(K_, min(M, N)) > FEW
         if bias and (large or o0 != item or a0 != item):  # begin with it where rows are units
-            self.plain_bias(op)
+            self.product(Operation("bmm", op.operands[:2], op.out), 0, 0)
+            self.elementwise("add", Operation("add", (op.out[0], op.operands[2]), op.out))
             return
         if large and min(M, N, K_) > 1 and blas_address(self.gemm):
             for x, y, m, n, (x0, x1), (y0, y1), (z0, z1) in (plain, swapped):
@@ -243,25 +246,18 @@ class Lowering:
         _, name, columns, places = max(ways, key=lambda w: w[0])
         self.emit(name, columns, places)
 
-    def plain_bias(self, op: Operation) -> None:
-        """A product and a bias, one after the other."""
-        *operands, b = op.operands
-        self.product(Operation("bmm", tuple(operands), op.out), 0, 0)
-        self.elementwise("add", Operation("add", (op.out[0], b), op.out))
-
     def reduce(self, name: str, op: Operation) -> None:
         """Sums over the batch or the units, the largest of the units."""
         x = self.place(op.operands[0], op)
         (B_, U), (sb, su) = x.shape, x.strides
-        over_units = name != "batch_sum"
         out = self.place(op.out[0], op)
         o = [s for s in out.strides if s] or [self.item]
         index = self.place(op.out[1], op) if name == "row_max" else None
         if index is not None and index.base:
             raise NotRecordable("row_max whose places are kept from step to step")
         word = "largest" if name == "row_max" else "sum"
-        long, short = ((B_, sb), (U, su)) if over_units else ((U, su), (B_, sb))  # what stays, what goes
-        n, stays, m, goes = long[0], long[1], short[0], short[1]
+        long, short = ((U, su), (B_, sb)) if name == "batch_sum" else ((B_, sb), (U, su))  # what stays, what goes
+        (n, stays), (m, goes) = long, short
         places = {OUT: out, A: x, C: index}
         if (n == 1 or stays == self.item) and (n == 1 or o[0] == self.item) and not (n == 1 and goes == self.item):
             self.emit(word + "_outer", {N0: m, N1: n, A0: goes}, places)
@@ -293,3 +289,12 @@ class Lowering:
         else:
             columns = {N0: n, N1: wide, OUT0: o0, OUT1: o1 // self.item, A0: x.strides[0]}
             self.emit("gather", columns, {OUT: out, A: a, B: b})
+
+    def look_up(self, name: str, op: Operation) -> None:
+        """Rows of a table by codes, or what each of its rows gets from them."""
+        out, x, codes = (self.place(array, op) for array in (op.out[0], *op.operands))
+        table, rows = (x, out) if name == "lookup" else (out, x)
+        columns = {N0: rows.shape[0], N1: out.shape[1], C0: table.shape[0], B0: codes.strides[0]}
+        columns |= {OUT0: out.strides[0], OUT1: out.strides[1] // self.item}
+        columns |= {A0: x.strides[0], A1: x.strides[1] // self.item}
+        self.emit(name, columns, {OUT: out, A: x, B: codes})

@@ -1,7 +1,7 @@
 """Preparation of recorded operations before they become instructions, and the memory for a step's results.
 
 Arrays that outlive a step (weights, gradient, statistics, sums) stay where they are. All others get a place in a small
-memory of the machine, which every replica uses in turn: so it stays in the cache. There a batch of few units lies as
+memory of the machine, which every replica uses in turn: so it stays in the cache. There a batch of few units is as
 (unit, sample), so that inner loops run over samples. An array may be moved if all that is read from it was written, as
 a whole, earlier in the same step.
 """
@@ -72,7 +72,7 @@ class Prepared:
     operations
         In order; the results of the first ones, whose ids are in `once`, stay the same in all steps.
     moved
-        Arrays that lie in the machine's own memory, of which a replica needs `own` bytes.
+        Arrays that are in the machine's own memory, of which a replica needs `own` bytes.
     random
         See `Program`.
     """
@@ -89,6 +89,7 @@ class Prepared:
         self.private = {id(owner(a)): owner(a) for a in private}
         self.slots = {id(owner(a)): name for name, a in slots.items()}
         self.keep: list[np.ndarray] = []
+        operations = self.as_floats(operations)
         self.written = {id(owner(a)) for op in operations for a in op.out}
         operations = self.convert(self.drawn(operations))
         self.moved = self.find_movable(operations)
@@ -96,7 +97,29 @@ class Prepared:
         operations = fuse(operations, inside)  # so that a result may be made, and a place be needed, earlier
         self.moved = {key: one for key, one in self.find_movable(operations).items() if key in self.moved}
         self.operations = self.without_dead(operations)
+        self.check_calls()
         self.own = self.settle()
+
+    def as_floats(self, operations: list[Operation]) -> list[Operation]:
+        """Let whole numbers of a step's own be floats, as all that the machine works on; calls get them as they are."""
+        called = {id(owner(a)) for op in operations if op.name == "call" for a in op.out}
+        twins = {
+            key: np.empty(a.size, self.dtype)
+            for key, a in self.private.items()
+            if a.dtype == np.intp and key not in called and a.flags.c_contiguous
+        }
+        self.private |= {id(twin): twin for twin in twins.values()}
+
+        def changed(x: np.ndarray | float) -> np.ndarray | float:
+            twin = twins.get(id(owner(x))) if isinstance(x, np.ndarray) else None
+            if twin is None or not isinstance(x, np.ndarray):
+                return x
+            offset, *strides = (n // x.itemsize * self.item for n in (View.of(x).offset, *x.strides))
+            return np.ndarray(x.shape, self.dtype, twin, offset, tuple(strides))
+
+        return [
+            op._replace(operands=tuple(map(changed, op.operands)), out=tuple(map(changed, op.out))) for op in operations
+        ]
 
     def drawn(self, operations: list[Operation]) -> list[Operation]:
         """Let drawn numbers be copied from a slot, which is filled for many steps at a time."""
@@ -114,7 +137,7 @@ class Prepared:
         return rest
 
     def convert(self, operations: list[Operation]) -> list[Operation]:
-        """Let whole numbers, flags and batches that lie outside be copied first, to numbers of the machine's type."""
+        """Copy whole numbers, flags and batches outside the machine's memory first, to the machine's type."""
         first: list[Operation] = []
         made: dict[Key, np.ndarray] = {}
 
@@ -205,6 +228,23 @@ class Prepared:
     def touched(self, op: Operation) -> dict[Key, np.ndarray]:
         """The arrays that a call was given, of those that may be moved."""
         return {View.of(a, a.ndim > 0).key: a for a in op.out if id(owner(a)) in self.private}
+
+    def check_calls(self) -> None:
+        """Refuse calls between operations on arrays that stay where they are, of which some share memory.
+
+        A replica comes to a call after all others have; what it still needs behind it, another's array must not cover.
+        """
+        if all(op.name != "call" for op in self.operations):
+            return
+        stay: dict[int, set[int]] = {}
+        for op in self.operations:
+            for array in (*op.operands, *op.out):
+                if isinstance(array, np.ndarray) and id(owner(array)) in self.private:
+                    one = View.of(array, array.ndim > 0) if op.name == "call" else view(array, op)
+                    if one.key not in self.moved and one.replica:
+                        stay.setdefault(one.key[0], set()).add(one.replica)
+        if any(len(strides) > 1 for strides in stay.values()):
+            raise NotRecordable("parts that have to be called, between layers that see an array in two shapes")
 
     def place_of(self, array: np.ndarray) -> np.ndarray:
         """The array that a call gets in the place of this one."""

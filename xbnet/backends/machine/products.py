@@ -15,7 +15,7 @@ from .table import A0, A1, B0, B1, C0, MODE, N0, N1, OUT, OUT0, OUT1, A, B, C, K
 
 @fast
 def product_rows(q: Any, t: Any) -> None:
-    """Rows of b that lie side by side, times numbers of a, are added up; A0 and A1 are the distances in a, in bytes.
+    """Rows of b that are contiguous, times numbers of a, are added up; A0 and A1 are the distances in a, in bytes.
 
     Two rows of the result and four of b at a time. Where K is no multiple of four, the first rows of b are fewer, and
     their place is taken by the first one times 0. C are numbers to begin with, one per row of the result (a bias).
@@ -128,7 +128,7 @@ def product_any(q: Any, t: Any) -> None:
 def gemm(typingctx: Any, address: Any, turns: Any, sizes: Any, places: Any, leads: Any, t: Any) -> Any:
     """Fortran's xGEMM at an address: C = A B, for arrays in Fortran's order.
 
-    `turns` says of A and B whether they lie the other way round; `sizes` are the rows and columns of C and the length
+    `turns` says of A and B whether they are the other way round; `sizes` are the rows and columns of C and the length
     of the sums; `places` and `leads` are addresses and distances between columns of A, B and C.
     """
 
@@ -156,7 +156,7 @@ def gemm(typingctx: Any, address: Any, turns: Any, sizes: Any, places: Any, lead
 
 @fast
 def product_blas(q: Any, t: Any) -> None:
-    """By BLAS, whose address is in C; MODE says which operands lie the other way round: 1 for a, 2 for b.
+    """By BLAS, whose address is in C; MODE says which operands are the other way round: 1 for a, 2 for b.
 
     BLAS sees arrays with rows and columns exchanged, so it makes b^T a^T.
     """

@@ -1,4 +1,4 @@
-"""A program of the machine: lines, where their operands lie, and how it is played."""
+"""A program of the machine: lines, where their operands are, and how it is played."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Program:
         return slots
 
     def draw_between(self, calls: int, places: Mapping[str, np.ndarray]) -> None:
-        """Draw the numbers that one step asks for behind this many calls, to places (R, n)."""
+        """Draw the numbers that one step asks for after this many calls, to places (R, n)."""
         for name, streams, _, before in self.random:
             if before == calls:
                 for stream, row in zip(streams, places[name], strict=True):
@@ -90,7 +90,7 @@ class Program:
     def addresses(self, replicas: int, slots: Mapping[str, Slot], first: int = 0) -> tuple[Any, ...]:
         """Where all bases are for each replica (R, n), by how much addresses move, which move; and what must stay.
 
-        Slots begin with step `first`, but for drawn numbers, which are drawn anew for each stretch.
+        Slots begin with step `first`, but for drawn numbers, which are drawn again for each stretch.
         """
         if replicas not in self._fixed:
             self._fixed[replicas] = fixed = np.zeros((replicas, len(self.bases) + 1), np.int64)
@@ -148,7 +148,7 @@ class Program:
         self.names |= {id(owner(array)): name for name, array in arrays.items() if array is not None}
 
     def __str__(self) -> str:
-        """A line per instruction: its sizes, then where result and operands lie, in numbers from the beginning."""
+        """A line per instruction: its sizes, then where result and operands are, in numbers from the beginning."""
         shown = []
         for number, (line, base) in enumerate(zip(self.lines, self.base, strict=True)):
             sizes = " x ".join(str(line[size]) for size in (N0, N1, K) if line[size])

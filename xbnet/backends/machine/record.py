@@ -2,7 +2,7 @@
 
 Nothing that a step does depends on the numbers in its arrays, and every operation says where its result goes. So the
 text of layers, losses and optimizers can be run on stand-ins for `xp` and `ops` that only write down what is asked.
-What the machine has no instruction for, such as a layer that does more than array operations, is written down as a call
+Everything without an instruction, such as a layer that does more than array operations, is written down as a call
 that is to be made, whenever the step comes to it.
 """
 
@@ -77,7 +77,7 @@ RESULTS = {"row_max": ("out", "index")}
 """Arguments of operations of `ops` that are overwritten, where that is not `out` alone; `work` is theirs alone."""
 
 Place = tuple[Any, Any]
-"""A container and a key of it, under which a part lies: ``(network.layers, 0)``, ``(vars(step), "loss")``."""
+"""A container and a key of it, under which a part is found: ``(network.layers, 0)``, ``(vars(step), "loss")``."""
 
 
 def call(function: Callable[..., Any], *arguments: Any, **options: Any) -> Operation:
@@ -172,7 +172,7 @@ class Called:
         return partial(self._write, name, value)
 
     def __call__(self, logits: Any, *arguments: Any, **options: Any) -> Any:
-        """Return a loss's values (R, B)."""
+        """Return a loss's values (R, B), or (R, B k) of k members' answers (R, B, k C)."""
         return self._write("__call__", self._part, logits, *arguments, **options)
 
     def _write(self, name: str, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -180,9 +180,9 @@ class Called:
         if name not in ("forward", "__call__"):
             self._operations.append(operation)
             return None
-        x = arguments[0]
-        shape = (self._replicas, x.shape[1], self._part.n_outputs) if name == "forward" else x.shape[:2]
-        out = np.empty(shape, x.dtype)
+        x, width = arguments[0], self._part.n_outputs
+        forward = (self._replicas, x.shape[1], width)
+        out = np.empty(forward if name == "forward" else (len(x), x.shape[1] * x.shape[2] // width), x.dtype)
         assert operation.call is not None
         written = replace(operation.call, result=out)
         self._operations.append(operation._replace(out=(*operation.out, out), call=written))

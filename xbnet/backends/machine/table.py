@@ -22,7 +22,7 @@ NAMES = (
     "copy", "negative", "abs", "square", "sign", "ceil", "sqrt", "exp", "expm1", "log", "log1p", "tanh", "sin", "cos",
     "add", "subtract", "multiply", "divide", "maximum", "minimum", "equal", "greater_equal", "where",
     "sum_inner", "sum_outer", "largest_inner", "largest_outer",
-    "one_hot", "take", "gather", "gather_labels", "labels", "flags",
+    "one_hot", "take", "gather", "gather_labels", "labels", "flags", "lookup", "lookup_gradient",
     "product_rows", "product_dots", "product_any", "product_blas",
     "tanh_gradient", "subtract_scaled", "relu_gradient", "bias_relu",
 )  # fmt: skip

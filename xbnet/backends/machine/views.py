@@ -1,4 +1,4 @@
-"""Arrays as a machine sees them: what of an array belongs to one replica, and where that lies."""
+"""Arrays as a machine sees them: what of an array belongs to one replica, and where that is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from .record import NotRecordable
 
 NARROW = 64
-"""Up to this many units a batch lies as (unit, sample)."""
+"""Up to this many units a batch is stored as (unit, sample)."""
 
 
 def owner(array: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 @dataclass
 class Place:
-    """Where a replica's part of an array lies: a column of the table of bases, an offset, bytes along each axis."""
+    """Where a replica's part of an array is: a column of the table of bases, an offset, bytes along each axis."""
 
     base: int
     offset: int

@@ -49,7 +49,7 @@ def read_file(path: Path, target: str | int | None = None, task: str | None = No
     from . import arrays, cifar, idx, mat
 
     if task not in (None, "classification", "regression"):
-        raise ConfigError(f"{path}: expected as task classification or regression, got {task!r}")
+        raise ConfigError(f"{path}: expected task classification or regression, got {task!r}")
     suffix, name = path.suffix.lower(), path.name
     if suffix == ".npy":
         return arrays.read_npy(path, target, task)

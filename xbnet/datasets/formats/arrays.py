@@ -100,19 +100,19 @@ def read_npy(path: Path, target: str | int | None = None, task: str | None = Non
         column = columns
     if not -columns <= column < columns:
         got = "none" if target is None else repr(target)
-        raise ConfigError(f"{path}: expected as target the number of a column, 0..{columns - 1}, got {got}")
+        raise ConfigError(f"{path}: expected the number of a column as target, 0..{columns - 1}, got {got}")
     column %= columns
     x = np.empty((len(table), columns - 1), floating(table.dtype))
     with np.errstate(over="ignore"):  # what is not finite is found, and named, later
         x[:, :column], x[:, column:] = table[:, :column], table[:, column + 1 :]
-    say_if_useless(f"{path}: the table besides column {column}", x)
+    say_if_useless(f"{path}: the table without column {column}", x)
     y = table[:, column].astype(table.dtype.newbyteorder("="))
     where = f"{path}: column {column}"
     return Dataset(str(path), Part(x, as_targets(where, y, task or guessed_task(where, y))))
 
 
 def guessed_task(where: str, y: Array) -> str | None:
-    """What training targets are by their numbers, where their type says something else; it is said."""
+    """Find the task of training targets by their numbers where their type suggests another, and report it."""
     cure = "--task classification (or task=) if it is not"
     say_if_labels(where, y, cure)
     if y.ndim == 1 and y.dtype.kind in "iu" and not are_classes(count := len(np.unique(y)), len(y)):

@@ -64,14 +64,14 @@ def read_idx_folder(folder: Path, partial: bool = False) -> Dataset:
 
 
 def read_idx(path: Path, partial: bool = False) -> Dataset:
-    """Read a file of images or labels together with its partner beside it, as a training part."""
+    """Read a file of images or labels together with its partner next to it, as a training part."""
     what, other = ("images", "labels") if "images" in path.name else ("labels", "images")
     open_head(path, "an idx file")
     prefix = path.name.split(f"-{what}", 1)[0] if f"-{what}" in path.name else None
     partner = _find(path.parent, prefix, other) if prefix else None
     if partner is None:
         raise DataError(
-            f"{path}: expected two idx files beside each other, named PREFIX-images-idx3-ubyte and "
+            f"{path}: expected two idx files in one folder, named PREFIX-images-idx3-ubyte and "
             "PREFIX-labels-idx1-ubyte (or with .gz), got no partner to this one"
         )
     part, shape = _read_pair(*((path, partner) if what == "images" else (partner, path)))

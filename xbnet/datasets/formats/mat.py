@@ -128,7 +128,7 @@ def _part(path: Path, variables: dict[str, Variable], y_name: str, c_name: str) 
     if n == 0 or n_inputs == 0:
         raise DataError(f"{path}: {y_name}: expected at least one sample (I, N), got {(n_inputs, n)}")
     if len(one_hot) != n:
-        hint = "both want a column per sample"
+        hint = "both need a column per sample"
         if stored[0] == n:
             hint = f"store {c_name} transposed"
         elif stored[0] == n_inputs:  # as many rows in both: these are the samples
@@ -146,7 +146,7 @@ def _part(path: Path, variables: dict[str, Variable], y_name: str, c_name: str) 
             column = rows.start + int(np.argmax(wrong))
             got = ", ".join(f"{value:g}" for value in one_hot[column, :10]) + ", ..." * (stored[0] > 10)
             turned = ((one_hot != 0).sum(axis=0) == 1).all() and (one_hot.sum(axis=0) == 1).all()
-            hint = f"its rows are one-hot: store {c_name} transposed" if turned else "each sample wants a single 1"
+            hint = f"its rows are one-hot: store {c_name} transposed" if turned else "each sample needs a single 1"
             raise DataError(
                 f"{path}: {c_name}: expected one-hot columns, got ({got}) in column {column} (counted from 0); {hint}"
                 + (f", and {y_name} too where its rows are samples" if turned else " and zeros")

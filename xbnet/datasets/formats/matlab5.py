@@ -262,7 +262,7 @@ def _element(body: _Body, order: str, what: str) -> Array:
 
 
 def _open_element(body: _Body, order: str, what: str) -> tuple[np.dtype, int, int]:
-    """Type and size in bytes of the numbers that follow, and how many bytes come behind them to fill up."""
+    """Type and size in bytes of the numbers that follow, and the number of padding bytes after them."""
     if body.left < 8:
         raise _Damaged(f"is damaged: it ends before its {what}")
     (code,) = struct.unpack(order + "I", body.take(4))
@@ -281,5 +281,5 @@ def _open_element(body: _Body, order: str, what: str) -> tuple[np.dtype, int, in
         raise _Damaged(f"is damaged: its {what} have the unknown type {code}")
     dtype = np.dtype(order + _NUMBERS[code])
     if size % dtype.itemsize:
-        raise _Damaged(f"is damaged: its {what} want whole numbers of {dtype.itemsize} bytes, got {size}")
+        raise _Damaged(f"is damaged: its {what} must be whole numbers of {dtype.itemsize} bytes, got {size}")
     return dtype, size, room - size

@@ -137,7 +137,7 @@ class _Machine:
     def reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, _Name) or not isinstance(arguments, tuple):
-            raise Refused("it calls something that is no function of NumPy")
+            raise Refused("it calls something that is not a function of NumPy")
         kind = _KINDS[function]
         if kind == "dtype":
             code = text(arguments[0])
@@ -161,7 +161,7 @@ class _Machine:
     def build(self) -> None:
         state, call = self.stack.pop(), self.stack[-1]
         if not isinstance(call, _Call) or not isinstance(state, tuple):
-            raise Refused("it changes an object that is no array")
+            raise Refused("it changes an object that is not an array")
         if call.kind == "dtype":
             order = text(state[1])
             if order not in ("<", ">", "|", "="):
@@ -180,13 +180,13 @@ class _Machine:
     def set_items(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict):
-            raise Refused("it sets items of an object that is no dictionary")
+            raise Refused("it sets items of an object that is not a dictionary")
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[text(key) if isinstance(key, memoryview) else key] = value
 
     def extend(self, items: list[Any]) -> None:
         if not isinstance(self.stack[-1], list):
-            raise Refused("it appends to an object that is no list")
+            raise Refused("it appends to an object that is not a list")
         self.stack[-1].extend(items)
 
     def remember(self, key: int) -> None:

@@ -35,7 +35,7 @@ class Table:
     typed
         Whether the columns have types; a text table's are read as words.
     header
-        Whether the names stand in the table.
+        Whether the names are in the table.
     index
         Names of the columns that are an index of pandas.
     decimals
@@ -59,7 +59,7 @@ class Table:
         raise NotImplementedError
 
     def place(self, row: int) -> str:
-        """Where the row with this number from 0 stands, in words."""
+        """Where the row with this number from 0 is, in words."""
         return f"{self.place_word} {row}"
 
 

@@ -25,7 +25,7 @@ AT_LEAST = 1 << 20
 WIDE_BLOCK, WIDE_BATCH = 1 << 9, 1 << 14
 """Bytes for each column."""
 BLOCK_BYTES = 1 << 18
-"""pyarrow reads 32 blocks of this many bytes ahead, and smaller ones of a small file."""
+"""pyarrow reads 32 blocks of this many bytes ahead, and smaller ones of a smaller file; a small file is one block."""
 
 
 class TextTable(Table):
@@ -59,7 +59,8 @@ class TextTable(Table):
         size = BATCH_BYTES if self._path is None else self._path.stat().st_size // 4
         longest = max(map(len, head.splitlines()), default=0)
         # What is done for each column of each block and batch takes its time: those of wide tables are larger.
-        self._block = max(min(size // 64, BLOCK_BYTES), 1 << 14, 64 * longest, WIDE_BLOCK * self._width)
+        block = BLOCK_BYTES if 4 * size < BLOCK_BYTES else min(size // 64, BLOCK_BYTES)
+        self._block = max(block, 1 << 14, 64 * longest, WIDE_BLOCK * self._width)
         self._batch = max(min(size, BATCH_BYTES), AT_LEAST, WIDE_BATCH * self._width)
         names = [name.strip() for name in first] if header else [str(i) for i in range(len(first))]
         if not any(names):
@@ -251,7 +252,9 @@ def _joined(batches: Any, size: int) -> Iterator[Any]:
         if total >= size:
             yield from pa.Table.from_batches(held).combine_chunks().to_batches()
             held, total = [], 0
-    if held:
+    if len(held) == 1:
+        yield held[0]
+    elif held:
         yield from pa.Table.from_batches(held).combine_chunks().to_batches()
 
 

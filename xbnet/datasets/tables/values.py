@@ -117,17 +117,43 @@ def words_of(column: pa.Array, missing: tuple[str, ...] = MISSING) -> Words:
 def is_code(column: pa.Array) -> tuple[bool, bool, int]:
     """Whether all values are digits alone, whether one of several digits begins with 0, and their common length.
 
-    The length is 0 where there are several, and -1 where all values are missing.
+    The length is 0 where there are several, and -1 where all values are missing. Of values that are not all digits
+    only that is sure.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    text = _without_missing(_trimmed(_plain(column)), MISSING).drop_null()
-    if not len(text):
-        return True, False, -1
-    lengths = pc.min_max(pc.utf8_length(text)).as_py()
-    same = lengths["min"] if lengths["min"] == lengths["max"] else 0
-    digits = pc.all(pc.match_substring_regex(text, "^[0-9]+$")).as_py()
-    return digits, bool(pc.any(pc.match_substring_regex(text, "^0[0-9]")).as_py()), same
+    text = _plain(column)
+    if len(text) and pa.types.is_string(text.type) and not text.null_count:  # by its bytes, in a tenth of the time
+        ends = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
+        content = memoryview(text.buffers()[2] or b"")[ends[0] : ends[-1]].tobytes()
+        if any(mark in content for mark in b".,+-"):  # of numbers, but neither of digits alone nor of a missing value
+            return False, False, 0
+        if content.isdigit():
+            lengths = ends[1:] - ends[:-1]
+            there = lengths > 0
+            firsts, lengths = np.frombuffer(content, np.uint8)[ends[:-1][there] - ends[0]], lengths[there]
+            return True, bool(((firsts == ord("0")) & (lengths > 1)).any()), _common(lengths)
+    text = _without_missing(_trimmed(text), MISSING).drop_null()
+    digits = pc.all(pc.match_substring_regex(text, "^[0-9]+$"), min_count=0).as_py()
+    zeros = pc.any(pc.match_substring_regex(text, "^0[0-9]"), min_count=0).as_py()
+    return digits, zeros, _common(pc.utf8_length(text).to_numpy(zero_copy_only=False))
+
+
+def _common(lengths: Array) -> int:
+    """The length that all have, 0 where there are several, and -1 where there is none."""
+    if not len(lengths):
+        return -1
+    return int(lengths[0]) if lengths.min() == lengths.max() else 0
+
+
+def has_word(column: pa.Array) -> bool:
+    """Whether a text has no digit, and is neither missing nor infinite: it is no number, and no date."""
+    for text in column.to_pylist():
+        word = text.strip(' "').lower()
+        if word.isalpha() and word not in MISSING and "inf" not in word:
+            return True
+    return False
 
 
 def first_bad(kind: str, column: pa.Array, decimals: str) -> tuple[int, str]:
@@ -172,7 +198,7 @@ def _float(column: pa.Array) -> Array:
 
 
 def _trimmed(text: pa.Array) -> pa.Array:
-    """Without spaces around it, nor quotes that stood behind a space."""
+    """Without spaces around it, nor quotes after a space."""
     import pyarrow.compute as pc
 
     text = pc.utf8_trim_whitespace(text)

@@ -34,7 +34,7 @@ WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def to_onnx(model: Model | Ensemble, path: str | Path) -> None:
-    """Write a network with its schema or preparation in front and its link behind; of several, the mean of all.
+    """Write a network with its schema or preparation in front and its link after it; of several, the mean of all.
 
     The graph of a model with a schema has an input per column of the table, named as the column, (N, 1): text for a
     category ("" where it is missing), float64 for any other (NaN where it is missing; 0 and 1; seconds since 1970 for
@@ -122,7 +122,7 @@ class _Graph:
             x = self.add("Cast", x, to=self.type)
         for layer in network.layers:
             if not describes_forward(layer, "to_onnx"):
-                raise ConfigError(f"export: the layer {layer!r} is of your own; give it `to_onnx`")
+                raise ConfigError(f"export: the layer {layer!r} is your own; give it `to_onnx`")
             x = layer.to_onnx(self, x)
         return self._linked(x, network.link)
 
@@ -237,4 +237,4 @@ class _Graph:
             half = self.add("Mul", z, self.constant(0.5))
             return self.add("Mul", half, self.add("Add", t, self.constant(1.0)))
         assert activation is not None, "None is the identity"
-        raise ConfigError(f"export: the activation {activation.name!r} is of your own, and has no ONNX operator")
+        raise ConfigError(f"export: the activation {activation.name!r} is your own, and has no ONNX operator")

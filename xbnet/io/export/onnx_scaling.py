@@ -47,8 +47,8 @@ def _smooth_clip(graph: _Graph, z: str) -> str:
 def _to_normal(graph: _Graph, x: str, quantiles: np.ndarray) -> str:
     """The normal quantiles of the ranks of x (N, k) among ``quantiles (Q, k)``.
 
-    Each column's different quantiles lie in a row of a table, so that the last that is not above x is found by halving;
-    beside it lie the rank there, the middle rank of equal ones, and the slope to the next.
+    Each column's different quantiles are in a row of a table, so that the last that is not above x is found by halving;
+    next to it are the rank there, the middle rank of equal ones, and the slope to the next.
     """
     Q, k = quantiles.shape
     M = 1 << (Q - 1).bit_length()

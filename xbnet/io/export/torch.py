@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...datasets import Scaler
 from ...datasets.normal import LEAST
 from ...datasets.tables.values import MISSING
 from ...errors import ConfigError
@@ -43,42 +44,61 @@ AFTERWARDS = {
 
 
 def to_torch(model: Model | Ensemble, path: str | Path) -> str:
-    """Write the `state_dict` of one replica to a safetensors file; of a model with a schema, that is in its metadata.
+    """Write the `state_dict` to a safetensors file; of a model with a schema, that is in its metadata.
 
     Returns
     -------
     str
         Python text that defines `model`, to which the file belongs. It takes a tensor (N, I); with a schema, a mapping
-        of the columns' names to their values.
+        of the columns' names to their values. One network gives its outputs; several, the mean of their probabilities
+        or values.
 
     Raises
     ------
     ConfigError
-        There are several replicas, or a layer or activation of the user's own.
+        There is a layer or an activation of the user's own.
     """
     from safetensors.numpy import save
 
-    if isinstance(model, Ensemble) or model.size > 1:
-        raise ConfigError(f"export: the model has {model.size} networks; choose one with --replica, or write .onnx")
-    network = model.network
+    members = model.members()
+    network = members[0][0]
     modules = _Modules(network)
     about = {"format": "pt"}
     if model.schema is not None:
         about["schema"] = json.dumps(model.schema.to_json())
         modules.add("Encode(SCHEMA['columns'])")
-    elif model.preparation is not None:
+    if len(members) == 1:
+        _add_network(modules, *members[0])
+    else:
+        if any(preparation is not None for _, preparation in members):  # then all take float64
+            bare = Scaler(np.zeros(model.n_inputs), np.ones(model.n_inputs))
+            members = [(one, preparation or bare) for one, preparation in members]
+        parts = [_Modules(one) for one, _ in members]
+        for part, member in zip(parts, members, strict=True):
+            _add_network(part, *member)
+        arrays = {f"members.{i}.{name}": array for i, part in enumerate(parts) for name, array in part.state.items()}
+        texts = [f"nn.Sequential({', '.join(part.modules)})" for part in parts]
+        answer = AFTERWARDS[model.link].replace("model(x)", "z")
+        modules.add(
+            f"Mean(lambda z: {answer}, [" + "".join(f"\n        {text}," for text in texts) + "\n    ])", **arrays
+        )
+    if model.target_scale is not None:
+        mean, scale = model.target_scale
+        modules.add(f"PutBack({model.n_outputs})", mean=mean, scale=scale)
+    write_bytes(path, save(modules.state, about))
+    return _definition(model, modules.modules, path)
+
+
+def _add_network(modules: _Modules, network: Network, preparation: Scaler | None) -> None:
+    """Add the scaling of a network's inputs after the schema, if there is one, and its layers."""
+    if preparation is not None:
         parts = {"clip": np.zeros(network.n_inputs), "quantiles": np.zeros((0, network.n_inputs))}
-        parts |= model.preparation.arrays()
+        parts |= preparation.arrays()
         modules.add(f"Prepare({network.n_inputs}, {len(parts['quantiles'])})", **parts)
     for layer in network.layers:
         if not describes_forward(layer, "to_torch"):
-            raise ConfigError(f"export: the layer {layer!r} is of your own; give it `to_torch`")
+            raise ConfigError(f"export: the layer {layer!r} is your own; give it `to_torch`")
         layer.to_torch(modules)
-    if model.target_scale is not None:
-        mean, scale = model.target_scale
-        modules.add(f"PutBack({network.n_outputs})", mean=mean, scale=scale)
-    write_bytes(path, save(modules.state, about))
-    return _definition(model, modules.modules, path)
 
 
 class _Modules:
@@ -98,16 +118,19 @@ class _Modules:
     def activation(self, activation: Activation | None) -> str:
         name = "identity" if activation is None else activation.kernel  # `name` may be that of another's functions
         if activation is not None and name is None:
-            raise ConfigError(f"export: the activation {activation.name!r} is of your own, and has no PyTorch module")
+            raise ConfigError(f"export: the activation {activation.name!r} is your own, and has no PyTorch module")
         return ACTIVATIONS[str(name)]
 
 
-def _definition(model: Model, modules: list[str], path: str | Path) -> str:
-    classes = [text.replace("DTYPE", model.network.dtype.name) for name, text in TEXTS.items() if name in str(modules)]
-    bent = model.schema.scaler if model.schema is not None else model.preparation
-    if bent is not None and not bent.linear:
+def _definition(model: Model | Ensemble, modules: list[str], path: str | Path) -> str:
+    members = model.members()
+    dtype = members[0][0].dtype
+    classes = [text.replace("DTYPE", dtype.name) for name, text in TEXTS.items() if name in str(modules)]
+    scalers = [None if model.schema is None else model.schema.scaler, *(preparation for _, preparation in members)]
+    if any(scaler is not None and not scaler.linear for scaler in scalers):
         classes.insert(0, SCALING.replace("LEAST", repr(LEAST)))
-    double = ".double()" if model.network.dtype == np.float64 else ""
+    double = ".double()" if dtype == np.float64 else ""
+    after = AFTERWARDS[model.link] if len(members) == 1 else "model(x): the mean of its members"
     lines = "\n".join(f"    {module}," for module in modules)
     file, reads, schema = repr(str(path)), "from safetensors.torch import load_file\n", ""
     if model.schema is not None:
@@ -119,5 +142,5 @@ def _definition(model: Model, modules: list[str], path: str | Path) -> str:
         + "\n".join([schema, *classes])
         + f"\nmodel = nn.Sequential(\n{lines}\n){double}\n"
         + f"model.load_state_dict(load_file({file}))\n"
-        + f"model.eval()  # then {AFTERWARDS[model.network.link]}\n"
+        + f"model.eval()  # then {after}\n"
     )

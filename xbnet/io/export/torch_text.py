@@ -79,6 +79,30 @@ class Periodic(nn.Module):
         f = self.f.reshape(len(self.widths), -1).repeat(1, self.shift.numel() // self.f.numel()).flatten()
         return torch.cos(torch.repeat_interleave(x, torch.tensor(self.widths), dim=1) * f * (2 * torch.pi) + self.shift)
 """
+EMBEDDING = """
+class Embedding(nn.Module):
+    def __init__(self, n_categories, dim):
+        super().__init__()
+        self.n_categories, self.W = n_categories, nn.Parameter(torch.zeros(sum(n_categories), dim))
+
+    def forward(self, x):
+        found = []
+        for column, W in zip(x.T, self.W.split(self.n_categories)):
+            code = torch.ceil(column - 0.5)
+            known = (code >= 0) & (code < len(W))
+            found.append(W[torch.where(known, code, 0).long()] * known[:, None])
+        return torch.cat(found, dim=1)
+"""
+COLUMNS = """
+class Columns(nn.Module):
+    def __init__(self, columns, layer):
+        super().__init__()
+        self.columns, self.layer = columns, layer
+
+    def forward(self, x):
+        rest = [i for i in range(x.shape[1]) if i not in self.columns]
+        return torch.cat([x[:, rest], self.layer(x[:, self.columns])], dim=1)
+"""
 SCALING = """
 def smooth_clip(z):
     near = z.clamp(-1e9, 1e9)
@@ -157,6 +181,16 @@ class Encode(nn.Module):
             scaled = smooth_clip(scaled)
         return torch.cat([scaled, absent.double()], dim=1) if column["indicator"] else scaled
 '''
+MEAN = """
+class Mean(nn.Module):
+    def __init__(self, answer, members):
+        super().__init__()
+        self.answer, self.members = answer, nn.ModuleList(members)
+
+    def forward(self, x):
+        answers = torch.stack([self.answer(member(x)).double() for member in self.members])
+        return answers.mean(0).to(torch.DTYPE)
+"""
 MEMBERS = """
 class Members(nn.Module):
     def __init__(self, members, width):
@@ -178,17 +212,21 @@ class SharedLinear(nn.Module):
 """
 MEMBER_OUTPUTS = """
 class MemberOutputs(nn.Module):
-    def __init__(self, members, width, n_outputs, probabilities):
+    def __init__(self, members, width, n_outputs, mean_of):
         super().__init__()
         self.W = nn.Parameter(torch.ones(members, width, n_outputs))
         self.b = nn.Parameter(torch.zeros(members, 1, n_outputs))
-        self.probabilities = probabilities  # their mean, as its logarithm
+        self.mean_of = mean_of  # probabilities, as its logarithm or logit, or values
 
     def forward(self, x):
         z = x.unflatten(1, self.W.shape[:2]).transpose(0, 1) @ self.W + self.b
-        return z.softmax(2).mean(0).clamp_min(torch.finfo(z.dtype).tiny).log() if self.probabilities else z.mean(0)
+        if self.mean_of == "values":
+            return z.mean(0)
+        mean = lambda p: p.mean(0).clamp_min(torch.finfo(z.dtype).tiny).log()
+        return mean(z.softmax(2)) if self.mean_of == "softmax" else mean(z.sigmoid()) - mean((-z).sigmoid())
 """
 TEXTS = {
+    "Mean(": MEAN,
     "Members(": MEMBERS,
     "SharedLinear(": SHARED_LINEAR,
     "MemberOutputs(": MEMBER_OUTPUTS,
@@ -199,5 +237,7 @@ TEXTS = {
     "Scale(": SCALE,
     "Parametric(": PARAMETRIC,
     "Embedded(": EMBEDDED,
+    "Embedding(": EMBEDDING,
+    "Columns(": COLUMNS,
 }
 """How a module is called -> its text."""

@@ -1,6 +1,6 @@
 """Predictions for files of any length: chunks out, with memory that does not grow."""
 
 from .score import Score
-from .writers import FORMATS, open_writer
+from .writers import FORMATS, Write, open_writer
 
-__all__ = ["FORMATS", "Score", "open_writer"]
+__all__ = ["FORMATS", "Score", "Write", "open_writer"]

@@ -20,7 +20,7 @@ from ...files import replacing
 
 Ids = dict[str, list[str | None]]
 Write = Callable[[np.ndarray | None, np.ndarray, Ids], None]
-"""Takes labels (n,), or None for a regression, values (n, O), and columns that stand in front, by name."""
+"""Takes labels (n,), or None for a regression, values (n, O), and columns to put in front, by name."""
 
 
 @contextmanager
@@ -43,6 +43,8 @@ def open_writer(out: str, form: str | None, columns: list[str]) -> Iterator[Writ
     if out == "-":
         if form not in ("csv", "jsonl"):
             raise ConfigError(f"--out -: expected csv or jsonl, for {form} needs a file, got --format {form}")
+        if sys.stdout is None:
+            raise ConfigError("--out -: expected a stdout to write to, but it is closed; name a file with --out")
         with FORMATS[form](_Terminal() if sys.stdout.isatty() else sys.stdout.buffer, columns) as write:
             yield write
         sys.stdout.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -91,7 +92,7 @@ class Layer(StepPart):
     link: str = "softmax"
     """The network's."""
     frozen: bool = False
-    """True while a gradient is tested: forward draws nothing anew, and leaves the state as it is."""
+    """True while a gradient is tested: forward draws no new numbers, and leaves the state as it is."""
 
     def __getattr__(self, name: str) -> Array:
         """Parameters, buffers, scratch and hyper arrays are set by the network; whoever comes here forgot one."""
@@ -187,13 +188,13 @@ class Layer(StepPart):
         raise NotImplementedError(f"{type(self).__name__}.backward")
 
     def config(self) -> dict[str, Any]:
-        """The arguments that make this layer anew: here, the attributes that have their names.
+        """The arguments that recreate this layer: here, the attributes that have their names.
 
         They go into files as numbers, texts, None and lists of these, and an activation by its name. A layer that keeps
         its arguments otherwise overrides this.
         """
-        kept = {name: getattr(self, name) for name in arguments_of(type(self)) if hasattr(self, name)}
-        return {name: value.name if isinstance(value, Activation) else value for name, value in kept.items()}
+        names = [name for name in arguments_of(type(self)) if hasattr(self, name)]  # type: ignore[arg-type]
+        return {name: v.name if isinstance(v := getattr(self, name), Activation) else v for name in names}
 
     @classmethod
     def examples(cls) -> dict[str, Layer]:
@@ -232,22 +233,23 @@ class Layer(StepPart):
         return f"{type(self).__name__}({arguments})"
 
 
-def arguments_of(kind: type[Layer]) -> list[str]:
+@lru_cache(maxsize=256)  # `inspect` takes half a millisecond for it, and a search makes thousands of small networks
+def arguments_of(kind: type[Layer]) -> tuple[str, ...]:
     """The names of the constructor's arguments."""
-    return list(inspect.signature(kind).parameters)
+    return tuple(inspect.signature(kind).parameters)
 
 
 def forgotten_arguments(layer: Layer) -> list[str]:
     """Arguments of a layer's class that `config` leaves out, for it belongs to a class that knows nothing of them."""
     kind = type(layer)
     made, told = (next(k for k, c in enumerate(kind.__mro__) if name in vars(c)) for name in ("__init__", "config"))
-    return [name for name in arguments_of(kind) if name not in layer.config()] if made < told else []
+    names = arguments_of(kind)  # type: ignore[arg-type]
+    return [name for name in names if name not in layer.config()] if made < told else []
 
 
 def describes_forward(layer: Layer, method: str) -> bool:
     """Whether a method belongs to the `forward` that the layer has: a class that overrides only one has another."""
-    kind = type(layer)
-    owners = [next(c for c in kind.__mro__ if name in vars(c)) for name in ("forward", method)]
+    owners = [next(c for c in type(layer).__mro__ if name in vars(c)) for name in ("forward", method)]
     return owners[0] is owners[1]
 
 
@@ -259,11 +261,10 @@ def copy_layers(layers: Iterable[Layer]) -> list[Layer]:
     """Copies of layers, checked."""
     if not isinstance(layers, Iterable):
         raise ConfigError(f"Network: expected a list of layers, got {layers!r}")
-    copies = []
-    for layer in layers:
+    copies = [copy.copy(layer) for layer in layers]
+    for layer in copies:
         if not isinstance(layer, Layer):
             raise ConfigError(f"Network: expected layers such as xbnet.Linear(10), got {layer!r}")
-        copies.append(copy.copy(layer))
     if not copies:
         raise ConfigError("Network: expected at least one layer, got none")
     if len(copies) > MOST_LAYERS:
@@ -284,10 +285,9 @@ def buffer_shapes(layers: Sequence[Layer], B: int) -> dict[tuple[int, str], tupl
 
 def check_names(layer: Layer) -> None:
     """Raise where two things that a layer states, or one of them and its class, have the same name."""
-    parameters = [spec.name for spec in layer.parameters()]
-    names = [*parameters, *(f"d{name}" for name in parameters), *(spec.name for spec in layer.state())]
-    names += [*layer.buffers(), *layer.scratch(), *layer.hyper()]
-    taken = {*dir(type(layer)), *arguments_of(type(layer))}
+    names = [prefix + spec.name for spec in layer.parameters() for prefix in ("", "d")]
+    names += [*(spec.name for spec in layer.state()), *layer.buffers(), *layer.scratch(), *layer.hyper()]
+    taken = {*dir(type(layer)), *arguments_of(type(layer))}  # type: ignore[arg-type]
     twice = [name for name in names if name in taken or names.count(name) > 1]
     if twice:
         raise ConfigError(f"{type(layer).__name__}: expected names that differ, got {twice[0]!r} twice; rename one")

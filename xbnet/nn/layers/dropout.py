@@ -19,7 +19,7 @@ class Dropout(Layer):
     dx = dy * mask / (1 - rate), with the same mask. When not training, y = x. (Srivastava et al. 2014, in the
     inverted form, which needs no rescaling when predicting.)
 
-    The numbers behind the masks are drawn on the host, by each replica's own generator.
+    The random numbers of the masks are drawn on the host, by each replica's own generator.
 
     Parameters
     ----------

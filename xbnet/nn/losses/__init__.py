@@ -1,4 +1,4 @@
-"""Losses: a value per example, and the gradient of their mean beside it."""
+"""Losses: a value per example, and the gradient of their mean."""
 
 from __future__ import annotations
 

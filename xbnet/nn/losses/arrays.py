@@ -1,4 +1,4 @@
-"""What a loss works in: arrays for each shape of logits, which share their memory."""
+"""The buffers of a loss: arrays for each shape of logits, which share their memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LossArrays(StepPart):
     replicas: int
     n_outputs: int
     answers: int
-    """Of the network for each row, see `MemberOutputs`."""
+    """The network's number of outputs per row, see `MemberOutputs`."""
     weighted: bool
     """Whether the last batch's samples had weights, or their classes."""
     _floats: Workspace

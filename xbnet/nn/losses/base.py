@@ -55,7 +55,18 @@ class Loss(LossArrays):
         self.class_weight: Any = None if class_weight is None else checked_weights(self.name, class_weight)
 
     def bind(self, network: Network, task: str = "classification") -> Self:
-        """A copy that serves this network (its backend, dtype, R and C) for one task.
+        """Make a copy that serves one network for one task.
+
+        Parameters
+        ----------
+        network
+            The network whose backend, dtype, R and C it gets.
+        task
+            "classification", "multilabel" or "regression".
+
+        Returns
+        -------
+        Loss
 
         Raises
         ------
@@ -86,7 +97,20 @@ class Loss(LossArrays):
         return bound
 
     def balanced_by(self, labels: Any, n_classes: int) -> Any:
-        """The loss with numbers for the class weights "balanced": those of labels (N,); any other stays as it is."""
+        """Compute the class weights "balanced" from labels.
+
+        Parameters
+        ----------
+        labels
+            (N,) integers.
+        n_classes
+            C.
+
+        Returns
+        -------
+        Loss
+            With numbers for the class weights "balanced"; any other loss is returned unchanged.
+        """
         if not isinstance(self.class_weight, str) or np.ndim(labels) != 1:
             return self
         twin = copy.copy(self)
@@ -94,7 +118,23 @@ class Loss(LossArrays):
         return twin
 
     def link_for(self, task: str) -> str:
-        """Name the output function for a task, see `outputs.LINKS`; `ConfigError` if the loss can't serve it."""
+        """Name the output function for a task.
+
+        Parameters
+        ----------
+        task
+            "classification", "multilabel" or "regression".
+
+        Returns
+        -------
+        str
+            See `outputs.LINKS`.
+
+        Raises
+        ------
+        ConfigError
+            The loss can't serve the task.
+        """
         if task not in self.links:
             hint = "; targets of floats are a regression: take mse, or y.astype(int) where they are labels"
             raise ConfigError(
@@ -104,7 +144,7 @@ class Loss(LossArrays):
         return self.links[task]
 
     def select(self, index: np.ndarray) -> Loss:
-        """A copy for the replicas `index`, to be bound anew; overridden where a setting is one value per replica."""
+        """Copy the loss for index (replicas), to be bound again; overridden where a setting is a value per replica."""
         return copy.copy(self)
 
     def _prepare(self, network: Network) -> None:
@@ -150,7 +190,15 @@ class Loss(LossArrays):
     def evaluate(
         self, logits: Array, labels: Array, dlogits: Array | None, sample_weight: Array | None, sums: Array
     ) -> None:
-        """Write `values`, `sums` and the gradient of the weighted mean; a kernel may replace it."""
+        """Write `values`, `sums` and the gradient of the weighted mean; a kernel may replace it.
+
+        Parameters
+        ----------
+        logits, labels, dlogits, sample_weight
+            As in a call.
+        sums
+            (R, 3, 1), overwritten, see `sums`.
+        """
         self._weigh(labels, sample_weight)
         self._evaluate(logits, labels, dlogits)
         if dlogits is not None:
@@ -209,9 +257,19 @@ class Loss(LossArrays):
         return self._summed[:, 2:]
 
     def spread(self, targets: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
-        """The mean loss of the best constant answer to targets (N, O) of a regression; NaN: this loss has no such.
+        """Return the mean loss of the best constant prediction; one minus a loss's share of it is R2.
 
-        One minus a loss's share of it is R2.
+        Parameters
+        ----------
+        targets
+            (N, O) of a regression.
+        sample_weight
+            (N,), or None.
+
+        Returns
+        -------
+        float
+            NaN: the loss has no such value.
         """
         return float("nan")
 
@@ -227,7 +285,7 @@ class Loss(LossArrays):
         self.xp.copyto(self._hits, self._match)
 
     def config(self) -> dict[str, Any]:
-        """The arguments that make this loss anew."""
+        """The arguments that recreate this loss."""
         return {} if self.class_weight is None else {"class_weight": np.asarray(self.class_weight).tolist()}
 
     def __repr__(self) -> str:

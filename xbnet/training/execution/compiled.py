@@ -1,7 +1,7 @@
 """Whole epochs by a compiled machine: the step as a program that is played replica by replica, see `backends.machine`.
 
 The step is recorded once per size of batch, without being done, and lowered to a program. Threads take replicas: so a
-member ends in the same bits, whoever is beside it. Where batches are made by Python (sparse samples, mirrored images),
+member ends in the same bits with any other members. Where batches are made by Python (sparse samples, mirrored images),
 or a part has to be called back, steps are taken one by one, and the machine plays what lies between.
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 from ...backends.machine.load import machine, why_not
 from ...backends.machine.program import Program
 from ...backends.machine.record import NotRecordable
+from ...errors import ConfigError
 from ..batches import Batch
 from .programs import BatchProgram, HasCalls, StepProgram, ValidationProgram
 from .run import Run
@@ -55,7 +56,7 @@ def pays(trainer: Run) -> bool:
     """Whether "auto" takes the machine: whether it saves clearly more time than it takes to load.
 
     Only the job counts, as it was asked for, so that it ends in the same bits each time. It doesn't matter whether
-    this process has loaded the machine before (a second and a half, if not), nor whether it lies on disk (where not,
+    this process has loaded the machine before (a second and a half, if not), nor whether it is on disk (where not,
     it takes some twenty seconds to compile, once for all jobs to come). A sweep asks for all its replicas together, in
     `sweeps/engine.py`, so that it doesn't matter either how they are cut into stacks.
     """
@@ -121,7 +122,10 @@ class Compiled:
         for s, batch in enumerate(trainer.epoch_batches()):
             key = batch.x.shape, s == last, mask is not None and (mask.holds,)
             if key not in self.by_batch:
-                self.by_batch[key] = BatchProgram(trainer.step, batch, wants_norm=s == last)
+                try:
+                    self.by_batch[key] = BatchProgram(trainer.step, batch, wants_norm=s == last)
+                except NotRecordable as error:
+                    raise ConfigError(f"fit: execution 'compiled' is not possible: {error}; use 'auto'") from None
             trainer.sums[s] = self.by_batch[key].run(self.machine, optimizer.columns())
             optimizer.skip(1)
 

@@ -1,6 +1,6 @@
 """Chunks of steps as CUDA graphs: captured once, and started by one call each from then on.
 
-A graph does the same with the same memory each time. So what changes from chunk to chunk lies in arrays that stay: the
+A graph does the same with the same memory each time. So what changes from chunk to chunk is in arrays that stay: the
 rows of the samples and the optimizer's columns are copied in before a chunk, its sums are copied out after it.
 Nothing may be allocated while steps are captured: the memory would go back to the pool, and the graph would still write
 there. The last step of an epoch, which may have a shorter batch, and what does not fill a chunk are run one by one.

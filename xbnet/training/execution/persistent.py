@@ -18,7 +18,7 @@ SERVED = tuple(name for name in ACTIVATIONS if name not in ("gelu", "silu", "mis
 """Activations whose derivative their output tells; the kernel keeps nothing else."""
 TYPES = {"float32": "float", "float64": "double", "int32": "int", "int64": "long long"}
 UNROLLED = 4
-"""Up to this many layers the compiler is told the shape, and makes a kernel for it; one serves all deeper ones."""
+"""Up to this many layers a kernel is compiled for the network's shape; one kernel serves all deeper ones."""
 MAX_THREADS = 256
 """Most threads of a block, as the kernel says."""
 

@@ -1,7 +1,7 @@
-"""Programs of a step, played over whole epochs or batch by batch, and of the validation behind an epoch.
+"""Programs of a step, played over whole epochs or batch by batch, and of the validation after an epoch.
 
 What changes from step to step (the rows of the samples, the optimizer's columns, the sums, the numbers drawn for masks)
-lies in tables along which a program moves.
+is in tables along which a program moves.
 """
 
 from __future__ import annotations
@@ -106,10 +106,10 @@ class Moving:
         machine
             See `load.machine`.
         order, which
-            Samples (U, n) of all steps, one step behind the other, and the row of them that each replica follows
+            Samples (U, n) of all steps, one step after the other, and the row of them that each replica follows
             (1, R); None: the first.
         tables
-            Where the other tables lie.
+            Where the other tables are.
         """
         R, program = self.replicas, self.program
         rows = np.zeros(R, np.intp) if which is None else which[0]

@@ -1,7 +1,7 @@
 """Steps that are recorded once per size of batch, and replayed: the same bits without the Python in between.
 
 What a step reads and writes has a place of its own: batches come in arrays that stay, the optimizer's columns are
-copied to one array before each step, and the sums are copied from one behind it. Whatever can't be recorded, such as a
+copied to one array before each step, and the sums are copied from one after it. Whatever can't be recorded, such as a
 layer of a user's own, is called as a whole in each replay.
 """
 

@@ -39,7 +39,7 @@ class Run:
     Attributes
     ----------
     layers, loss, optimizer
-        Made anew for each test, given R.
+        Made again for each test, given R.
     task
         Task of the targets.
     settings
@@ -146,9 +146,8 @@ def runs() -> Iterator[tuple[str, Run]]:
         yield from ((f"{what}/{name}", run) for name, run in table.items())
     for kind in LAYERS.values():
         for what, example in kind.examples().items():
-            if example.answers > 1:  # it can only be the last layer
-                continue
-            yield f"layers/{words(kind.__name__)} {what}".strip(), behind(example)
+            last = example.answers > 1  # it can only be the last layer
+            yield f"layers/{words(kind.__name__)} {what}".strip(), in_front(example) if last else behind(example)
 
 
 def scheduled(name: str, make: Callable[[int], Schedule]) -> Run:
@@ -161,6 +160,11 @@ def scheduled(name: str, make: Callable[[int], Schedule]) -> Run:
 def behind(layer: Layer) -> Run:
     """With this layer first."""
     return Run(layers=lambda: [copy(layer), Linear(N_CLASSES)])
+
+
+def in_front(layer: Layer) -> Run:
+    """With this layer last, behind one as wide as its members side by side."""
+    return Run(layers=lambda: [Linear(2 * layer.answers, "tanh"), copy(layer)])
 
 
 def training_catalogue(

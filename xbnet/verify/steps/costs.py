@@ -1,4 +1,4 @@
-"""The losses told a second time, in float64: value and gradient by the outputs of each sample, and their mean."""
+"""A second implementation of the losses, in float64: values, gradients by the outputs, and their mean."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Told(NamedTuple):
     Attributes
     ----------
     values, weights
-        (R, B) the loss of each sample, and how much it counts.
+        (R, B) the loss of each sample, and how much it counts; (R, B k) of k members' answers.
     gradient
-        (R, B, C), of the weighted mean by the outputs.
+        (R, B, C) or (R, B, k C), of the weighted mean by the outputs.
     size
-        (R, B, C), of the numbers whose difference the gradient is: rounding is relative to them.
+        As the gradient, of the numbers whose difference the gradient is: rounding is relative to them.
     """
 
     values: np.ndarray
@@ -36,7 +36,7 @@ class Cost:
     Parameters
     ----------
     loss
-        One of the library's, implemented anew here; any other is taken at its word (`gradient_test` proves it).
+        A loss of the library, implemented again here; any other is trusted (`gradient_test` proves it).
     task
         "classification", "multilabel" or "regression".
     network
@@ -49,21 +49,23 @@ class Cost:
         self.own = None if known else loss.bind(network, task)
 
     def __call__(self, outputs: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> Told:
-        """Evaluate outputs (R, B, C) for labels (R, B) or targets (R, B, C), and weights (R, B) of the samples."""
-        weights = np.ones(outputs.shape[:2]) if w is None else w
-        if self.own is not None:
-            gradient = np.empty_like(outputs)
-            values = np.array(self.own(outputs, y, gradient, w))
-            if self.loss.class_weight is not None:
-                weights = weights * np.asarray(self.loss.class_weight)[y]
-            return Told(values, weights, gradient, np.abs(gradient))
-        targets = np.eye(self.C)[y] if y.ndim == 2 else y
+        """Evaluate outputs (R, B, C) for labels (R, B) or targets (R, B, C), and weights (R, B) of the samples.
+
+        Outputs (R, B, k C) are k members' answers to each sample: B k samples with the labels and weights of theirs.
+        """
+        gradient = np.empty_like(outputs)
+        values = None if self.own is None else np.array(self.own(outputs, y, gradient, w))
+        k = outputs.shape[2] // self.C
+        answers, y = outputs.reshape(len(outputs), -1, self.C), np.repeat(y, k, axis=1)
+        weights = np.ones(answers.shape[:2]) if w is None else np.repeat(w, k, axis=1)
         if self.loss.class_weight is not None:
             weights = weights * np.asarray(self.loss.class_weight)[y]
-        values, slopes, size = self._each(outputs, targets)
+        if values is not None:
+            return Told(values, weights, gradient, np.abs(gradient))
+        values, slopes, size = self._each(answers, np.eye(self.C)[y] if y.ndim == 2 else y)
         total = weights.sum(axis=1, keepdims=True)
         share = np.where(total > 0, weights / np.where(total > 0, total, 1.0), 0.0)[:, :, None]
-        return Told(values, weights, slopes * share, size * share)
+        return Told(values, weights, *((part * share).reshape(outputs.shape) for part in (slopes, size)))
 
     def _each(self, z: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Values (R, B), gradients and sizes (R, B, C) of single samples."""

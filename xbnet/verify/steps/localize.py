@@ -1,6 +1,6 @@
 """Which step of an epoch was the first to go wrong, where a level plays whole epochs and shows nothing in between.
 
-The training is done again with a learning rate that is 0 from some step on: weights stand still then, and what the
+The training is done again with a learning rate that is 0 from some step on: weights are still then, and what the
 epoch ends with is what that step has made. (A level that mixes up the rates of its steps may be blamed a step early.)
 """
 

@@ -1,4 +1,4 @@
-"""A run beside another that must be the same to the bit: each replica alone, and a run that was resumed."""
+"""A run and another one that must be the same to the bit: each replica alone, and a run that was resumed."""
 
 from __future__ import annotations
 

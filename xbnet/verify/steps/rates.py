@@ -20,7 +20,7 @@ class Rates:
     Parameters
     ----------
     schedule
-        One of the library's, told anew here; any other is taken at its word.
+        A schedule of the library, implemented again here; any other is trusted.
     replicas
         R.
     epochs
@@ -39,7 +39,7 @@ class Rates:
         return type(schedule) in library.SCHEDULES.values()
 
     def at(self, epoch: float) -> np.ndarray:
-        """Factors (R,) at an epoch, from 0, with the share of it that is over behind the point."""
+        """Factors (R,) at an epoch, from 0, with the elapsed share of it after the point."""
         if self.own is not None:
             factors = self.own.factors(np.array([[epoch]]), self.epochs)
             return np.broadcast_to(factors, (1, self.replicas))[0].astype(float)

@@ -3,7 +3,7 @@
 It begins each interval at the weights that the watched run had there. So a mistake shows in the step that makes it, and
 not in all that follow; and a run that doubles every difference is judged like any other.
 
-How far rounding may have gone is measured, as for gradients: beside the exact one, the same training is done a few more
+How far rounding may have gone is measured, as for gradients: in addition the same training is done a few more
 times, with every result moved by about a unit in the last place of the run's own precision (see `verify.rounding`).
 """
 
@@ -29,7 +29,7 @@ from .rules import RULES, Memory, Rule, apply_rule, clipped, penalized
 from .runs import Interval, Seen, Snapshot
 
 PROBES = 3
-"""Trainings with moved results, beside the exact one."""
+"""Trainings with moved results, besides the exact one."""
 FIGURES = ("lr", "train_loss", "train_cost", "grad_norm")
 
 
@@ -201,7 +201,7 @@ class Reference:
             self.rates.note(np.where(np.isfinite(losses), losses, np.inf))
 
     def _complete(self, snapshot: Snapshot, before: Snapshot) -> Snapshot:
-        """With rows for all replicas: who has left stands where it stood."""
+        """With rows for all replicas: one that has left keeps its state."""
         theta, state = before.theta.copy(), before.state.copy()
         theta[snapshot.rows], state[snapshot.rows] = snapshot.theta, snapshot.state
         return Snapshot(np.arange(len(theta)), theta, state)

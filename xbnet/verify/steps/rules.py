@@ -37,7 +37,7 @@ def momentum(
 def nesterov(
     theta: np.ndarray, grad: np.ndarray, memory: Memory, t: int, *, lr: np.ndarray, momentum: np.ndarray
 ) -> np.ndarray:
-    """Sutskever et al. 2013, equations 3 and 4, told at the point where the gradient is taken.
+    """Sutskever et al. 2013, equations 3 and 4, written at the point where the gradient is taken.
 
     Their v is -lr times this one (for a constant rate), and their theta + mu v is theta here.
     """
@@ -83,7 +83,7 @@ def adamw(
     weight_decay: np.ndarray,
     **hyper: np.ndarray,
 ) -> np.ndarray:
-    """Loshchilov and Hutter 2019, algorithm 2: lr weight_decay theta_t-1 is taken off beside Adam's step.
+    """Loshchilov and Hutter 2019, algorithm 2: lr weight_decay theta_t-1 is subtracted in addition to Adam's step.
 
     Biases, gains and offsets don't decay. As in PyTorch, lr stands for both alpha and the schedule.
     """

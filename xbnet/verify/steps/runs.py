@@ -153,9 +153,9 @@ class Watched(Trainer):
 
     def snapshot(self) -> Snapshot:
         """Take a snapshot of the present state."""
-        host = self.live.backend.to_host
+        host, live, places = self.live.backend.to_host, self.live, self.places
         return Snapshot(
-            self.rows.copy(), host(self.live.theta).astype(float).copy(), host(self.live.state).astype(float).copy()
+            self.rows.copy(), host(live.theta)[places].astype(float), host(live.state)[places].astype(float)
         )
 
     def epoch_batches(self) -> Iterator[Batch]:
@@ -244,7 +244,8 @@ def watch(
         pass
     level = trainer.execution.name
     history = trainer.finish()
-    figures = {name: history[name] for name in ("lr", "train_loss", "train_cost", "grad_norm")}
+    shape = len(history), network.replicas  # of one replica, a history gives (E,)
+    figures = {name: history[name].reshape(shape) for name in ("lr", "train_loss", "train_cost", "grad_norm")}
     seen = Seen(
         level,
         twin,

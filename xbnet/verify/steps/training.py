@@ -45,7 +45,7 @@ def training_test(
     A copy of the network is trained for a few epochs at each level of execution, with two batch sizes, neither of which
     divides the number of samples, and without one replica towards the end. Beside it goes a second training: its
     gradient is the float64 twin's by forward and backward, which `gradient_test` proves; loss, weights, penalties,
-    masks, clipping, schedule, order of the samples and rule are told anew, replica by replica. Where the two part,
+    masks, clipping, schedule, order of the samples and rule are implemented again, per replica. Where the two differ,
     the step, batch, replica and block are named.
 
     How far rounding may have gone is measured, in float64 and in the network's own precision.
@@ -63,7 +63,7 @@ def training_test(
         (N,), >= 0.
     rule
         The rule that an optimizer of your own should follow: ``rule(theta, grad, memory, t, **hyper)`` gives the new
-        theta, see `verify.steps.rules`. Without it, an optimizer of your own is taken at its word: the test proves all
+        theta, see `verify.steps.rules`. Without it, your own optimizer is trusted: the test proves all
         that happens around its `update`, and that levels of execution, replicas and resumed runs agree.
     levels
         Levels of execution; by default all that are possible here.
@@ -145,8 +145,8 @@ def make_plan(
     ]
     if refused:
         cure = {"batch_size": "batch_sizes", "execution": "levels"}.get(refused[0], "")
-        hint = f"; it takes {cure}" if cure else "; who stops when, and with which weights, is no part of a step"
-        raise ConfigError(f"training_test: {refused[0]} is no setting of this test{hint}")
+        hint = f"; it takes {cure}" if cure else "; who stops when, and with which weights, is not part of a step"
+        raise ConfigError(f"training_test: {refused[0]} is not a setting of this test{hint}")
     sizes = default_batch_sizes(samples.n) if batch_sizes is None else tuple(batch_sizes)
     if not sizes:
         raise ConfigError("training_test: expected at least one batch size, got none")

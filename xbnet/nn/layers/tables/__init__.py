@@ -1,6 +1,6 @@
 """Layers of the networks that are best on tables; each one's forward and backward, as in the folder above."""
 
-from .categories import Embedding
+from .categories import Embedding, expect_embedded
 from .member_outputs import MemberOutputs
 from .members import Members, SharedLinear
 from .periodic import PeriodicEmbedding
@@ -13,4 +13,11 @@ TABLE_LAYERS = (
 )
 """In the order of the docs."""
 
-__all__ = ["TABLE_LAYERS", "Embedding", "PeriodicEmbedding", "PiecewiseLinearEmbedding", "quantile_bins"]
+__all__ = [
+    "TABLE_LAYERS",
+    "Embedding",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
+    "expect_embedded",
+    "quantile_bins",
+]

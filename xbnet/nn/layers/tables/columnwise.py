@@ -1,4 +1,4 @@
-"""What the embeddings share: each column becomes numbers by itself, of which a learned linear map makes its outputs."""
+"""The base of the embeddings: each column is encoded separately, and a learned linear map computes its outputs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ....backends.arrays import Array
 from ....errors import ConfigError
+from ....parsing import whole
 from ...activations import Activation, get_activation
 from ...parameters import ParameterSpec
 from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
@@ -28,21 +29,33 @@ class ColumnEmbedding(Layer):
 
         dW_i = code_i^T dz_i        db = sum of dz over the batch        dcode_i = dz_i W_i^T
 
+    Where `columns` are given, only these are embedded. The others come first, as they are, then the y_i: so networks
+    mix columns of several kinds.
+
     Parameters
     ----------
     dim
         D, the outputs per column; None: the codes are the outputs, and nothing is learned of them.
     activation
         s: a name, an `Activation`, or None for the identity.
+    columns
+        Numbers of the inputs that are embedded, from 0; None: all.
     """
 
     has_bias = True
     direct = False
-    """Whether each column goes beside its embedding too, as one of its D outputs."""
+    """Whether each column itself is one of the D outputs of its embedding."""
     learns_code = False
     """Whether the code has parameters."""
 
-    def __init__(self, dim: int | None, activation: str | Activation | None):
+    columns: list[int] | None = None
+
+    def __init__(self, dim: int | None, activation: str | Activation | None, columns: Sequence[int] | None = None):
+        if columns is not None:
+            where = type(self).__name__
+            self.columns = [whole(where, "columns", i, least=0) for i in columns]
+            if not self.columns or len({*self.columns}) < len(self.columns):
+                raise ConfigError(f"{where}: expected columns that differ, one at least, got {columns!r}")
         self.dim = None if dim is None else check_width(type(self).__name__, dim)
         self.activation = None if activation in (None, "identity") else get_activation(activation)
         if self.dim is None and self.activation is not None:
@@ -55,24 +68,41 @@ class ColumnEmbedding(Layer):
         raise NotImplementedError
 
     def encode(self, x: Array) -> Array:
-        """The codes (R or 1, B, sum of T_i) of x (R or 1, B, I): the buffer `code`, or its first rows."""
+        """Compute the codes (R or 1, B, sum of T_i) of x (R or 1, B, I): the buffer `code`, or its first rows."""
         raise NotImplementedError
 
     def encode_backward(self, dcode: Array, dx: Array | None) -> None:
-        """Write the gradients of the code's parameters, and dx where it is wanted; may overwrite `dcode`."""
+        """Write the gradients of the code's parameters, and dx.
+
+        Parameters
+        ----------
+        dcode
+            (R, B, sum of T_i); may be overwritten.
+        dx
+            (R, B, I), overwritten; None: it is not wanted.
+        """
         raise NotImplementedError
 
     # -- sizes ------------------------------------------------------------------------------------------------------
 
     def build(self, n_inputs: int) -> None:
+        self.n_all = n_inputs
+        if self.columns is not None:
+            if max(self.columns) >= n_inputs:
+                raise ConfigError(f"{type(self).__name__}: expected columns below {n_inputs}, got {max(self.columns)}")
+            self.rest = runs([i for i in range(n_inputs) if i not in self.columns])
+            self.chosen_runs = runs(self.columns)
+            n_inputs = len(self.columns)
         self.n_inputs = n_inputs
+        self.n_rest = self.n_all - n_inputs
         self.widths = self.code_widths()
         ends = np.cumsum([0, *self.widths]).tolist()
         self.codes = [slice(a, b) for a, b in pairwise(ends)]
         self.n_codes: int = ends[-1]
         self.D = 0 if self.dim is None else self.dim - self.direct
         self.n_learned = n_inputs * self.D if self.dim is not None else self.n_codes
-        self.n_outputs = self.n_learned + n_inputs * self.direct
+        self.n_embedded = self.n_learned + n_inputs * self.direct
+        self.n_outputs = self.n_rest + self.n_embedded
         self.places = [slice(i * self.D, (i + 1) * self.D) for i in range(n_inputs)]
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -87,14 +117,23 @@ class ColumnEmbedding(Layer):
         return (W, ParameterSpec("b", (1, self.n_learned))) if self.has_bias else (W,)
 
     def buffers(self) -> dict[str, Shape]:
+        found = self.embedding_buffers()
+        if self.columns is not None:
+            some, wide = (BATCH, self.n_inputs), (BATCH, self.n_outputs)
+            found |= {"chosen": some, "dchosen": some, "together": wide, "dtogether": wide}
+            found |= {"dembedded": (BATCH, self.n_embedded), "dx_wide": (BATCH, self.n_all)}
+        return found
+
+    def embedding_buffers(self) -> dict[str, Shape]:
+        """The buffers of `embed` and `embed_backward`."""
         rows: Shape = (BATCH, self.n_codes)
         learned: Shape = (BATCH, self.n_learned)
-        whole: Shape = (BATCH, self.n_outputs)
+        beside: Shape = (BATCH, self.n_embedded)
         found = {"code": rows, "dcode": rows, "dx_all": (BATCH, self.n_inputs)}
         if self.dim is None or self.direct:
-            found["y"] = whole
+            found["y"] = beside
         if self.D:
-            found |= {"z": learned, "dz": learned, "dy_all": whole}
+            found |= {"z": learned, "dz": learned, "dy_all": beside}
         return found | ({"a": learned} if self.activation else {})
 
     def scratch(self) -> dict[str, Shape]:
@@ -109,6 +148,33 @@ class ColumnEmbedding(Layer):
     # Parts of an array are only taken of what belongs to this layer alone: `dy` and `dx` are copied as a whole.
 
     def forward(self, x: Array, training: bool) -> Array:
+        if self.columns is None:
+            return self.embed(x)
+        chosen = self.chosen[: x.shape[0]]
+        for to, at in self.chosen_runs:
+            self.xp.copyto(chosen[:, :, to], x[:, :, at])
+        for to, at in self.rest:
+            self.xp.copyto(self.together[:, :, to], x[:, :, at])
+        self.xp.copyto(self.together[:, :, self.n_rest :], self.embed(chosen))
+        return self.together
+
+    def backward(self, dy: Array, dx: Array | None) -> None:
+        if self.columns is None:
+            self.embed_backward(dy, dx)
+            return
+        xp = self.xp
+        xp.copyto(self.dtogether, dy)
+        xp.copyto(self.dembedded, self.dtogether[:, :, self.n_rest :])
+        self.embed_backward(self.dembedded, None if dx is None else self.dchosen)
+        if dx is not None:
+            for to, at in self.chosen_runs:
+                xp.copyto(self.dx_wide[:, :, at], self.dchosen[:, :, to])
+            for to, at in self.rest:
+                xp.copyto(self.dx_wide[:, :, at], self.dtogether[:, :, to])
+            xp.copyto(dx, self.dx_wide)
+
+    def embed(self, x: Array) -> Array:
+        """The outputs of the columns that are embedded."""
         xp, ops = self.xp, self.ops
         self.x = x
         code = self.encoded = self.encode(x)
@@ -125,7 +191,8 @@ class ColumnEmbedding(Layer):
         xp.copyto(self.y[:, :, self.n_learned :], x)
         return self.y
 
-    def backward(self, dy: Array, dx: Array | None) -> None:
+    def embed_backward(self, dy: Array, dx: Array | None) -> None:
+        """As `backward`, of the columns that are embedded."""
         xp, ops = self.xp, self.ops
         if self.dim is None:
             xp.copyto(self.dcode, dy)
@@ -148,10 +215,34 @@ class ColumnEmbedding(Layer):
     # -- other programs -----------------------------------------------------------------------------------------------
 
     def onnx_code(self, graph: OnnxGraph, column: str, i: int) -> str:
-        """The code (N, T_i) of a column (N, 1)."""
+        """Add the operations that compute the code (N, T_i) of a column.
+
+        Parameters
+        ----------
+        graph
+            The graph to add to.
+        column
+            Name of the column (N, 1) in it.
+        i
+            Its number.
+
+        Returns
+        -------
+        str
+            Name of the result.
+        """
         raise NotImplementedError
 
     def to_onnx(self, graph: OnnxGraph, x: str) -> str:
+        if self.columns is None:
+            return self.embedded_onnx(graph, x)
+        rest = [i for i in range(self.n_all) if i not in self.columns]
+        parts = [graph.add("Gather", x, graph.constant(np.array(rest), np.int64), axis=1)] if rest else []
+        some = graph.add("Gather", x, graph.constant(np.array(self.columns), np.int64), axis=1)
+        return graph.add("Concat", *parts, self.embedded_onnx(graph, some), axis=1)
+
+    def embedded_onnx(self, graph: OnnxGraph, x: str) -> str:
+        """As `to_onnx`, of the columns that are embedded."""
         found = []
         for i, at in enumerate(self.codes):
             column = graph.add("Gather", x, graph.constant(np.array([i]), np.int64), axis=1)
@@ -168,6 +259,13 @@ class ColumnEmbedding(Layer):
         raise NotImplementedError
 
     def to_torch(self, modules: TorchModules) -> None:
+        text, arrays = self.embedded_torch(modules)
+        if self.columns is not None:
+            text, arrays = f"Columns({self.columns}, {text})", {f"layer__{name}": a for name, a in arrays.items()}
+        modules.add(text, **arrays)
+
+    def embedded_torch(self, modules: TorchModules) -> tuple[str, dict[str, Any]]:
+        """The module of the columns that are embedded, as text, and its arrays."""
         code, constants = self.torch_code()
         arrays = {f"code__{name}": array for name, array in constants.items()}
         if self.D:
@@ -175,5 +273,17 @@ class ColumnEmbedding(Layer):
             if self.has_bias:
                 arrays["b"] = self.b[0, 0]
         activation = modules.activation(self.activation)
-        text = f"Embedded({code}, {self.widths}, {self.D}, {self.has_bias}, {activation}, {self.direct})"
-        modules.add(text, **arrays)
+        return f"Embedded({code}, {self.widths}, {self.D}, {self.has_bias}, {activation}, {self.direct})", arrays
+
+
+def runs(places: Sequence[int]) -> list[tuple[slice, slice]]:
+    """Where each place of an array comes from, neighbours together: slices of places, and of what stands there.
+
+    Examples
+    --------
+    >>> runs([3, 4, 0])
+    [(slice(0, 2, None), slice(3, 5, None)), (slice(2, 3, None), slice(0, 1, None))]
+    """
+    starts = [k for k in range(len(places)) if k == 0 or places[k] != places[k - 1] + 1]
+    pieces = pairwise([*starts, len(places)])
+    return [(slice(a, b), slice(places[a], places[a] + b - a)) for a, b in pieces]

@@ -1,4 +1,4 @@
-"""What k members answer, each by a linear layer of its own: side by side for the loss, as one for predictions."""
+"""The outputs of k members, each from its own linear layer: side by side for the loss, averaged for predictions."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from ...parameters import ParameterSpec
 from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
 from .members import shared_width
 
+YES_OR_NO = ("sigmoid", "multilabel")
+"""Links of outputs that are logits of yes or no, each by itself."""
+MOST = 80.0
+"""Larger logits say no more; float32 holds exp of it."""
+
 
 class MemberOutputs(Layer):
-    """The last layer of k members that share what lies before it: z_j = x_j W_j + b_j.
+    """The last layer of k members that share what is before it: z_j = x_j W_j + b_j.
 
     While training its output is (B, k C): a loss takes each member's outputs by themselves, and its mean goes over
     samples and members, so each member learns as if it were alone (with the mean's loss they would all but copy each
     other's answers). Otherwise the output is (B, C), the mean of the members: where the network's link is "softmax" the
-    logarithm of the mean of their probabilities, whose softmax is that mean; else the mean of their outputs. With
+    logarithm of the mean of their probabilities, whose softmax is that mean; where it is of questions of yes or no the
+    logit of the mean of each one's probabilities; else the mean of their outputs. With
     dz_j::
 
         dW_j = x_j^T dz_j        db_j = sum of dz_j over the batch        dx_j = dz_j W_j^T
@@ -47,6 +53,8 @@ class MemberOutputs(Layer):
     """
 
     replayable = True
+    apart = False
+    """Whether predictions are the members', side by side, as while training."""
 
     def __init__(self, n_outputs: int, *, members: int, initializer: str | Initializer | None = None):
         self.width = check_width("MemberOutputs", n_outputs)
@@ -78,7 +86,7 @@ class MemberOutputs(Layer):
         return {"e": (BATCH, self.n_outputs), "largest": by_member, "larger": by_member, "mean": (BATCH, self.width)}
 
     def _of(self, array: Array, j: int, width: int) -> Array:
-        """What member j has of an array (R, B, k n)."""
+        """The part of member j in an array (R, B, k n)."""
         return array[:, :, j * width : (j + 1) * width]
 
     def _weights(self, W: Array, j: int) -> Array:
@@ -89,22 +97,45 @@ class MemberOutputs(Layer):
         for j in range(self.members):
             self.ops.bmm(self._of(x, j, self.narrow), self._weights(self.W, j), self._of(self.z, j, self.width))
         self.ops.bias_activation(None, self.z, self.b, self.z, ())
-        return self.z if training else self._mean()
+        return self.z if training or self.apart else self._mean()
 
     def _mean(self) -> Array:
         """The members as one (R, B, C)."""
         xp, y = self.xp, self.y
-        logarithms = self.link == "softmax"
-        values = self._probabilities() if logarithms else self.z
-        total = self.mean if logarithms else y
+        if self.link == "softmax":
+            total = self._mean_of(self._probabilities(), self.mean)
+            xp.maximum(total, self._tiny, out=y)
+            return xp.log(y, out=y)
+        if self.link not in YES_OR_NO:
+            return self._mean_of(self.z, y)
+        for sign, total in ((-1.0, self.mean), (1.0, y)):  # of yes and of no: 1 - p would lose the digits of small ones
+            self._sigmoid(sign)
+            self._mean_of(self.e, total)
+            xp.maximum(total, self._tiny, out=total)
+            xp.log(total, out=total)
+        return xp.subtract(self.mean, y, out=y)
+
+    @property
+    def _tiny(self) -> float:
+        return float(np.finfo(self.dtype).tiny)
+
+    def _mean_of(self, values: Array, total: Array) -> Array:
+        """The mean of the members' values (R, B, k C), to total (R, B, C)."""
+        xp = self.xp
         xp.copyto(total, self._of(values, 0, self.width))
         for j in range(1, self.members):
             xp.add(total, self._of(values, j, self.width), out=total)
-        xp.multiply(total, 1 / self.members, out=total)
-        if logarithms:
-            xp.maximum(total, float(np.finfo(self.dtype).tiny), out=y)
-            xp.log(y, out=y)
-        return y
+        return xp.multiply(total, 1 / self.members, out=total)
+
+    def _sigmoid(self, sign: float) -> None:
+        """e = 1 / (1 + exp(sign z)), of z that exp can take."""
+        xp, e = self.xp, self.e
+        xp.multiply(self.z, sign, out=e)
+        xp.maximum(e, -MOST, out=e)
+        xp.minimum(e, MOST, out=e)
+        xp.exp(e, out=e)
+        xp.add(e, 1.0, out=e)
+        xp.divide(1.0, e, out=e)
 
     def _probabilities(self) -> Array:
         """The softmax of each member by itself, (R, B, k C)."""
@@ -139,14 +170,23 @@ class MemberOutputs(Layer):
         x = graph.add("Transpose", graph.add("Reshape", x, graph.constant(np.array(shape), np.int64)), perm=[1, 0, 2])
         W, b = self.W[0].reshape(k, self.narrow, self.width), self.b[0].reshape(k, 1, self.width)
         z = graph.add("Add", graph.add("MatMul", x, graph.constant(W)), graph.constant(b))
-        softmax = self.link == "softmax"
-        values = graph.add("Softmax", z, axis=-1) if softmax else z
-        mean = graph.add("ReduceMean", values, graph.constant(np.array([0]), np.int64), keepdims=0)
-        tiny = graph.constant(float(np.finfo(self.dtype).tiny))
-        return graph.add("Log", graph.add("Max", mean, tiny)) if softmax else mean
+
+        def mean(values: str) -> str:
+            return graph.add("ReduceMean", values, graph.constant(np.array([0]), np.int64), keepdims=0)
+
+        def logarithm(p: str) -> str:
+            return graph.add("Log", graph.add("Max", p, graph.constant(self._tiny)))
+
+        if self.link == "softmax":
+            return logarithm(mean(graph.add("Softmax", z, axis=-1)))
+        if self.link not in YES_OR_NO:
+            return mean(z)
+        yes, no = (mean(graph.add("Sigmoid", one)) for one in (z, graph.add("Neg", z)))
+        return graph.add("Sub", logarithm(yes), logarithm(no))
 
     def to_torch(self, modules: TorchModules) -> None:
         k = self.members
         W, b = self.W[0].reshape(k, self.narrow, self.width), self.b[0].reshape(k, 1, self.width)
-        module = f"MemberOutputs({k}, {self.narrow}, {self.width}, {self.link == 'softmax'})"
+        how = "softmax" if self.link == "softmax" else "sigmoid" if self.link in YES_OR_NO else "values"
+        module = f"MemberOutputs({k}, {self.narrow}, {self.width}, {how!r})"
         modules.add(module, W=W, b=b)

@@ -1,6 +1,6 @@
 """k networks that share one body of weights (Wen et al. 2020, Gorishniy et al. 2024; arXiv 2002.06715 and 2410.24210).
 
-The members stand side by side in the units: an array (R, B, k I) holds what member j has in the columns j I to
+The members are side by side in the units: an array (R, B, k I) holds what member j has in the columns j I to
 (j + 1) I, and seen as (R, B k, I) it has a row per sample and member. So a shared product is one product of B k rows,
 whose gradient sums over samples and members alike, and a vector per member is one row (1, k I).
 """
@@ -36,10 +36,10 @@ def one_of(where: str, name: str, value: object, names: Sequence[str]) -> str:
 
 
 def shared_width(layer: Layer, k: int, n_inputs: int) -> int:
-    """What each of a layer's k members has of `n_inputs`."""
+    """The share of each of a layer's k members in `n_inputs`."""
     if n_inputs % k:
         raise ConfigError(
-            f"{type(layer).__name__}: expected inputs of {k} members side by side, got {n_inputs}, which is no "
+            f"{type(layer).__name__}: expected inputs of {k} members side by side, got {n_inputs}, which is not a "
             f"multiple of {k}; put Members({k}) in front"
         )
     return n_inputs // k
@@ -145,7 +145,7 @@ class SharedLinear(Layer):
         k >= 1, as many as in the layers before it.
     adapters
         Which vectors each member has of its own: "both" (r, q and b; Wen et al.'s), "outputs" (q and b, which will do
-        behind `Members`), or "none" (one b for all, the hidden layers of TabM-mini). r and q start at 1, b at 0.
+        after `Members`), or "none" (one b for all, the hidden layers of TabM-mini). r and q start at 1, b at 0.
     initializer
         How W (I, O) starts, see `Linear`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class PeriodicEmbedding(ColumnEmbedding):
         dx = 2 pi * sum of dz * f over the codes
 
     The defaults are the embedding "PBLD" of RealMLP (Holzmüller et al. 2024): periodic, bias, linear, and the column
-    itself beside it as in a DenseNet. `PeriodicEmbedding(24, n_frequencies=48, sigma=0.01, phase=False, direct=False,
+    itself next to it as in a DenseNet. `PeriodicEmbedding(24, n_frequencies=48, sigma=0.01, phase=False, direct=False,
     activation="relu")` is the "PLR" of Gorishniy et al. (2022), section 3.3.
 
     Parameters
@@ -46,9 +47,11 @@ class PeriodicEmbedding(ColumnEmbedding):
     phase
         Whether phases are learned. They start uniform in [-pi, pi).
     direct
-        Whether the column itself is one of its outputs. All columns then stand behind all embeddings.
+        Whether the column itself is one of its outputs. All columns then come after all embeddings.
     activation
-        s, behind the linear map: a name, an `Activation`, or None for the identity.
+        s, after the linear map: a name, an `Activation`, or None for the identity.
+    columns
+        Indices of the inputs to embed, from 0; the other inputs come first in the output, unchanged. None: all.
 
     Raises
     ------
@@ -75,8 +78,9 @@ class PeriodicEmbedding(ColumnEmbedding):
         phase: bool = True,
         direct: bool = True,
         activation: str | Activation | None = None,
+        columns: Sequence[int] | None = None,
     ):
-        super().__init__(dim, activation)
+        super().__init__(dim, activation, columns)
         self.n_frequencies = whole("PeriodicEmbedding", "n_frequencies", n_frequencies)
         self.sigma = number("PeriodicEmbedding", "sigma", sigma, "(0, inf)")
         self.phase, self.direct = bool(phase), bool(direct)
@@ -95,7 +99,7 @@ class PeriodicEmbedding(ColumnEmbedding):
             for i, start in enumerate(starts)
             for half in halves
         ]
-        """Column, its frequencies, and where their cosines (or sines) stand."""
+        """Column, its frequencies, and where their cosines (or sines) are."""
 
     def parameters(self) -> tuple[ParameterSpec, ...]:
         def frequencies(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -116,8 +120,8 @@ class PeriodicEmbedding(ColumnEmbedding):
         """0 for a cosine, -pi / 2 for a sine."""
         return np.tile(np.repeat([0.0, -math.pi / 2], self.n_frequencies), self.n_inputs)
 
-    def buffers(self) -> dict[str, Shape]:
-        return super().buffers() | {
+    def embedding_buffers(self) -> dict[str, Shape]:
+        return super().embedding_buffers() | {
             "angle": (BATCH, self.n_codes),
             "turn": (BATCH, self.n_codes),
             "sums": (1, self.n_codes),

@@ -14,6 +14,9 @@ from ...activations import Activation
 from ..base import BATCH, Layer, OnnxGraph, Shape
 from .columnwise import ColumnEmbedding, Steps
 
+NARROWEST, WIDEST = 1e-30, 1e30
+"""Bounds of bins, so that in float32 their widths, and 1 by these, are finite numbers."""
+
 
 class PiecewiseLinearEmbedding(ColumnEmbedding):
     """Each column as its place among bins, and a learned linear map of that.
@@ -37,7 +40,9 @@ class PiecewiseLinearEmbedding(ColumnEmbedding):
     dim
         D >= 1, outputs per column; None: the codes themselves, of which nothing is learned.
     activation
-        s, behind the linear map: a name, an `Activation`, or None for the identity.
+        s, after the linear map: a name, an `Activation`, or None for the identity.
+    columns
+        Indices of the inputs to embed, from 0; the other inputs come first in the output, unchanged. None: all.
 
     Raises
     ------
@@ -64,17 +69,20 @@ class PiecewiseLinearEmbedding(ColumnEmbedding):
         dim: int | None = 4,
         *,
         activation: str | Activation | None = None,
+        columns: Sequence[int] | None = None,
     ):
-        super().__init__(dim, activation)
+        super().__init__(dim, activation, columns)
         try:
             each: Any = [bins] if np.ndim(bins[0]) == 0 else bins
             self.bins = [[float(edge) for edge in edges] for edges in each]
         except (TypeError, ValueError, IndexError, KeyError):
             raise ConfigError(f"PiecewiseLinearEmbedding: expected the edges of bins, got {bins!r}") from None
         for i, edges in enumerate(self.bins):
-            if len(edges) < 2 or not np.isfinite(edges).all() or not (np.diff(edges) > 0).all():
+            known = len(edges) > 1 and bool((np.abs(edges) < WIDEST).all())
+            if not known or (np.diff(edges) < NARROWEST).any():
                 raise ConfigError(
-                    f"PiecewiseLinearEmbedding: expected edges of column {i} that rise, two at least, got {edges}"
+                    f"PiecewiseLinearEmbedding: expected edges of column {i} that rise, by {NARROWEST} at least and "
+                    f"within ±{WIDEST}, and two of them or more, got {edges}"
                 )
 
     def code_widths(self) -> list[int]:
@@ -113,8 +121,8 @@ class PiecewiseLinearEmbedding(ColumnEmbedding):
 
         self.ramp = Steps("ramp", ramp, ramp_backward, kinks=(0.0, 1.0))
 
-    def buffers(self) -> dict[str, Shape]:
-        return super().buffers() | {"way": (BATCH, self.n_codes)}
+    def embedding_buffers(self) -> dict[str, Shape]:
+        return super().embedding_buffers() | {"way": (BATCH, self.n_codes)}
 
     def scratch(self) -> dict[str, Shape]:
         return super().scratch() | {"inner0": (BATCH, self.n_codes), "inner1": (BATCH, self.n_codes)}
@@ -165,7 +173,7 @@ def quantile_bins(x: ArrayLike, n_bins: int = 16) -> list[list[float]]:
     x
         Rows (N, I) of the training part.
     n_bins
-        At most so many bins per column, >= 1; quantiles that are the same make one edge. A column of one value gets one
+        Maximum number of bins per column, >= 1; equal quantiles make one edge. A column of one value gets one
         bin, from its value v to v + max(1, abs(v)).
 
     Returns

@@ -104,7 +104,7 @@ class Parametric(_Curved):
     Parameters
     ----------
     activation
-        s: a name or an `Activation`. The layer stands behind a `Linear` without one.
+        s: a name or an `Activation`. Put the layer after a `Linear` without an activation.
 
     Raises
     ------

@@ -1,0 +1,81 @@
+"""Replicas that have left ride along: what anybody can see is what it is where they are taken out of the stack at once."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+import xbnet
+from xbnet.nn.losses import get_loss
+from xbnet.training import riding
+from xbnet.training.recipe import Recipe
+from xbnet.training.samples import Samples
+from xbnet.training.trainer import Trainer
+
+X = np.random.default_rng(0).normal(size=(60, 4))
+Y = (X[:, 0] + np.random.default_rng(1).normal(size=60) > 0).astype(int)
+RATES = [0.3, 0.01, 0.1, 0.03, 0.2]
+
+
+def run(monkeypatch, light, layers, **settings):
+    """The trainer's states once someone has left and at the end, those of the generators, and the stacks made anew."""
+    monkeypatch.setattr(riding, "LIGHT", light)
+    data = xbnet.Dataset("t", xbnet.Part(X[:40], Y[:40]), val=xbnet.Part(X[40:], Y[40:]), classes=("a", "b"))
+    network = xbnet.Network([*layers, xbnet.Linear(2)], 4, replicas=5, rng=0)
+    recipe = Recipe(epochs=40, batch_size=16, patience=3, **settings)
+    orders = [np.random.default_rng(r) for r in range(5)]
+    trainer = Trainer(network, get_loss("cross_entropy"), xbnet.Adam(RATES), Samples.of(data), recipe, shuffles=orders)
+    narrow, made, states = trainer.narrow, [], []
+    trainer.narrow = lambda stay: (made.append(len(stay)), narrow(stay))
+    while not trainer.done:
+        trainer.run_epoch()
+        if len(trainer.rows) < 5 and not states:
+            states.append(copy.deepcopy(trainer.state().pack()))
+    trainer.finish()
+    states.append(copy.deepcopy(trainer.state().pack()))
+    drawn = [generator.bit_generator.state for generator in orders]
+    return states, made, trainer.history, drawn
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "plateau:patience=2"])
+@pytest.mark.parametrize("keep_best", [True, False])
+@pytest.mark.parametrize("execution", ["eager", "replay"])
+def test_nobody_sees_it(monkeypatch, execution, keep_best, schedule):
+    settings = {"execution": execution, "keep_best": keep_best, "schedule": schedule}
+    (states, made, history, drawn), (plain, often, expected, drawn_there) = (
+        run(monkeypatch, light, [xbnet.Linear(8, "tanh")], **settings) for light in (1 << 17, 0)
+    )
+    assert len([n for n in made if n]) < len([n for n in often if n])
+    assert drawn == drawn_there
+    assert history.status == expected.status
+    assert np.array_equal(history.best_epoch, expected.best_epoch)
+    for name in ("train_loss", "val_loss", "lr"):
+        assert np.array_equal(history[name], expected[name], equal_nan=True)
+    for (tensors, _), (others, _) in zip(states, plain, strict=True):
+        assert tensors.keys() == others.keys()
+        for name in tensors:
+            if not name.endswith(("seconds", "samples_per_second")):
+                assert np.array_equal(tensors[name], others[name], equal_nan=True), name
+
+
+def test_no_random_numbers_are_drawn_for_them(monkeypatch):
+    layers = [xbnet.Linear(8, "tanh"), xbnet.Dropout(0.2)]
+    (states, made, *_), (plain, often, *_) = (
+        run(monkeypatch, light, layers, execution="eager") for light in (1 << 17, 0)
+    )
+    assert made == often
+    assert states[-1][1]["streams"] == plain[-1][1]["streams"]
+
+
+def test_members_score_together_by_the_weights_that_are_kept(monkeypatch):
+    found = []
+    for light in (1 << 17, 0):
+        monkeypatch.setattr(riding, "LIGHT", light)
+        model = xbnet.XBClassifier(
+            (8,), n_members=4, early_stopping=True, n_iter_no_change=3, learning_rate_init=0.1, random_state=0
+        ).fit(X, Y)
+        found.append(model)
+    assert found[0].validation_scores_ == found[1].validation_scores_
+    assert np.array_equal(found[0].predict_proba(X), found[1].predict_proba(X))
