@@ -3,12 +3,16 @@
 ``OPENBLAS_NUM_THREADS=1 python -m benchmarks.predict`` prints a row per network: million rows per second of processor
 time, medians of interleaved runs. "bare" is the pass written out in NumPy calls on buffers that stay; "forward" is
 `Network.forward` on the same array, with nothing recorded.
+
+With ``--rivals`` it prints `predict_proba` of 5-10-7-5 instead, on many rows and on one at a time, beside onnxruntime
+on the exported model: microseconds by the clock, medians of interleaved runs. Their results are compared first.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -47,11 +51,62 @@ def speeds(ways: dict[str, Callable[[], Any]], rows: int, runs: int) -> dict[str
     return {name: rows / statistics.median(seconds) / 1e6 for name, seconds in times.items()}
 
 
+def rivals(rows: int, runs: int) -> None:
+    """One network of 5-10-7-5 by each of our levels, and by onnxruntime on one thread and on two."""
+    import onnxruntime
+
+    from xbnet import Model
+    from xbnet.io.export import to_onnx
+
+    def make(compiled: bool) -> Network:
+        network = Network([Linear(10, "tanh"), Linear(7, "tanh"), Linear(5)], 5, rng=0)
+        network.compiled = compiled
+        return network
+
+    def session(threads: int) -> Callable[[np.ndarray], Any]:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would take time from the others
+        with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+            to_onnx(Model(make(False), None, None, None, ""), file.name)
+            one = onnxruntime.InferenceSession(file.name, options)
+        name = one.get_inputs()[0].name
+        return lambda x: one.run(["probabilities"], {name: x})[0]
+
+    ways: dict[str, Callable[[np.ndarray], Any]] = {
+        "replay": make(False).predict_proba,
+        "compiled": make(True).predict_proba,
+        "onnxruntime, 1 thread": session(1),
+        "onnxruntime, 2 threads": session(2),
+    }
+    x = np.random.default_rng(0).normal(size=(rows, 5)).astype(np.float32)
+    for way in ways.values():
+        np.testing.assert_allclose(way(x), ways["replay"](x), atol=1e-6)
+    singles = [x[k : k + 1] for k in range(1000)]
+    tasks = {f"{rows:,} rows": lambda way: way(x), "a row": lambda way: [way(one) for one in singles]}
+    print(f"| predict_proba, µs | {' | '.join(ways)} |\n|---|{'---|' * len(ways)}")
+    for task, run in tasks.items():
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        for turn in range(runs + 2):
+            for name, way in ways.items():
+                started = time.perf_counter()
+                run(way)
+                if turn > 1:
+                    times[name].append((time.perf_counter() - started) * 1e6 / (1000 if task == "a row" else 1))
+        print(
+            f"| {task} | {' | '.join(f'{statistics.median(seconds):.4g}' for seconds in times.values())} |", flush=True
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--rivals", action="store_true", help="one network beside onnxruntime")
     args = parser.parse_args()
+    if args.rivals:
+        rivals(args.rows, args.runs)
+        return
     print("| million rows/s | bare | forward | predict | predict_proba | predict / bare | predict_proba / bare |")
     print("|---|---|---|---|---|---|---|")
     for n_inputs, hidden, n_outputs in SHAPES:

@@ -17,7 +17,7 @@ from xbnet.backends.machine.load import machine
 from xbnet.backends.machine.lower import lower
 from xbnet.backends.machine.record import Operation
 
-NAMES = ("exp", "expm1", "tanh", "log", "log1p")
+NAMES = ("exp", "expm1", "tanh", "log", "log1p", "sin", "cos")
 BLOCK = 1 << 20
 
 

@@ -139,7 +139,7 @@ def test_prediction_takes_any_rows(monkeypatch):
     wide[::2, ::2] = x
     for same in (x, wide[::2, ::2], np.asfortranarray(x), x.tolist()):
         np.testing.assert_array_equal(net.predict_proba(same), expected)
-    monkeypatch.setattr(xbnet.nn.network, "chunk_rows", lambda bytes_per_row: 3)
+    monkeypatch.setattr(xbnet.nn.predictor, "chunk_rows", lambda bytes_per_row: 3)
     np.testing.assert_allclose(net.predict_proba(x), expected, rtol=1e-12)
     assert net.predict_proba(x[:0]).shape == (0, 3)
     assert net.predict(np.ones((2, 4), int)).shape == (2,)

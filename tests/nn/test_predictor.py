@@ -42,7 +42,7 @@ def test_chunks_are_joined(n, chunk, replicas, dtype):
     network = cases.network(replicas=replicas, dtype="float64")
     x = (10 * np.random.default_rng(n).normal(size=(n, 4))).astype(dtype)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xbnet.nn.network.chunk_rows", lambda bytes_per_row: chunk)
+        patch.setattr("xbnet.nn.predictor.chunk_rows", lambda bytes_per_row: chunk)
         found = Predictor(network).run(x, lambda logits: logits * 2)
     whole = network.forward(x.astype(float)[None]) * 2 if n else np.zeros((replicas, 0, 3))
     assert found.dtype == np.float64

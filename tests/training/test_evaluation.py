@@ -44,7 +44,7 @@ def test_values_beyond_the_networks_type_are_one_line(memory):
 
 def test_evaluate_in_pieces_is_the_same(monkeypatch):
     expected = evaluate(cases.network(), "cross_entropy", X, Y)["loss"]
-    monkeypatch.setattr(xbnet.nn.network, "chunk_rows", lambda bytes_per_row: 7)
+    monkeypatch.setattr(xbnet.nn.predictor, "chunk_rows", lambda bytes_per_row: 7)
     np.testing.assert_allclose(evaluate(cases.network(), "cross_entropy", X, Y)["loss"], expected)
 
 
@@ -61,7 +61,7 @@ def test_evaluate_multilabel_and_regression():
 @pytest.mark.parametrize("weighted", [False, True])
 def test_figures_of_a_regression_are_those_of_scikit_learn(weighted, monkeypatch):
     metrics = pytest.importorskip("sklearn.metrics")
-    monkeypatch.setattr(xbnet.nn.network, "chunk_rows", lambda bytes_per_row: 7)
+    monkeypatch.setattr(xbnet.nn.predictor, "chunk_rows", lambda bytes_per_row: 7)
     (x, y), net = TARGETS, cases.network(replicas=2, dtype="float64")
     w = np.linspace(0, 2, len(y)) if weighted else None
     found, each = evaluate(net, "mse", x, y, w), evaluate(net, "mse", x, y, w, per_target=True)

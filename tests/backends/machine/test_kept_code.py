@@ -1,4 +1,4 @@
-"""Code on disk, to which several processes have added one instruction each."""
+"""Code on disk, which several processes write and read, one after the other and at once, and which may be damaged."""
 
 import os
 import subprocess
@@ -28,9 +28,37 @@ for name in sys.argv[1:]:
 """
 
 
-def test_each_instruction_is_itself_where_processes_compiled_them_one_by_one(tmp_path):
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    for names in (["tanh"], ["square"], ["exp"], ["tanh", "square", "exp"], ["exp", "square", "tanh"]):
-        done = subprocess.run([sys.executable, "-c", PLAY, *names], env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.rglob("*.nbi"))) >= 4  # the loop and three instructions
+def begin(folder, *names):
+    """A process that plays these instructions."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", PLAY, *names], env=environment, stderr=subprocess.PIPE
+    )
+
+
+def end(process):
+    _, complaint = process.communicate()
+    assert process.returncode == 0, complaint.decode()
+
+
+def test_each_instruction_is_itself_where_processes_compiled_them_one_by_one_and_at_once(tmp_path):
+    both = [begin(tmp_path, "tanh"), begin(tmp_path, "square", "tanh")]
+    for process in both:
+        end(process)
+    for names in (["exp"], ["tanh", "square", "exp"], ["exp", "square", "tanh"]):
+        end(begin(tmp_path, *names))
+    names = [file.name for file in tmp_path.rglob("*.nb?")]
+    assert len(names) == 8  # the loop and three instructions, an index and code of each
+    assert all(f"_{load.digest()}-" in name for name in names)  # so versions and processors can't be mixed up
+
+
+def test_damaged_files_are_compiled_anew_and_replaced(tmp_path):
+    end(begin(tmp_path, "square"))
+    files = sorted(tmp_path.rglob("*.nb?"))
+    for file in files[1], files[2]:  # the code of the loop, the index of the instruction
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    files[0].write_bytes(bytes(100))
+    end(begin(tmp_path, "square"))
+    repaired = {file: file.stat().st_mtime_ns for file in files}
+    end(begin(tmp_path, "square"))
+    assert repaired == {file: file.stat().st_mtime_ns for file in sorted(tmp_path.rglob("*.nb?"))}

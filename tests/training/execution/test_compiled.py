@@ -13,7 +13,7 @@ import pytest
 import xbnet
 from tests.support import cases
 from tests.support.errors import refuses
-from tests.training.execution.test_levels import Scale, Unsaid, train
+from tests.training.execution.test_levels import Arctan, Scale, Unsaid, train
 from xbnet import BatchNorm, Dropout, Linear, Residual
 from xbnet.backends.machine import load
 
@@ -223,8 +223,9 @@ def test_auto_takes_it_for_a_long_job():
     assert net.compiled
 
 
-def test_auto_leaves_it_where_steps_have_to_be_taken_one_by_one():
-    net = cases.network([Linear(5, "tanh"), Unsaid()], replicas=100)
+@pytest.mark.parametrize("layer", [Unsaid, Arctan, NewArrays])
+def test_auto_leaves_it_where_steps_have_to_be_taken_one_by_one(layer):
+    net = cases.network([Linear(5, "tanh"), layer()], replicas=100)
     assert train(net, "auto", epochs=10**4, on_epoch=lambda record: record["epoch"] == 2).execution == "replay"
 
 

@@ -11,16 +11,16 @@ from llvmlite import ir
 from numba import cfunc, njit, types
 from numba.core import cgutils
 
-from . import gathers, products
+from . import angles, gathers, products
 from . import kernels as do
 from .functions import lowered
 from .kernels import FAST
 from .table import ADDRESSES, COLUMNS, NAMES, OP, SHARE, WAIT
 
 (
-    COPY, NEGATIVE, ABS, SQUARE, SIGN, CEIL, SQRT, EXP, EXPM1, LOG, LOG1P, TANH, ADD, SUBTRACT, MULTIPLY, DIVIDE,
-    MAXIMUM, MINIMUM, EQUAL, GREATER_EQUAL, WHERE, SUM_INNER, SUM_OUTER, LARGEST_INNER, LARGEST_OUTER, ONE_HOT, TAKE,
-    GATHER, GATHER_LABELS, LABELS, FLAGS, LOOKUP, LOOKUP_GRADIENT, PRODUCT_ROWS, PRODUCT_DOTS, PRODUCT_ANY,
+    COPY, NEGATIVE, ABS, SQUARE, SIGN, CEIL, SQRT, EXP, EXPM1, LOG, LOG1P, TANH, SIN, COS, ADD, SUBTRACT, MULTIPLY,
+    DIVIDE, MAXIMUM, MINIMUM, EQUAL, GREATER_EQUAL, WHERE, SUM_INNER, SUM_OUTER, LARGEST_INNER, LARGEST_OUTER, ONE_HOT,
+    TAKE, GATHER, GATHER_LABELS, LABELS, FLAGS, LOOKUP, LOOKUP_GRADIENT, PRODUCT_ROWS, PRODUCT_DOTS, PRODUCT_ANY,
     PRODUCT_BLAS, TANH_GRADIENT, SUBTRACT_SCALED, RELU_GRADIENT, BIAS_RELU,
 ) = range(len(NAMES))  # fmt: skip
 
@@ -30,13 +30,12 @@ OPTIONS: dict[str, Any] = {key: FAST[key] for key in ("fastmath", "error_model")
 def make_entry(op: int, t: Any, digest: str, kept: bool) -> Any:
     """An instruction as a C function of a pointer to its line, for numbers of the type of t.
 
-    numba prunes all branches but one, for `op` is a constant here. `digest` stands for all text that the machine is
-    made of, so that numba keeps versions apart on disk.
+    numba prunes all branches but one, for `op` is a constant here. `digest` stands for all that decides about the code,
+    see `load`: in the function's name, which becomes that of its files, it keeps versions and processors apart on disk.
     """
     compiled: Any = cfunc(types.void(types.CPointer(types.int64)), cache=kept, **OPTIONS)
 
     def entry(q: Any) -> None:
-        digest  # noqa: B018  (so that numba sees it)
         if op == COPY:
             do.copy(q, t)
         elif op == NEGATIVE:
@@ -61,6 +60,10 @@ def make_entry(op: int, t: Any, digest: str, kept: bool) -> Any:
             do.log1p(q, t)
         elif op == TANH:
             do.tanh(q, t)
+        elif op == SIN:
+            angles.sine(q, t)
+        elif op == COS:
+            angles.cosine(q, t)
         elif op == ADD:
             do.add(q, t)
         elif op == SUBTRACT:
@@ -120,7 +123,7 @@ def make_entry(op: int, t: Any, digest: str, kept: bool) -> Any:
         elif op == BIAS_RELU:
             do.bias_relu(q, t)
 
-    entry.__qualname__ = f"{NAMES[op]}_{type(t).__name__}"  # see `kernels.named`
+    entry.__qualname__ = f"{NAMES[op]}_{type(t).__name__}_{digest}"  # see `kernels.named`
     return compiled(entry)
 
 
@@ -185,12 +188,10 @@ def make_play(digest: str, kept: bool) -> Any:
     options: dict[str, Any] = {"cache": kept, "nogil": True, "no_cfunc_wrapper": True}
     compiled: Any = njit(types.void(*ARGUMENTS), **options)
 
-    @compiled
     def play(
         lines: Any, base: Any, step: Any, moving: Any, once: Any, bases: Any, entries: Any, own: Any, each: Any,
         first: Any, last: Any, steps: Any, rank: Any, threads: Any, counter: Any,
     ) -> None:  # fmt: skip
-        digest  # noqa: B018
         n, met = lines.shape[0], 0
         now = lines.copy()
         at = now.ctypes.data
@@ -219,4 +220,5 @@ def make_play(digest: str, kept: bool) -> Any:
                     line, j = moving[m, 0], moving[m, 1]
                     now[line, ADDRESSES[j]] += step[line, j]
 
-    return play
+    play.__qualname__ = f"play_{digest}"
+    return compiled(play)

@@ -13,6 +13,9 @@ from .lower import lower
 from .record import NotRecordable, Operation, record
 from .threads import play
 
+PLAYED_ROWS = 16
+"""Rows from which on the machine predicts: to begin a program takes longer than a few rows by NumPy."""
+
 
 class ForwardProgram:
     """The program of a network's forward pass on an array (1, n, I), played for all replicas."""
@@ -58,7 +61,7 @@ class Passes:
     def run(self, rows: Any) -> Any:
         """The logits (R, n, O) of rows (1, n, I), overwritten by the next pass."""
         network, n = self.network, rows.shape[1]
-        if network.compiled:
+        if network.compiled and n >= PLAYED_ROWS:
             if n not in self._programs:
                 self._programs[n] = forward_program(network, rows)
             program = self._programs[n]

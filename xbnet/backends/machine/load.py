@@ -21,7 +21,7 @@ import numpy as np
 
 from .table import NAMES
 
-PARTS = ("functions.py", "kernels.py", "gathers.py", "products.py", "entries.py", "table.py")
+PARTS = ("functions.py", "angles.py", "kernels.py", "gathers.py", "products.py", "entries.py", "table.py")
 """Files that compiled code is made of."""
 
 _lock = threading.RLock()
@@ -89,21 +89,50 @@ def _kept_or_not(maker: str, *arguments: Any) -> Any:
     global _keeps
     from . import entries
 
+    make = getattr(entries, maker)
     if _keeps:
         try:
-            return getattr(entries, maker)(*arguments, _digest(), True)
-        except Exception as error:  # of a folder, or of a file in it: whatever it is, compiling goes without
-            _keeps = False
-            warnings.warn(
-                f"the compiled machine is not kept on disk ({error}); it is compiled again each time", stacklevel=2
-            )
-    return getattr(entries, maker)(*arguments, _digest(), False)
+            try:
+                return make(*arguments, digest(), True)
+            except Exception as error:
+                if isinstance(error, OSError) or not forget():  # a folder, not a damaged file in it
+                    raise
+                return make(*arguments, digest(), True)
+        except Exception as error:  # whatever it is, compiling goes without
+            found = error
+        _keeps = False
+        warnings.warn(
+            f"the compiled machine is not kept on disk ({found}); it is compiled again each time", stacklevel=2
+        )
+    return make(*arguments, digest(), False)
+
+
+def forget() -> bool:
+    """Remove what was kept of this machine, since a file of it is damaged; whether there was any."""
+    files = [file for file in kept_files() if f"_{digest()}-" in file.name]
+    try:
+        for file in files:
+            file.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return bool(files)
 
 
 @cache
-def _digest() -> str:
+def digest() -> str:
+    """All that decides about compiled code, in eight letters: its text, numba and LLVM, and the kind of processor.
+
+    It stands in the names of all files. Within a file numba keeps several kinds of code apart, too, but by a number
+    that processes which begin at the same time, or one that was stopped between two files, may give to two of them.
+    """
+    import llvmlite
+    import numba
+    from llvmlite import binding
+
     here = Path(__file__).parent
-    return f"{zlib.crc32(b''.join((here / part).read_bytes() for part in PARTS)):08x}"
+    about = numba.__version__, llvmlite.__version__, numba.config.CPU_NAME, numba.config.CPU_FEATURES
+    about += binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+    return f"{zlib.crc32(b''.join((here / part).read_bytes() for part in PARTS) + repr(about).encode()):08x}"
 
 
 @cache
@@ -136,7 +165,7 @@ def cache_folder() -> Path | None:
 def kept_files() -> list[Path]:
     """List the files of compiled code that are kept on disk."""
     folder = cache_folder()
-    return [] if folder is None else [*folder.glob("entries.make_*.nb?")]
+    return [] if folder is None else [*folder.glob("entries.*.nb?")]
 
 
 def describe_machine() -> dict[str, Any]:

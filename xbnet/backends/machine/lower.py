@@ -9,7 +9,7 @@ import numpy as np
 
 from .load import blas_address
 from .memory import Prepared, view
-from .program import Program, amount_of_work
+from .program import OWN, Program, amount_of_work
 from .record import NotRecordable, Operation
 from .shares import WIDE, cut
 from .table import (
@@ -47,8 +47,8 @@ from .table import (
 )  # fmt: skip
 from .views import Place, View, owner, two_loops
 
-BY_BLAS = 1 << 15
-"""Products of this many multiplications and more go to BLAS."""
+BY_BLAS, FEW = 1 << 15, 32
+"""Products of this many multiplications and more go to BLAS, but for layers of few units on many samples."""
 
 OTHERS = ("where", "labels", "flags", "tanh_gradient", "relu_gradient", "subtract_scaled", "bias_relu")
 """More operations that go number by number."""
@@ -77,7 +77,7 @@ class Lowering:
     def __init__(self, prepared: Prepared):
         self.prepared, self.item = prepared, prepared.item
         self.gemm = "sgemm" if self.item == 4 else "dgemm"
-        self.bases: list[tuple[Any, int]] = [("own", 0)]  # (array or name of a slot, bytes between replicas)
+        self.bases: list[tuple[Any, int]] = [(OWN, 0)]  # (array or name of a slot, bytes between replicas)
         self.columns: dict[tuple[int, int], int] = {}
         self.numbers: list[float] = []
         self.lines: list[list[int]] = []
@@ -214,11 +214,12 @@ class Lowering:
         one = lambda n, s: n == 1 or s == item  # noqa: E731
         swapped = (b, a, N, M, (b1, b0), (a1, a0), (o1, o0))
         plain = (a, b, M, N, (a0, a1), (b0, b1), (o0, o1))
-        if bias and (M * N * K_ >= BY_BLAS or o0 != item or a0 != item):  # begin with it where rows are units
+        large = M * N * K_ >= BY_BLAS and max(K_, min(M, N)) > FEW
+        if bias and (large or o0 != item or a0 != item):  # begin with it where rows are units
             self.product(Operation("bmm", op.operands[:2], op.out), 0, 0)
             self.elementwise("add", Operation("add", (op.out[0], op.operands[2]), op.out))
             return
-        if M * N * K_ >= BY_BLAS and min(M, N, K_) > 1 and blas_address(self.gemm):
+        if large and min(M, N, K_) > 1 and blas_address(self.gemm):
             for x, y, m, n, (x0, x1), (y0, y1), (z0, z1) in (plain, swapped):
                 x_mode = 0 if x1 == item and x0 >= K_ * item else 1 if x0 == item and x1 >= m * item else None
                 y_mode = 0 if y1 == item and y0 >= n * item else 2 if y0 == item and y1 >= K_ * item else None
@@ -249,15 +250,14 @@ class Lowering:
         """Sums over the batch or the units, the largest of the units."""
         x = self.place(op.operands[0], op)
         (B_, U), (sb, su) = x.shape, x.strides
-        over_units = name != "batch_sum"
         out = self.place(op.out[0], op)
         o = [s for s in out.strides if s] or [self.item]
         index = self.place(op.out[1], op) if name == "row_max" else None
         if index is not None and index.base:
             raise NotRecordable("row_max whose places are kept from step to step")
         word = "largest" if name == "row_max" else "sum"
-        long, short = ((B_, sb), (U, su)) if over_units else ((U, su), (B_, sb))  # what stays, what goes
-        n, stays, m, goes = long[0], long[1], short[0], short[1]
+        long, short = ((U, su), (B_, sb)) if name == "batch_sum" else ((B_, sb), (U, su))  # what stays, what goes
+        (n, stays), (m, goes) = long, short
         places = {OUT: out, A: x, C: index}
         if (n == 1 or stays == self.item) and (n == 1 or o[0] == self.item) and not (n == 1 and goes == self.item):
             self.emit(word + "_outer", {N0: m, N1: n, A0: goes}, places)

@@ -13,6 +13,9 @@ from .views import address, owner
 Slot = tuple[np.ndarray, Any, int]
 """An array whose beginning the first step takes; bytes from replica to replica, or to each; bytes from step to step."""
 
+OWN = "own"
+"""The first base: the memory that a replica works in."""
+
 LINE = 64
 """Bytes of a cache line: where arrays begin."""
 
@@ -53,6 +56,8 @@ class Program:
         self.lines, self.base, self.bases, self.once, self.calls = lines, base, bases, once, calls
         self.own, self.dtype, self.random, self.keep = prepared.own, prepared.dtype, prepared.random, prepared.keep
         self.names: dict[int, str] = {}
+        self._fixed: dict[int, np.ndarray] = {}  # addresses of what stays where it is, by the number of replicas
+        self._moving: dict[tuple[int, ...], Any] = {}  # by how much which operands move
         self.shared, self.work = shared, amount_of_work(lines)
         self.instructions = {int(op) for op in lines[:, OP]}
         self.uses_blas = NUMBER["product_blas"] in self.instructions
@@ -87,17 +92,23 @@ class Program:
 
         Slots begin with step `first`, but for drawn numbers, which are drawn again for each stretch.
         """
-        table = np.zeros((replicas, len(self.bases) + 1), np.int64)
-        moves = np.zeros(len(self.bases) + 1, np.int64)
-        for k, (array, stride) in enumerate(self.bases[1:], 1):
-            name = array
-            if isinstance(name, str):
+        if replicas not in self._fixed:
+            self._fixed[replicas] = fixed = np.zeros((replicas, len(self.bases) + 1), np.int64)
+            for k, (array, stride) in enumerate(self.bases):
+                if not isinstance(array, str):
+                    fixed[:, k] = address(array) + stride * np.arange(replicas)
+        table, moves = self._fixed[replicas].copy(), [0] * (len(self.bases) + 1)
+        for k, (name, _) in enumerate(self.bases):
+            if isinstance(name, str) and name != OWN:
                 array, stride, moves[k] = slots[name]
-            skipped = 0 if isinstance(name, str) and name.startswith("random") else first * moves[k]
-            each = stride if isinstance(stride, np.ndarray) else stride * np.arange(replicas)
-            table[:, k] = address(array) + each + skipped
-        step = moves[self.base]
-        return table, step, np.ascontiguousarray(np.argwhere(step)), slots
+                skipped = 0 if name.startswith("random") else first * moves[k]
+                each = stride if isinstance(stride, np.ndarray) else stride * np.arange(replicas)
+                table[:, k] = address(array) + each + skipped
+        key = tuple(moves)
+        if key not in self._moving:
+            step = np.array(moves, np.int64)[self.base]
+            self._moving = {key: (step, np.ascontiguousarray(np.argwhere(step)))}
+        return table, *self._moving[key], slots
 
     def play(
         self, machine: Any, addresses: tuple, steps: int, first: int, last: int, team: tuple[int, int, int] = (0, 1, 0),

@@ -83,7 +83,7 @@ def _product(line: np.ndarray, item: int, pieces: int) -> list[np.ndarray]:
     if pieces == 1 or max(m, n) < 16 * pieces:
         return [line.copy()]
     rows, columns = int(line[OUT1]) * item, item  # bytes from row to row, and from column to column
-    if n < 32 * pieces and m >= n:  # BLAS is quicker with half the columns than with half the rows, but for few of them
+    if m >= 16 * pieces:  # by rows, so that two cores write to one line of the cache at most once, and not in every row
         along = item if mode & 1 else int(line[A1]) * item
         return _rows(line, m, ((OUT, None, rows), (A, None, along)), N0, pieces)
     along = int(line[B1]) * item if mode & 2 else item

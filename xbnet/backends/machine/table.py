@@ -19,7 +19,7 @@ APART, IN_PLACE, BY_NUMBER, OF_NUMBER, IN_PLACE_BY_NUMBER, IN_SECOND, IN_SECOND_
 first is; and so on. Strided: any distances."""
 
 NAMES = (
-    "copy", "negative", "abs", "square", "sign", "ceil", "sqrt", "exp", "expm1", "log", "log1p", "tanh",
+    "copy", "negative", "abs", "square", "sign", "ceil", "sqrt", "exp", "expm1", "log", "log1p", "tanh", "sin", "cos",
     "add", "subtract", "multiply", "divide", "maximum", "minimum", "equal", "greater_equal", "where",
     "sum_inner", "sum_outer", "largest_inner", "largest_outer",
     "one_hot", "take", "gather", "gather_labels", "labels", "flags", "lookup", "lookup_gradient",
@@ -28,7 +28,7 @@ NAMES = (
 )  # fmt: skip
 """Names of the instructions, in the order of their numbers."""
 NUMBER = {name: number for number, name in enumerate(NAMES)}
-UNARY, BINARY = NAMES[:12], NAMES[12:20]
+UNARY, BINARY = NAMES[:14], NAMES[14:22]
 ALIASES = {"absolute": "abs", "copyto": "copy", "true_divide": "divide"}
 """Other names that NumPy has for them."""
 KNOWN = {*UNARY, *BINARY, *ALIASES}

@@ -23,18 +23,33 @@ from .run import Run
 LONG_ENOUGH = 3.0
 """Seconds that a job has to save for "auto": about twice what it takes to load numba and the machine."""
 
+WORTH_A_TRIAL = LONG_ENOUGH / 100
+"""Seconds to be saved by a job, or a part of one, from which on it is tried whether the machine can play its steps."""
+
 
 def saves(trainer: Run, replicas: int) -> float:
     """Seconds that the machine saves in the trainer's job, about, if it is one of this many replicas.
 
     The machine saves a step's calls of NumPy: about ten per layer and fifteen around them, each
     0.4 microseconds, and in a stack a quarter of that for each replica. Steps that have to be taken one by one save too
-    little to count.
+    little to count; whether they have to is tried where the answer matters, for a trial takes some 10 milliseconds.
     """
     parts: tuple[Any, ...] = (*trainer.live.layers, trainer.loss, trainer.optimizer, trainer.penalty)
     by_batch = trainer.flips is not None or trainer.train.sparse or not all(part.replayable for part in parts)
     steps = 0 if by_batch else trainer.recipe.epochs * trainer.batches.steps
-    return 4e-7 * steps * (10 * len(trainer.live.layers) + 15) * (1 + replicas / 4)
+    seconds = 4e-7 * steps * (10 * len(trainer.live.layers) + 15) * (1 + replicas / 4)
+    return seconds if seconds < WORTH_A_TRIAL or why_not() or _has_program(trainer) else 0.0
+
+
+def _has_program(trainer: Run) -> bool:
+    """Whether a step is one program, with nothing in it that is called back."""
+    batches = trainer.batches
+    data = Batch(trainer.train.x, trainer.train.y, trainer.train.w)
+    try:
+        StepProgram(trainer.step, data, min(batches.batch_size, batches.data.n), batches.which is None, wants_norm=True)
+    except NotRecordable:
+        return False
+    return True
 
 
 def pays(trainer: Run) -> bool:
