@@ -248,15 +248,12 @@ class XBEstimator(Predicting):
 
     def _may_wait(self) -> bool:
         """Whether it may train as a part of a stack: for the first time, and by nobody else's rules."""
-        own = (XBEstimator._train, XBEstimator._trainer, XBEstimator._note)
-        return (
-            (type(self)._train, type(self)._trainer, type(self)._note) == own
-            and self._n_networks == 1
-            and not self.warm_start
-            and not len(self.history_)
-        )
+        ours = all(getattr(type(self), name) is getattr(XBEstimator, name) for name in ("_train", "_trainer", "_note"))
+        return ours and self._n_networks == 1 and not self.warm_start and not len(self.history_)
 
-    def _trainer(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, epochs: int, stop: bool) -> Trainer:
+    def _trainer(
+        self, X: Any, y: np.ndarray, w: np.ndarray | None, val: tuple[Any, Any, Any] | None, epochs: int, stop: bool
+    ) -> Trainer:
         samples = Samples(
             "X",
             self._task,

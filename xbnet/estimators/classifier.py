@@ -248,10 +248,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
             first = np.asarray(classes)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ConfigError(f"XBClassifier.partial_fit: expected classes {self.classes_}, as before, got {classes!r}")
-
-        def learn(y: np.ndarray) -> None:
-            self._learn_targets(y if y.ndim == 2 else first)
-
+        learn = lambda y: self._learn_targets(y if y.ndim == 2 else first)  # noqa: E731
         return self._partial_fit(X, y, sample_weight, learn)
 
     @classmethod

@@ -129,9 +129,9 @@ def digest() -> str:
     import numba
     from llvmlite import binding
 
-    here = Path(__file__).parent
-    about = numba.__version__, llvmlite.__version__, numba.config.CPU_NAME, numba.config.CPU_FEATURES
-    about += binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+    here, asked = Path(__file__).parent, vars(numba.config)
+    about = [numba.__version__, llvmlite.__version__, asked.get("CPU_NAME"), asked.get("CPU_FEATURES")]
+    about += [binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()]
     return f"{zlib.crc32(b''.join((here / part).read_bytes() for part in PARTS) + repr(about).encode()):08x}"
 
 

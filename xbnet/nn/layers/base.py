@@ -192,7 +192,7 @@ class Layer(StepPart):
         They go into files as numbers, texts, None and lists of these, and an activation by its name. A layer that keeps
         its arguments otherwise overrides this.
         """
-        names = [name for name in arguments_of(type(self)) if hasattr(self, name)]  # type: ignore[arg-type]
+        names = [name for name in arguments_of(type(self)) if hasattr(self, name)]
         return {name: v.name if isinstance(v := getattr(self, name), Activation) else v for name in names}
 
     @classmethod
