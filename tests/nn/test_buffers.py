@@ -114,7 +114,7 @@ def test_batches_of_changing_size_leave_no_trace(row):
     batch=st.integers(1, 5),
     n_inputs=st.integers(1, 4),
     n_outputs=st.integers(1, 4),
-    row=st.sampled_from(sorted(cases.LAYERS.keys() - {"piecewise"})),  # which is for four inputs
+    row=st.sampled_from(sorted(cases.LAYERS.keys() - cases.OF_FOUR_INPUTS)),
 )
 def test_any_size(replicas, batch, n_inputs, n_outputs, row):
     net = cases.network(row, replicas=replicas, n_inputs=n_inputs, n_outputs=n_outputs)

@@ -69,6 +69,9 @@ LAYERS = {
     ],
 }
 
+OF_FOUR_INPUTS = {"piecewise", "embedding", "mixed-columns", "piecewise-columns"}
+"""Layers whose settings name each of their inputs."""
+
 # Name -> (loss, task); "multilabel" and "regression" have targets (N, C), "classification" labels (N,).
 LOSSES = {
     "cross_entropy": lambda: (xbnet.SoftmaxCrossEntropy(), "classification"),

@@ -223,7 +223,7 @@ def test_auto_takes_it_for_a_long_job():
     assert net.compiled
 
 
-@pytest.mark.parametrize("layer", [Unsaid, Arctan, NewArrays])
+@pytest.mark.parametrize("layer", [Unsaid, Arctan])
 def test_auto_leaves_it_where_steps_have_to_be_taken_one_by_one(layer):
     net = cases.network([Linear(5, "tanh"), layer()], replicas=100)
     assert train(net, "auto", epochs=10**4, on_epoch=lambda record: record["epoch"] == 2).execution == "replay"

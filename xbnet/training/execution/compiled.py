@@ -27,7 +27,7 @@ WORTH_A_TRIAL = LONG_ENOUGH / 100
 """Seconds to be saved by a job, or a part of one, from which on it is tried whether the machine can play its steps."""
 
 
-def saves(trainer: Run, replicas: int) -> float:
+def saves(trainer: Run, replicas: int, worth_a_trial: float = WORTH_A_TRIAL) -> float:
     """Seconds that the machine saves in the trainer's job, about, if it is one of this many replicas.
 
     The machine saves a step's calls of NumPy: about ten per layer and fifteen around them, each
@@ -38,7 +38,7 @@ def saves(trainer: Run, replicas: int) -> float:
     by_batch = trainer.flips is not None or trainer.train.sparse or not all(part.replayable for part in parts)
     steps = 0 if by_batch else trainer.recipe.epochs * trainer.batches.steps
     seconds = 4e-7 * steps * (10 * len(trainer.live.layers) + 15) * (1 + replicas / 4)
-    return seconds if seconds < WORTH_A_TRIAL or why_not() or _has_program(trainer) else 0.0
+    return seconds if seconds < worth_a_trial or why_not() or _has_program(trainer) else 0.0
 
 
 def _has_program(trainer: Run) -> bool:
@@ -60,7 +60,7 @@ def pays(trainer: Run) -> bool:
     it takes some twenty seconds to compile, once for all jobs to come). A sweep asks for all its replicas together, in
     `sweeps/engine.py`, so that it doesn't matter either how they are cut into stacks.
     """
-    return saves(trainer, trainer.live.replicas) > LONG_ENOUGH
+    return saves(trainer, trainer.live.replicas, LONG_ENOUGH) > LONG_ENOUGH
 
 
 class Compiled:
