@@ -21,7 +21,7 @@ def is_run(name):
     return not name.startswith("depth/") or int(name.split()[-1]) in (1, 2, 3, 7, 20)
 
 
-@pytest.mark.parametrize("name", filter(is_run, CASES))
+@pytest.mark.parametrize("name", [*filter(is_run, CASES)])
 def test_everything_passes_with_orders_1_and_2(name):
     result = CASES[name].run()
     result.raise_if_failed()
