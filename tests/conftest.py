@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,10 @@ from xbnet import BackendError, get_backend
 # Many tests start Python anew: without kept bytecode each compiles the package's 250 files again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A shell starts what runs in the background without Ctrl-C, and tests of interrupts would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # All processes of a run share the kernels that a C++ compiler has made; the first one removes them at its end.
 if "XBNET_TEST_KERNELS" not in os.environ:
