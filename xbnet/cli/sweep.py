@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("execution")
     group.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, dpnp, auto")
     group.add_argument("--dtype", default="float32", metavar="TYPE", help="float32, float64")
+    group.add_argument("--execution", default="auto", metavar="LEVEL", help="see xbnet train --help")
     group.add_argument("--seed", type=flags.count, default=0, metavar="N", help="seed of draws, folds and splits")
     group.add_argument("--executor", default="threads", metavar="NAME", help="threads, processes, ray")
     group.add_argument("--dask", metavar="ADDRESS|local", help="run on this Dask scheduler, or on one started here")
@@ -158,6 +159,7 @@ def train(args: argparse.Namespace, space: dict[str, Any], folder: Path | None) 
         class_weight=flags.class_weight_from(args.class_weight, data),
         backend=args.backend,
         dtype=args.dtype,
+        execution=args.execution,
         rng=args.seed,
         executor=f"dask:{args.dask}" if args.dask else args.executor,
         workers=args.workers,

@@ -44,7 +44,7 @@ class Program:
     monitor, backend, dtype, class_weight
         See `sweep`.
     execution
-        See `Recipe`; chosen for the sweep as a whole, so that it doesn't matter how it is cut into stacks.
+        See `sweep`; "auto" is replaced by what was chosen for the sweep as a whole.
     """
 
     pool: Pool

@@ -90,8 +90,8 @@ def run_members(
     probe = Probe(program)
     for member in members:
         probe.look(member)
-    level = "auto"
-    if device.name == "numpy":
+    level = program.execution
+    if level == "auto" and device.name == "numpy":
         level = "compiled" if probe.saved(members) > LONG_ENOUGH and why_not() is None else "replay"
     program = replace(program, monitor=probe.monitor, execution=level)
     about = (halving, brackets) if sampling is None else (halving, brackets, sampling.describe())

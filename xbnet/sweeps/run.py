@@ -45,6 +45,7 @@ def sweep(
     sample_weight: ArrayLike | None = None,
     backend: str = "numpy",
     dtype: str = "float32",
+    execution: str = "auto",
     rng: int = 0,
     executor: Any = None,
     workers: int | None = None,
@@ -109,6 +110,9 @@ def sweep(
         See the losses, and `fit`. "balanced" is by all labels of the training part, the same for all folds.
     backend, dtype
         See `Network`.
+    execution
+        How the steps run, see `fit`; "auto" decides by all networks of the sweep together, so that their last bits
+        don't depend on how it is cut into stacks.
     rng
         Seed of draws and folds, >= 0.
     executor
@@ -173,7 +177,7 @@ def sweep(
     rows = [settings_for(row, pool) for row in rows]
     if isinstance(class_weight, str) and class_weight == "balanced" and dataset.task == "classification":
         class_weight = balanced_weights(dataset.train.y, dataset.n_outputs)  # the same for all folds
-    program = Program(pool, layers, monitor, backend, dtype, class_weight)
+    program = Program(pool, layers, monitor, backend, dtype, class_weight, execution)
     count = None if pool.folds is None else len(pool.folds)
     members = make_members(rows, seeds_, count)
     how = parse_halving(halving, min_epochs)
