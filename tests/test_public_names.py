@@ -91,7 +91,7 @@ def unexplained(method):
     """Arguments that are neither in a table nor followed by their shape or meaning in brackets; "Returns" if it lacks."""
     told = sections(method)
     named = explained(told.get("Parameters", "")) | set(re.findall(r"(\w+)`? \(", inspect.getdoc(method) or ""))
-    wanting = set(arguments(method)) - named - {"cls"}
+    wanting = set(arguments(method)) - named - {"cls", "network"}  # `Network.predict` is a function of one
     silent = "Parameters" in told and inspect.signature(method).return_annotation not in (None, "None")
     return wanting | ({"Returns"} if silent and "Returns" not in told else set())
 

@@ -158,8 +158,9 @@ def test_a_cut_connection_goes_on_where_it_stopped(folder, mnist, ranges):
         assert mnist.asked[:3] == [(first, None), (first, "bytes=40-"), (first, "bytes=80-")]
         assert load_dataset("mnist").n_inputs == 16
     else:  # a server without ranges begins anew: nothing is gained by asking again and again
-        with pytest.raises(DataError, match=r"the connection was cut after 40 of \d+ bytes; they are kept; check"):
+        with pytest.raises(DataError) as caught:
             fetch("mnist")
+        assert re.search(r"the connection was cut after 40 of \d+ bytes; they are kept; check", caught.value.args[0])
         fetch("mnist")
         assert load_dataset("mnist").n_inputs == 16
 
@@ -185,8 +186,9 @@ def test_a_later_call_goes_on_too(folder, mnist):
 
 def test_too_many_cuts(folder, mnist):
     mnist.cuts, mnist.cut_after = 100, 1
-    with pytest.raises(DataError, match=r": the connection was cut 5 times; what came is kept; check the network"):
+    with pytest.raises(DataError) as caught:
         fetch("mnist")
+    assert ": the connection was cut 5 times; what came is kept; check the network" in caught.value.args[0]
 
 
 @pytest.mark.parametrize("kept", ["whole", "too long", "wrong"])

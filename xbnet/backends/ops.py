@@ -149,7 +149,20 @@ class Ops:
     # -- composite operations --------------------------------------------------------------------------------------
 
     def difference(self, a: Array, b: Array, out: Array) -> Array:
-        """a - b -> out (R, ...), where a and b may both have one replica for all: dpnp stretches no two to `out`."""
+        """a - b, where both may have one replica for all: dpnp stretches no two operands to `out`.
+
+        Parameters
+        ----------
+        a, b
+            (R or 1, ...).
+        out
+            (R, ...).
+
+        Returns
+        -------
+        Array
+            `out`.
+        """
         if len(a) < len(out):
             self.xp.copyto(out, a)
             a = out

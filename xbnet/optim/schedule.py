@@ -79,9 +79,21 @@ class Schedule:
         return np.ones_like(epochs)
 
     def ahead(self, ages: np.ndarray, steps: int, total: int) -> np.ndarray:
-        """Factors (E, S, R) in each of the S = `steps` of the next E epochs, for replicas of these `ages` (R,).
+        """Factors in each step of the next epochs: of one where they depend on losses, or where planning costs little.
 
-        One epoch is known ahead where factors depend on losses. In a large stack, too, where planning costs little.
+        Parameters
+        ----------
+        ages
+            Epochs that each replica has behind it, (R,).
+        steps
+            S of an epoch.
+        total
+            Epochs of the run.
+
+        Returns
+        -------
+        numpy.ndarray
+            (E, S, R) for E epochs.
         """
         epochs = 1 if self.state() else max(1, AHEAD // (steps * len(ages)))
         found = np.ones((epochs, steps, len(ages)))

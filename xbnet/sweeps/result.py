@@ -219,6 +219,10 @@ class SweepResult(Table):
         data, sample_weight
             The same as in `sweep`; by default the sweep's own, which a loaded result has not.
 
+        Returns
+        -------
+        Refit
+
         Raises
         ------
         ConfigError
