@@ -149,20 +149,7 @@ class Ops:
     # -- composite operations --------------------------------------------------------------------------------------
 
     def difference(self, a: Array, b: Array, out: Array) -> Array:
-        """a - b, where both may have one replica for all: dpnp stretches no two operands to `out`.
-
-        Parameters
-        ----------
-        a, b
-            (R or 1, ...).
-        out
-            (R, ...).
-
-        Returns
-        -------
-        Array
-            `out`.
-        """
+        """a (R or 1, ...) - b (R or 1, ...) -> out (R, ...): dpnp stretches no two operands to the result's shape."""
         if len(a) < len(out):
             self.xp.copyto(out, a)
             a = out
