@@ -14,6 +14,7 @@ from xbnet.io.joining import join
         [Linear(4, "tanh"), Dropout(0.2), Linear(5, "relu"), Linear(3)],
         [Embedding([4, 3], 2, columns=[3, 0]), Linear(4, "tanh"), Linear(3)],
         [Embedding(4, 2), Linear(3)],
+        [Linear(4, "tanh"), Linear(3), Dropout(0.2)],
     ],
 )
 def test_the_mean_of_all_members(layers):

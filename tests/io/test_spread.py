@@ -6,6 +6,7 @@ import pytest
 import xbnet
 from tests.support.errors import refuses
 from xbnet import ConfigError, Ensemble, Linear, Network
+from xbnet.backends.machine.load import why_not
 from xbnet.datasets import Scaler
 from xbnet.io.spread import member_values
 
@@ -35,6 +36,15 @@ def test_the_mean_of_all_members_is_what_is_predicted(replicas, members, link, t
     np.testing.assert_allclose(model.predict_std(X), expected)
     committee = Ensemble(*zip(*model.members(), strict=True))
     np.testing.assert_allclose(committee.predict_std(X), expected)
+
+
+@pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
+def test_of_a_network_that_the_machine_has_trained():
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    network = stack(2, members=3)
+    expected = member_values(network, x)
+    network.compiled = True
+    np.testing.assert_allclose(member_values(network, x), expected, rtol=1e-10)
 
 
 def test_one_network_has_no_spread(tmp_path):

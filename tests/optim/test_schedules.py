@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -150,3 +152,56 @@ KNOWN = f"known are {', '.join(sorted(SCHEDULES))}"
 def test_bad_input(make, line):
     with refuses(ConfigError, line):
         make()
+
+
+# -- planned ahead -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Halving(Schedule):
+    """Half as much after each epoch, by `update` alone."""
+
+    def __post_init__(self):
+        self.factor = 1.0
+
+    def update(self, metric):
+        self.factor *= 0.5
+
+    def factors(self, epochs, total):
+        return np.full_like(epochs, self.factor)
+
+    def select(self, index):
+        return self
+
+
+class Table(Schedule):
+    """A factor for each epoch of the run, and none beyond it."""
+
+    def factors(self, epochs, total):
+        return np.array([1.0, 0.5, 0.1])[epochs.astype(int)]
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_schedule_that_is_updated_is_not_asked_before(warm):
+    schedule = Warmup(epochs=1e-9, then=Halving()) if warm else Halving()
+    history = xbnet.fit(
+        xbnet.Network([xbnet.Linear(3)], 4),
+        "cross_entropy",
+        xbnet.SGD(0.8),
+        cases.samples(),
+        epochs=3,
+        schedule=schedule,
+    )
+    assert history["lr"].tolist() == [0.8, 0.4, 0.2]
+
+
+def test_no_factor_is_asked_for_after_the_run():
+    history = xbnet.fit(
+        xbnet.Network([xbnet.Linear(3)], 4),
+        "cross_entropy",
+        xbnet.SGD(1.0),
+        cases.samples(),
+        epochs=3,
+        schedule=Table(),
+    )
+    assert history["lr"].tolist() == [1.0, 0.5, 0.1]

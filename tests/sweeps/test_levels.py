@@ -3,6 +3,7 @@
 import pytest
 
 import xbnet
+from tests.support.errors import refuses
 from xbnet.backends.machine.load import why_not
 from xbnet.training.trainer import Trainer
 
@@ -23,6 +24,31 @@ def test_members_run_on_the_level_that_was_asked_for(level, monkeypatch):
     result = xbnet.sweep({"lr": [0.1, 0.3]}, make_data(), epochs=2, hidden=3, execution=level)
     xbnet.assert_replica_equal(result, 1)
     assert seen == {"replay" if level == "auto" else level}
+
+
+def test_a_sweep_does_not_go_on_at_another_level(tmp_path):
+    def run(level, resume=False):
+        xbnet.sweep({"lr": [0.1]}, make_data(), epochs=1, execution=level, out=tmp_path / "run", resume=resume)
+
+    run("eager")
+    run("eager", resume=True)
+    line = "it was made by execution eager, and this is replay"
+    with refuses(xbnet.ConfigError, f"{tmp_path / 'run'}: holds another sweep ({line}); choose another folder"):
+        run("auto", resume=True)
+
+
+def test_without_numba_the_machine_is_refused(monkeypatch):
+    monkeypatch.setattr("xbnet.sweeps.engine.why_not", lambda: "numba is missing")
+    with refuses(xbnet.ConfigError, "sweep: execution 'compiled' is not possible: numba is missing; use 'auto'"):
+        xbnet.sweep({"lr": [0.1]}, make_data(), epochs=1, execution="compiled")
+
+
+def test_auto_leaves_the_machine_where_a_step_is_no_program(monkeypatch):
+    """However much it would save."""
+    monkeypatch.setattr("xbnet.sweeps.engine.LONG_ENOUGH", -1.0)
+    monkeypatch.setattr("xbnet.sweeps.engine.has_program", lambda trainer: False)
+    result = xbnet.sweep({"lr": [0.1]}, make_data(), epochs=1)
+    assert result.program.execution == "replay"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from scipy.sparse import issparse, vstack
 
 from ..backends.backend import get_backend
 from ..backends.blas import one_blas_thread
-from ..backends.machine.load import why_not
 from ..errors import DivergenceError
 from ..history import PER_REPLICA as FIGURES
 from ..history import History
@@ -22,7 +21,7 @@ from ..nn.network import Network
 from ..optim.optimizer import Optimizer
 from ..sweeps.executors import cores
 from ..sweeps.footprint import footprint
-from ..training.execution.compiled import LONG_ENOUGH, saves
+from ..training.execution.compiled import LONG_ENOUGH, has_program, saves
 from ..training.samples import Samples
 from ..training.trainer import Trainer
 from .base import XBEstimator
@@ -57,7 +56,7 @@ def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None, keep: Keep | N
     threads = threads_for(tasks, n_jobs)
     share = max(1, -(-len(tasks) // threads))
     chunks: list[list[int]] = []
-    saved = 0.0
+    saved, examples = 0.0, []
     for members in buckets.values():
         members.sort(
             key=lambda i: (data[i], i)
@@ -67,12 +66,14 @@ def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None, keep: Keep | N
             size = min(share, footprint(one).best_stack)
         except Exception:
             continue
+        examples.append(one)
         saved += saves(one, 0) + len(members) * (saves(one, 1) - saves(one, 0))
         count = -(-len(members) // size)
         chunks += [members[k * len(members) // count : (k + 1) * len(members) // count] for k in range(count)]
     # As in a sweep, all together decide, so that it doesn't matter how they are cut into stacks.
     on_host = get_backend(tasks[0].estimator.backend).on_host
-    suits = "auto" if not on_host else "compiled" if saved > LONG_ENOUGH and why_not() is None else "replay"
+    pays = saved > LONG_ENOUGH and all(map(has_program, examples))
+    suits = "auto" if not on_host else "compiled" if pays else "replay"
 
     def fit(chunk: list[int]) -> None:
         asked = tasks[chunk[0]].estimator.execution
@@ -151,7 +152,7 @@ def run_stack(trainer: Trainer, members: dict[int, Task]) -> None:
         e = task.estimator
         task.status = "finished" if r in trainer.rows else history.status[r]
         e.network_ = _network_of(trainer, r)
-        e.network_.compiled = alone
+        e.network_.compiled = alone or (e.execution == "compiled" and history.execution == "compiled")
         e.history_ = _own_history(history, r, task.status)
         e.n_iter_ = len(e.history_)
         e.t_ = e.n_iter_ * task.X.shape[0]

@@ -60,7 +60,7 @@ def join(network: Network) -> Network:
         layers, network.n_inputs, backend=network.backend, dtype=network.dtype, rng=[network.seeds[0]]
     )  # fmt: skip
     places = [np.arange(network.n_inputs)] * R  # of each member's values among those of all
-    last = len(layers) - 1
+    last = _last(network)
     for k, (layer, wide) in enumerate(zip(network.layers, joined.layers, strict=True)):
         if isinstance(layer, Embedding):
             places = _fill_tables(layer, wide, R)
@@ -70,13 +70,18 @@ def join(network: Network) -> Network:
     return joined
 
 
+def _last(network: Network) -> int:
+    """The number of the last layer that has weights: the mean is taken there."""
+    return max(k for k, layer in enumerate(network.layers) if isinstance(layer, Linear))
+
+
 def _wide(layer: Layer, network: Network, k: int) -> Layer:
     """The layer that stands for all members'."""
     R = network.replicas
     if isinstance(layer, Embedding):
         return Embedding(layer.n_categories, R * layer.D, columns=layer.columns, initializer=layer.initializer)
     if isinstance(layer, Linear):
-        width = layer.n_outputs * (1 if k == len(network.layers) - 1 else R)
+        width = layer.n_outputs * (1 if k == _last(network) else R)
         return Linear(width, layer.activation, initializer=layer.initializer)
     assert isinstance(layer, Dropout)
     return Dropout(float(np.asarray(layer.rate, float).mean()))  # it acts in training only

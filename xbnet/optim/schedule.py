@@ -95,13 +95,17 @@ class Schedule:
         numpy.ndarray
             (E, S, R) for E epochs.
         """
-        epochs = 1 if self.state() else max(1, AHEAD // (steps * len(ages)))
+        epochs = 1 if self.follows_losses() else max(1, min(AHEAD // (steps * len(ages)), total - int(ages.max())))
         found = np.ones((epochs, steps, len(ages)))
         for k in range(0 if type(self) is Schedule else epochs):
             for age in np.unique(ages):
                 factors = self.factors(age + k + np.arange(steps)[:, None] / steps, total)
                 np.copyto(found[k], factors, where=ages == age)
         return found
+
+    def follows_losses(self) -> bool:
+        """Whether the factors depend on what `update` is given: then none is asked for before it is due."""
+        return type(self).update is not Schedule.update
 
     def update(self, metric: np.ndarray) -> None:
         """Take note of the monitored loss after an epoch.

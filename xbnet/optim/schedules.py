@@ -156,6 +156,9 @@ class Warmup(Schedule):
         ramp = np.clip((epochs + 1e-3) / self.epochs, 0, 1)
         return ramp if self.then is None else ramp * self.then.factors(epochs, total)
 
+    def follows_losses(self) -> bool:
+        return self.then is not None and self.then.follows_losses()
+
     def update(self, metric: np.ndarray) -> None:
         if self.then is not None:
             self.then.update(metric)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,9 +13,10 @@ from ..backends.backend import get_backend
 from ..backends.blas import one_blas_thread
 from ..backends.machine.load import why_not
 from ..backends.memory import free_bytes
+from ..errors import ConfigError
 from ..files import make_folder, only_one
 from ..parsing import parse_bytes, whole
-from ..training.execution.compiled import LONG_ENOUGH, saves
+from ..training.execution.compiled import LONG_ENOUGH, has_program, saves
 from .about import About
 from .board import Board, show_progress
 from .build import Program, make_trainer
@@ -87,12 +88,14 @@ def run_members(
     if workers is not None:
         workers = whole("sweep", "workers", workers)
     budget = free_bytes(device) // 2 if memory is None else parse_bytes("sweep: memory", memory)
+    if program.execution == "compiled" and (reason := why_not()):
+        raise ConfigError(f"sweep: execution 'compiled' is not possible: {reason}; use 'auto'")
     probe = Probe(program)
     for member in members:
         probe.look(member)
     level = program.execution
     if level == "auto" and device.name == "numpy":
-        level = "compiled" if probe.saved(members) > LONG_ENOUGH and why_not() is None else "replay"
+        level = "compiled" if probe.compiled_pays(members) else "replay"
     program = replace(program, monitor=probe.monitor, execution=level)
     about = (halving, brackets) if sampling is None else (halving, brackets, sampling.describe())
     signature = fingerprint(program, members, about)
@@ -231,10 +234,15 @@ class Probe:
             self._saved[bucket] = saves(trainer, 0), saves(trainer, 1) - saves(trainer, 0)
         return self._known[bucket]
 
-    def saved(self, members: Iterable[Member]) -> float:
-        """Seconds that the compiled machine saves for all of them, about, each bucket in one stack."""
-        counts = Counter(bucket_of(member, self._program.pool) for member in members)
-        return sum(self._saved[bucket][0] + n * self._saved[bucket][1] for bucket, n in counts.items())
+    def compiled_pays(self, members: Iterable[Member]) -> bool:
+        """Whether the compiled machine saves enough for all of them together, each bucket in one stack."""
+        buckets: dict[tuple, list[Member]] = {}
+        for member in members:
+            buckets.setdefault(bucket_of(member, self._program.pool), []).append(member)
+        saved = {bucket: self._saved[bucket][0] + len(of) * self._saved[bucket][1] for bucket, of in buckets.items()}
+        if why_not() is not None or sum(saved.values()) <= LONG_ENOUGH:
+            return False
+        return all(has_program(make_trainer(self._program, of[:1])) for of in buckets.values())  # of one level all
 
     def cost(self, member: Member) -> Footprint:
         """Return the cost of each network like this one."""

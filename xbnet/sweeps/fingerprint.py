@@ -53,6 +53,7 @@ def fingerprint(program: Program, members: Iterable[Member], halving: Any = None
         "data": _digest([[(p.x, p.y) for _, p in pool.data.parts()], pool.folds, pool.sample_weight]),
         "xbnet": __version__,
         "numpy": np.__version__,
+        "execution": program.execution,
     }
     if xp is not np:
         found[program.backend] = xp.__version__

@@ -25,8 +25,8 @@ def may_ride(live: Network, flips: Flips | None, batch_size: int, left: int) -> 
 
 
 def follow(batches: Shuffled, places: np.ndarray) -> None:
-    """Let all others see the samples in the order of the first replica of `places`: theirs is not drawn any more."""
-    stay = set(places.tolist())
+    """Let orders that nobody of `places` follows not be drawn any more: the others see that of the first of them."""
+    followed = {id(batches.streams[r]) for r in places}
     for r in range(len(batches.streams)):
-        if r not in stay:
+        if id(batches.streams[r]) not in followed:
             batches.streams[r] = batches.streams[places[0]]

@@ -287,8 +287,9 @@ class Trainer:
 
     def state(self, history: bool = True) -> State:
         """Return the state that determines the rest of the run, on the host; with its history, if `history`."""
-        self.settle()
-        return State.of(self, history)
+        with self.network.exclusive():  # of threads that predict
+            self.settle()
+            return State.of(self, history)
 
     def restore(self, state: State) -> None:
         """Go on from a state of the same run; this trainer has not trained yet."""

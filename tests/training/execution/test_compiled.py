@@ -50,6 +50,24 @@ def test_on_any_number_of_threads_a_member_ends_in_the_bits_of_the_network_alone
         np.testing.assert_array_equal(stack.state[r], alone.state[0])
 
 
+@pytest.mark.parametrize("row", ["periodic", "piecewise", "mixed-columns", "embedding", "members"])
+def test_replicas_that_see_the_same_batch_do_not_write_over_each_other(row, monkeypatch):
+    """What is made of a batch that all see may have one place: in validation, and in predictions."""
+    monkeypatch.setattr("xbnet.backends.machine.threads.WORTH_A_THREAD", 1)
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(-1, 5, (4000, 4)).astype("float32"), rng.integers(0, cases.N_CLASSES, 4000)
+    data = xbnet.Dataset("same", xbnet.Part(x[:60], y[:60]), xbnet.Part(x, y))
+    found = []
+    for cores in (1, 4, 4):
+        monkeypatch.setattr("xbnet.backends.machine.threads.count_cores", lambda cores=cores: cores)
+        net = cases.network(row, replicas=6, dtype="float32")
+        history = xbnet.fit(net, "cross_entropy", "sgd", data, epochs=4, batch_size=16, execution="compiled")
+        found.append([history["val_loss"], net.predict_proba(x)])
+    for other in found[1:]:
+        np.testing.assert_array_equal(other[0], found[0][0])
+        np.testing.assert_array_equal(other[1], found[0][1])
+
+
 def test_stretches_change_nothing(monkeypatch):
     """Epochs that are played some steps at a time."""
     nets = [cases.network("deep", replicas=2) for _ in range(2)]

@@ -33,13 +33,20 @@ class ForwardProgram:
 
 def forward_program(network: Any, rows: Any) -> ForwardProgram | None:
     """The program for these rows; None where there is none, or a layer has to be called back."""
-    out = np.empty((network.replicas, rows.shape[1], network.n_outputs), network.dtype)
     outside = SimpleNamespace(xp=network.backend.xp, ops=network.backend.ops, replayable=True)
     network.use(rows.shape[1])
+    found: list[np.ndarray] = []
+
+    def forward() -> None:
+        logits = network.forward(rows)
+        found[:] = [np.empty(logits.shape, network.dtype)]
+        outside.xp.copyto(found[0], logits)
+
     places = [*((network.layers, k) for k in range(len(network.layers))), ({"outside": outside}, "outside")]
     try:
-        operations = record(places, lambda: outside.xp.copyto(out, network.forward(rows)), network.replicas)
-        return None if any(op.name == "call" for op in operations) else ForwardProgram(network, rows, out, operations)
+        operations = record(places, forward, network.replicas)
+        has_calls = any(op.name == "call" for op in operations)
+        return None if has_calls else ForwardProgram(network, rows, found[0], operations)
     except NotRecordable:
         return None
 

@@ -45,20 +45,22 @@ class Program:
         Functions called from outside, and before which line: the program is played in stretches between them.
     shared
         Whether its lines are cut into shares, so that several threads can play one replica, see `shares`.
+    alone
+        Whether something that a step makes is at one place for all replicas: no two of them may be at work at a time.
     work
         See `amount_of_work`.
     """
 
     def __init__(
         self, lines: Any, base: Any, bases: list[tuple[Any, int]], once: int, calls: list[tuple[int, Any]],
-        shared: bool, prepared: Any,
+        shared: bool, alone: bool, prepared: Any,
     ):  # fmt: skip
         self.lines, self.base, self.bases, self.once, self.calls = lines, base, bases, once, calls
         self.own, self.dtype, self.random, self.keep = prepared.own, prepared.dtype, prepared.random, prepared.keep
         self.names: dict[int, str] = {}
         self._fixed: dict[int, np.ndarray] = {}  # addresses of what stays where it is, by the number of replicas
         self._moving: dict[tuple[int, ...], Any] = {}  # by how much which operands move
-        self.shared, self.work = shared, amount_of_work(lines)
+        self.shared, self.alone, self.work = shared, alone, amount_of_work(lines)
         self.instructions = {int(op) for op in lines[:, OP]}
         self.uses_blas = NUMBER["product_blas"] in self.instructions
 

@@ -36,8 +36,9 @@ def play(
     work = replicas * steps * program.work
     cores = 1 if is_held() or work < 2 * WORTH_A_THREAD else count_cores()
     threads = max(1, min(cores, work // WORTH_A_THREAD))
-    together = program.shared and threads > replicas
-    if threads == 1 or (replicas == 1 and not together):
+    one_by_one = replicas == 1 or program.alone
+    together = program.shared and (threads > replicas or one_by_one)
+    if threads == 1 or (one_by_one and not together):
         with _single_blas(program):
             program.play(machine, addresses, steps, 0, replicas, own=own, lines=lines)
         return

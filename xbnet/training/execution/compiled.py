@@ -23,26 +23,24 @@ from .run import Run
 LONG_ENOUGH = 3.0
 """Seconds that a job has to save for "auto": about twice what it takes to load numba and the machine."""
 
-WORTH_A_TRIAL = LONG_ENOUGH / 100
-"""Seconds to be saved by a job, or a part of one, from which on it is tried whether the machine can play its steps."""
 
-
-def saves(trainer: Run, replicas: int, worth_a_trial: float = WORTH_A_TRIAL) -> float:
+def saves(trainer: Run, replicas: int) -> float:
     """Seconds that the machine saves in the trainer's job, about, if it is one of this many replicas.
 
     The machine saves a step's calls of NumPy: about ten per layer and fifteen around them, each
     0.4 microseconds, and in a stack a quarter of that for each replica. Steps that have to be taken one by one save too
-    little to count; whether they have to is tried where the answer matters, for a trial takes some 10 milliseconds.
+    little to count; see `has_program` for those of which only a trial tells.
     """
     parts: tuple[Any, ...] = (*trainer.live.layers, trainer.loss, trainer.optimizer, trainer.penalty)
     by_batch = trainer.flips is not None or trainer.train.sparse or not all(part.replayable for part in parts)
     steps = 0 if by_batch else trainer.recipe.epochs * trainer.batches.steps
-    seconds = 4e-7 * steps * (10 * len(trainer.live.layers) + 15) * (1 + replicas / 4)
-    return seconds if seconds < worth_a_trial or why_not() or _has_program(trainer) else 0.0
+    return 4e-7 * steps * (10 * len(trainer.live.layers) + 15) * (1 + replicas / 4)
 
 
-def _has_program(trainer: Run) -> bool:
-    """Whether a step is one program, with nothing in it that is called back."""
+def has_program(trainer: Run) -> bool:
+    """Whether a step is one program, with nothing in it that is called back: it is tried, in some 10 ms."""
+    if why_not() is not None:
+        return False
     batches = trainer.batches
     data = Batch(trainer.train.x, trainer.train.y, trainer.train.w)
     try:
@@ -60,7 +58,7 @@ def pays(trainer: Run) -> bool:
     it takes some twenty seconds to compile, once for all jobs to come). A sweep asks for all its replicas together, in
     `sweeps/engine.py`, so that it doesn't matter either how they are cut into stacks.
     """
-    return saves(trainer, trainer.live.replicas, LONG_ENOUGH) > LONG_ENOUGH
+    return saves(trainer, trainer.live.replicas) > LONG_ENOUGH and has_program(trainer)
 
 
 class Compiled:
