@@ -82,8 +82,7 @@ class Lowering:
         self.numbers: list[float] = []
         self.lines: list[list[int]] = []
         self.base: list[list[int]] = []
-        self.calls: list[tuple[int, Any]] = []
-        self.alone = False
+        self.calls, self.alone = list[tuple[int, Any]](), False
 
     def column(self, array: np.ndarray, replica: int) -> int:
         """The number of the base of this array."""
@@ -109,8 +108,7 @@ class Lowering:
             return Place(0, own.offset, seen.shape, tuple(of[s] if s else 0 for s in seen.strides))
         if x.dtype != self.prepared.dtype and op.name not in ("gather", "labels", "flags"):
             raise NotRecordable(f"{op.name} on numbers of type {x.dtype} that lie outside")
-        prepared, root = self.prepared, id(owner(x))
-        self.alone |= not seen.replica and root in prepared.private and root in prepared.written
+        self.alone |= not seen.replica and id(owner(x)) in self.prepared.written & self.prepared.private.keys()
         return Place(self.column(x, seen.replica), seen.offset, seen.shape, seen.strides)
 
     def emit(self, name: str, columns: dict[int, int], places: dict[int, Place | None], text: str = "") -> None:
@@ -151,8 +149,7 @@ class Lowering:
                 raise NotRecordable(f"the machine has no instruction for {name}")
             if op.out and id(op.out[0]) in prepared.once:
                 n_once = len(self.lines)
-        numbers = np.array(self.numbers or [0.0], prepared.dtype)
-        self.bases.append((numbers, 0))
+        self.bases.append((np.array(self.numbers or [0.0], prepared.dtype), 0))
         base = np.array(self.base, np.int64).reshape(-1, len(ADDRESSES))
         base[base == -1] = len(self.bases) - 1
         nothing = len(self.bases)
