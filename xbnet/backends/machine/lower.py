@@ -82,7 +82,7 @@ class Lowering:
         self.numbers: list[float] = []
         self.lines: list[list[int]] = []
         self.base: list[list[int]] = []
-        self.calls, self.alone = list[tuple[int, Any]](), False
+        self.calls: list[tuple[int, Any]] = []
 
     def column(self, array: np.ndarray, replica: int) -> int:
         """The number of the base of this array."""
@@ -108,7 +108,7 @@ class Lowering:
             return Place(0, own.offset, seen.shape, tuple(of[s] if s else 0 for s in seen.strides))
         if x.dtype != self.prepared.dtype and op.name not in ("gather", "labels", "flags"):
             raise NotRecordable(f"{op.name} on numbers of type {x.dtype} that lie outside")
-        self.alone |= not seen.replica and id(owner(x)) in self.prepared.written & self.prepared.private.keys()
+        self.prepared.note(seen)
         return Place(self.column(x, seen.replica), seen.offset, seen.shape, seen.strides)
 
     def emit(self, name: str, columns: dict[int, int], places: dict[int, Place | None], text: str = "") -> None:
@@ -161,7 +161,7 @@ class Lowering:
             n_once, *places = np.searchsorted(old, [n_once, *(line for line, _ in calls)]).tolist()
             lines[n_once, WAIT] = 1
             calls = [(line, function) for line, (_, function) in zip(places, calls, strict=True)]
-        return Program(lines, base, self.bases, n_once, calls, shared, self.alone, prepared)
+        return Program(lines, base, self.bases, n_once, calls, shared, prepared.alone(), prepared)
 
     def elementwise(self, name: str, op: Operation) -> None:
         """Number by number, in the quickest variant for these operands."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,7 @@ class Prepared:
         self.private = {id(owner(a)): owner(a) for a in private}
         self.slots = {id(owner(a)): name for name, a in slots.items()}
         self.keep: list[np.ndarray] = []
+        self.stay: dict[int, set[tuple[int, int, int]]] = {}  # what is written where it is
         operations = self.as_floats(operations)
         self.written = {id(owner(a)) for op in operations for a in op.out}
         operations = self.convert(self.drawn(operations))
@@ -245,6 +247,16 @@ class Prepared:
                         stay.setdefault(one.key[0], set()).add(one.replica)
         if any(len(strides) > 1 for strides in stay.values()):
             raise NotRecordable("parts that have to be called, between layers that see an array in two shapes")
+
+    def note(self, seen: View) -> None:
+        """Take note of an array that is not moved, see `alone`."""
+        if id(owner(seen.array)) in self.written:
+            self.stay.setdefault(id(owner(seen.array)), set()).add(seen.extent)
+
+    def alone(self) -> bool:
+        """Whether one replica may write where another one's numbers are; see `Program`."""
+        pairs = [pair for places in self.stay.values() for pair in product(places, places)]
+        return any(not a[0] or (a[0] != b[0] and a[1] < b[2] and b[1] < a[2]) for a, b in pairs)
 
     def place_of(self, array: np.ndarray) -> np.ndarray:
         """The array that a call gets in the place of this one."""

@@ -56,6 +56,13 @@ class View:
         return cls(array, shape, strides, array.strides[0] if stacked and array.shape[0] > 1 else 0)
 
     @property
+    def extent(self) -> tuple[int, int, int]:
+        """Bytes from one replica to the next, and from which byte to which all of them lie."""
+        inside = sum((n - 1) * s for n, s in self.axes) + self.array.itemsize
+        others = (len(self.array) - 1) * self.replica if self.replica else 0
+        return self.replica, self.offset, self.offset + others + inside
+
+    @property
     def axes(self) -> tuple[tuple[int, int], ...]:
         """(size, distance) of the axes along which something else is at each place, the longest distance first."""
         return tuple(sorted(((n, s) for n, s in zip(self.shape, self.strides, strict=True) if s), key=lambda a: -a[1]))
