@@ -181,27 +181,15 @@ class Table(Schedule):
         return np.array([1.0, 0.5, 0.1])[epochs.astype(int)]
 
 
-@pytest.mark.parametrize("warm", [False, True])
-def test_a_schedule_that_is_updated_is_not_asked_before(warm):
-    schedule = Warmup(epochs=1e-9, then=Halving()) if warm else Halving()
-    history = xbnet.fit(
-        xbnet.Network([xbnet.Linear(3)], 4),
-        "cross_entropy",
-        xbnet.SGD(0.8),
-        cases.samples(),
-        epochs=3,
-        schedule=schedule,
-    )
-    assert history["lr"].tolist() == [0.8, 0.4, 0.2]
-
-
-def test_no_factor_is_asked_for_after_the_run():
-    history = xbnet.fit(
-        xbnet.Network([xbnet.Linear(3)], 4),
-        "cross_entropy",
-        xbnet.SGD(1.0),
-        cases.samples(),
-        epochs=3,
-        schedule=Table(),
-    )
-    assert history["lr"].tolist() == [1.0, 0.5, 0.1]
+@pytest.mark.parametrize(
+    ("schedule", "factors"),
+    [
+        (Halving, [1.0, 0.5, 0.25]),  # none before it is updated
+        (lambda: Warmup(epochs=1e-9, then=Halving()), [1.0, 0.5, 0.25]),
+        (Table, [1.0, 0.5, 0.1]),  # none after the run
+    ],
+)
+def test_factors_are_asked_for_when_they_are_due(schedule, factors):
+    network, settings = xbnet.Network([xbnet.Linear(3)], 4), {"epochs": 3, "schedule": schedule()}
+    history = xbnet.fit(network, "cross_entropy", xbnet.SGD(1.0), cases.samples(), **settings)
+    assert history["lr"].tolist() == factors

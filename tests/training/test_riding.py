@@ -87,3 +87,22 @@ def test_members_score_together_by_the_weights_that_are_kept(monkeypatch):
         found.append(model)
     assert found[0].validation_scores_ == found[1].validation_scores_
     assert np.array_equal(found[0].predict_proba(X), found[1].predict_proba(X))
+
+
+def test_an_interrupt_leaves_what_is_kept_of_those_that_have_left(monkeypatch):
+    found = []
+    for light in (1 << 17, 0):
+        monkeypatch.setattr(riding, "LIGHT", light)
+        network = xbnet.Network([xbnet.Linear(8, "tanh"), xbnet.Linear(2)], 4, replicas=5, rng=0)
+        data = xbnet.Dataset("t", xbnet.Part(X[:40], Y[:40]), val=xbnet.Part(X[40:], Y[40:]), classes=("a", "b"))
+
+        def stop(record):
+            if np.isnan(record["train_loss"]).any():
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            xbnet.fit(
+                network, "cross_entropy", xbnet.Adam(RATES), data, epochs=40, batch_size=16, patience=3, on_epoch=stop
+            )
+        found.append(network.theta.copy())
+    np.testing.assert_array_equal(*found)

@@ -118,13 +118,18 @@ def fit(
         ):
             if told_to_stop:
                 trainer.stop()
-            while not trainer.done:
-                record = trainer.run_epoch()
-                bar(record)
-                if wants_to_stop({**record, "stage": stage} if stage else record):
-                    told_to_stop = True
-                    trainer.stop()
-                after_epoch()
+            try:
+                while not trainer.done:
+                    record = trainer.run_epoch()
+                    bar(record)
+                    if wants_to_stop({**record, "stage": stage} if stage else record):
+                        told_to_stop = True
+                        trainer.stop()
+                    after_epoch()
+            except BaseException:  # an interrupt, say: the network gets what is kept of those that have left
+                with net.exclusive():
+                    trainer.settle()
+                raise
         return trainer.finish()
 
     number = itertools.count(1)
