@@ -47,7 +47,11 @@ CORE = [
     "training/step",
     "training/trainer",
     "training/validation",
-    *(f"nn/{room}/{path.stem}" for room in ("layers", "losses") for path in (PACKAGE / "nn" / room).glob("*.py")),
+    *(
+        path.relative_to(PACKAGE).with_suffix("").as_posix()
+        for room in ("layers", "losses")
+        for path in (PACKAGE / "nn" / room).rglob("*.py")
+    ),
 ]
 
 
@@ -207,11 +211,7 @@ def test_every_word_is_in_the_dictionary(library):
 
 def test_the_core_never_waits_for_the_device():
     """No ``.item()``, ``float(array)`` by the way, or einsum in what runs within a step."""
-    for name in [
-        "nn/activations",
-        "backends/ops",
-        *(f"nn/layers/{p.stem}" for p in (PACKAGE / "nn" / "layers").glob("*.py")),
-    ]:
+    for name in ["nn/activations", "backends/ops", *(name for name in CORE if name.startswith("nn/layers/"))]:
         for node in ast.walk(parsed(PACKAGE / f"{name}.py")):
             assert getattr(node, "attr", "") not in {"item", "einsum", "asnumpy", "to_host"}, name
 
