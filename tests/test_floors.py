@@ -106,6 +106,22 @@ def test_modules_import_only_from_lower_floors():
     assert not [f"{a} imports {b}" for a, b, over, under in heads if over != under and FLOOR[under] >= FLOOR[over]]
 
 
+# Names that say from which room a thing is.
+FROM = {"network": "nn", "layer": "nn", "loss": "nn", "optimizer": "optim", "penalty": "optim", "strategy": "optim"}
+FROM |= {"trainer": "training", "recipe": "training", "estimator": "estimators"}
+
+
+def test_no_room_looks_upward_behind_any():
+    """A parameter that is anything to type checkers, and by its name a thing of a higher floor, is a hidden import.
+
+    Only CUDA's operations are handed the loss or optimizer for which a kernel stands, and read its settings.
+    """
+    for name, path in modules():
+        for node in ast.walk(parsed(path)) if name != "backends.cuda.ops" else ():
+            hidden = isinstance(node, ast.arg) and getattr(node.annotation, "id", "") == "Any" and node.arg in FROM
+            assert not hidden or FLOOR[FROM[node.arg]] <= FLOOR[room(name)], f"{name}: say what {node.arg} is"
+
+
 def room(name):
     head = name.split(".")[0]
     return "errors" if head in GROUND else "cli" if head in FLOORS[-1] else head

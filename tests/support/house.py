@@ -18,7 +18,7 @@ BESIDE = {
     "what makes NumPy quicker, and other devices": (
         *("backends/blas", "backends/numpy_ops", "backends/proxies", "backends/replay", "backends/machine"),
         *("backends/devices", "backends/cublas", "backends/cublas_plan", "backends/cuda", "training/execution"),
-        "training/riding",
+        *("nn/passes", "training/riding"),
     ),
     "whether something fits into memory, and data that do not, or are sparse": (
         *("backends/memory", "nn/memory", "training/memory", "training/streaming", "training/sparse"),

@@ -38,7 +38,9 @@ class Trainer:
     """The state of one run: which replicas are still training, and everything that belongs to them.
 
     `network` is the user's, with all R replicas; `rows` are those that still train. `live` holds them, and shrinks; for
-    a while others may ride along (see `riding`): `riders` are all in `live`, `places` those of `rows` among them.
+    a while others may ride along (see `riding`): `riders` are all in `live`, `places` those of `rows` among them. Of
+    five, say, 1 and 4 have left, and 4 only rides along: ``rows`` is [0, 2, 3], `live` a stack of four, `riders`
+    [0, 2, 3, 4] and `places` [0, 1, 2]. Then 0 leaves too, and rides: `rows` is [2, 3] and `places` [1, 2].
 
     Parameters
     ----------
@@ -141,8 +143,9 @@ class Trainer:
             self.optimizer.steps = self.optimizer.steps + self.batches.steps
             self.history.execution = self.execution.name  # a graph that can't be captured is run step by step
             figures, sums, finite = self._figures(lr)
-        placed = {name: values[self.places] for name, values in figures.items()}
-        record = self.history.add(placed, self.rows, self.train.n, time.perf_counter() - started)
+        some = len(self.places) < len(self.riders)
+        told = {name: values[self.places] for name, values in figures.items()} if some else figures
+        record = self.history.add(told, self.rows, self.train.n, time.perf_counter() - started)
         self.ages += 1
         leaving = self._judge(figures, sums, finite)
         if leaving.any():
@@ -202,7 +205,7 @@ class Trainer:
 
     def _judge(self, figures: dict[str, np.ndarray], sums: np.ndarray, finite: np.ndarray) -> np.ndarray:
         """Keep the weights worth keeping; which of `rows` have diverged or lost their patience, and leave."""
-        good = finite & np.isfinite(sums[:, :, 0]).all(axis=0)
+        good = finite & np.logical_and.reduce(np.isfinite(sums[:, :, 0]))
         if len(self.places) < len(self.riders):
             good &= np.isin(np.arange(len(good)), self.places)
         loss = self.stopping.loss(figures[self.monitor], good)

@@ -57,16 +57,17 @@ class ReplayedStep:
     def run_all(self, batches: Iterable[Batch], columns: Array, sums: Array) -> None:
         """See `BoundStep.run_all`."""
         last = len(sums) - 1
-        known, calls = None, []  # the batch before, and what a step on it is where that is recorded
+        calls: list[Callable[[], Any]] = []
+        known = 0  # rows of the batch before, where a step on it is recorded
         for s, batch in enumerate(batches):
-            if batch is known and s < last:  # one step is as the other: no need to ask which record serves
+            if batch.x.shape[1] == known and s < last:  # one step is as the other: no need to ask which record serves
                 self.columns[...] = columns[:, s]
                 for call in calls:
                     call()
             else:
                 self(batch.x.shape[1], batch, columns[:, s], s == last)
                 calls = self.calls
-                known = batch if calls else None
+                known = batch.x.shape[1] if calls else 0
             sums[s] = self.sums
 
     def clear(self) -> None:
