@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class Passes:
         self._programs: dict[int, ForwardProgram | None] = {}
         self._replays = Replays([(network.layers, k) for k in range(len(network.layers))], network.backend.specialized)
 
-    def run(self, rows: Array) -> Any:
+    def run(self, rows: Array) -> Array:
         """The logits (R, n, O) of rows (1, n, I), overwritten by the next pass."""
         network, n = self.network, rows.shape[1]
         if network.compiled and n >= PLAYED_ROWS:
