@@ -66,7 +66,9 @@ class Call:
         Called by its thread whenever it stops: then it is the next one's turn.
     """
 
-    def __init__(self, function: Callable[[], Any], callback: Callable[[Any], None] | None, pass_on: Callable[[], None]):
+    def __init__(
+        self, function: Callable[[], Any], callback: Callable[[Any], None] | None, pass_on: Callable[[], None]
+    ):
         self.function, self.callback, self.pass_on = function, callback, pass_on
         self.task: Task | None = None
         self.begun = self.done = self.abandoned = False
