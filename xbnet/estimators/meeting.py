@@ -2,8 +2,8 @@
 
 joblib hands each "fit and score" of a search to `Stacking`, a backend of ours. Each runs in a thread of its own, one at
 a time, until an estimator of xbnet in it is about to train: there it starts the next one, and waits. When all of them
-wait, their networks are trained together, and they go on as if each had done so by itself. So weights, scorers, metadata, pipelines, callbacks
-and errors are scikit-learn's business, whatever is around the network.
+wait, their networks are trained together, and they go on as if each had done so by itself. So weights, scorers,
+metadata, pipelines, callbacks and errors are scikit-learn's business, whatever is around the network.
 """
 
 from __future__ import annotations
@@ -223,10 +223,12 @@ class Stacking(ParallelBackendBase):
         _set_warning_state(outside)
 
     def _pass_on(self) -> None:
-        if self._turn:
-            self._turn.popleft().go_on()
-        else:
+        try:
+            call = self._turn.popleft()
+        except IndexError:  # it was the last one, or nobody wants the others any more
             self._over.release()
+        else:
+            call.go_on()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """End the calls that still wait."""

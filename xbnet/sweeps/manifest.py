@@ -28,8 +28,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: is damaged; sweep into another folder") from None
     if schema != SCHEMA:
         raise DataError(
-            f"{path}: another version of xbnet began this sweep (schema {schema!r}, this one has {SCHEMA!r}); go on with "
-            "that version, or sweep into another folder"
+            f"{path}: another version of xbnet began this sweep (schema {schema!r}, this one has {SCHEMA!r}); "
+            "go on with that version, or sweep into another folder"
         )
     return found
 

@@ -30,10 +30,10 @@ WIDE = 64
 def saves(trainer: Run, replicas: int) -> float:
     """Seconds of processor time that the machine saves in the trainer's job, about, if it is one of this many replicas.
 
-    The machine saves a step's calls of NumPy, about ten per layer and fifteen around them, of 0.4 microseconds each; and
-    since it keeps numbers in the cache and in vectors, in each replica 7 nanoseconds for each unit and sample of the
-    batch. (Of 4 to 20 that were measured in stacks of 5-10-7-5 to 64-64-10, batches of 16 to 200.) Steps that have to
-    be taken one by one save too little to count; see `has_program` for those of which only a trial tells.
+    The machine saves a step's calls of NumPy, about ten per layer and fifteen around them, of 0.4 microseconds each;
+    and in each replica 7 nanoseconds for each unit and sample of the batch, since numbers stay in the cache and in
+    vectors. (4 to 20 were measured, in stacks of 5-10-7-5 to 64-64-10 with batches of 16 to 200.) Steps that have to be
+    taken one by one save too little to count; see `has_program` for those of which only a trial tells.
     """
     parts: tuple[Any, ...] = (*trainer.live.layers, trainer.loss, trainer.optimizer, trainer.penalty)
     by_batch = trainer.flips is not None or trainer.train.sparse or not all(part.replayable for part in parts)
