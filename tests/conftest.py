@@ -4,8 +4,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Before NumPy is loaded: tests are small and run side by side, and threads of BLAS that wait for each other cost more.
-os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS", "1")
+# Before any library is loaded: tests are small and run side by side, and threads of BLAS, PyTorch and scikit-learn that
+# wait for each other cost more, a hundred times as much where others work on the machine.
+for _threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
 
 import pytest
 from hypothesis import settings
