@@ -25,7 +25,7 @@ from .launch import check_argument, source_text
 ORDERS = ("forward", "reversed", "permuted")
 """In which the threads of a block, and the blocks, take their turns."""
 
-FLAGS = ("-std=c++17", "-O2", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra")
+FLAGS = ("-std=c++17", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra")
 GUARD = 256
 """Bytes after the shared memory that nobody may touch."""
 
@@ -72,6 +72,8 @@ class EmulatedLauncher:
         One of `ORDERS`.
     shared_limit
         Bytes of shared memory that a block may ask for; by default those of an H100.
+    optimize
+        Whether kernels shall run fast; where they run once on little data, to compile them takes longer.
     folder
         Where compiled kernels are kept, by the hash of their text; None: a temporary one.
 
@@ -81,11 +83,19 @@ class EmulatedLauncher:
         There is no C++ compiler.
     """
 
-    def __init__(self, order: str = "forward", shared_limit: int = 227 * 1024, folder: Path | None = None):
+    def __init__(
+        self,
+        order: str = "forward",
+        shared_limit: int = 227 * 1024,
+        folder: Path | None = None,
+        *,
+        optimize: bool = True,
+    ):
         self.compiler = shutil.which("g++") or shutil.which("c++")
         if self.compiler is None:
             raise BackendError("emulated kernels: found neither g++ nor c++; install a C++ compiler")
         self.order, self.shared_limit = order, shared_limit
+        self.flags = (*FLAGS, "-O2" if optimize else "-O0")
         self._kept = None if folder else tempfile.TemporaryDirectory(prefix="xbnet-kernels-")
         self.folder = Path(self._kept.name) if self._kept else Path(str(folder))
         self._libraries: dict[tuple[str, str], tuple[Any, list[str]]] = {}
@@ -129,7 +139,7 @@ class EmulatedLauncher:
         return self._libraries[source, name]
 
     def _compile(self, text: str) -> Path:
-        path = self.folder / f"{hashlib.sha256((text + str(FLAGS)).encode()).hexdigest()[:24]}.so"
+        path = self.folder / f"{hashlib.sha256((text + str(self.flags)).encode()).hexdigest()[:24]}.so"
         if not path.exists():
             prelude = self._prelude()
             self._run_compiler(["-shared", "-include", str(prelude)], "kernel.cpp", text, path)
@@ -137,7 +147,7 @@ class EmulatedLauncher:
 
     def _prelude(self) -> Path:
         """The headers as text, beside what the compiler has made of them."""
-        path = self.folder / f"{hashlib.sha256((PRELUDE + str(FLAGS)).encode()).hexdigest()[:24]}.h"
+        path = self.folder / f"{hashlib.sha256((PRELUDE + str(self.flags)).encode()).hexdigest()[:24]}.h"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             self._run_compiler(["-x", "c++-header"], "prelude.h", PRELUDE, path.with_suffix(".h.gch"))
@@ -149,7 +159,7 @@ class EmulatedLauncher:
         with tempfile.TemporaryDirectory(dir=self.folder) as work:
             code, result = Path(work, name), Path(work, "result")
             code.write_text(text, encoding="utf-8")
-            command = [str(self.compiler), *FLAGS, *flags, str(code), "-o", str(result)]
+            command = [str(self.compiler), *self.flags, *flags, str(code), "-o", str(result)]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 error = BackendError(f"emulated kernels: {self.compiler} failed: {done.stderr.strip()[:200]}")
