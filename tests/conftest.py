@@ -6,8 +6,8 @@ from pathlib import Path
 
 # Before any library is loaded: tests are small and run side by side, and threads of BLAS, PyTorch and scikit-learn that
 # wait for each other cost more, a hundred times as much where others work on the machine.
-for _threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_threads, "1")
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -19,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from ...errors import BackendError
-from ...files import write_text
 from .launch import check_argument, source_text
 
 ORDERS = ("forward", "reversed", "permuted")
@@ -151,7 +151,9 @@ class EmulatedLauncher:
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             self._run_compiler(["-x", "c++-header"], "prelude.h", PRELUDE, path.with_suffix(".h.gch"))
-            write_text(path, PRELUDE)
+            text = path.with_suffix(f".{os.getpid()}")  # for compilers that know nothing of the other file
+            text.write_text(PRELUDE)
+            text.replace(path)
         return path
 
     def _run_compiler(self, flags: Sequence[str], name: str, text: str, path: Path) -> None:
