@@ -21,6 +21,7 @@ from ..errors import ConfigError, DivergenceError
 from ..history import History
 from ..nn.layers import Layer
 from ..nn.network import Network
+from ..training.memory import expect_training
 from ..training.samples import Samples
 from ..training.trainer import Trainer
 from .build import check_parameters, finds_rate, layers_of, optimizer_of, part, recipe_of, simple, warn_of_batch_size
@@ -164,9 +165,9 @@ class XBEstimator(Predicting):
             states = [np.random.RandomState(seed) for seed in self.member_seeds_]
         # A copy of the stream seeds the rest, so that it takes nothing from the weights' and the orders'.
         seeds = [int(twin_state(state).randint(np.iinfo(np.int32).max)) for state in states]
-        network = Network(
-            layers, self._n_inputs(), replicas=self._n_networks, backend=self.backend, dtype=self.dtype, rng=seeds
-        )
+        shape: dict[str, Any] = {"replicas": self._n_networks, "backend": self.backend, "dtype": self.dtype}
+        expect_training(layers, self._n_inputs(), optimizer_of(self), **shape)
+        network = Network(layers, self._n_inputs(), rng=seeds, **shape)
         draw_weights(network, drawn, states, self.activation == "logistic")
         self._built = self._design(layers)
         self._random_state, self._split_state = main, None
