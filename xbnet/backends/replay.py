@@ -28,8 +28,9 @@ Place = tuple[Any, Any]
 MOST = 8
 """Records that are kept; each keeps its arrays alive."""
 RUNS = 1
-"""How often a function is run before it is recorded: once, for parts allocate what they need at the first run. Recording takes
-as long as two runs, and a replay a fifth of one."""
+"""How often a function is run before it is recorded: once, for parts allocate what they need at the first run.
+
+Recording takes as long as two runs, and a replay a fifth of one."""
 
 
 class Operation(NamedTuple):

@@ -15,8 +15,8 @@ ARROW = (".arrow", ".feather", ".ipc", ".arrows")
 
 
 def is_table(source: object) -> bool:
-    """Whether `source` is an object that Arrow can read, or is a `Table` already; a stream of batches has no columns."""
-    named = hasattr(source, "columns") or hasattr(source, "schema")
+    """Whether `source` is an object that Arrow can read, or is a `Table` already."""
+    named = hasattr(source, "columns") or hasattr(source, "schema")  # a stream of batches has a schema alone
     return isinstance(source, Table) or (hasattr(source, "__arrow_c_stream__") and named)
 
 
