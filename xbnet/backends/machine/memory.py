@@ -91,9 +91,7 @@ class Prepared:
         operations = self.convert(self.drawn(operations))
         self.moved = self.find_movable(operations)
         inside = {key for key, one in self.moved.items() if one.place is None}
-        operations = fuse(
-            operations, inside, self.views
-        )  # so that a result may be made, and a place be needed, earlier
+        operations = fuse(operations, inside, self.views)  # a result may be made, and a place be needed, earlier now
         self.moved = {key: one for key, one in self.find_movable(operations).items() if key in self.moved}
         self.operations = self.without_dead(operations)
         self.check_calls()
