@@ -297,5 +297,4 @@ class XBEstimator(Predicting):
 
 def _mean(values: np.ndarray) -> float:
     """Over the members that are still training; in a tenth of the time of `nanmean`."""
-    training = values[~np.isnan(values)]
-    return float(training.mean()) if len(training) else np.nan
+    return float(values[~np.isnan(values)].mean())
