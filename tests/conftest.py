@@ -4,8 +4,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Before NumPy is loaded: tests are small and run side by side, and threads of BLAS that wait for each other cost more.
+# Before any library is loaded: tests are small and run side by side, and threads of BLAS, PyTorch and scikit-learn that
+# wait for each other cost more, a hundred times as much where others work on the machine.
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings

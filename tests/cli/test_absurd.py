@@ -11,6 +11,7 @@ import pytest
 import xbnet
 from xbnet.backends import memory
 from xbnet.cli import main
+from xbnet.nn import network as network_module
 
 TRAIN = ["train", "--data", "swissroll", "--quiet", "--epochs", "1"]
 SWEEP = ["sweep", "--data", "swissroll", "--quiet", "--space", "epochs=1"]
@@ -88,6 +89,28 @@ def test_what_a_run_takes_beyond_its_network_is_counted(monkeypatch):
         xbnet.fit(network, "cross_entropy", "adam", (x, y), epochs=1)
     monkeypatch.setattr(memory, "all_bytes", lambda backend: 2 * (orders + batch + 4 * theta))
     xbnet.fit(network, "cross_entropy", "adam", (x, y), epochs=1)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: main([*TRAIN, "--hidden", "1000,1000", "--optimizer", "adam"]),
+        lambda: xbnet.XBClassifier((1000, 1000), solver="adam", max_iter=1).fit(X, Y),
+        lambda: xbnet.sweep({"hidden": [(1000, 1000)], "optimizer": ["adam"]}, (X, Y), epochs=1),
+    ],
+    ids=["train", "estimator", "sweep"],
+)
+def test_what_fits_before_training_but_not_in_it_draws_no_weights(run, monkeypatch, capsys):
+    """A million of them: theta and its gradient have room, the optimizer's state beside them has not."""
+    monkeypatch.setattr(memory, "SURE", 0)
+    monkeypatch.setattr(memory, "all_bytes", lambda backend: 10**7)
+    monkeypatch.setattr(network_module, "draw_rows", None)
+    try:
+        assert run() == 2
+        said = capsys.readouterr().err
+    except xbnet.ConfigError as error:
+        said = f"xbnet: {error}"
+    assert said.startswith("xbnet: fit: expected memory for 1 x 1,0")
 
 
 def test_what_there_is_is_known(monkeypatch):

@@ -252,7 +252,7 @@ SCORINGS = [
 SPLITS = [2, StratifiedKFold(3), KFold(3, shuffle=True, random_state=0), ShuffleSplit(2, random_state=1), GroupKFold(3)]
 
 
-@settings(max_examples=examples(20) if settings.default.derandomize else 300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(12) if settings.default.derandomize else 300, suppress_health_check=list(HealthCheck))
 @given(
     made=NETS,
     keys=st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=2, unique=True),

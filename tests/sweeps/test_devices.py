@@ -73,7 +73,7 @@ def test_a_sweep_over_devices_gives_the_same_table(data, monkeypatch):
     expected = xbnet.sweep(space, data, workers=1, **fixed)
     opened = []
     processes = executors._processes
-    monkeypatch.setattr(executors, "_processes", lambda *a: opened.append(a) or processes(*a))
+    monkeypatch.setattr(executors, "_processes", lambda *a: opened.append(a[:2]) or processes(*a))
     monkeypatch.setattr(engine, "visible_devices", lambda count: ["3", "5"])
     assert_same_table(expected, xbnet.sweep(space, data, executor="processes", workers=2, **fixed))
     assert opened == [(2, ["3", "5"])]

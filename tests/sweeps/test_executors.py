@@ -220,10 +220,13 @@ def test_workers_end_with_the_sweep(tmp_path, number):
     script = tmp_path / "orphans.py"
     script.write_text(ORPHANS)
     command, environment = [sys.executable, str(script)], os.environ | {"PYTHONPATH": PACKAGE}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as sweep:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as sweep:
         worker = int(sweep.stdout.readline())
         sweep.send_signal(getattr(signal, number))
         sweep.wait(300)
+        if number == "SIGTERM":  # in order; who is killed can't tell anybody which semaphores were his
+            assert (sweep.returncode, sweep.stderr.read()) == (128 + signal.SIGTERM, "")
         for _ in range(1200):
             try:
                 os.kill(worker, 0)

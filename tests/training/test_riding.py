@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 
 import numpy as np
 import pytest
@@ -106,3 +107,20 @@ def test_an_interrupt_leaves_what_is_kept_of_those_that_have_left(monkeypatch):
             )
         found.append(network.theta.copy())
     np.testing.assert_array_equal(*found)
+
+
+def test_a_checkpoint_lets_nobody_ride_under_the_networks_lock():
+    """Whoever predicts meanwhile would see the stack while it is made anew."""
+    network = xbnet.Network([xbnet.Linear(2)], 4, replicas=3, rng=0)
+    samples = Samples.of(xbnet.Dataset("t", xbnet.Part(X, Y), classes=("a", "b")))
+    trainer = Trainer(network, get_loss("cross_entropy"), xbnet.SGD(0.1), samples, Recipe(epochs=3, batch_size=16))
+    trainer.rows, free = trainer.rows[:2], []  # the third one has left, and rides
+
+    def narrow(stay):
+        one = threading.Thread(target=lambda: free.append(network.exclusive()._lock.acquire(blocking=False)))
+        one.start()
+        one.join()
+
+    trainer.narrow = narrow
+    trainer.state()
+    assert free == [False]

@@ -15,6 +15,7 @@ from xbnet.errors import ConfigError, DivergenceError, ShapeError
 from xbnet.optim.optimizers import OPTIMIZERS
 from xbnet.training.execution.replay import ReplayedStep
 
+EPOCHS = 6
 LAYERS = {
     "linear": [Linear(6, "relu"), Linear(4, "tanh"), Linear(3)],
     "dropout": [Linear(6, "relu"), xbnet.Dropout(0.3), Linear(3)],
@@ -26,7 +27,7 @@ def run(level, *, layers="linear", loss="cross_entropy", optimizer="sgd", replic
     """The network and history of a run, also of one that diverges: a level must diverge where another does."""
     net = xbnet.Network(LAYERS[layers], 4, replicas=replicas, dtype=dtype, rng=3)
     data = cases.samples(n=n)
-    settings = {"epochs": 2 * RUNS, "batch_size": 5} | more
+    settings = {"epochs": EPOCHS, "batch_size": 5} | more
     try:
         history = xbnet.fit(net, loss, optimizer, data, rng=1, execution=level, **settings)
     except DivergenceError as error:
@@ -75,7 +76,7 @@ def test_a_run_that_diverges_when_replayed_diverges_in_the_same_epoch_otherwise(
     more = {"layers": "dropout", "loss": "mse", "optimizer": "momentum", "n": 5, "batch_size": 1}
     (a, first), (b, second) = (run(level, **more) for level in ("replay", "eager"))
     assert first.status == second.status == ["diverged"]
-    assert len(first) == len(second) < 2 * RUNS
+    assert len(first) == len(second) < EPOCHS
     np.testing.assert_array_equal(a.theta, b.theta)
 
 
@@ -107,7 +108,7 @@ def test_all_but_the_first_steps_are_replayed(more, monkeypatch):
 
 def test_a_learning_rate_that_changes_at_each_step_is_followed():
     (a, history), (b, _) = (run(level, optimizer="adam:lr=0.01", schedule="cosine") for level in ("replay", "eager"))
-    assert len(set(history["lr"])) == 2 * RUNS
+    assert len(set(history["lr"])) == EPOCHS
     np.testing.assert_array_equal(a.theta, b.theta)
 
 
@@ -139,7 +140,7 @@ def test_other_tasks_and_weights():
     x, y = cases.samples("regression", n=12)
     net = cases.network(dtype="float64")
     step = xbnet.Step(net, "mse", "momentum", task="regression")
-    losses = [step(x[None], y[None], np.linspace(0, 1, 12)[None]).mean() for _ in range(2 * RUNS)]
+    losses = [step(x[None], y[None], np.linspace(0, 1, 12)[None]).mean() for _ in range(EPOCHS)]
     assert net.link == "identity"
     assert losses[-1] < losses[0]
 

@@ -110,6 +110,8 @@ def bmm(scratch: Scratch, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Call
     """See `Ops`."""
     if out.shape[0] == 1 and out.flags.c_contiguous:
         return [partial(a[0].dot, b[0], out[0])]
+    if a.shape[2] == 1:  # columns times rows: half the time of BLAS, which is called for each replica
+        return [partial(np.multiply, a, b, out)]
     return [partial(np.matmul, a, b, out)]
 
 

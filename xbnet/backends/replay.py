@@ -27,8 +27,10 @@ Place = tuple[Any, Any]
 
 MOST = 8
 """Records that are kept; each keeps its arrays alive."""
-RUNS = 3
-"""How often a function is run before it is recorded, which takes as long as several runs: short jobs do without."""
+RUNS = 1
+"""How often a function is run before it is recorded: once, for parts allocate what they need at the first run.
+
+Recording takes as long as two runs, and a replay a fifth of one."""
 
 
 class Operation(NamedTuple):
@@ -97,7 +99,7 @@ class Scratch:
 class Replays:
     """Runs functions, and replays those that come again with the same key.
 
-    The first runs of a key make whatever its parts allocate only once; then one is recorded, all others are replays.
+    The first run of a key makes whatever its parts allocate only once; the second is recorded, all others are replays.
 
     Parameters
     ----------

@@ -116,10 +116,9 @@ def table_options(args: argparse.Namespace) -> dict[str, Any]:
             flag = "no-header" if flag == "header" else flag.replace("_", "-")
             raise ConfigError(f"{args.data}: expected no --{flag}, for only tables have named columns")
         return {}
-    known = columns_of(args)
     for key in COLUMNS:
         if key in given:
-            given[key] = split_names(given[key], known)
+            given[key] = names_in(args, given[key])
     if "id" in given:
         given["ids"] = given.pop("id")
     return given
@@ -129,8 +128,14 @@ def target_of(args: argparse.Namespace) -> str | list[str] | None:
     """Return the target: the name of a column, or of several."""
     if not args.target:
         return None
-    names = split_names(args.target, columns_of(args)) if is_table_of(args) else list(args.target)
+    names = names_in(args, args.target) if is_table_of(args) else list(args.target)
     return names if len(names) > 1 else names[0]
+
+
+def names_in(args: argparse.Namespace, texts: Sequence[str]) -> list[str]:
+    """The names of columns in texts; the table is opened only where a text may hold several."""
+    plain = all(text == text.strip() and not set(text) & set(',"') for text in texts)
+    return list(texts) if plain else split_names(texts, columns_of(args))
 
 
 def columns_of(args: argparse.Namespace) -> Sequence[str]:

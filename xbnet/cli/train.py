@@ -58,6 +58,7 @@ def train_and_report(args: argparse.Namespace) -> int:
     from ..nn.network import Network
     from ..optim.optimizers import get_optimizer
     from ..plots import save_figure
+    from ..training.memory import expect_training
 
     folder = open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) if args.out else None
     for flag in ("checkpoint_every", "tensorboard"):
@@ -67,14 +68,11 @@ def train_and_report(args: argparse.Namespace) -> int:
     data = flags.data_from(args, taken)
     tables.settle_batch_size(args, data)
     loss, optimizer = flags.loss_from(args, data), flags.optimizer_from(args)
-    network = Network(
-        layers_from(args, data),
-        data.n_inputs,
-        replicas=replicas_from(args),
-        backend=args.backend,
-        dtype=args.dtype,
-        rng=args.seed,
-    )
+    layers, n = layers_from(args, data), len(data.train)
+    shape: dict[str, Any] = {"replicas": replicas_from(args), "backend": args.backend, "dtype": args.dtype}
+    rows = 1 if args.batch_size == "auto" else min(args.batch_size or n, n)
+    expect_training(layers, data.n_inputs, optimizer, batch_size=rows, **shape)
+    network = Network(layers, data.n_inputs, rng=args.seed, **shape)
     rates = None
     if args.lr == "auto":
         rates = find_rate(args, network, loss, optimizer, data)

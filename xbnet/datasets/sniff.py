@@ -28,6 +28,7 @@ _MAGIC = (
     (b"\x7fELF", "a program"),
     (b"MATLAB 5.0", "a MATLAB 5 file"),
     (b"# Created by Octave", "Octave's text"),
+    (b"# name: ", "Octave's text"),
     (b"Octave-1-", "Octave's binary file"),
     (b"MATLAB 7.3", "a MATLAB 7.3 file"),
     (b"\x00\x00\x08", "an idx file of bytes"),

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backends.arrays import Rows
 from ..datasets import Schema
-from ..datasets.scaler import SCALINGS
+from ..datasets.frame import read_frame
+from ..datasets.scaler import SCALINGS, Scaler
 from ..datasets.tables import Table, is_table, open_table
 from ..datasets.tables.source import need_pyarrow
 from ..datasets.tables.values import kind_of, parse
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
     from .base import XBEstimator
 
 
-def learn_schema(estimator: XBEstimator, X: object, rows: np.ndarray | None) -> Schema | None:
-    """The schema of X, where the estimator's parameter `schema` wants one.
+def learn_schema(estimator: XBEstimator, X: Rows, rows: np.ndarray | None) -> tuple[Schema | None, Rows]:
+    """The schema of X and the inputs (N, I), float64, that it makes of X; None and X where `schema` wants none.
 
     Parameters
     ----------
@@ -35,15 +37,19 @@ def learn_schema(estimator: XBEstimator, X: object, rows: np.ndarray | None) -> 
         names = "True, False, 'auto', standard, robust, quantile or none"
         raise ConfigError(f"{name}: expected schema as {names}, got {wanted!r}")
     if not wanted or (wanted == "auto" and not _needs_schema(X)):
-        return None
+        return None, X
     named = is_table(X)
     table = open_table(X if named else _arrow(X), name=f"{name}: X")
-    schema = Schema.learn(table, rows, scaling=wanted if wanted in SCALINGS else "standard", one_hot=estimator.one_hot)
+    frame = read_frame(table)
+    schema, places = Schema.of_frame(frame, rows, one_hot=estimator.one_hot)
+    inputs = schema.encode_frame(frame, places)
+    scaling = wanted if wanted in SCALINGS else "standard"
+    scaler = schema.only_scaled(Scaler.fit(inputs if rows is None else inputs[rows], scaling))
     estimator.n_features_in_ = len(table.columns)
     estimator.__dict__.pop("feature_names_in_", None)
     if named:
         estimator.feature_names_in_ = np.array(table.columns, object)
-    return schema
+    return schema.scaled(scaler), scaler(inputs, out=inputs)
 
 
 def encode_rows(estimator: XBEstimator, X: object) -> np.ndarray:

@@ -26,7 +26,7 @@ class Validation:
     Attributes
     ----------
     curve
-        After each epoch every member's score (R,); NaN for those that have left.
+        After each epoch every member's score (R,); NaN for those that have left, and where only `together` counts.
     kept
         The trainer's `Kept`, for `together`; whoever makes the trainer hands it in.
     together
@@ -36,8 +36,10 @@ class Validation:
 
     def __init__(self, estimators: Sequence[Any], y: Sequence[Any], w: Sequence[Any], X: Rows | None = None):
         self.estimators, self.y, self.w, self.X = estimators, y, w, X
-        self.link, _, self.decide = LINKS[estimators[0]._loss().links[estimators[0]._task]]
+        self.link, self.decide_together, self.decide = LINKS[estimators[0]._loss().links[estimators[0]._task]]
         self.together = np.nan
+        watched = bool(estimators[0].early_stopping) and estimators[0].early_stopping != "loss"
+        self.each = X is None or len(y) == 1 or watched  # else nobody asks for the score of each member
         self.curve: list[np.ndarray] = []
         self.kept: Any = None
         self._values: Any = None
@@ -46,7 +48,7 @@ class Validation:
     def __call__(self, outputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """The scores (R',) of the members `rows` by their outputs (R', N, O); NaN where these are not finite."""
         scores = np.full(len(rows), np.nan)
-        for i, r in enumerate(rows):
+        for i, r in enumerate(rows if self.each else ()):
             if np.isfinite(outputs[i]).all():
                 e = self.estimators[r]
                 scores[i] = e._score_of(self.y[r], e._predictions(self.decide(outputs[i])), self.w[r])
@@ -62,7 +64,8 @@ class Validation:
         for r in set(self._training.tolist()) - set(rows.tolist()):
             self._values[r] = self.kept.network_of(r).predict_proba(self.X)
         self._training, self._values[rows] = rows, self.link(outputs)
-        return self.estimators[0]._score_members(self.y[0], self._values, self.w[0])
+        e, mean = self.estimators[0], self._values.mean(axis=0)
+        return float(e._score_of(self.y[0], e._predictions(self.decide_together(mean)), self.w[0]))
 
 
 def weighted_mean(values: np.ndarray, w: np.ndarray | None) -> float:
@@ -70,11 +73,16 @@ def weighted_mean(values: np.ndarray, w: np.ndarray | None) -> float:
     return float(np.average(values, weights=w))
 
 
+def _average(values: np.ndarray, w: np.ndarray | None) -> np.ndarray:
+    """Means of columns as `numpy.average` has them, in a third of its time where all weigh the same."""
+    return np.add.reduce(values) / len(values) if w is None else np.average(values, axis=0, weights=w)
+
+
 def r_squared(y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
     """R^2 of (N,) or (N, O), the plain mean over outputs; 1 or 0 for an output whose targets are all the same."""
     y, predicted = (np.asarray(a, float).reshape(len(y), -1) for a in (y, predicted))
-    residual = np.average((y - predicted) ** 2, axis=0, weights=w)
-    spread = np.average((y - np.average(y, axis=0, weights=w)) ** 2, axis=0, weights=w)
+    error, off = y - predicted, y - _average(y, w)
+    residual, spread = _average(error * error, w), _average(off * off, w)
     with np.errstate(divide="ignore", invalid="ignore"):
         scores = np.where(spread > 0, 1 - residual / spread, np.where(residual > 0, 0.0, 1.0))
     return float(scores.mean())

@@ -91,7 +91,7 @@ class Network:
         self._link = "softmax"
         self._bare = copy_layers(layers)
         self.specs, self.state_specs, self.n_outputs = build_layers(self._bare, self.n_inputs)
-        expect_network(self)
+        expect_network(self.replicas, self.specs, self.dtype, self.backend)
         self.seeds = replica_seeds(rng, self.replicas)
         self.streams = [stream(seed, "dropout") for seed in self.seeds]
         self._allocate()

@@ -22,6 +22,7 @@ from ..optim.optimizer import Optimizer
 from ..optim.optimizers import get_optimizer
 from ..optim.schedule import Schedule
 from ..replicas import replica_seeds, stream
+from ..training.memory import expect_training
 from ..training.recipe import Recipe
 from ..training.samples import Samples
 from ..training.trainer import Trainer
@@ -86,14 +87,10 @@ def make_layers(program: Program, members: Sequence[Member]) -> list[Layer]:
 
 def make_network(program: Program, members: Sequence[Member]) -> Network:
     """The stack with its initial weights."""
-    network = Network(
-        make_layers(program, members),
-        program.pool.data.n_inputs,
-        replicas=len(members),
-        backend=program.backend,
-        dtype=program.dtype,
-        rng=[replica_seeds(member.weight_seed, 1)[0] for member in members],
-    )
+    layers, n_inputs = make_layers(program, members), program.pool.data.n_inputs
+    shape: dict[str, Any] = {"replicas": len(members), "backend": program.backend, "dtype": program.dtype}
+    expect_training(layers, n_inputs, make_optimizer(members), **shape)
+    network = Network(layers, n_inputs, rng=[replica_seeds(m.weight_seed, 1)[0] for m in members], **shape)
     if any("init_scale" in member.settings for member in members):
         scale = network.per_replica("init_scale", _column(members, "init_scale", 1.0))
         weights = network.theta[:, : network.n_weights]

@@ -1,5 +1,7 @@
 """Kernels give what the reference implementation gives, whatever the shapes, and the same bits in any order of threads."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -190,8 +192,28 @@ def test_a_loss_beyond_one_block_is_plain(monkeypatch):
 def test_many_elements_are_counted_by_long_long(monkeypatch):
     monkeypatch.setattr(module, "COUNTED_BY_INT", 20)
     monkeypatch.setattr(module, "MOST_BLOCKS", 1)
-    for rows in (B, module.SHORT_BATCH + 1):
-        assert_same_step(both("linear-tanh"), CROSS_ENTROPY, xbnet.SGD(0.1), B=rows)
+    for row, rows in (("linear-tanh", B), ("linear-tanh", module.SHORT_BATCH + 1), ("mixed-columns", B)):
+        assert_same_step(both(row), CROSS_ENTROPY, xbnet.SGD(0.1), B=rows)
+
+
+@pytest.mark.parametrize(
+    ("R", "B", "K", "row", "look_up", "gradient"),
+    [
+        (1, 2, 3, 1, "int", "int"),
+        (1, 2, 2**29, 1, "long long", "long long"),  # a large table
+        (2**20, 2**9, 3, 1, "long long", "int"),  # many rows
+        (1, 2**20, 3, 2**11, "long long", "long long"),  # which lie far apart
+    ],
+)
+def test_look_ups_beyond_int_are_counted_by_long_long(R, B, K, row, look_up, gradient):
+    """Nothing of the memory that the shapes name is there, or touched."""
+    launched, one = [], np.zeros(1, np.float32)
+    ops = module.CudaOps(SimpleNamespace(launch=lambda source, name, *rest: launched.append(name)), np)
+    W, out = (np.lib.stride_tricks.as_strided(one, (R, n, 3), (n * 12, 12, 4)) for n in (K, B))
+    codes = np.lib.stride_tricks.as_strided(one, (R, B, 1), (row * B * 4, row * 4, 4))
+    ops.lookup(W, codes, out)
+    ops.lookup_gradient(out, codes, W)
+    assert launched == [f"lookup<float, {look_up}>", f"lookup_gradient<float, {gradient}>"]
 
 
 def test_the_first_of_the_largest_logits_is_the_guess():

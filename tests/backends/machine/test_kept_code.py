@@ -1,6 +1,7 @@
 """Code on disk, which several processes write and read, one after the other and at once, and which may be damaged."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -41,20 +42,30 @@ def end(process):
     assert process.returncode == 0, complaint.decode()
 
 
-def test_each_instruction_is_itself_where_processes_compiled_them_one_by_one_and_at_once(tmp_path):
-    both = [begin(tmp_path, "tanh"), begin(tmp_path, "square", "tanh")]
-    for process in both:
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The folder of two processes that compiled at once."""
+    folder = tmp_path_factory.mktemp("kept")
+    for process in [begin(folder, "tanh"), begin(folder, "square", "tanh")]:
         end(process)
+    return folder
+
+
+def test_each_instruction_is_itself_where_processes_compiled_them_one_by_one_and_at_once(kept):
     for names in (["exp"], ["tanh", "square", "exp"], ["exp", "square", "tanh"]):
-        end(begin(tmp_path, *names))
-    names = [file.name for file in tmp_path.rglob("*.nb?")]
+        end(begin(kept, *names))
+    names = [file.name for file in kept.rglob("*.nb?")]
     assert len(names) == 8  # the loop and three instructions, an index and code of each
     assert all(f"_{load.digest()}-" in name for name in names)  # so versions and processors can't be mixed up
 
 
-def test_damaged_files_are_compiled_anew_and_replaced(tmp_path):
-    end(begin(tmp_path, "square"))
+def test_damaged_files_are_compiled_anew_and_replaced(kept, tmp_path):
+    shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+    for file in tmp_path.rglob("*.nb?"):
+        if not file.name.startswith(("entries.play_", "entries.square_")):
+            file.unlink()
     files = sorted(tmp_path.rglob("*.nb?"))
+    assert len(files) == 4
     for file in files[1], files[2]:  # the code of the loop, the index of the instruction
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     files[0].write_bytes(bytes(100))

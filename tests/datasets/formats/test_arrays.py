@@ -105,6 +105,9 @@ def test_npy_is_a_table(save):
     data = load_dataset(path, target=-1, task="classification")
     np.testing.assert_array_equal(data.train.x, X)
     assert data.train.y.tolist() == Y.tolist()
+    with open(path, "wb") as file:
+        np.lib.format.write_array(file, table, version=(3, 0))
+    np.testing.assert_array_equal(load_dataset(path, target=-1, task="classification").train.x, X)
     assert load_dataset(path, target="0").train.y.tolist() == X[:, :1].tolist()
     assert load_dataset(save(samples.npy(np.stack([Y, Y], 1)), "i.npy"), target=1).n_classes == 3
     for target, got in ((None, "none"), (4, "4"), ("kind", "'kind'"), (-5, "-5")):
@@ -124,6 +127,8 @@ def test_objects_and_records_are_refused(save):
         "pandas.DataFrame(array).to_csv(FILE, index=False)"
     )
     refused(save(samples.npy(records), "r.npy"), wanted, target=0)
+    with pytest.warns(UserWarning, match="format 3.0"):  # names of fields in UTF-8
+        refused(save(samples.npy(np.zeros(3, [("größe", "f8"), ("名", "i4")])), "r3.npy"), wanted, target=0)
     wanted = "expected an array of numbers or text, got (2,) of object"
     refused(save(samples.npy(np.array([{}, None])), "o.npy"), wanted, target=0)
     refused(save(samples.npz(x=np.array([{}, None]), y=Y)), f"x.npy: {wanted}")

@@ -36,6 +36,8 @@ def test_fit_takes_tables_and_columns():
         train((FRAME[["a"]].to_numpy(), y), 1)
     train((FRAME, FRAME.a), data.n_inputs, 1)
     train((pa.Table.from_pandas(FRAME), FRAME[["a"]]), data.n_inputs, 1)
+    stream = pa.Table.from_pandas(FRAME.assign(answer=Y)).to_reader(max_chunksize=7)  # which can be read once
+    np.testing.assert_array_equal(load_dataset(stream, target="answer").train.x, data.train.x)
 
 
 def test_several_targets():

@@ -12,7 +12,8 @@ SHAPES = (
 )
 
 KERNELS: dict[str, list[str]] = {
-    "gather.cuh": [f"gather<{t}>" for t in TYPES],
+    "gather.cuh": [f"gather<{t}>" for t in TYPES]
+    + [f"{name}<{t}, {i}>" for name in ("lookup", "lookup_gradient") for t, i in COUNTED],
     "layer.cuh": [
         f"{name}<{t}, {i}>"
         for name in ("bias_activation", "activation_derivative", "activation_gradient")

@@ -16,7 +16,9 @@ from xbnet.backends.cuda.ops import CudaOps
 def launcher(order=ORDERS[0]):
     """Runs kernels with threads and blocks in that order; skips the test where no C++ compiler is."""
     try:
-        return EmulatedLauncher(order, folder=Path(os.environ["XBNET_TEST_KERNELS"]))  # of the whole run
+        return EmulatedLauncher(
+            order, folder=Path(os.environ["XBNET_TEST_KERNELS"]), optimize=False
+        )  # of the whole run
     except BackendError as error:
         pytest.skip(str(error))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -24,15 +25,15 @@ from .launch import check_argument, source_text
 ORDERS = ("forward", "reversed", "permuted")
 """In which the threads of a block, and the blocks, take their turns."""
 
-FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra")
+FLAGS = ("-std=c++17", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra")
 GUARD = 256
 """Bytes after the shared memory that nobody may touch."""
 
+PRELUDE = "#include <math.h>\n#include <stddef.h>\n#include <string.h>\n#include <utility>\n"
+"""The headers of every kernel: to read them takes longer than the rest, so the compiler keeps them digested."""
+
 # `run` calls the kernel block by block with arguments by address, as CUDA does; `signature` tells their types.
 ENTRY = """
-#include <stddef.h>
-#include <string.h>
-#include <utility>
 template <typename T> struct Kind { static const char* name() { return "?"; } };
 #define KIND(type, text) template <> struct Kind<type> { static const char* name() { return text; } };
 KIND(float, "float32") KIND(double, "float64") KIND(int, "int32") KIND(long long, "int64") KIND(unsigned char, "uint8")
@@ -71,6 +72,8 @@ class EmulatedLauncher:
         One of `ORDERS`.
     shared_limit
         Bytes of shared memory that a block may ask for; by default those of an H100.
+    optimize
+        Whether kernels shall run fast; where they run once on little data, to compile them takes longer.
     folder
         Where compiled kernels are kept, by the hash of their text; None: a temporary one.
 
@@ -80,11 +83,19 @@ class EmulatedLauncher:
         There is no C++ compiler.
     """
 
-    def __init__(self, order: str = "forward", shared_limit: int = 227 * 1024, folder: Path | None = None):
+    def __init__(
+        self,
+        order: str = "forward",
+        shared_limit: int = 227 * 1024,
+        folder: Path | None = None,
+        *,
+        optimize: bool = True,
+    ):
         self.compiler = shutil.which("g++") or shutil.which("c++")
         if self.compiler is None:
             raise BackendError("emulated kernels: found neither g++ nor c++; install a C++ compiler")
         self.order, self.shared_limit = order, shared_limit
+        self.flags = (*FLAGS, "-O2" if optimize else "-O0")
         self._kept = None if folder else tempfile.TemporaryDirectory(prefix="xbnet-kernels-")
         self.folder = Path(self._kept.name) if self._kept else Path(str(folder))
         self._libraries: dict[tuple[str, str], tuple[Any, list[str]]] = {}
@@ -128,21 +139,35 @@ class EmulatedLauncher:
         return self._libraries[source, name]
 
     def _compile(self, text: str) -> Path:
-        path = self.folder / f"{hashlib.sha256((text + str(FLAGS)).encode()).hexdigest()[:24]}.so"
+        path = self.folder / f"{hashlib.sha256((text + str(self.flags)).encode()).hexdigest()[:24]}.so"
+        if not path.exists():
+            prelude = self._prelude()
+            self._run_compiler(["-shared", "-include", str(prelude)], "kernel.cpp", text, path)
+        return path
+
+    def _prelude(self) -> Path:
+        """The headers as text, beside what the compiler has made of them."""
+        path = self.folder / f"{hashlib.sha256((PRELUDE + str(self.flags)).encode()).hexdigest()[:24]}.h"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.folder) as work:
-                code, library = Path(work, "kernel.cpp"), Path(work, "kernel.so")
-                code.write_text(text, encoding="utf-8")
-                done = subprocess.run(
-                    [str(self.compiler), *FLAGS, str(code), "-o", str(library)], capture_output=True, text=True
-                )
-                if done.returncode:
-                    error = BackendError(f"emulated kernels: {self.compiler} failed: {done.stderr.strip()[:200]}")
-                    error.add_note(done.stderr[:4000])
-                    raise error
-                library.replace(path)
+            self._run_compiler(["-x", "c++-header"], "prelude.h", PRELUDE, path.with_suffix(".h.gch"))
+            text = path.with_suffix(f".{os.getpid()}")  # for compilers that know nothing of the other file
+            text.write_text(PRELUDE)
+            text.replace(path)
         return path
+
+    def _run_compiler(self, flags: Sequence[str], name: str, text: str, path: Path) -> None:
+        """Compile a file; `path` is there at once, or not at all."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as work:
+            code, result = Path(work, name), Path(work, "result")
+            code.write_text(text, encoding="utf-8")
+            command = [str(self.compiler), *self.flags, *flags, str(code), "-o", str(result)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                error = BackendError(f"emulated kernels: {self.compiler} failed: {done.stderr.strip()[:200]}")
+                error.add_note(done.stderr[:4000])
+                raise error
+            result.replace(path)
 
 
 def _cell(name: str, i: int, kind: str, argument: Any) -> np.ndarray:

@@ -65,7 +65,7 @@ class CudaOps(Ops):
     def gather_batch(self, data: Any, index: Any, which: Any, spread: Any, out: Any) -> Any:
         """See `Ops`."""
         x, y, w = out
-        if x.size > COUNTED_BY_INT:
+        if max(x.size, y.size) > COUNTED_BY_INT:
             return super().gather_batch(data, index, which, spread, out)
         R, B, inputs = x.shape
         labels, targets = (y, None) if y.ndim == 2 else (None, y)
@@ -81,15 +81,16 @@ class CudaOps(Ops):
         (out_next, out_row), (codes_next, codes_row) = _steps(out), _steps(codes)
         self._launch("gather.cuh", "lookup", out, _blocks(R * B * D), THREADS, 0, (
             W, _row_stride(W), codes, codes_next, codes_row, *ints(R, B, K, D), out, out_next, out_row,
-        ))  # fmt: skip
+        ), _index(max(R * B * D, K * D, B * int(codes_row), B * int(out_row))))  # fmt: skip
         return out
 
     def lookup_gradient(self, dy: Array, codes: Array, out: Array) -> Array:
         """See `Ops`."""
         (R, B, D), K = dy.shape, out.shape[1]
+        (dy_next, dy_row), (codes_next, codes_row) = _steps(dy), _steps(codes)
         self._launch("gather.cuh", "lookup_gradient", out, _blocks(R * K * D), THREADS, 0, (
-            dy, *_steps(dy), codes, *_steps(codes), *ints(R, B, K, D), out, _row_stride(out),
-        ))  # fmt: skip
+            dy, dy_next, dy_row, codes, codes_next, codes_row, *ints(R, B, K, D), out, _row_stride(out),
+        ), _index(max(R * K * D, B * int(dy_row), B * int(codes_row))))  # fmt: skip
         return out
 
     def bias_activation(self, activation: Any, z: Any, b: Any, out: Any, work: Any) -> Any:

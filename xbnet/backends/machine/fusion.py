@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .record import Operation
-from .views import NARROW, View
+from .views import NARROW, Views, address
 
 Found = tuple[Operation, np.ndarray | None]
 """One operation for some, and the intermediate result that is not made any more; None: all results are made."""
@@ -18,19 +18,18 @@ def same(a: Any, b: Any) -> bool:
     """Whether two operands are the same numbers."""
     if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray):
         return False
-    x, y = a.__array_interface__, b.__array_interface__
-    return x["data"][0] == y["data"][0] and a.shape == b.shape and a.strides == b.strides
+    return a is b or (a.shape == b.shape and a.strides == b.strides and address(a) == address(b))
 
 
-def fuse(operations: list[Operation], moved: Container[Any]) -> list[Operation]:
+def fuse(operations: list[Operation], moved: Container[Any], views: Views) -> list[Operation]:
     """The operations, with those that pay put together."""
     done: list[Operation] = []
     at = 0
     while at < len(operations):
         for length, match in PATTERNS:
             found = match(*operations[at : at + length]) if at + length <= len(operations) else None
-            gone = found is not None and (found[1] is None or _gone(found[1], moved, operations[at + length :]))
-            if found is not None and gone and _alike(found[0], moved):
+            gone = found is not None and (found[1] is None or _gone(found[1], moved, views, operations[at + length :]))
+            if found is not None and gone and _alike(found[0], moved, views):
                 done.append(found[0])
                 at += length
                 break
@@ -40,16 +39,16 @@ def fuse(operations: list[Operation], moved: Container[Any]) -> list[Operation]:
     return done
 
 
-def _gone(array: np.ndarray, moved: Container[Any], rest: list[Operation]) -> bool:
+def _gone(array: np.ndarray, moved: Container[Any], views: Views, rest: list[Operation]) -> bool:
     """Whether nobody misses this intermediate result."""
-    return View.of(array).key in moved and unread(array, rest)
+    return views.of(array).key in moved and unread(array, rest)
 
 
-def _alike(op: Operation, moved: Container[Any]) -> bool:
+def _alike(op: Operation, moved: Container[Any], views: Views) -> bool:
     """Whether the operands that a fused operation walks through have one layout."""
     return (
         op.name not in ("tanh_gradient", "relu_gradient")
-        or len({View.of(a).key in moved for a in (*op.operands, *op.out)}) == 1
+        or len({views.of(a).key in moved for a in (*op.operands, *op.out)}) == 1
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .load import blas_address
-from .memory import Prepared, view
+from .memory import Prepared
 from .program import OWN, Program, amount_of_work
 from .record import NotRecordable, Operation
 from .shares import WIDE, cut
@@ -98,7 +98,7 @@ class Lowering:
         if not isinstance(x, np.ndarray):
             self.numbers.append(float(x))
             return Place(-1, (len(self.numbers) - 1) * self.item, (), ())
-        seen = view(x, op)
+        seen = self.prepared.view(x, op)
         own = self.prepared.moved.get(seen.key)
         if own is not None and own.place is not None:
             inside = View.of(own.place.reshape(x.shape))

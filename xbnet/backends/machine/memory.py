@@ -18,7 +18,7 @@ import numpy as np
 from .fusion import fuse
 from .program import LINE
 from .record import NotRecordable, Operation
-from .views import NARROW, Key, View, overlap, owner
+from .views import NARROW, Key, View, Views, overlap, owner
 
 UPDATES = ("where", "tanh_gradient", "relu_gradient", "subtract_scaled")
 """Operations that read what they write to."""
@@ -45,11 +45,6 @@ def arrays(op: Operation) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return the arrays that an operation reads, and those that it writes."""
     reads = [x for x in op.operands if isinstance(x, np.ndarray)]
     return reads + list(op.out) * (op.name in UPDATES), list(op.out)
-
-
-def view(array: np.ndarray, op: Operation) -> View:
-    """Return the view of an operand or result; one with fewer axes than the result has none for replicas."""
-    return View.of(array, array.ndim >= op.out[0].ndim or (op.name in ("gather", "row_max") and array.ndim > 1))
 
 
 class Prepared:
@@ -86,7 +81,7 @@ class Prepared:
         private: Iterable[np.ndarray],
         slots: Mapping[str, np.ndarray],
     ):
-        self.dtype, self.item, self.batch = dtype, dtype.itemsize, batch
+        self.dtype, self.item, self.batch, self.views = dtype, dtype.itemsize, batch, Views()
         self.private = {id(owner(a)): owner(a) for a in private}
         self.slots = {id(owner(a)): name for name, a in slots.items()}
         self.keep: list[np.ndarray] = []
@@ -96,11 +91,16 @@ class Prepared:
         operations = self.convert(self.drawn(operations))
         self.moved = self.find_movable(operations)
         inside = {key for key, one in self.moved.items() if one.place is None}
-        operations = fuse(operations, inside)  # so that a result may be made, and a place be needed, earlier
+        operations = fuse(operations, inside, self.views)  # a result may be made, and a place be needed, earlier now
         self.moved = {key: one for key, one in self.find_movable(operations).items() if key in self.moved}
         self.operations = self.without_dead(operations)
         self.check_calls()
         self.own = self.settle()
+
+    def view(self, array: np.ndarray, op: Operation) -> View:
+        """Return the view of an operand or result; one with fewer axes than the result has none for replicas."""
+        stacked = array.ndim >= op.out[0].ndim or (op.name in ("gather", "row_max") and array.ndim > 1)
+        return self.views.of(array, stacked)
 
     def as_floats(self, operations: list[Operation]) -> list[Operation]:
         """Let whole numbers of a step's own be floats, as all that the machine works on; calls get them as they are."""
@@ -116,7 +116,7 @@ class Prepared:
             twin = twins.get(id(owner(x))) if isinstance(x, np.ndarray) else None
             if twin is None or not isinstance(x, np.ndarray):
                 return x
-            offset, *strides = (n // x.itemsize * self.item for n in (View.of(x).offset, *x.strides))
+            offset, *strides = (n // x.itemsize * self.item for n in (self.views.of(x).offset, *x.strides))
             return np.ndarray(x.shape, self.dtype, twin, offset, tuple(strides))
 
         return [
@@ -148,7 +148,7 @@ class Prepared:
                 return x
             if op.name == "gather" and (j == 0 or (j == 1 and id(owner(x)) in self.slots)):
                 return x
-            key = View.of(x, x.ndim > 1).key
+            key = self.views.of(x, x.ndim > 1).key
             if x.dtype == self.dtype:
                 rows = x.ndim == 3 and x.shape[1] == self.batch > 1 and 1 < x.shape[2] <= NARROW
                 if not rows or id(owner(x)) in self.written:
@@ -190,7 +190,7 @@ class Prepared:
             for array in reads:
                 if id(owner(array)) not in self.private:
                     continue
-                key = view(array, op).key
+                key = self.view(array, op).key
                 seen.setdefault(key, [t, t])[1] = t
                 if key not in last:
                     fixed.add(key)
@@ -198,7 +198,7 @@ class Prepared:
                 fixed |= {key for other, s in last.items() if s > last[key] and overlap(other, key, 1) and other != key}
             for array in writes:
                 if id(owner(array)) in self.private:
-                    key = view(array, op).key
+                    key = self.view(array, op).key
                     seen.setdefault(key, [t, t])[1] = t
                     last[key] = t
         while True:
@@ -229,7 +229,7 @@ class Prepared:
 
     def touched(self, op: Operation) -> dict[Key, np.ndarray]:
         """The arrays that a call was given, of those that may be moved."""
-        return {View.of(a, a.ndim > 0).key: a for a in op.out if id(owner(a)) in self.private}
+        return {self.views.of(a, a.ndim > 0).key: a for a in op.out if id(owner(a)) in self.private}
 
     def check_calls(self) -> None:
         """Refuse calls between operations on arrays that stay where they are, of which some share memory.
@@ -242,7 +242,7 @@ class Prepared:
         for op in self.operations:
             for array in (*op.operands, *op.out):
                 if isinstance(array, np.ndarray) and id(owner(array)) in self.private:
-                    one = View.of(array, array.ndim > 0) if op.name == "call" else view(array, op)
+                    one = self.views.of(array, array.ndim > 0) if op.name == "call" else self.view(array, op)
                     if one.key not in self.moved and one.replica:
                         stay.setdefault(one.key[0], set()).add(one.replica)
         if any(len(strides) > 1 for strides in stay.values()):
@@ -260,7 +260,7 @@ class Prepared:
 
     def place_of(self, array: np.ndarray) -> np.ndarray:
         """The array that a call gets in the place of this one."""
-        own = self.moved.get(View.of(array, array.ndim > 0).key) if id(owner(array)) in self.private else None
+        own = self.moved.get(self.views.of(array, array.ndim > 0).key) if id(owner(array)) in self.private else None
         return array if own is None or own.place is None else own.place.reshape(array.shape)
 
     def without_dead(self, operations: list[Operation]) -> list[Operation]:
@@ -273,11 +273,11 @@ class Prepared:
                 kept.append(op)
                 continue
             reads, writes = arrays(op)
-            keys = {view(a, op).key for a in writes}
+            keys = {self.view(a, op).key for a in writes}
             if all(key in self.moved and key not in wanted for key in keys):
                 continue
             wanted -= {key for key in keys if op.name not in UPDATES}
-            wanted |= {view(a, op).key for a in reads}
+            wanted |= {self.view(a, op).key for a in reads}
             kept.append(op)
         return kept[::-1]
 

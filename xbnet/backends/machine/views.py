@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,35 +56,46 @@ class View:
         strides = tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
         return cls(array, shape, strides, array.strides[0] if stacked and array.shape[0] > 1 else 0)
 
-    @property
+    @cached_property
     def extent(self) -> tuple[int, int, int]:
         """Bytes from one replica to the next, and from which byte to which all of them lie."""
         inside = sum((n - 1) * s for n, s in self.axes) + self.array.itemsize
         others = (len(self.array) - 1) * self.replica if self.replica else 0
         return self.replica, self.offset, self.offset + others + inside
 
-    @property
+    @cached_property
     def axes(self) -> tuple[tuple[int, int], ...]:
         """(size, distance) of the axes along which something else is at each place, the longest distance first."""
         return tuple(sorted(((n, s) for n, s in zip(self.shape, self.strides, strict=True) if s), key=lambda a: -a[1]))
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """See `Key`."""
         return id(owner(self.array)), self.offset, self.axes
 
-    @property
+    @cached_property
     def offset(self) -> int:
         """Bytes from the beginning of the owner's memory."""
         return address(self.array) - address(owner(self.array))
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Numbers."""
         total = 1
         for n, _ in self.axes:
             total *= n
         return total
+
+
+class Views(dict[tuple[int, bool], View]):
+    """The views of a program's arrays, each made once: a view keeps its array, so that no other one gets the id."""
+
+    def of(self, array: np.ndarray, stacked: bool = True) -> View:
+        """Return `View.of` of the array."""
+        key = id(array), stacked
+        if key not in self:
+            self[key] = View.of(array, stacked)
+        return self[key]
 
 
 def overlap(a: Key, b: Key, itemsize: int) -> bool:

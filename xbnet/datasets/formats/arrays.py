@@ -206,21 +206,21 @@ def _read_header(where: str, stream: IO[bytes], size: int) -> _Header:
     readers: dict[tuple[int, int], Any] = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
+        (3, 0): np.lib.format.read_array_header_2_0,  # the same but for names of fields in UTF-8
     }
     try:
         version = np.lib.format.read_magic(stream)
-        if version == (3, 0):  # that is for names of fields alone, in UTF-8
-            raise _records(where)
         if version not in readers:
             raise ValueError(f"version {version}")
         shape, fortran, dtype = readers[version](stream)
-    except DataError:
-        raise
     except Exception as error:  # the header is text that NumPy parses as Python: any kind may come
         reason = printable(error)
         raise DataError(f"{where}: expected an array in NumPy's format, got a damaged header ({reason})") from None
     if dtype.names:
-        raise _records(where)
+        raise DataError(
+            f"{where}: expected an array of numbers or text, got records with named fields; write them as a table: "
+            "pandas.DataFrame(array).to_csv(FILE, index=False)"
+        )
     if dtype.hasobject or dtype.kind not in "biufU" or not dtype.itemsize:
         raise DataError(f"{where}: expected an array of numbers or text, got {shape} of {dtype}")
     if len(shape) > 5 or not all(n > 0 for n in shape):
@@ -229,13 +229,6 @@ def _read_header(where: str, stream: IO[bytes], size: int) -> _Header:
     if wanted != got:
         raise DataError(f"{where}: expected {wanted} bytes for {shape} of {dtype}, got {got}; {_AGAIN}")
     return _Header(dtype, shape, fortran)
-
-
-def _records(where: str) -> DataError:
-    return DataError(
-        f"{where}: expected an array of numbers or text, got records with named fields; write them as a table: "
-        "pandas.DataFrame(array).to_csv(FILE, index=False)"
-    )
 
 
 def _read_array(where: str, stream: IO[bytes], size: int) -> Array:

@@ -16,7 +16,8 @@ ARROW = (".arrow", ".feather", ".ipc", ".arrows")
 
 def is_table(source: object) -> bool:
     """Whether `source` is an object that Arrow can read, or is a `Table` already."""
-    return isinstance(source, Table) or (hasattr(source, "__arrow_c_stream__") and hasattr(source, "columns"))
+    named = hasattr(source, "columns") or hasattr(source, "schema")  # a stream of batches has a schema alone
+    return isinstance(source, Table) or (hasattr(source, "__arrow_c_stream__") and named)
 
 
 def is_table_file(path: str | os.PathLike[str]) -> bool:
