@@ -59,7 +59,7 @@ def test_a_sweep_from_a_file_is_kept_and_goes_on(tmp_path, capsys):
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert len(rows) == 8
     assert {row["weight_seed"] for row in rows} == {1, 5}
-    assert all(row["schema"] == "xbnet.sweep/3" for row in rows)
+    assert all(row["schema"] == "xbnet.sweep/4" for row in rows)
     (out / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:3]))
     assert main(["sweep", "--resume", str(out), "--quiet"]) == 0
     again = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
@@ -173,6 +173,9 @@ def test_the_winner_is_refitted_and_the_ensemble_kept(tmp_path, capsys, drawn):
     (out / "results.jsonl").write_text("".join(lines[:5]))
     assert main(["info", str(out)]) == 0
     assert f"5 of 24 networks have ended; go on with: xbnet sweep --resume {out}" in capsys.readouterr().out
+    (out / "config.toml").unlink()  # as if it had been begun in Python
+    assert main(["info", str(out)]) == 0
+    assert "have ended; go on with: the same call of xbnet.sweep, with out='" in capsys.readouterr().out
     assert main(["info", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["networks"] == 5
 

@@ -8,6 +8,7 @@ from sklearn.model_selection import GridSearchCV
 from tests.support.errors import refuses
 from tests.support.tables import made_table
 from xbnet import ConfigError, DataError, StackedSearchCV, XBClassifier, XBRegressor, load_model
+from xbnet.estimators.tables import learn_schema
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -26,6 +27,13 @@ def table():
     for name in ("label", "size (cm)", "price"):
         frame[name] = frame[name].astype(float)
     return frame.drop(columns=["kind", "price"]), frame["kind"], frame["price"]
+
+
+@pytest.mark.parametrize("scaling", [True, "robust", "quantile", "none"])
+@pytest.mark.parametrize("rows", [None, np.arange(0, 40, 2)], ids=["all rows", "some"])
+def test_trains_on_the_inputs_that_its_schema_makes(table, scaling, rows):
+    schema, inputs = learn_schema(XBClassifier(schema=scaling, one_hot=3), table[0], rows)
+    np.testing.assert_array_equal(inputs, schema.encode(table[0]))
 
 
 @pytest.mark.parametrize("targets", ["three", "two", "values", "several"])

@@ -1,11 +1,18 @@
-"""An estimator that one thread fits anew while others predict."""
+"""An estimator that one thread fits anew while others predict; fits of a search, each in a thread of its own."""
 
+import _thread
+import os
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from xbnet import XBClassifier
+from xbnet import StackedSearchCV, XBClassifier
+from xbnet.estimators.meeting import Abandoned, Call
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
@@ -49,3 +56,53 @@ def test_a_fit_that_is_refused_leaves_the_estimator_as_it_was():
     estimator.hidden_layer_sizes = (4,)
     assert (estimator.predict(X) == before).all()
     assert len(estimator.classes_) == 3
+
+
+class Pressing(FunctionTransformer):
+    """Presses Ctrl-C while the second of the fits prepares its rows."""
+
+    fits = 0
+
+    def fit(self, X, y=None):
+        Pressing.fits += 1
+        if Pressing.fits == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("when", ["preparing", "training"])
+def test_an_interrupted_search_ends_all_fits_that_wait(monkeypatch, when):
+    first = Pressing() if when == "preparing" else FunctionTransformer()
+    if when == "training":
+        monkeypatch.setattr(
+            "xbnet.estimators.search.fit_stacked", lambda tasks, n_jobs: signal.raise_signal(signal.SIGINT)
+        )
+    before, ended = _thread._count(), []
+    net = XBClassifier((4,), max_iter=1, random_state=0)
+    monkeypatch.setattr(Call, "wait", ending(Call.wait, ended))
+    search = StackedSearchCV(make_pipeline(first, net), {"xbclassifier__alpha": [0.0, 0.1]}, cv=2, refit=False)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have let it be ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            search.fit(X, labels(3))
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert ended
+    for _ in range(100):
+        if _thread._count() == before:
+            break
+        time.sleep(0.01)
+    assert _thread._count() == before
+
+
+def ending(wait, ended):
+    """`wait`, which notes each that nobody waits for any more."""
+
+    def waits(call, task):
+        try:
+            wait(call, task)
+        except Abandoned:
+            ended.append(task)
+            raise
+
+    return waits

@@ -63,7 +63,9 @@ def test_of_a_killed_sweep_there_is_what_has_ended(kept, tmp_path):
     with pytest.raises(xbnet.ConfigError, match=r"^sweep: expected a member from 0 to 23, one of 7 that have results"):
         again.network(missing)
     (half / "results.jsonl").write_text("")
-    with pytest.raises(xbnet.DataError, match=r"no network has ended yet; go on with: xbnet sweep --resume "):
+    with pytest.raises(
+        xbnet.DataError, match=r"no network has ended yet; go on with: the same call of xbnet.sweep, with out="
+    ):
         xbnet.SweepResult.load(half)
 
 
@@ -102,9 +104,10 @@ def test_a_damaged_description_is_one_line(kept, tmp_path, change):
     found = json.loads((folder / "sweep.json").read_text())
     found["about"] |= change
     (tmp_path / "sweep.json").write_text(json.dumps(found))
-    with pytest.raises(
-        xbnet.DataError, match=r"sweep\.json: is damaged, or was written by another version; sweep again$"
-    ):
+    with pytest.raises(xbnet.DataError, match=r"sweep\.json: is damaged; sweep into another folder$"):
+        read_sweep(tmp_path)
+    (tmp_path / "sweep.json").write_text(json.dumps(found | {"schema": "xbnet.sweep/3"}))
+    with pytest.raises(xbnet.DataError, match=r"sweep\.json: another version of xbnet began this sweep \(schema 'xbn"):
         read_sweep(tmp_path)
     with pytest.raises(xbnet.DataError, match=r": holds no sweep; expected a folder that xbnet sweep --out"):
         xbnet.SweepResult.load(tmp_path / "chunks")

@@ -21,7 +21,7 @@ def test_each_network_has_a_line(kept):
     result, folder = kept
     rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
     assert sorted(row["member"] for row in rows) == list(range(len(result)))
-    assert {row["schema"] for row in rows} == {"xbnet.sweep/3"}
+    assert {row["schema"] for row in rows} == {"xbnet.sweep/4"}
     row = rows[0]
     assert {"configuration", "weight_seed", "fold", "lr", "l2", "hidden", "status", "best_epoch"} <= set(row)
     assert all((folder / row["arrays"]).exists() for row in rows)
@@ -70,7 +70,7 @@ def test_damaged_files_are_one_line(data, kept):
     with pytest.raises(xbnet.DataError, match=r"\.safetensors: is not a safetensors file, or is damaged \(.*\)$"):
         xbnet.sweep(SPACE, data, out=folder, resume=True, **FIXED)
     (folder / "sweep.json").write_text("{")
-    with pytest.raises(xbnet.DataError, match=r"sweep\.json: is damaged; choose another folder$"):
+    with pytest.raises(xbnet.DataError, match=r"sweep\.json: is damaged; sweep into another folder$"):
         xbnet.sweep(SPACE, data, out=folder, resume=True, **FIXED)
 
 

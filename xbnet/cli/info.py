@@ -19,7 +19,7 @@ from ..history import History, plain
 from ..io.ensembles import Ensemble, load_any, summary
 from ..io.models import Model
 from ..sweeps import SweepResult
-from ..sweeps.kept import is_sweep
+from ..sweeps.kept import how_to_resume, is_sweep
 from .folders import kept_in
 from .sweep_table import print_extras, print_table, summarize
 
@@ -82,9 +82,7 @@ def show_sweep(args: argparse.Namespace) -> int:
     print_table(result, told)
     print_extras(told)
     if len(result) < result.about.networks:
-        print(
-            f"{len(result)} of {result.about.networks} networks have ended; go on with: xbnet sweep --resume {folder}"
-        )
+        print(f"{len(result)} of {result.about.networks} networks have ended; go on with: {how_to_resume(folder)}")
     print(f"in {folder}: {', '.join(kept_in(folder))}")
     return 0
 

@@ -1,16 +1,18 @@
 """Fits that wait for one another: scikit-learn's own loops run as they are, and the networks in them train as stacks.
 
 joblib hands each "fit and score" of a search to `Stacking`, a backend of ours. Each runs in a thread of its own, one at
-a time, until an estimator of xbnet in it is about to train: there it waits. When all of them wait, their networks are
-trained together, and they go on as if each had done so by itself. So weights, scorers, metadata, pipelines, callbacks
-and errors are scikit-learn's business, whatever is around the network.
+a time, until an estimator of xbnet in it is about to train: there it starts the next one, and waits. When all of them
+wait, their networks are trained together, and they go on as if each had done so by itself. So weights, scorers,
+metadata, pipelines, callbacks and errors are scikit-learn's business, whatever is around the network.
 """
 
 from __future__ import annotations
 
+import _thread
 import contextvars
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,61 +54,64 @@ class Abandoned(BaseException):
 
 
 class Call:
-    """A function in a thread of its own, which runs only while `resume` waits for it.
+    """A function in a thread of its own, which runs from `go_on` until it waits or is over.
 
     Parameters
     ----------
     function
         Without arguments.
     callback
-        Called when it is over, by whoever resumed it.
+        Called by the backend when it is over.
+    pass_on
+        Called by its thread whenever it stops: then it is the next one's turn.
     """
 
-    def __init__(self, function: Callable[[], Any], callback: Callable[[Any], None] | None):
-        self.function, self.callback = function, callback
+    def __init__(
+        self, function: Callable[[], Any], callback: Callable[[Any], None] | None, pass_on: Callable[[], None]
+    ):
+        self.function, self.callback, self.pass_on = function, callback, pass_on
         self.task: Task | None = None
-        self.begun = self.done = False
+        self.begun = self.done = self.abandoned = False
         self._result: Any = None
         self._error: BaseException | None = None
-        self._abandoned = False
-        self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)
-        self._thread: threading.Thread | None = None
-        self._warnings: Any = None
+        # With the caller's context variables, among them NumPy's way to handle floating-point errors, and its filters
+        # of warnings: those belong to the process, and a call that waits within `catch_warnings` takes its own along.
+        self._context, self._warnings = contextvars.copy_context(), _warning_state()
+        self._go, self._thread = threading.Lock(), 0
+        self._go.acquire()
 
-    def resume(self) -> None:
-        """Let it run until it waits or is over."""
-        # Filters of warnings belong to the process: a call that is left within `catch_warnings` takes its own along.
-        outside = _warning_state()
-        if self._thread is None:
-            self.begun = True
-            # With the caller's context variables, among them NumPy's way to handle floating-point errors.
-            run = contextvars.copy_context().run
-            self._thread = threading.Thread(target=run, args=(self._run,), daemon=True)
-            self._thread.start()
-        else:
-            _set_warning_state(self._warnings)
+    def go_on(self) -> None:
+        """Let it run, and return at once."""
+        _set_warning_state(self._warnings)
+        if self.begun:
             self._go.release()
-        self._back.acquire()
-        self._warnings = _warning_state()
-        _set_warning_state(outside)
+            return
+        self.begun = True
+        try:
+            # Bare, for a `threading.Thread` is waited for until it has begun, which costs more than all else here.
+            _thread.start_new_thread(self._context.run, (self._run,))
+        except RuntimeError as error:  # there are no more threads
+            self._error, self.done = error, True
+            self.pass_on()
 
     def _run(self) -> None:
         CURRENT.set(self)
+        self._thread = threading.get_ident()
         try:
             self._result = self.function()
         except BaseException as error:  # all of them: they are raised where the result is asked for
             self._error = error
         self.done = True
-        self._back.release()
+        self.pass_on()
 
     def wait(self, task: Task) -> None:
         """Wait, in its thread, until the task is done."""
-        if not self._abandoned:
-            self.task = task
-            self._back.release()
+        if not self.abandoned:
+            self.task, self._warnings = task, _warning_state()
+            self.pass_on()
             self._go.acquire()
             self.task = None
-        if self._abandoned:
+        if self.abandoned:
             raise Abandoned
 
     def result(self) -> Any:
@@ -115,16 +120,9 @@ class Call:
             raise self._error
         return self._result
 
-    def abandon(self) -> None:
-        """End it where it waits."""
-        self._abandoned = True
-        if self._thread is not None and not self.done:
-            self._go.release()
-            self._thread.join()
-
     def is_here(self) -> bool:
         """Whether this is its thread, and not one that its function has started."""
-        return self._thread is threading.current_thread()
+        return self._thread == threading.get_ident()
 
 
 CURRENT: contextvars.ContextVar[Call | None] = contextvars.ContextVar("CURRENT", default=None)
@@ -184,6 +182,9 @@ class Stacking(ParallelBackendBase):
         super().__init__(nesting_level=nesting_level)
         self._train, self._at_once = train, max(1, min(at_once, MOST_AT_ONCE))
         self._calls: list[Call] = []
+        self._turn: deque[Call] = deque()
+        self._over = threading.Semaphore(0)
+        self._running = False
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Calls that joblib may have open at a time: by default it hands over twice as many."""
@@ -193,33 +194,50 @@ class Stacking(ParallelBackendBase):
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], None] | None = None) -> Call:
         """Note the call; it begins when a result is asked for."""
-        self._calls.append(Call(func, callback))
+        self._calls.append(Call(func, callback, self._pass_on))
         return self._calls[-1]
 
     def retrieve_result(self, out: Call, timeout: float | None = None) -> Any:
         """Run all calls until this one is over."""
         while not out.done:
-            new = [call for call in self._calls if not call.begun]
-            for call in new:
-                self._resume(call)
-            if not new:
-                waiting = [call for call in self._calls if call.task is not None]
-                self._train([call.task for call in waiting if call.task is not None])
-                for call in waiting:
-                    self._resume(call)
+            calls = [call for call in self._calls if not call.begun]
+            if not calls:
+                calls = list(self._calls)
+                self._train([call.task for call in calls if call.task is not None])
+            self._run(calls)
+            over = [call for call in calls if call.done]
+            self._calls = [call for call in self._calls if not call.done]
+            for call in over:
+                if call.callback is not None:
+                    call.callback(call)
         return out.result()
 
-    def _resume(self, call: Call) -> None:
-        call.resume()
-        if call.done:
-            self._calls.remove(call)
-            if call.callback is not None:
-                call.callback(call)
+    def _run(self, calls: Sequence[Call]) -> None:
+        """Let one after the other run until it waits or is over: each thread starts the next one before it stops."""
+        outside = _warning_state()
+        self._turn.extend(calls)
+        self._running = True
+        self._pass_on()
+        self._over.acquire()
+        self._running = False
+        _set_warning_state(outside)
+
+    def _pass_on(self) -> None:
+        try:
+            call = self._turn.popleft()
+        except IndexError:  # it was the last one, or nobody wants the others any more
+            self._over.release()
+        else:
+            call.go_on()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """End the calls that still wait."""
         for call in self._calls:
-            call.abandon()
+            call.abandoned = True
+        self._turn.clear()
+        if self._running:  # this thread was interrupted, and one of them runs on until it would wait
+            self._over.acquire()
+        self._run([call for call in self._calls if call.begun and not call.done])
         self._calls.clear()
 
     def terminate(self) -> None:

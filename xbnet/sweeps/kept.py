@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from ..files import place
 from ..io.tensorfile import Tensors, read_tensors
 from .about import About
 from .chunk import OUTCOME, Outcome
+from .manifest import read_manifest
 from .plan import Member
-from .store import KIND, outcome_of, read_rows, read_text
+from .store import KIND, outcome_of, read_rows
 
 WHO = ("member", "configuration", "weight_seed", "order_seed", "fold")
 """Columns that say which network a row is."""
@@ -23,6 +23,13 @@ WHO = ("member", "configuration", "weight_seed", "order_seed", "fold")
 def is_sweep(path: str | Path) -> bool:
     """Whether a path is the folder of a sweep."""
     return (place(path) / "sweep.json").exists()
+
+
+def how_to_resume(folder: Path) -> str:
+    """Say what goes on with a sweep: the command, if that began it and so has kept its flags."""
+    if (folder / "config.toml").exists():
+        return f"xbnet sweep --resume {folder}"
+    return f"the same call of xbnet.sweep, with out={str(folder)!r} and resume=True"
 
 
 def read_sweep(folder: str | Path) -> tuple[About, list[Member], list[Outcome], dict[int, tuple[Tensors, int]]]:
@@ -38,11 +45,11 @@ def read_sweep(folder: str | Path) -> tuple[About, list[Member], list[Outcome], 
     if not is_sweep(folder):
         raise DataError(f"{folder}: holds no sweep; expected a folder that xbnet sweep --out, or sweep(out=...), wrote")
     try:
-        about = About.from_json(json.loads(read_text(manifest))["about"])
+        about = About.from_json(read_manifest(manifest)["about"])
     except DataError:
         raise
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError):
-        raise DataError(f"{manifest}: is damaged, or was written by another version; sweep again") from None
+        raise DataError(f"{manifest}: is damaged; sweep into another folder") from None
     rows_of = read_rows(folder / "results.jsonl")[0]
     members: list[Member] = []
     outcomes: list[Outcome] = []
@@ -62,7 +69,7 @@ def read_sweep(folder: str | Path) -> tuple[About, list[Member], list[Outcome], 
         outcomes.append(outcome)
         places |= {index: (file, indices.index(index)) for index in outcome.members}
     if not members:
-        raise DataError(f"{folder}: no network has ended yet; go on with: xbnet sweep --resume {folder}")
+        raise DataError(f"{folder}: no network has ended yet; go on with: {how_to_resume(folder)}")
     return about, sorted(members, key=lambda member: member.index), outcomes, places
 
 

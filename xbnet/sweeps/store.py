@@ -32,10 +32,10 @@ from .about import About
 from .build import Program, describe_stack
 from .chunk import FIGURES, OUTCOME, Outcome
 from .fingerprint import Fingerprint, difference
+from .manifest import SCHEMA, read_manifest, read_text
 from .paused import Paused
 from .plan import Member
 
-SCHEMA = "xbnet.sweep/3"
 KIND = "chunk of a sweep"
 PAUSED = "paused networks of a sweep"
 NAME = re.compile(r"chunks/\d{6,12}-[0-9a-f]{12}\.safetensors")
@@ -66,12 +66,7 @@ class Store:
         if manifest.exists():
             if not resume:
                 raise ConfigError(f"{self.folder}: holds a sweep already; go on with it by resume, or choose another")
-            text = read_text(manifest)
-            try:
-                found = json.loads(text)["fingerprint"]
-            except (ValueError, KeyError, TypeError, RecursionError):
-                raise DataError(f"{manifest}: is damaged; choose another folder") from None
-            differs = difference(found, fingerprint)
+            differs = difference(read_manifest(manifest)["fingerprint"], fingerprint)
             if differs:
                 raise ConfigError(f"{self.folder}: holds another sweep ({differs}); choose another folder")
             return
@@ -219,16 +214,6 @@ def read_rows(
             raise DataError(f"{path}: line {number} is damaged; sweep into another folder") from None
         rows_of[row["arrays"]][row["member"]] = row
     return rows_of, "".join(text + "\n" for text in texts[:-1]) if texts[-1] else None
-
-
-def read_text(path: Path) -> str:
-    """Read a file's text; a pipe or a folder in its place counts as empty."""
-    if not path.is_file():
-        raise DataError(f"{path}: is not a file; sweep into another folder")
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: can't be read ({reason(error)}); sweep into another folder") from None
 
 
 def _check_row(row: dict[str, Any]) -> None:
