@@ -1,6 +1,8 @@
 """Draw the pictures of `backward.md`, the home page and two cards of the gallery anew: ``python docs/pictures.py``."""
 
 import io
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +16,21 @@ from xbnet.verify.catalogue import catalogue
 
 FOLDER = Path(__file__).parent / "_static" / "verify"
 
-PICTURES = {
-    "example/two layers, gradient": "two-layers",
-    "layers/linear": "linear",
-    "layers/residual": "residual",
-    "layers/dropout": "dropout",
-    "layers/batch norm": "batch-norm",
-    "layers/layer norm": "layer-norm",
-    "layers/scale": "scale",
-    "layers/piecewise linear embedding": "piecewise",
-    "layers/periodic embedding": "periodic",
-    "layers/parametric": "parametric",
-    "layers/members": "members",
-    "layers/shared linear both": "shared-linear",
-    "layers/member outputs": "member-outputs",
-    "activations/relu in a residual block": "relu",
-    "losses/cross_entropy smoothed": "cross-entropy",
-    "losses/binary_cross_entropy": "binary-cross-entropy",
-    "losses/mse": "mse",
-    "losses/cross_entropy l1": "l1",
-    "depth/residual 20": "deep",
-}
-"""Case of the catalogue -> name of its picture."""
+PAGE = Path(__file__).parent / "backward.md"
 
 
 def draw() -> None:
-    """Run the cases, and keep their pictures in few colours."""
+    """Run the cases whose pictures the page shows, and keep those in few colours: "layers/batch norm" is batch-norm."""
+    wanted = set(re.findall(r"_static/verify/([\w-]+)\.png", PAGE.read_text(encoding="utf-8")))
     for case in catalogue():
-        if case.name in PICTURES:
+        name = re.sub("[^a-z0-9]+", "-", case.name.partition("/")[2])
+        if name in wanted:
+            wanted.remove(name)
             result = case.run()
             result.raise_if_failed()
-            keep(result.plot(), FOLDER / f"{PICTURES[case.name]}.png", 70)
+            keep(result.plot(), FOLDER / f"{name}.png", 70)
+    if wanted:
+        sys.exit(f"{PAGE.name}: no case of the catalogue is named like {', '.join(sorted(wanted))}")
 
 
 def keep(figure: Any, path: Path, dpi: int) -> None:

@@ -200,6 +200,12 @@ def test_every_verb_has_help(capsys):
         assert f"xbnet {verb}" in capsys.readouterr().out
 
 
+def test_every_layer_and_loss_is_derived():
+    page = (ROOT / "docs/backward.md").read_text()
+    for kind in (*LAYERS.values(), *LOSSES.values()):
+        assert f":pyobject: {kind.__name__}." in page, f"backward.md: derive {kind.__name__} next to its code"
+
+
 def test_pictures_are_small():
     for picture in (ROOT / "docs/_static").glob("*.png"):
         assert picture.stat().st_size < 100_000

@@ -47,7 +47,11 @@ CORE = [
     "training/step",
     "training/trainer",
     "training/validation",
-    *(f"nn/{room}/{path.stem}" for room in ("layers", "losses") for path in (PACKAGE / "nn" / room).glob("*.py")),
+    *(
+        path.relative_to(PACKAGE).with_suffix("").as_posix()
+        for room in ("layers", "losses")
+        for path in (PACKAGE / "nn" / room).rglob("*.py")
+    ),
 ]
 
 
@@ -100,6 +104,22 @@ def test_modules_import_only_from_lower_floors():
     edges = [(a, b) for a, path in modules() for b in imports(a, path)]
     heads = [(a, b, room(a), room(b)) for a, b in edges]
     assert not [f"{a} imports {b}" for a, b, over, under in heads if over != under and FLOOR[under] >= FLOOR[over]]
+
+
+# Names that say from which room a thing is.
+FROM = {"network": "nn", "layer": "nn", "loss": "nn", "optimizer": "optim", "penalty": "optim", "strategy": "optim"}
+FROM |= {"trainer": "training", "recipe": "training", "estimator": "estimators"}
+
+
+def test_no_room_looks_upward_behind_any():
+    """A parameter that is anything to type checkers, and by its name a thing of a higher floor, is a hidden import.
+
+    Only CUDA's operations are handed the loss or optimizer for which a kernel stands, and read its settings.
+    """
+    for name, path in modules():
+        for node in ast.walk(parsed(path)) if name != "backends.cuda.ops" else ():
+            hidden = isinstance(node, ast.arg) and getattr(node.annotation, "id", "") == "Any" and node.arg in FROM
+            assert not hidden or FLOOR[FROM[node.arg]] <= FLOOR[room(name)], f"{name}: say what {node.arg} is"
 
 
 def room(name):
@@ -207,11 +227,7 @@ def test_every_word_is_in_the_dictionary(library):
 
 def test_the_core_never_waits_for_the_device():
     """No ``.item()``, ``float(array)`` by the way, or einsum in what runs within a step."""
-    for name in [
-        "nn/activations",
-        "backends/ops",
-        *(f"nn/layers/{p.stem}" for p in (PACKAGE / "nn" / "layers").glob("*.py")),
-    ]:
+    for name in ["nn/activations", "backends/ops", *(name for name in CORE if name.startswith("nn/layers/"))]:
         for node in ast.walk(parsed(PACKAGE / f"{name}.py")):
             assert getattr(node, "attr", "") not in {"item", "einsum", "asnumpy", "to_host"}, name
 

@@ -1,9 +1,11 @@
 """The house stays small: what a reader has to hold in the head has limits. ``python -m tests.support.house`` counts."""
 
+import pytest
+
 from tests.support import house
 
 LONGEST = 300
-CODE_OF_THE_CORE = 3_040
+CODE_OF_THE_CORE = 3_000
 ANY = 550
 """Parameters and results that are annotated `Any` and nothing else, for they may really be anything: each more of them
 hides something from readers and type checkers."""
@@ -28,8 +30,10 @@ def test_a_step_runs_through_few_files():
     assert len(house.one_forward()) <= 11
 
 
-def test_a_built_in_layer_touches_few_files():
-    assert house.places_of("LayerNorm") == ["__init__.py", "nn/layers/__init__.py", "nn/layers/normalization.py"]
+@pytest.mark.parametrize("layer", ["LayerNorm", "Scale", "PReLU", "PeriodicEmbedding"])
+def test_a_built_in_layer_touches_few_files(layer):
+    """Its own, the table, its public name, and one more: its text for PyTorch, say, where that has no such module."""
+    assert 3 <= len(house.places_of(layer)) <= 4
 
 
 def test_code_is_counted_without_what_explains_it(tmp_path):

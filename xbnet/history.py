@@ -108,11 +108,11 @@ class History:
         dict
             See `records`.
         """
-        record: dict[str, Any] = {"epoch": len(self) + 1}
-        for name, row in zip(PER_REPLICA, np.full((len(PER_REPLICA), self.replicas), np.nan), strict=True):
-            record[name] = row
-            if name in figures:
-                row[rows] = figures[name]
+        empty = np.full((len(PER_REPLICA), self.replicas), np.nan)
+        record: dict[str, Any] = {"epoch": len(self) + 1} | dict(zip(PER_REPLICA, empty, strict=True))
+        for name in figures:
+            if name in PER_REPLICA:
+                record[name][rows] = figures[name]
         record |= {"seconds": seconds, "samples_per_second": samples * len(rows) / seconds}
         self.records.append(record)
         return record

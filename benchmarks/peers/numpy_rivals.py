@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -48,14 +49,15 @@ class Xbnet(Rival):
         self.rates = np.broadcast_to(case.learning_rates.astype(float), (case.steps, case.replicas))
 
     def run(self, epochs: int) -> None:
-        gather, batch, step, last = self.network.backend.ops.gather, self.batch, self.step, len(self.rows) - 1
         for _ in range(epochs):
-            columns = self.optimizer.columns(self.rates)
-            for s, index in enumerate(self.rows[:, None]):
-                gather(self.x, index, batch.x)
-                gather(self.y, index, batch.y)
-                step(0, batch, columns[:, s], s == last)
-                self.sums[s] = step.sums
+            self.step.run_all(self.batches(), self.optimizer.columns(self.rates), self.sums)
+
+    def batches(self) -> Iterator[Batch]:
+        gather = self.network.backend.ops.gather
+        for index in self.rows[:, None]:
+            gather(self.x, index, self.batch.x)
+            gather(self.y, index, self.batch.y)
+            yield self.batch
 
     def weights(self) -> list[dict[str, np.ndarray]]:
         return self.parameters

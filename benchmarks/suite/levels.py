@@ -15,7 +15,7 @@ from xbnet.backends.machine.record import record
 from xbnet.backends.machine.threads import play
 from xbnet.backends.replay import Replays
 
-from .common import CLASSES, INPUTS, Step
+from .common import CLASSES, INPUTS, Parts
 
 LEVELS = ["eager", "replay", "compiled"]
 
@@ -30,7 +30,7 @@ class Levels:
     def setup(self, level: str, depth: int) -> None:
         if level == "compiled" and why_not():
             raise NotImplementedError("numba is not here")
-        self.parts = parts = Step("numpy", depth, batch=64)
+        self.parts = parts = Parts("numpy", depth, batch=64)
         network = parts.network
         out = np.empty((1, 64, CLASSES), np.float32)
         end = SimpleNamespace(xp=np, ops=network.backend.ops, replayable=True)  # wants the outputs, or they are no work
@@ -43,12 +43,11 @@ class Levels:
                     lambda: end.xp.copyto(out, network.forward(parts.x, training=True)),
                 ),
                 ("backward", [], lambda: self.backward(network)),
-                ("step", [(vars(parts), "loss"), (vars(parts), "optimizer")], parts.step),
+                ("step", [(vars(parts), "loss"), (vars(parts), "optimizer")], parts.one_by_one),
             )
         }
-        if level == "replay":  # as a user's loop has it
-            step = xbnet.Step(network, "cross_entropy", xbnet.SGD(0.0))
-            self.calls["step"] = lambda: step(parts.x, parts.labels)
+        if level == "replay":
+            self.calls["step"] = parts.step  # as a user's loop has it
         rng = np.random.default_rng(0)
         x = rng.normal(size=(64 * 32, INPUTS)).astype(np.float32)
         self.data = xbnet.Dataset("noise", xbnet.Part(x, rng.integers(0, CLASSES, len(x))))

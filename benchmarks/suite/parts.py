@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .common import BACKENDS, Step, seconds
+from .common import BACKENDS, Parts, seconds
 
 
 class _Parts:
@@ -13,7 +13,7 @@ class _Parts:
     timeout = 120
 
     def setup(self, backend: str, value: int) -> None:
-        self.parts = Step(backend, **{**self.fixed, self.size: value})
+        self.parts = Parts(backend, **{**self.fixed, self.size: value})
 
     def time_forward(self, backend: str, value: int) -> None:
         self.parts.forward()

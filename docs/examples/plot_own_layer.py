@@ -16,7 +16,7 @@ from xbnet.nn.initializers import ones
 # A gain per feature, with a mistake: the gradient of the gain forgets to multiply by the input.
 
 
-class Scale(xbnet.Layer):
+class Gains(xbnet.Layer):
     """y = gain * x."""
 
     def parameters(self):
@@ -36,11 +36,11 @@ class Scale(xbnet.Layer):
 
 
 x = np.random.default_rng(0).normal(size=(6, 3)) + 1
-result = xbnet.jacobian_test(Scale(), x)
+result = xbnet.jacobian_test(Gains(), x)
 print(result)
 
 # %%
-# The block `Scale.gain` is wrong, and the input's gradient is right, so the mistake is in one line. The picture shows
+# The block `Gains.gain` is wrong, and the input's gradient is right, so the mistake is in one line. The picture shows
 # it: without the right slope, the remainder (red) falls no faster than the difference itself (blue).
 result.plot()
 
@@ -48,7 +48,7 @@ result.plot()
 # The mended layer passes, and may be used wherever a built-in one is.
 
 
-class MendedScale(Scale):
+class MendedGains(Gains):
     """y = gain * x."""
 
     def scratch(self):
@@ -61,7 +61,7 @@ class MendedScale(Scale):
             self.xp.multiply(dy, self.gain, out=dx)
 
 
-xbnet.jacobian_test(MendedScale(), x).raise_if_failed()
+xbnet.jacobian_test(MendedGains(), x).raise_if_failed()
 data = xbnet.load_dataset("swissroll")
-network = xbnet.Network([MendedScale(), xbnet.Linear(10, "tanh"), xbnet.Linear(2)], n_inputs=2, rng=0)
+network = xbnet.Network([MendedGains(), xbnet.Linear(10, "tanh"), xbnet.Linear(2)], n_inputs=2, rng=0)
 xbnet.fit(network, "cross_entropy", xbnet.Adam(lr=0.01), data, epochs=3, rng=0)

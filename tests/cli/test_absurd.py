@@ -24,7 +24,7 @@ COUNT = "to be a whole number <= 2,147,483,647, got a larger one"
         ([*TRAIN, "--replicas", "1000000000"], "Network: expected memory for 1,000,000,000 x 123 parameters (1.98 TB), got "),
         ([*TRAIN, "--replicas", "9" * 30], f"Network: expected replicas {COUNT}"),
         ([*TRAIN, "--hidden", "100000,10000000"], "Network: expected memory for 1 x 1,000,030,300,002 parameters ("),
-        ([*TRAIN, "--hidden", "9" * 400], f"Linear: expected the number of units {COUNT}"),
+        ([*TRAIN, "--hidden", "9" * 400], f"Linear: expected n_outputs {COUNT}"),
         ([*TRAIN, "--hidden", ",".join("2" * 10_000)], "Network: expected at most 10,000 layers, got 10,001"),
         ([*TRAIN, "--residual", "100000"], "mlp: expected residual to be a whole number <= 10,000, got a larger one"),
         ([*TRAIN, "--strategy", "layerwise:epochs=1e300"], f"strategy 'layerwise': expected epochs {COUNT}"),

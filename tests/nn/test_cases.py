@@ -41,6 +41,14 @@ def test_rows_hold_every_public_class():
     assert {type(row()[0]) for row in cases.SCHEDULES.values()} == set(schedules.SCHEDULES.values())
 
 
+def test_every_built_in_part_is_replayed():
+    """A forgotten word would cost all of the speed, and nothing else would show it."""
+    for table in (layers.LAYERS, losses.LOSSES, optimizers.OPTIMIZERS, activations.ACTIVATIONS):
+        assert {name for name, part in table.items() if not part.replayable} == set(), (
+            "say replayable = True in its body"
+        )
+
+
 def test_rows_hold_every_activation():
     assert {f"linear-{name}" for name in activations.ACTIVATIONS} <= set(cases.LAYERS)
 

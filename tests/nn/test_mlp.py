@@ -44,8 +44,8 @@ def test_rates_per_replica_make_layers_even_where_all_are_zero():
     [
         (lambda: mlp("10,7", 3), "mlp: expected hidden to be widths like [10, 7], got '10,7'"),
         (lambda: mlp(2.0, 3), "mlp: expected hidden to be widths like [10, 7], got 2.0"),
-        (lambda: mlp([0], 3), "Linear: expected a whole number of units >= 1, got 0"),
-        (lambda: mlp([4], None), "Linear: expected a whole number of units >= 1, got None"),
+        (lambda: mlp([0], 3), "Linear: expected n_outputs to be a whole number >= 1, got 0"),
+        (lambda: mlp([4], None), "Linear: expected n_outputs to be a whole number >= 1, got None"),
         (lambda: mlp([4], 3, residual=-1), "mlp: expected residual to be a whole number >= 0, got -1"),
         (lambda: mlp([4], 3, dropout=1), "Dropout: expected a rate in [0, 1), or one per replica, got 1"),
     ],

@@ -9,6 +9,7 @@ import xbnet
 from xbnet.errors import ConfigError
 from xbnet.training.augmentation import Flips, get_flips
 from xbnet.training.batches import Resident, Shuffled
+from xbnet.training.recipe import Recipe
 
 SHAPE = (2, 3, 4)
 N = 50
@@ -94,7 +95,7 @@ def test_a_symmetric_network_learns_from_mirrors():
 def test_bad_probability_is_one_line(flip):
     message = f"fit: expected flip in [0, 1], got {flip!r}"
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
-        get_flips(flip, DATA)
+        Recipe(flip=flip)
 
 
 def test_needs_images():

@@ -193,10 +193,11 @@ def elementwise(operation: Callable[..., Any]) -> Callable[..., Calls]:
 def _rows_at_once(operands: Sequence[Any], out: np.ndarray) -> int:
     """How many rows of a network are taken as one, where rows (R or 1, 1, n) meet arrays (R, B, n)."""
     arrays = [operand for operand in operands if getattr(operand, "size", 1) > 1]
-    whole = [a for a in (*arrays, out) if a.shape == out.shape]
     rows = [a for a in arrays if a.ndim == 3 and a.shape != out.shape and a.shape[1:] == (1, out.shape[-1])]
-    alike = len(whole) + len(rows) == len(arrays) + 1 and all(a.flags.c_contiguous for a in whole)
-    if not rows or not alike:
+    if not rows:
+        return 1
+    whole = [a for a in (*arrays, out) if a.shape == out.shape]
+    if len(whole) + len(rows) != len(arrays) + 1 or not all(a.flags.c_contiguous for a in whole):
         return 1
     R, B, n = out.shape
     alone = FEW_NUMBERS if n <= SHORT_ROW and B > FEW_ROWS else MANY_NUMBERS

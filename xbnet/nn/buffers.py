@@ -106,12 +106,13 @@ class LayerBuffers:
             if self.of_layers.nbytes() != before:  # nobody shall go on holding the old memory
                 self._arrays.clear()
                 self.generation = next(GENERATIONS)
-            self._arrays[B] = [{} for _ in self.layers]
+            arrays: list[dict[str, Array]] = [{} for _ in self.layers]
             for (k, name), array in carved.items():
-                self._arrays[B][k][name] = array
+                arrays[k][name] = array
+            self._arrays[B] = arrays  # not before they are whole
         self.batch = -1  # cut short, this leaves buffers of several sizes
-        for layer, arrays in zip(self.layers, self._arrays[B], strict=True):
-            vars(layer).update(arrays)
+        for layer, its_own in zip(self.layers, self._arrays[B], strict=True):
+            vars(layer).update(its_own)
         self.batch = B
         return self.generation
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -101,11 +102,8 @@ def layout(specs: Sequence[ParameterSpec]) -> tuple[ParameterSpec, ...]:
 
 def block_slices(specs: Sequence[ParameterSpec]) -> dict[str, slice]:
     """Where each block is in a replica's row."""
-    slices, start = {}, 0
-    for spec in specs:
-        slices[spec.name] = slice(start, start + spec.size)
-        start += spec.size
-    return slices
+    ends = accumulate(spec.size for spec in specs)
+    return {spec.name: slice(end - spec.size, end) for spec, end in zip(specs, ends, strict=True)}
 
 
 def draw_rows(

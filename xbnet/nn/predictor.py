@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backends.arrays import Array, Rows, Sparse
-from ..backends.machine.forward import Passes
 from ..backends.replay import MOST
 from ..errors import DataError, expect_shape
 from .layers.build import buffer_shapes
 from .outputs import LINKS
+from .passes import Passes
 
 if TYPE_CHECKING:
     from .network import Network

@@ -136,7 +136,7 @@ class Warmup(Schedule):
     epochs
         How many the rise takes, > 0.
     then
-        The schedule that follows, counted from the first epoch; None: constant.
+        The schedule that follows, counted from the first epoch: as `get_schedule` takes it, None is constant.
 
     Examples
     --------
@@ -146,33 +146,33 @@ class Warmup(Schedule):
 
     positive = ("epochs",)
     epochs: Any = 5
-    then: Schedule | None = None
+    then: Any = None
+
+    def __post_init__(self) -> None:
+        self.then = get_schedule(self.then)
+        super().__post_init__()
 
     def _parameters(self) -> dict[str, Any]:
-        inner = {} if self.then is None else self.then._parameters()
-        return {"epochs": self.epochs} | {f"then.{key}": value for key, value in inner.items()}
+        return {"epochs": self.epochs} | {f"then.{key}": value for key, value in self.then._parameters().items()}
 
     def factors(self, epochs: np.ndarray, total: int) -> np.ndarray:
         ramp = np.clip((epochs + 1e-3) / self.epochs, 0, 1)
-        return ramp if self.then is None else ramp * self.then.factors(epochs, total)
+        return ramp * self.then.factors(epochs, total)
 
     def follows_losses(self) -> bool:
-        return self.then is not None and self.then.follows_losses()
+        return self.then.follows_losses()
 
     def update(self, metric: np.ndarray) -> None:
-        if self.then is not None:
-            self.then.update(metric)
+        self.then.update(metric)
 
     def state(self) -> dict[str, Any]:
-        return {} if self.then is None else self.then.state()
+        return self.then.state()
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        if self.then is not None:
-            self.then.restore(state)
+        self.then.restore(state)
 
     def select(self, index: np.ndarray) -> Schedule:
-        then = None if self.then is None else self.then.select(index)
-        return Warmup(select_values(self.epochs, index), then)
+        return Warmup(select_values(self.epochs, index), self.then.select(index))
 
 
 @dataclass
@@ -270,5 +270,4 @@ def get_schedule(schedule: str | Schedule | None) -> Schedule:
         return schedule
     kind, where, settings = choose_with_settings("schedule", schedule or "constant", SCHEDULES)
     check_keys(where, settings, (f.name for f in fields(kind)))
-    values = {k: get_schedule(v) if k == "then" else parse_number(where, k, v) for k, v in settings.items()}
-    return kind(**values)
+    return kind(**{k: v if k == "then" else parse_number(where, k, v) for k, v in settings.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,15 +31,9 @@ def stages(network: Network) -> list[list[int]]:
     >>> stages(xbnet.Network([xbnet.Linear(8), xbnet.Dropout(0.1), xbnet.Linear(3)], n_inputs=4))
     [[0, 1], [2]]
     """
-    found: list[list[int]] = [[]]
-    began = False  # layers before the first weights belong to the first stage
-    for k, layer in enumerate(network.layers):
-        has_weights = any(spec.is_weight for spec in layer.parameters())
-        if has_weights and began:
-            found.append([])
-        began = began or has_weights
-        found[-1].append(k)
-    return found
+    layers = network.layers
+    begins = [k for k, layer in enumerate(layers) if any(spec.is_weight for spec in layer.parameters())]
+    return [list(range(*edges)) for edges in pairwise([0, *begins[1:], len(layers)])]
 
 
 class GradientMask(StepPart):

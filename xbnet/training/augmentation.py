@@ -9,8 +9,7 @@ import numpy as np
 from ..backends.arrays import Array
 from ..backends.backend import Backend
 from ..errors import ConfigError
-from ..parsing import number
-from .batches import Batch, Shuffled
+from .batches import Batch, Shuffled, each_once
 from .samples import Samples
 
 
@@ -44,12 +43,9 @@ class Flips:
 
     def _draw(self, backend: Backend, batches: Shuffled) -> Array:
         """Which samples of the epoch are mirrored, (R or 1, N)."""
-        drawn: dict[int, np.ndarray] = {}
-        for stream in batches.streams:
-            if id(stream) not in drawn:
-                drawn[id(stream)] = stream.random(batches.data.n, dtype=np.float32) < self.probability
-        rows = [drawn[id(stream)] for stream in batches.streams] if len(drawn) > 1 else list(drawn.values())
-        return backend.asarray(np.stack(rows))
+        n = batches.data.n
+        rows = each_once(lambda stream: stream.random(n, dtype=np.float32) < self.probability, batches.streams)
+        return backend.asarray(np.stack(rows if any(row is not rows[0] for row in rows) else rows[:1]))
 
     def _flip(self, backend: Backend, x: Array, mask: Array) -> Array:
         """X (R or 1, B, I), with the images mirrored where mask (R or 1, B) is set."""
@@ -69,9 +65,8 @@ def get_flips(probability: float, data: Samples) -> Flips | None:
     Raises
     ------
     ConfigError
-        The probability is out of range, or the data set holds no images.
+        The data set holds no images.
     """
-    probability = number("fit", "flip", probability, "[0, 1]")
     if probability == 0:
         return None
     if data.image_shape is None:

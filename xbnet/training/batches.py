@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Hashable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from ..backends.backend import Backend
 from ..backends.parts import SampleArrays
 from .sparse import SparseRows
 
+Made = TypeVar("Made")
+
 
 class Batch(NamedTuple):
     """x (R or 1, B, I), y (R or 1, B) labels or (R or 1, B, C) targets, w (R or 1, B) weights or None."""
@@ -21,6 +23,12 @@ class Batch(NamedTuple):
     x: Array
     y: Array
     w: Array | None
+
+
+def each_once(function: Callable[[Any], Made], things: Sequence[Any]) -> list[Made]:
+    """``function(thing)`` of each, which is called once for those that are the same object."""
+    known = {key: function(thing) for key, thing in {id(thing): thing for thing in things}.items()}
+    return [known[id(thing)] for thing in things]
 
 
 class Resident:
@@ -183,8 +191,6 @@ class InOrder(Batches):
             self.order = np.stack([data.rows[r] for r in self._share([id(rows) for rows in data.rows])])
         elif data.streamed:
             self.order = np.arange(data.n)[None]
-        elif self.steps == 1:
-            self._all = data.slice(0, data.n)
         row_bytes = math.prod(data.x.shape[1:]) * data.x.dtype.itemsize
         self._copies = self.steps > 1 and backend.on_host and batch_size * row_bytes <= CHEAP_BYTES
         self.stay = self.order is not None or self.steps == 1 or self._copies
@@ -193,9 +199,6 @@ class InOrder(Batches):
         data, B = self.data, self.batch_size
         if self.order is not None:
             yield from self._gathered(self.order)
-            return
-        if self.steps == 1:
-            yield self._all
             return
         for start in range(0, data.n, B):
             part = data.slice(start, min(start + B, data.n))
@@ -242,12 +245,8 @@ class Shuffled(Batches):
     def order(self) -> np.ndarray:
         """Draw the next epoch's order: row numbers (U, n) of the samples, for U distinct orders; see `which`."""
         data = self.data
-        drawn: dict[int, np.ndarray] = {}
-        for r in self.firsts:
-            stream = self.streams[r]
-            if id(stream) not in drawn:
-                drawn[id(stream)] = np.arange(data.n) if self._whole else stream.permutation(data.n)
-        orders = [drawn[id(self.streams[r])] for r in self.firsts]
+        streams = [self.streams[r] for r in self.firsts]
+        orders = each_once(lambda s: np.arange(data.n) if self._whole else s.permutation(data.n), streams)
         if data.rows is not None:
             orders = [data.rows[r][order] for r, order in zip(self.firsts, orders, strict=True)]
         return np.stack(orders)

@@ -25,18 +25,18 @@ class Kept:
 
     def __init__(self, network: Network):
         self.network = network
-        self._copy: tuple[Array, Array] | None = (network.theta.copy(), network.state.copy())
+        self._arrays = network.theta.copy(), network.state.copy()
 
     def keep(self, live: Network, rows: np.ndarray, which: np.ndarray) -> None:
         """Keep the present weights of the replicas `which` (R,) of `live`, which are the network's `rows` (R,)."""
         if not which.any():
             return
-        if self._copy is None:
+        if live is not self.network:
             self.write(live, rows, which)
             return
         # A mask makes the copy ten times as slow.
         mask = {} if which.all() else {"where": live.backend.asarray(which[:, None])}
-        for kept, current in zip(self._copy, (live.theta, live.state), strict=True):
+        for kept, current in zip(self._arrays, (live.theta, live.state), strict=True):
             live.backend.xp.copyto(kept, current, **mask)
 
     def write(self, live: Network, rows: np.ndarray, which: np.ndarray) -> None:
@@ -51,26 +51,23 @@ class Kept:
 
     def settle(self) -> None:
         """Give the network what is kept; from now on it is not the one that trains."""
-        if self._copy is not None:
-            self.network.theta[...], self.network.state[...] = self._copy
-            self._copy = None
+        network = self.network
+        if self._arrays[0] is not network.theta:
+            network.theta[...], network.state[...] = self._arrays
+            self._arrays = network.theta, network.state
 
     def of(self, rows: np.ndarray) -> tuple[Array, Array]:
         """Return the kept weights and statistics of the network's `rows`."""
-        index = self.network.backend.asarray(rows)
-        return self._copy or (self.network.theta[index], self.network.state[index])
+        index, (theta, state) = self.network.backend.asarray(rows), self._arrays
+        return theta[index], state[index]
 
     def network_of(self, r: int) -> Network:
         """A copy of the network's replica r, with what is kept of it."""
         one = self.network.select([r])
-        if self._copy is not None:
-            one.theta[...], one.state[...] = (kept[r : r + 1] for kept in self._copy)
+        one.theta[...], one.state[...] = (kept[r : r + 1] for kept in self._arrays)
         return one
 
     def restore(self, rows: np.ndarray, theta: Array, state: Array) -> None:
         """Set what is kept of the network's `rows`."""
         index = self.network.backend.asarray(rows)
-        if self._copy is None:
-            self.network.theta[index], self.network.state[index] = theta, state
-        else:
-            self._copy[0][...], self._copy[1][...] = theta, state
+        self._arrays[0][index], self._arrays[1][index] = theta, state

@@ -202,10 +202,8 @@ class Recipe:
         return replace(
             self,
             execution=execution if execution in ("replay", "compiled") else self.execution,
-            l2=select_values(self.l2, index),
-            l1=select_values(self.l1, index),
             clip_norm=None if self.clip_norm is None else select_values(self.clip_norm, index),
-            penalty=None if self.penalty is None else self.penalty.select(index),
+            penalty=self.any_penalty().select(index),
         )
 
     def any_penalty(self) -> AnyPenalty:

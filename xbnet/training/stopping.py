@@ -41,7 +41,8 @@ class Stopping:
         """Note the losses of an epoch; who (R,) is better than ever."""
         better = loss < self.best
         enough = better if self.tol is None else np.isfinite(loss) & (loss <= self.best - self.tol)
-        self.waited = np.where(enough, 0, self.waited + 1)
+        self.waited += 1
+        self.waited[enough] = 0
         self.best[better] = loss[better]
         return better
 

@@ -38,7 +38,9 @@ class Trainer:
     """The state of one run: which replicas are still training, and everything that belongs to them.
 
     `network` is the user's, with all R replicas; `rows` are those that still train. `live` holds them, and shrinks; for
-    a while others may ride along (see `riding`): `riders` are all in `live`, `places` those of `rows` among them.
+    a while others may ride along (see `riding`): `riders` are all in `live`, `places` those of `rows` among them. Of
+    five, say, 1 and 4 have left, and 4 only rides along: ``rows`` is [0, 2, 3], `live` a stack of four, `riders`
+    [0, 2, 3, 4] and `places` [0, 1, 2]. Then 0 leaves too, and rides: `rows` is [2, 3] and `places` [1, 2].
 
     Parameters
     ----------
@@ -141,8 +143,9 @@ class Trainer:
             self.optimizer.steps = self.optimizer.steps + self.batches.steps
             self.history.execution = self.execution.name  # a graph that can't be captured is run step by step
             figures, sums, finite = self._figures(lr)
-        placed = {name: values[self.places] for name, values in figures.items()}
-        record = self.history.add(placed, self.rows, self.train.n, time.perf_counter() - started)
+        some = len(self.places) < len(self.riders)
+        told = {name: values[self.places] for name, values in figures.items()} if some else figures
+        record = self.history.add(told, self.rows, self.train.n, time.perf_counter() - started)
         self.ages += 1
         leaving = self._judge(figures, sums, finite)
         if leaving.any():
@@ -188,40 +191,32 @@ class Trainer:
         xp.copyto(device["not_finite"], not_finite(live.theta))
         told = cut(live.backend.to_host(self._told).astype(float), self._shapes)
         cost, sums = told["cost"][:, 0], told["sums"][..., 0]
-        loss, accuracy = means(sums)
-        figures = {
-            "lr": lr[-1],
-            "train_loss": loss,
-            "train_cost": loss + cost,
-            "train_accuracy": accuracy,
-            "train_r2": 1 - loss / self._spread["train"][self.riders],
-            "grad_norm": told["norm"][:, 0, 0],
-        }
-        if self.val is not None:
-            loss, accuracy = means(told["validated"][..., 0])
-            figures |= {"val_loss": loss, "val_cost": loss + cost, "val_accuracy": accuracy}
-            figures["val_r2"] = 1 - loss / self._spread["val"][self.riders]
-            if self.scorer is not None and outputs is not None:
-                figures[SCORE] = np.full(len(self.riders), np.nan)
-                figures[SCORE][self.places] = self.scorer(outputs[self.places], self.rows)
+        figures = {"lr": lr[-1], "grad_norm": told["norm"][:, 0, 0]}
+        for part, spread in self._spread.items():
+            loss, accuracy = means(sums if part == "train" else told["validated"][..., 0])
+            figures |= {f"{part}_loss": loss, f"{part}_cost": loss + cost, f"{part}_accuracy": accuracy}
+            figures[f"{part}_r2"] = 1 - loss / spread[self.riders]
+        if self.scorer is not None and outputs is not None:
+            figures[SCORE] = np.full(len(self.riders), np.nan)
+            figures[SCORE][self.places] = self.scorer(outputs[self.places], self.rows)
         return figures, sums, told["not_finite"] == 0
 
     # -- who goes on ---------------------------------------------------------------------------------------------------
 
     def _judge(self, figures: dict[str, np.ndarray], sums: np.ndarray, finite: np.ndarray) -> np.ndarray:
         """Keep the weights worth keeping; which of `rows` have diverged or lost their patience, and leave."""
-        trains = np.zeros(len(self.riders), bool)
-        trains[self.places] = True
-        good = trains & finite & np.isfinite(sums[:, :, 0]).all(axis=0)
+        good = finite & np.logical_and.reduce(np.isfinite(sums[:, :, 0]))
+        if len(self.places) < len(self.riders):
+            good &= np.isin(np.arange(len(good)), self.places)
         loss = self.stopping.loss(figures[self.monitor], good)
         better = self.stopping.better(loss)
         self.history.best_epoch[self.riders[better]] = self.ages[better]
         self.kept.keep(self.live, self.riders, better if self.recipe.keep_best else good)
         self.schedule.update(loss)
-        leaving = ~good | self.stopping.over
-        for i in np.flatnonzero(leaving & trains):
-            self.history.status[self.riders[i]] = "stopped" if good[i] else "diverged"
-        return leaving[self.places]
+        leaving = (~good | self.stopping.over)[self.places]
+        for i in np.flatnonzero(leaving):
+            self.history.status[self.rows[i]] = "stopped" if good[self.places[i]] else "diverged"
+        return leaving
 
     def _let_go(self, stay: np.ndarray, on_leave: Callable[[], None] | None) -> None:
         """Go on with `stay` of `rows`: in a stack of their own, where that is worth it."""

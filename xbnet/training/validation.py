@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
-from functools import reduce
-from typing import Any
+from collections.abc import Callable
+from functools import partial, reduce
 
 import numpy as np
 
-from ..backends.arrays import Array
+from ..backends.arrays import Array, ArrayLike
 from ..backends.replay import Replays
+from ..datasets import Part
 from ..nn.losses import Loss
 from ..nn.network import Network
-from .batches import Batch, InOrder
+from .batches import Batch, InOrder, each_once
 from .samples import Samples
 
 FINITE_AT_ONCE = 1 << 14
@@ -40,18 +40,17 @@ def spreads(loss: Loss, samples: Samples, replicas: int) -> dict[str, np.ndarray
     held = samples.val if samples.train_rows is None else samples.train  # what is validated on
     if samples.validated and held is not None:
         parts["val"] = held, samples.val_weight, samples.val_rows
-    found = {part: np.full(replicas, np.nan) for part in parts}
+
+    def spread(some: Part, w: ArrayLike | None, mine: slice | np.ndarray) -> float:
+        weights = None if w is None else np.asarray(w, float)[mine]
+        counts = samples.task == "regression" and (weights is None or weights.any())
+        return loss.spread(some.y[mine], weights) if counts else np.nan
+
     with np.errstate(over="ignore", invalid="ignore"):
-        for part, (some, w, rows) in parts.items() if samples.task == "regression" else ():
-            known: dict[int, float] = {}  # folds are shared
-            every: Sequence[Any] = [slice(None)] * replicas if rows is None else rows
-            for r, mine in enumerate(every):
-                if id(mine) not in known:
-                    weights = None if w is None else np.asarray(w, float)[mine]
-                    counts = weights is None or weights.any()
-                    known[id(mine)] = loss.spread(some.y[mine], weights) if counts else np.nan
-                found[part][r] = known[id(mine)]
-    return found
+        return {
+            part: np.array(each_once(partial(spread, some, w), [slice(None)] * replicas if rows is None else rows))
+            for part, (some, w, rows) in parts.items()
+        }
 
 
 class Evaluation:

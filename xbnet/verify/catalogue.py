@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ConfigError
 from ..nn.activations import ACTIVATIONS
 from ..nn.layers import LAYERS, BatchNorm, Layer, LayerNorm, Linear, Residual
-from ..nn.layers.tables import TABLE_LAYERS, Parametric, PReLU, Scale
 from ..nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from ..nn.network import Network
 from .gradient import gradient_test, jacobian_test
 from .results import Verification
 
 DEPTHS = range(1, 21)
-OF_SOME_WIDTH = tuple(kind for kind in TABLE_LAYERS if kind not in (Scale, Parametric, PReLU))
-"""Layers whose examples are for a few columns, codes or members."""
 N_INPUTS, N_CLASSES, ROWS = 4, 3, 6
 
 
@@ -107,11 +105,21 @@ def words(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name).lower()
 
 
+def keeps_width(layer: Layer, width: int) -> bool:
+    """Whether a layer takes any width, as one for certain columns, codes or members doesn't, and leaves it as it is."""
+    tried = copy(layer)
+    try:
+        tried.build(width)
+    except ConfigError:
+        return False
+    return tried.n_outputs == width and tried.answers == 1
+
+
 def sizes(rng: np.random.Generator, backend: Any, dtype: Any, seed: int) -> Iterator[Case]:
     """Other sizes than the rest has: wide layers, one row and many, one replica and three, small and large inputs."""
     width, inputs = 20, 18
-    kinds = [kind for kind in LAYERS.values() if kind is not Linear and kind not in OF_SOME_WIDTH]
-    every = [(kind, next(iter(kind.examples().values()))) for kind in kinds]
+    firsts = [(kind, next(iter(kind.examples().values()))) for kind in LAYERS.values() if kind is not Linear]
+    every = [(kind, example) for kind, example in firsts if keeps_width(example, width)]
 
     def case(rows: int, replicas: int, size: float, first: Layer) -> Callable[[], Verification]:
         middle = [copy(example) for kind, example in every if rows > 1 or kind is not BatchNorm]

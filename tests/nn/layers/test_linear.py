@@ -39,5 +39,5 @@ def test_default_initializer_follows_the_activation():
 
 @pytest.mark.parametrize("n", [0, -3, 2.0, "10", True, None])
 def test_bad_width(n):
-    with refuses(ConfigError, f"Linear: expected a whole number of units >= 1, got {n!r}"):
+    with refuses(ConfigError, f"Linear: expected n_outputs to be a whole number >= 1, got {n!r}"):
         Linear(n)

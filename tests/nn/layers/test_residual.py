@@ -43,7 +43,7 @@ def test_widths():
 @pytest.mark.parametrize(
     ("make", "line"),
     [
-        (lambda: Residual(n_hidden=0), "Residual: expected a whole number of units >= 1, got 0"),
+        (lambda: Residual(n_hidden=0), "Residual: expected n_hidden to be a whole number >= 1, got 0"),
         (lambda: Residual("tnh"), f"activation: unknown activation 'tnh'; did you mean 'tanh'? {KNOWN}"),
         (lambda: Residual(begin="tnh"), f"activation: unknown activation 'tnh'; did you mean 'tanh'? {KNOWN}"),
         (lambda: Residual(end="tnh"), f"activation: unknown activation 'tnh'; did you mean 'tanh'? {KNOWN}"),

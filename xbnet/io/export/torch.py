@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,8 @@ class _Modules:
 def _definition(model: Model | Ensemble, modules: list[str], path: str | Path) -> str:
     members = model.members()
     dtype = members[0][0].dtype
-    classes = [text.replace("DTYPE", dtype.name) for name, text in TEXTS.items() if name in str(modules)]
+    named = re.findall(r"\b\w+(?=\()", str(modules))
+    classes = [text.replace("DTYPE", dtype.name) for name, text in TEXTS.items() if name in named]
     scalers = [None if model.schema is None else model.schema.scaler, *(preparation for _, preparation in members)]
     if any(scaler is not None and not scaler.linear for scaler in scalers):
         classes.insert(0, SCALING.replace("LEAST", repr(LEAST)))

@@ -226,18 +226,18 @@ class MemberOutputs(nn.Module):
         return mean(z.softmax(2)) if self.mean_of == "softmax" else mean(z.sigmoid()) - mean((-z).sigmoid())
 """
 TEXTS = {
-    "Mean(": MEAN,
-    "Members(": MEMBERS,
-    "SharedLinear(": SHARED_LINEAR,
-    "MemberOutputs(": MEMBER_OUTPUTS,
-    "Residual(": RESIDUAL,
-    "Prepare(": PREPARE,
-    "PutBack(": PUT_BACK,
-    "Encode(": ENCODE,
-    "Scale(": SCALE,
-    "Parametric(": PARAMETRIC,
-    "Embedded(": EMBEDDED,
-    "Embedding(": EMBEDDING,
-    "Columns(": COLUMNS,
+    "Mean": MEAN,
+    "Members": MEMBERS,
+    "SharedLinear": SHARED_LINEAR,
+    "MemberOutputs": MEMBER_OUTPUTS,
+    "Residual": RESIDUAL,
+    "Prepare": PREPARE,
+    "PutBack": PUT_BACK,
+    "Encode": ENCODE,
+    "Scale": SCALE,
+    "Parametric": PARAMETRIC,
+    "Embedded": EMBEDDED,
+    "Embedding": EMBEDDING,
+    "Columns": COLUMNS,
 }
 """How a module is called -> its text."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import Any, Protocol
-from weakref import WeakKeyDictionary
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -13,8 +12,6 @@ from ...backends.arrays import Array, DTypeLike, Namespace
 from ...backends.backend import Backend
 from ...backends.ops import Ops
 from ...backends.parts import StepPart
-from ...errors import ConfigError
-from ...parsing import is_whole, whole
 from ..activations import Activation
 from ..parameters import ParameterSpec
 
@@ -37,7 +34,7 @@ class OnnxGraph(Protocol):
         """``x W + b``."""
 
     def activation(self, activation: Activation | None, z: str) -> str:
-        """An activation; None is the identity."""
+        """An activation, such as ``get_activation("sigmoid")`` for a gate; None is the identity."""
 
 
 class TorchModules(Protocol):
@@ -92,6 +89,7 @@ class Layer(StepPart):
     """The network's."""
     frozen: bool = False
     """True while a gradient is tested: forward draws no new numbers, and leaves the state as it is."""
+    _arguments: ClassVar[list[str]]
 
     def __getattr__(self, name: str) -> Array:
         """Parameters, buffers, scratch and hyper arrays are set by the network; whoever comes here forgot one."""
@@ -232,18 +230,8 @@ class Layer(StepPart):
         return f"{type(self).__name__}({arguments})"
 
 
-_arguments: WeakKeyDictionary[type[Layer], list[str]] = WeakKeyDictionary()
-
-
 def arguments_of(kind: type[Layer]) -> list[str]:
-    """The names of the constructor's arguments, which it takes a while to find."""
-    if kind not in _arguments:
-        _arguments[kind] = list(inspect.signature(kind).parameters)
-    return _arguments[kind]
-
-
-def check_width(where: str, n: object) -> int:
-    """A number of units, checked."""
-    if not is_whole(n) or n < 1:
-        raise ConfigError(f"{where}: expected a whole number of units >= 1, got {n!r}")
-    return whole(where, "the number of units", n)
+    """The names of the constructor's arguments, which it takes a while to find: so the class keeps them."""
+    if "_arguments" not in vars(kind):
+        kind._arguments = list(inspect.signature(kind).parameters)
+    return kind._arguments

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...backends.arrays import Array
+from ...parsing import whole
 from ..activations import Activation, get_activation
 from ..initializers import Initializer, get_initializer
 from ..parameters import ParameterSpec
-from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
+from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules
 
 
 class Linear(Layer):
@@ -50,7 +51,7 @@ class Linear(Layer):
         *,
         initializer: str | Initializer | None = None,
     ):
-        self.n_outputs = check_width("Linear", n_outputs)
+        self.n_outputs = whole("Linear", "n_outputs", n_outputs)
         self.activation = None if activation in (None, "identity") else get_activation(activation)
         self.initializer = initializer
         default = self.activation.initializer if self.activation else "glorot"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ...backends.arrays import Array
+from ...parsing import whole
 from ..activations import Activation, get_activation
 from ..initializers import Initializer, get_initializer
 from ..parameters import ParameterSpec
-from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
+from .base import BATCH, Layer, OnnxGraph, Shape, TorchModules
 
 
 class Residual(Layer):
@@ -56,7 +57,7 @@ class Residual(Layer):
         initializer: str | Initializer | None = None,
     ):
         self.activation = get_activation(activation)
-        self.n_hidden = None if n_hidden is None else check_width("Residual", n_hidden)
+        self.n_hidden = None if n_hidden is None else whole("Residual", "n_hidden", n_hidden)
         self.begin = None if begin is None else get_activation(begin)
         self.end = None if end is None else get_activation(end)
         self.initializer = initializer

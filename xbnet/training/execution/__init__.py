@@ -43,11 +43,9 @@ def get_execution(level: str, trainer: Run) -> Eager | Replay | Compiled | Graph
     if level not in LEVELS:
         raise unknown_name("fit", "execution", level, LEVELS)
     for kind in (Persistent, Graph, Compiled, Replay):
-        if level not in ("auto", kind.name):
+        if level not in ("auto", kind.name) or (level == "auto" and kind is Compiled and not pays(trainer)):
             continue
         reason = kind.why_not(trainer)
-        if level == "auto" and kind is Compiled and not pays(trainer):
-            continue
         if reason is None:
             try:
                 return kind(trainer)

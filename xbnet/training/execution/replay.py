@@ -7,7 +7,7 @@ layer of a user's own, is called as a whole in each replay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ...backends.arrays import Array
@@ -54,6 +54,22 @@ class ReplayedStep:
         self.calls = record.calls if record else []
         return values
 
+    def run_all(self, batches: Iterable[Batch], columns: Array, sums: Array) -> None:
+        """See `BoundStep.run_all`."""
+        last = len(sums) - 1
+        calls: list[Callable[[], Any]] = []
+        known = 0  # rows of the batch before, where a step on it is recorded
+        for s, batch in enumerate(batches):
+            if batch.x.shape[1] == known and s < last:  # one step is as the other: no need to ask which record serves
+                self.columns[...] = columns[:, s]
+                for call in calls:
+                    call()
+            else:
+                self(batch.x.shape[1], batch, columns[:, s], s == last)
+                calls = self.calls
+                known = batch.x.shape[1] if calls else 0
+            sums[s] = self.sums
+
     def clear(self) -> None:
         """Forget what was recorded."""
         self.replays.clear()
@@ -75,16 +91,4 @@ class Replay(Level):
 
     def run_steps(self, trainer: Run) -> None:
         """See `Eager.run_steps`."""
-        step, table, sums = self.step, trainer.columns, trainer.sums
-        last = len(sums) - 1
-        known, calls = None, []  # the batch before, and what a step on it is where that is recorded
-        for s, batch in enumerate(trainer.epoch_batches()):
-            if batch is known and s < last:  # one step is as the other: no need to ask which record serves
-                step.columns[...] = table[:, s]
-                for call in calls:
-                    call()
-            else:
-                step(batch.x.shape[1], batch, table[:, s], s == last)
-                calls = step.calls
-                known = batch if calls else None
-            sums[s] = step.sums
+        self.step.run_all(trainer.epoch_batches(), trainer.columns, trainer.sums)

@@ -9,10 +9,10 @@ import numpy as np
 
 from ....backends.arrays import Array, Namespace
 from ....errors import ConfigError
-from ....parsing import is_whole
+from ....parsing import is_whole, whole
 from ...initializers import Initializer, get_initializer
 from ...parameters import ParameterSpec
-from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
+from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules
 from .columnwise import ColumnEmbedding, Steps
 
 WATCHED = 64
@@ -76,7 +76,7 @@ class Embedding(ColumnEmbedding):
         each = [n_categories] if is_whole(n_categories) else n_categories
         if not isinstance(each, (list, tuple, np.ndarray)) or not len(each):
             raise ConfigError(f"Embedding: expected n_categories of each column, got {n_categories!r}")
-        self.n_categories = [check_width("Embedding", n) for n in each]
+        self.n_categories = [whole("Embedding", "n_categories", n) for n in each]
         self.initializer = initializer
         self._draw = get_initializer(initializer or "normal:1")
 

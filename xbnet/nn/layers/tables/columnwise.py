@@ -13,7 +13,7 @@ from ....errors import ConfigError
 from ....parsing import whole
 from ...activations import Activation, get_activation
 from ...parameters import ParameterSpec
-from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
+from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules
 
 
 class Steps(Activation):
@@ -56,7 +56,7 @@ class ColumnEmbedding(Layer):
             self.columns = [whole(where, "columns", i, least=0) for i in columns]
             if not self.columns or len({*self.columns}) < len(self.columns):
                 raise ConfigError(f"{where}: expected columns that differ, one at least, got {columns!r}")
-        self.dim = None if dim is None else check_width(type(self).__name__, dim)
+        self.dim = None if dim is None else whole(type(self).__name__, "dim", dim)
         self.activation = None if activation in (None, "identity") else get_activation(activation)
         if self.dim is None and self.activation is not None:
             raise ConfigError(f"{type(self).__name__}: expected dim= where there is an activation={activation!r}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ....backends.arrays import Array
+from ....parsing import whole
 from ...initializers import Initializer, get_initializer
 from ...parameters import ParameterSpec
-from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
+from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules
 from .members import shared_width
 
 YES_OR_NO = ("sigmoid", "multilabel")
@@ -57,8 +58,8 @@ class MemberOutputs(Layer):
     """Whether predictions are the members', side by side, as while training."""
 
     def __init__(self, n_outputs: int, *, members: int, initializer: str | Initializer | None = None):
-        self.width = check_width("MemberOutputs", n_outputs)
-        self.members = self.answers = check_width("MemberOutputs", members)
+        self.width = whole("MemberOutputs", "n_outputs", n_outputs)
+        self.members = self.answers = whole("MemberOutputs", "members", members)
         self.initializer = initializer
         self._draw_one = get_initializer(initializer or "glorot")
         self.n_outputs = self.members * self.width

@@ -13,10 +13,11 @@ import numpy as np
 
 from ....backends.arrays import Array
 from ....errors import ConfigError
+from ....parsing import whole
 from ...activations import Activation, get_activation
 from ...initializers import Initializer, get_initializer, ones
 from ...parameters import ParameterSpec
-from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules, check_width
+from ..base import BATCH, Layer, OnnxGraph, Shape, TorchModules
 
 
 def signs(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -77,7 +78,7 @@ class Members(Layer):
     replayable = True
 
     def __init__(self, members: int, *, start: str = "signs"):
-        self.members = check_width("Members", members)
+        self.members = whole("Members", "members", members)
         self.start = one_of("Members", "start", start, [*STARTS])
 
     def build(self, n_inputs: int) -> None:
@@ -174,8 +175,8 @@ class SharedLinear(Layer):
         adapters: str = "outputs",
         initializer: str | Initializer | None = None,
     ):
-        self.wide = check_width("SharedLinear", n_outputs)
-        self.members = check_width("SharedLinear", members)
+        self.wide = whole("SharedLinear", "n_outputs", n_outputs)
+        self.members = whole("SharedLinear", "members", members)
         self.adapters = one_of("SharedLinear", "adapters", adapters, ADAPTERS)
         self.activation = None if activation in (None, "identity") else get_activation(activation)
         self.initializer = initializer

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..replay import Replays
-from .load import machine
-from .lower import lower
-from .record import NotRecordable, Operation, record
-from .threads import play
+from ..backends.arrays import Array
+from ..backends.machine.load import machine
+from ..backends.machine.lower import lower
+from ..backends.machine.record import NotRecordable, Operation, record
+from ..backends.machine.threads import play
+from ..backends.replay import Replays
+
+if TYPE_CHECKING:
+    from .network import Network
 
 PLAYED_ROWS = 16
 """Rows from which on the machine predicts: to begin a program takes longer than a few rows by NumPy."""
@@ -20,7 +24,7 @@ PLAYED_ROWS = 16
 class ForwardProgram:
     """The program of a network's forward pass on an array (1, n, I), played for all replicas."""
 
-    def __init__(self, network: Any, rows: Any, out: np.ndarray, operations: list[Operation]):
+    def __init__(self, network: Network, rows: Array, out: np.ndarray, operations: list[Operation]):
         self.machine, self.replicas, self.out = machine(network.dtype), network.replicas, out
         self.program = lower(operations, network.dtype, rows.shape[1], network.memory(), {})
         self.addresses, self.own = self.program.addresses(self.replicas, {}), self.program.memory(self.replicas)
@@ -31,7 +35,7 @@ class ForwardProgram:
         return self.out
 
 
-def forward_program(network: Any, rows: Any) -> ForwardProgram | None:
+def forward_program(network: Network, rows: Array) -> ForwardProgram | None:
     """The program for these rows; None where there is none, or a layer has to be called back."""
     outside = SimpleNamespace(xp=network.backend.xp, ops=network.backend.ops, replayable=True)
     network.use(rows.shape[1])
@@ -60,12 +64,12 @@ class Passes:
         Where its `compiled` says so, the machine plays them.
     """
 
-    def __init__(self, network: Any):
+    def __init__(self, network: Network):
         self.network = network
         self._programs: dict[int, ForwardProgram | None] = {}
         self._replays = Replays([(network.layers, k) for k in range(len(network.layers))], network.backend.specialized)
 
-    def run(self, rows: Any) -> Any:
+    def run(self, rows: Array) -> Array:
         """The logits (R, n, O) of rows (1, n, I), overwritten by the next pass."""
         network, n = self.network, rows.shape[1]
         if network.compiled and n >= PLAYED_ROWS:
