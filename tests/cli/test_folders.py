@@ -81,3 +81,15 @@ def test_what_a_killed_process_had_put_aside_comes_back(tmp_path):
     (tmp_path / ASIDE / "result.json").write_text("{}")
     assert open_folder(str(tmp_path), resume=True) == tmp_path
     assert kept_in(tmp_path) == ["result.json"]
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "--lr", "-1"], ["sweep", "--space", "lr=-1"], ["train", "--data", "no.csv"]]
+)
+def test_a_refused_command_leaves_no_empty_folder(tmp_path, words):
+    new, old = tmp_path / "new", tmp_path / "old"
+    old.mkdir()
+    for folder in (new, old):
+        assert main([*words, "--out", str(folder)]) == 2
+    assert not new.exists()
+    assert old.exists()  # somebody else's

@@ -192,3 +192,19 @@ def test_for_tables_trains_as_the_command_does(kind):
     assert list(model.history_.best_epoch) == list(1 + np.argmin(model.history_["val_loss"], axis=0))
     with pytest.raises(ConfigError, match=r"expected early_stopping to be True, False or 'loss', got 'score'"):
         kind(early_stopping="score").fit(frame[["a"]], y)
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_a_stream_of_batches_is_a_table_that_is_read_once(text):
+    import pyarrow as pa
+
+    table = pa.table({"a": np.arange(20.0)} | ({"c": ["x", "y"] * 10} if text else {}))
+    y = np.repeat(["p", "q"], 10)
+
+    def stream():
+        return pa.RecordBatchReader.from_batches(table.schema, table.to_batches(7))
+
+    model = XBClassifier(max_iter=1, n_iter_no_change=2, random_state=0).fit(stream(), y)
+    assert (model.schema_ is not None) == text
+    assert list(model.feature_names_in_) == table.column_names
+    np.testing.assert_array_equal(model.predict_proba(stream()), model.predict_proba(table))

@@ -67,7 +67,9 @@ def _run(argv: list[str]) -> int:
     if args.verb is None:
         parser.print_help(sys.stderr)
         return 2
-    with guarded_logs():
+    from .folders import removed_if_empty
+
+    with guarded_logs(), removed_if_empty(getattr(args, "out", None)):
         return importlib.import_module(f".{args.verb}", __name__).run(args)
 
 

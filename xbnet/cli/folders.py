@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -60,6 +61,19 @@ def replacing_run(folder: Path | None, overwrite: bool) -> Iterator[None]:
         if not kept_in(folder):
             _move(aside, folder)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def removed_if_empty(path: str | None) -> Iterator[None]:
+    """Remove the folder of `--out` again where it was made for a command that is refused."""
+    new = path is not None and not os.path.lexists(path)
+    try:
+        yield
+    except BaseException:
+        if new and path is not None:
+            with suppress(OSError):  # there is none, or it holds something
+                os.rmdir(path)
+        raise
 
 
 def kept_in(folder: Path) -> list[str]:

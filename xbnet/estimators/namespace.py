@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import sklearn
 
+from ..datasets.tables.source import need_pyarrow
+
 KNOWN = ("cupy", "dpnp", "torch", "array_api_strict", "jax", "jaxlib")
 
 
@@ -18,7 +20,9 @@ def library(array: Any) -> str:
 
 
 def to_numpy(array: Any) -> Any:
-    """An array of another library as a NumPy array; anything else as it is."""
+    """An array of another library as a NumPy array, a stream of batches as a table; anything else as it is."""
+    if hasattr(array, "read_next_batch"):  # a stream can be read only once
+        return need_pyarrow("X, a stream of batches").table(array)
     name = library(array)
     if name == "numpy":
         return array
