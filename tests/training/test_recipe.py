@@ -47,8 +47,8 @@ def test_what_depends_on_the_samples_is_settled_by_them():
 
 def test_replicas_take_their_share_along():
     chosen = Recipe(l2=[0.1, 0.2, 0.3], l1=0.5, clip_norm=[1, 2, 3]).select(np.array([2, 0]))
-    assert list(chosen.l2) == [0.3, 0.1]
-    assert chosen.l1 == 0.5
+    penalty = chosen.any_penalty()
+    assert (list(penalty.l2), penalty.l1) == ([0.3, 0.1], 0.5)
     assert list(chosen.clip_norm) == [3, 1]
 
 
