@@ -81,7 +81,7 @@ def test_a_target_is_enough(capsys, table, tmp_path):
 
 def test_all_of_it_is_switched_off(capsys, table, tmp_path):
     off = ["--scaling", "none", "--val", "none", "--patience", "none", "--no-scale-targets", "--epochs", 2]
-    off += ["--members", 1]
+    off += ["--members", 1, "--categorical", ""]  # of a shell's empty variable
     code, out, err = run(capsys, "train", "--data", table, *PRICE, *off, "--out", tmp_path / "run")
     assert code == 0
     assert "defaults of tables" not in out

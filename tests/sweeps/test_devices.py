@@ -72,8 +72,8 @@ def test_a_sweep_over_devices_gives_the_same_table(data, monkeypatch):
     space, fixed = {"lr": [0.01, 0.1, 1.0], "hidden": [(5,), (4, 3)]}, {"seeds": 2, "epochs": 2}
     expected = xbnet.sweep(space, data, workers=1, **fixed)
     opened = []
-    processes = executors._processes
-    monkeypatch.setattr(executors, "_processes", lambda *a: opened.append(a[:2]) or processes(*a))
+    open_pool = executors.open_pool
+    monkeypatch.setattr(executors, "open_pool", lambda *a: opened.append(a) or open_pool(*a))
     monkeypatch.setattr(engine, "visible_devices", lambda count: ["3", "5"])
     assert_same_table(expected, xbnet.sweep(space, data, executor="processes", workers=2, **fixed))
     assert opened == [(2, ["3", "5"])]

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ import xbnet
 from xbnet.sweeps import board, engine, executors
 from xbnet.sweeps import chunk as chunk_module
 from xbnet.sweeps.build import Program
+from xbnet.sweeps.plan import Chunk
 
 from .conftest import assert_same_table, make_data
 
@@ -195,48 +198,145 @@ def test_a_pool_of_the_user_that_breaks_is_one_line(data, monkeypatch):
         xbnet.sweep({"lr": [0.1]}, data, executor=pool, epochs=1)
 
 
-ORPHANS = """
-import os, time
+MOMENTS = """
+import multiprocessing.util, os, signal, sys, time
+from multiprocessing.connection import Connection
 import numpy as np
 import xbnet
+from xbnet.sweeps import executors
 
 MAIN = os.environ.setdefault("XBNET_TEST_MAIN", str(os.getpid()))
+moment, once = sys.argv[1], sys.argv[2]
+
+def arrived():
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
+def kill(real):
+    def killing(*arguments, **keywords):
+        result = real(*arguments, **keywords)
+        if "resource_tracker" not in str(arguments):  # which is started before the worker
+            os.kill(int(MAIN), signal.SIGTERM)
+        return result
+    return killing
+
+class Finalized:
+    def __del__(self):
+        kill(int)()
+
+def send_half(self, bytes, write=os.write):
+    if len(bytes) < 100_000:
+        write(self._handle, bytes)
+        return
+    try:
+        os.close(os.open(once, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        real_send(self, bytes)
+    else:
+        write(self._handle, bytes[: len(bytes) // 2])
+        arrived()
+
+real_send = Connection._send
+if MAIN != str(os.getpid()):
+    if moment == "importing":
+        arrived()
+    if moment == "sending":
+        Connection._send = send_half
+if moment == "starting" and MAIN == str(os.getpid()):
+    multiprocessing.util.spawnv_passfds = kill(multiprocessing.util.spawnv_passfds)
+if moment == "finalizing":
+    executors.wait = lambda *a, wait=executors.wait, **k: (Finalized(), wait(*a, **k))[1]
 
 def layers():
-    if MAIN != str(os.getpid()):
-        print(os.getpid(), flush=True)
-        time.sleep(600)
-    return [xbnet.Linear(2)]
+    if MAIN != str(os.getpid()) and moment == "training":
+        arrived()
+    return [xbnet.Linear(400), xbnet.Linear(2)]
 
 if __name__ == "__main__":
-    xbnet.sweep({"lr": [0.1]}, (np.zeros((9, 2)), np.arange(9) % 2), layers=layers, executor="processes", workers=1)
+    data = np.zeros((9, 400)), np.arange(9) % 2
+    xbnet.sweep({"lr": [0.1]}, data, layers=layers, epochs=1, executor="processes", workers=1)
 """
 
 
+@contextmanager
+def a_sweep(folder, moment):
+    script = folder / "moments.py"
+    script.write_text(MOMENTS)
+    command = [sys.executable, str(script), moment, str(folder / "once")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": PACKAGE}, **pipes) as sweep:
+        try:
+            yield sweep
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(sweep.pid, signal.SIGKILL)  # what should have ended, and hangs
+
+
+def end_of(sweep):
+    """Its code and stderr, once all that could write there have ended: its workers and those that start too."""
+    stderr = sweep.communicate(timeout=60)[1]
+    return sweep.returncode, stderr
+
+
+unix = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
-@pytest.mark.parametrize("number", ["SIGTERM", "SIGKILL"])
-def test_workers_end_with_the_sweep(tmp_path, number):
-    script = tmp_path / "orphans.py"
-    script.write_text(ORPHANS)
-    command, environment = [sys.executable, str(script)], os.environ | {"PYTHONPATH": PACKAGE}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, env=environment, **pipes) as sweep:
-        worker = int(sweep.stdout.readline())
-        sweep.send_signal(getattr(signal, number))
-        sweep.wait(300)
-        if number == "SIGTERM":  # in order; who is killed can't tell anybody which semaphores were his
-            assert (sweep.returncode, sweep.stderr.read()) == (128 + signal.SIGTERM, "")
-        for _ in range(1200):
-            try:
-                os.kill(worker, 0)
-            except ProcessLookupError:
-                return
-            if Path(f"/proc/{worker}/stat").exists() and " Z " in Path(f"/proc/{worker}/stat").read_text():
-                return  # ended, and nobody has asked how
-            time.sleep(0.1)
-        os.kill(worker, signal.SIGKILL)
-        pytest.fail("the worker lives on")
+@unix
+@pytest.mark.parametrize("moment", ["starting", "importing", "training", "sending", "finalizing"])
+def test_a_sweep_and_its_workers_end_at_once_whenever_sigterm_comes(tmp_path, moment):
+    with a_sweep(tmp_path, moment) as sweep:
+        if moment in ("importing", "training", "sending"):
+            sweep.stdout.readline()  # a worker is there, and stays
+            sweep.send_signal(signal.SIGTERM)
+        assert end_of(sweep) == (128 + signal.SIGTERM, "")
+
+
+@pytest.mark.slow
+@unix
+def test_workers_end_with_a_sweep_that_is_killed(tmp_path):
+    with a_sweep(tmp_path, "training") as sweep:
+        sweep.stdout.readline()
+        sweep.kill()
+        assert end_of(sweep) == (-signal.SIGKILL, "")
+
+
+@pytest.mark.slow
+@unix
+def test_a_worker_that_is_killed_while_it_sends_costs_its_chunk_only(tmp_path):
+    with a_sweep(tmp_path, "sending") as sweep:
+        os.kill(int(sweep.stdout.readline()), signal.SIGKILL)
+        assert end_of(sweep) == (0, "")
+
+
+@pytest.mark.slow
+def test_an_interrupt_does_not_wait_for_chunks_in_processes(data, monkeypatch):
+    """Nor does a handler of the user's that raises."""
+
+    def interrupted(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(executors, "run_chunk_elsewhere", sleeps)
+    monkeypatch.setattr(executors, "wait", interrupted)
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        xbnet.sweep({"lr": [0.1]}, data, executor="processes", workers=1, epochs=1)
+    assert time.monotonic() - begin < 300
+
+
+def sleeps(*arguments):
+    time.sleep(600)
+
+
+def test_a_pool_that_breaks_between_two_chunks_is_renewed():
+    class Breaks(ThreadPoolExecutor):
+        def submit(self, *arguments):
+            raise BrokenExecutor
+
+    chunk = Chunk((), 1.0)
+    with ThreadPoolExecutor(1) as pool, Breaks(1) as broken:
+        workers = executors.Workers(broken, 1, True, renew=lambda: pool)
+        assert list(executors.outcomes(workers, None, deque([chunk]), lambda *a: "done")) == [(chunk, "done")]
 
 
 # -- Dask and MPI ------------------------------------------------------------------------------------------------------

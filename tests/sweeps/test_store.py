@@ -130,6 +130,7 @@ LINE = r"results\.jsonl: line \d+ is damaged; sweep into another folder$"
         (row_with(member=True), LINE),
         (row_with(status=["finished"]), LINE),
         (row_with(score="1"), LINE),
+        (row_with(val_loss=-(10**400)), LINE),
         (row_with(last_epoch=1.5), LINE),
         (row_with(best_epoch=99), LINE),
         (row_with(arrays="../../etc/passwd"), LINE),

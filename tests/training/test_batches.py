@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from xbnet import get_backend
 from xbnet.training.batches import CHEAP_BYTES, InOrder, Resident, Shuffled
+from xbnet.training.sparse import SparseRows
 
 NUMPY = get_backend("numpy")
 
@@ -102,3 +103,11 @@ def test_small_batches_in_order_come_in_the_same_arrays(weights):
     assert [row.tolist() for row in w] == ([(y / 2).tolist()] if weights else [])
     large = resident(CHEAP_BYTES)
     assert all(np.shares_memory(batch.x, large.x) for batch in InOrder(NUMPY, large, CHEAP_BYTES // 4))
+
+
+def test_sparse_samples_in_one_batch_become_dense_once():
+    sparse = pytest.importorskip("scipy.sparse")
+    x = SparseRows(sparse.csr_array(np.eye(3, dtype=np.float32)))
+    batches = InOrder(NUMPY, Resident(NUMPY, np.dtype(np.float32), x, np.zeros(3, int)), 3)
+    (first,), (second,) = batches, batches
+    assert first.x is second.x

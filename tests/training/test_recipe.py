@@ -47,9 +47,9 @@ def test_what_depends_on_the_samples_is_settled_by_them():
 
 def test_replicas_take_their_share_along():
     chosen = Recipe(l2=[0.1, 0.2, 0.3], l1=0.5, clip_norm=[1, 2, 3]).select(np.array([2, 0]))
-    assert chosen.l2.tolist() == [0.3, 0.1]
-    assert chosen.l1 == 0.5
-    assert chosen.clip_norm.tolist() == [3, 1]
+    penalty = chosen.any_penalty()
+    assert (list(penalty.l2), penalty.l1) == ([0.3, 0.1], 0.5)
+    assert list(chosen.clip_norm) == [3, 1]
 
 
 def test_all_that_decides_the_bits_is_described():

@@ -498,8 +498,8 @@ def orders_of_the_first(was):
 
 def kept_of_another(was):
     def settle(self):
-        if self._copy is not None:
-            self._copy = np.roll(self._copy[0], 1, axis=0), self._copy[1]
+        if self._arrays[0] is not self.network.theta:
+            self._arrays = np.roll(self._arrays[0], 1, axis=0), self._arrays[1]
         was(self)
 
     return settle

@@ -38,6 +38,8 @@ FEW_ROWS, SHORT_ROW, FEW_NUMBERS, MANY_NUMBERS = 128, 16, 512, 8192
 """Limits for one network: more than `FEW_ROWS` rows of at most `SHORT_ROW` numbers are taken as one up to `FEW_NUMBERS`
 numbers together, others up to `MANY_NUMBERS`."""
 
+LONG = 16
+"""Numbers of a row from which on NumPy's own loop over it pays."""
 PIECE = 1 << 14
 """Numbers that `maximum` and `minimum` take at a time."""
 
@@ -110,7 +112,7 @@ def bmm(scratch: Scratch, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Call
     """See `Ops`."""
     if out.shape[0] == 1 and out.flags.c_contiguous:
         return [partial(a[0].dot, b[0], out[0])]
-    if a.shape[2] == 1:  # columns times rows: half the time of BLAS, which is called for each replica
+    if a.shape[2] == 1 and (out.shape[2] == 1 or out.shape[2] >= LONG):  # half the time of a call of BLAS per replica
         return [partial(np.multiply, a, b, out)]
     return [partial(np.matmul, a, b, out)]
 

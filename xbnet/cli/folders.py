@@ -71,7 +71,7 @@ def removed_if_empty(path: str | None) -> Iterator[None]:
         yield
     except BaseException:
         if new and path is not None:
-            with suppress(OSError):  # there is none, or it holds something
+            with suppress(OSError, ValueError):  # there is none, or it holds something
                 os.rmdir(path)
         raise
 

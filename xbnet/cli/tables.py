@@ -118,7 +118,7 @@ def table_options(args: argparse.Namespace) -> dict[str, Any]:
         return {}
     for key in COLUMNS:
         if key in given:
-            given[key] = names_in(args, given[key])
+            given[key] = names_in(args, [text for text in given[key] if text.strip()])  # --drop "$UNSET" drops nothing
     if "id" in given:
         given["ids"] = given.pop("id")
     return given

@@ -28,7 +28,6 @@ _MAGIC = (
     (b"\x7fELF", "a program"),
     (b"MATLAB 5.0", "a MATLAB 5 file"),
     (b"# Created by Octave", "Octave's text"),
-    (b"# name: ", "Octave's text"),
     (b"Octave-1-", "Octave's binary file"),
     (b"MATLAB 7.3", "a MATLAB 7.3 file"),
     (b"\x00\x00\x08", "an idx file of bytes"),
@@ -48,6 +47,8 @@ def looks_like(head: bytes) -> str:
     for magic, what in _MAGIC:
         if head.startswith(magic):
             return what
+    if head.startswith(b"# name: ") and b"\n# type: " in head:  # without its first line
+        return "Octave's text"
     start = head.lstrip().lower()
     if start.startswith((b"<!doctype", b"<html")):
         return "a web page (HTML)"

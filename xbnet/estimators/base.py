@@ -29,7 +29,7 @@ from .meeting import train_together
 from .namespace import library, to_numpy
 from .predicting import Predicting
 from .rate import find_rate
-from .rules import Order, draw_weights, twin_state
+from .rules import Order, draw_ahead, draw_weights
 from .running import check_same, run_epochs
 from .tables import encode_rows, learn_schema
 from .validation import Validation
@@ -163,8 +163,8 @@ class XBEstimator(Predicting):
         if self._n_networks > 1:
             self.member_seeds_ = main.randint(np.iinfo(np.int32).max, size=self._n_networks)
             states = [np.random.RandomState(seed) for seed in self.member_seeds_]
-        # A copy of the stream seeds the rest, so that it takes nothing from the weights' and the orders'.
-        seeds = [int(twin_state(state).randint(np.iinfo(np.int32).max)) for state in states]
+        # What seeds the rest takes nothing from the streams of the weights and the orders.
+        seeds = [draw_ahead(state) for state in states]
         shape: dict[str, Any] = {"replicas": self._n_networks, "backend": self.backend, "dtype": self.dtype}
         expect_training(layers, self._n_inputs(), optimizer_of(self), **shape)
         network = Network(layers, self._n_inputs(), rng=seeds, **shape)
@@ -297,4 +297,4 @@ class XBEstimator(Predicting):
 
 def _mean(values: np.ndarray) -> float:
     """Over the members that are still training; in a tenth of the time of `nanmean`."""
-    return float(values[~np.isnan(values)].mean())
+    return float(values[0] if len(values) == 1 else values[~np.isnan(values)].mean())

@@ -21,7 +21,8 @@ def library(array: Any) -> str:
 
 def to_numpy(array: Any) -> Any:
     """An array of another library as a NumPy array, a stream of batches as a table; anything else as it is."""
-    if hasattr(array, "read_next_batch"):  # a stream can be read only once
+    stream = hasattr(array, "__arrow_c_stream__") and hasattr(array, "schema") and not hasattr(array, "columns")
+    if stream:  # it can be read only once
         return need_pyarrow("X, a stream of batches").table(array)
     name = library(array)
     if name == "numpy":

@@ -7,7 +7,6 @@ the bias correction, and losses that sum over outputs.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -48,14 +47,13 @@ def draw_weights(network: Network, drawn: list[int], states: list[np.random.Rand
     network.theta[...] = network.backend.asarray(theta)
 
 
-def twin_state(state: np.random.RandomState) -> np.random.RandomState:
-    """A stream that will draw what this one will: a `copy.deepcopy` in a fifth of the time."""
-    kept = state.get_state()
-    if not isinstance(kept, tuple):  # of another generator than scikit-learn's
-        return copy.deepcopy(state)
-    twin = np.random.RandomState(0)
-    twin.set_state(kept)
-    return twin
+def draw_ahead(state: np.random.RandomState) -> int:
+    """The seed that a stream would draw next; it stays where it is. (To copy a stream takes three times as long.)"""
+    before = state.get_state()
+    try:
+        return int(state.randint(np.iinfo(np.int32).max))
+    finally:
+        state.set_state(before)
 
 
 class Order:

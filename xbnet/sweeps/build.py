@@ -89,7 +89,6 @@ def make_network(program: Program, members: Sequence[Member]) -> Network:
     """The stack with its initial weights."""
     layers, n_inputs = make_layers(program, members), program.pool.data.n_inputs
     shape: dict[str, Any] = {"replicas": len(members), "backend": program.backend, "dtype": program.dtype}
-    expect_training(layers, n_inputs, make_optimizer(members), **shape)
     network = Network(layers, n_inputs, rng=[replica_seeds(m.weight_seed, 1)[0] for m in members], **shape)
     if any("init_scale" in member.settings for member in members):
         scale = network.per_replica("init_scale", _column(members, "init_scale", 1.0))
@@ -155,6 +154,8 @@ def make_trainer(program: Program, members: Sequence[Member], paused: Paused | N
         if program.execution != "compiled" or not why_not()
         else "auto",  # a worker may lack it
     )
+    shape: dict[str, Any] = {"replicas": len(members), "backend": program.backend, "dtype": program.dtype}
+    expect_training(make_layers(program, members), pool.data.n_inputs, make_optimizer(members), **shape)
     trainer = Trainer(
         make_network(program, members),
         make_loss(program, members),

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from concurrent.futures import ThreadPoolExecutor as Threads
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import XbnetError, unknown_name
 from .build import Program
 from .chunk import Outcome, run_chunk_elsewhere
 from .cluster import dask_executor, ray_executor
 from .plan import Chunk
+from .processes import break_off, check, ending_at_once, open_pool
 from .wire import Wire
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-    from types import FrameType
 
 ATTEMPTS = 3
 """How often workers may die without any chunk ending in between: it is then likely the work that kills them."""
@@ -74,49 +69,6 @@ def visible_devices(count: int) -> list[str]:
     return ([name.strip() for name in named.split(",")] if named else [str(i) for i in range(count)])[:count]
 
 
-def start_worker(free: Any = None, alive: Connection | None = None) -> None:
-    """In a new process: end with the one that started it, and of the `free` devices see only the next.
-
-    A process that was killed can't end its workers, which would wait for its chunks forever. One that shall end closes
-    its end of the pipe `alive`.
-    """
-    if free is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = free.get()  # before any is asked for
-    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
-
-
-def _end_with_parent(alive: Connection | None) -> None:
-    from multiprocessing import connection, parent_process
-
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel, *([] if alive is None else [alive])])
-        os._exit(1)
-
-
-@contextmanager
-def ending_in_order(life: Sequence[Connection]) -> Iterator[None]:
-    """Let SIGTERM end the workers, by closing `life`, and then this process with all that it has to put away.
-
-    By itself the signal ends a process at once, and another one of Python's complains of semaphores that it has left.
-    Whoever has a handler of its own keeps it.
-    """
-
-    def end(number: int, frame: FrameType | None) -> None:
-        for one in life:
-            one.close()
-        raise SystemExit(128 + number)
-
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 @contextmanager
 def open_workers(executor: Any, workers: int | None, *, on_cpu: bool, devices: Sequence[str] = ()) -> Iterator[Workers]:
     """The workers that `executor` asks for; those that are made here end here.
@@ -141,28 +93,23 @@ def open_workers(executor: Any, workers: int | None, *, on_cpu: bool, devices: S
     in_threads = kind == "threads"
     at_once = cores() if on_cpu else 1 if in_threads else max(1, len(devices))  # a device runs one stack at a time
     count = workers or at_once
-    life: list[Connection] = []
-    make = (lambda: Threads(count)) if in_threads else (lambda: _processes(count, devices, life))
-    with nullcontext() if in_threads else ending_in_order(life):
-        opened = Workers(make(), count, in_threads, None if in_threads else make)
+    if kind == "threads":
+        threads = Threads(count)
+        try:
+            yield Workers(threads, count, True)
+        finally:
+            threads.shutdown(wait=True, cancel_futures=True)
+        return
+    with ending_at_once():
+        opened = Workers(open_pool(count, devices), count, False, lambda: open_pool(count, devices))
+        opened.check = lambda: check(opened.executor)
         try:
             yield opened
+        except BaseException:
+            break_off(opened.executor)
+            raise
         finally:
             opened.executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _processes(count: int, devices: Sequence[str], life: list[Connection]) -> Executor:
-    """A pool, and in `life` what ends its workers when it is closed."""
-    import multiprocessing
-
-    # Not fork: BLAS's own threads would be missing in the child, and hold locks that nobody gives back.
-    context = multiprocessing.get_context("spawn")
-    free: Any = context.SimpleQueue() if devices else None
-    for i in range(count if devices else 0):
-        free.put(devices[i % len(devices)])
-    alive, closes = context.Pipe(duplex=False)
-    life.append(closes)
-    return ProcessPoolExecutor(count, mp_context=context, initializer=start_worker, initargs=(free, alive))
 
 
 def _size(executor: Executor) -> int:
@@ -206,7 +153,12 @@ def outcomes(
     def submit(chunk: Chunk) -> Future:
         run, how = (run_local, ()) if workers.local else (run_chunk_elsewhere, (wire,))
         more = () if chunk.epochs is None and chunk.paused is None else (chunk.epochs, chunk.paused)
-        return workers.executor.submit(run, shared, chunk.members, *how, *more)
+        try:
+            return workers.executor.submit(run, shared, chunk.members, *how, *more)
+        except BrokenExecutor as error:  # a worker died since: as if it had died in this chunk
+            died: Future = Future()
+            died.set_exception(error)
+            return died
 
     running: dict[Future, Chunk] = {}
     try:

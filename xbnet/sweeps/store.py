@@ -226,7 +226,9 @@ def _check_row(row: dict[str, Any]) -> None:
         and row["status"] in STATUSES
         and all(type(epoch) is int for epoch in epochs)
         and 0 <= epochs[1] <= epochs[0]
-        and all(value is None or type(value) in (int, float) for value in figures)
+        and all(
+            value is None or type(value) is float or (type(value) is int and abs(value) < 2**63) for value in figures
+        )
     ):
         raise ValueError
 

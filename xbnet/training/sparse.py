@@ -26,6 +26,7 @@ class SparseRows:
     def __init__(self, csr: Any, backend: Backend | None = None):
         self.csr, self.backend = csr, backend
         self.shape, self.dtype = csr.shape, csr.dtype
+        self._all: Array | None = None
         self.nbytes = csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
 
     def __len__(self) -> int:
@@ -36,8 +37,13 @@ class SparseRows:
         return SparseRows(self.csr.astype(dtype, copy=False), backend)
 
     def __getitem__(self, place: tuple[None, slice]) -> Array:
-        """Consecutive rows as a dense (1, n, I) on the device: ``rows[None, start:stop]``."""
-        return self._put(self.csr[place[1]].toarray()[None])
+        """Consecutive rows as a dense (1, n, I) on the device: ``rows[None, start:stop]``; all of them are kept."""
+        rows = place[1]
+        if rows != slice(0, len(self)):
+            return self._put(self.csr[rows].toarray()[None])
+        if self._all is None:
+            self._all = self._put(self.csr.toarray()[None])
+        return self._all
 
     def gather(self, index: Array, which: Array | None, out: Array) -> None:
         """The rows `index` (U, B) to out (U, B, I), or to out (R, B, I) by the order `which` (1, R) of each replica."""

@@ -35,6 +35,11 @@ def test_text_labels_become_classes(save, delimiter, name):
     assert data.train.x.dtype == np.float64
 
 
+def test_a_header_may_begin_like_octaves_text(save):
+    data = load_dataset(save("# name: a,b,kind\n" + "1,2,p\n3,4,q\n" * 4), target="kind")
+    assert data.classes == ("p", "q")
+
+
 def test_number_labels_become_classes_in_their_order(save):
     data = load_dataset(save(samples.csv_text(y=Y * 5 + 5)), target="kind")
     assert (data.classes, data.train.y[:4].tolist()) == (("5", "10", "15"), [0, 1, 2, 0])

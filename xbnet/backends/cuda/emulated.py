@@ -139,7 +139,7 @@ class EmulatedLauncher:
         return self._libraries[source, name]
 
     def _compile(self, text: str) -> Path:
-        path = self.folder / f"{hashlib.sha256((text + str(self.flags)).encode()).hexdigest()[:24]}.so"
+        path = self.folder / f"{hashlib.sha256((PRELUDE + text + str(self.flags)).encode()).hexdigest()[:24]}.so"
         if not path.exists():
             prelude = self._prelude()
             self._run_compiler(["-shared", "-include", str(prelude)], "kernel.cpp", text, path)
