@@ -23,8 +23,9 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
 
     All configurations and folds train as a few stacks to the first rung; the best 1 / `factor` of the configurations
     train on, as stacks that are that much smaller, from where they were: no epoch is trained twice. Scores, ranks and
-    winner are those of `HalvingGridSearchCV` with ``resource="max_iter"``, bit for bit on NumPy with one BLAS thread.
-    (With a learning-rate schedule, whose rates depend on the number of epochs, each rung starts again, as there.)
+    winner are those of `HalvingGridSearchCV` with ``resource="max_iter"``, bit for bit on NumPy with one BLAS thread
+    and at the same level of execution (see `StackedSearchCV`). (With a learning-rate schedule, whose rates depend on
+    the number of epochs, each rung starts again, as there.)
 
     Parameters
     ----------

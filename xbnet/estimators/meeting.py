@@ -1,20 +1,19 @@
 """Fits that wait for one another: scikit-learn's own loops run as they are, and the networks in them train as stacks.
 
 joblib hands each "fit and score" of a search to `Stacking`, a backend of ours. Each runs in a thread of its own, one at
-a time, until an estimator of xbnet in it is about to train: there it starts the next one, and waits. When all of them
-wait, their networks are trained together, and they go on as if each had done so by itself. So weights, scorers,
-metadata, pipelines, callbacks and errors are scikit-learn's business, whatever is around the network.
+a time, until an estimator of xbnet in it is about to train: there it waits. When all of them wait, their networks are
+trained together, and they go on as if each had done so by itself. So weights, scorers, metadata, pipelines, callbacks
+and errors are scikit-learn's business, whatever is around the network.
 """
 
 from __future__ import annotations
 
-import _thread
 import contextvars
 import threading
 import warnings
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -54,7 +53,10 @@ class Abandoned(BaseException):
 
 
 class Call:
-    """A function in a thread of its own, which runs from `go_on` until it waits or is over.
+    """A function in a thread of its own, which runs only while `go_on` waits for it.
+
+    An interrupt can come at any point of the thread that calls `go_on`, so both signal by queues, which an interrupt
+    can't leave locked, and the state is the call's own: `done` is set by its thread, before its last signal.
 
     Parameters
     ----------
@@ -62,57 +64,68 @@ class Call:
         Without arguments.
     callback
         Called by the backend when it is over.
-    pass_on
-        Called by its thread whenever it stops: then it is the next one's turn.
     """
 
-    def __init__(
-        self, function: Callable[[], Any], callback: Callable[[Any], None] | None, pass_on: Callable[[], None]
-    ):
-        self.function, self.callback, self.pass_on = function, callback, pass_on
+    def __init__(self, function: Callable[[], Any], callback: Callable[[Any], None] | None):
+        self.function, self.callback = function, callback
         self.task: Task | None = None
-        self.begun = self.done = self.abandoned = False
+        self.done = self.abandoned = False
         self._result: Any = None
         self._error: BaseException | None = None
         # With the caller's context variables, among them NumPy's way to handle floating-point errors, and its filters
         # of warnings: those belong to the process, and a call that waits within `catch_warnings` takes its own along.
-        self._context, self._warnings = contextvars.copy_context(), _warning_state()
-        self._go, self._thread = threading.Lock(), 0
-        self._go.acquire()
+        self._context, self._warnings = contextvars.copy_context(), warning_state()
+        self._go: SimpleQueue[None] = SimpleQueue()
+        self._stopped: SimpleQueue[None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has a thread."""
+        return self._thread is not None
 
     def go_on(self) -> None:
-        """Let it run, and return at once."""
-        _set_warning_state(self._warnings)
-        if self.begun:
-            self._go.release()
-            return
-        self.begun = True
-        try:
-            # Bare, for a `threading.Thread` is waited for until it has begun, which costs more than all else here.
-            _thread.start_new_thread(self._context.run, (self._run,))
-        except RuntimeError as error:  # there are no more threads
-            self._error, self.done = error, True
-            self.pass_on()
+        """Let it run until it waits or is over."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._context.run, args=(self._run,), daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # there are no more threads
+                self._error, self.done = error, True
+                return
+        else:
+            self._go.put(None)
+        self._stopped.get()
 
     def _run(self) -> None:
         CURRENT.set(self)
-        self._thread = threading.get_ident()
         try:
-            self._result = self.function()
+            if not self.abandoned:
+                set_warning_state(self._warnings)
+                self._result = self.function()
         except BaseException as error:  # all of them: they are raised where the result is asked for
             self._error = error
         self.done = True
-        self.pass_on()
+        self._stopped.put(None)
 
     def wait(self, task: Task) -> None:
         """Wait, in its thread, until the task is done."""
         if not self.abandoned:
-            self.task, self._warnings = task, _warning_state()
-            self.pass_on()
-            self._go.acquire()
+            self.task, self._warnings = task, warning_state()
+            self._stopped.put(None)
+            self._go.get()
             self.task = None
+            set_warning_state(self._warnings)
         if self.abandoned:
             raise Abandoned
+
+    def end(self) -> None:
+        """End it where it waits or is about to, after `abandoned` was set."""
+        self._go.put(None)
+        # A thread that an interrupt kept from being started, or that is only being born, finds it abandoned.
+        if self._thread is not None and self._thread.is_alive():
+            while not self.done:
+                self._stopped.get()
 
     def result(self) -> Any:
         """Return the function's result, or raise its exception."""
@@ -122,19 +135,20 @@ class Call:
 
     def is_here(self) -> bool:
         """Whether this is its thread, and not one that its function has started."""
-        return self._thread == threading.get_ident()
+        return self._thread is not None and self._thread.ident == threading.get_ident()
 
 
 CURRENT: contextvars.ContextVar[Call | None] = contextvars.ContextVar("CURRENT", default=None)
 """The call in whose thread we are."""
 
 
-def _warning_state() -> tuple[Any, ...]:
+def warning_state() -> tuple[Any, ...]:
     """Return the state that `warnings.catch_warnings` restores at its end."""
     return warnings.filters, warnings.showwarning, getattr(warnings, "_showwarnmsg_impl", None)
 
 
-def _set_warning_state(state: tuple[Any, ...]) -> None:
+def set_warning_state(state: tuple[Any, ...]) -> None:
+    """Put back a state that `warning_state` returned."""
     filters, show, implementation = state
     warnings.filters, warnings.showwarning = filters, show
     if implementation is not None:
@@ -182,9 +196,8 @@ class Stacking(ParallelBackendBase):
         super().__init__(nesting_level=nesting_level)
         self._train, self._at_once = train, max(1, min(at_once, MOST_AT_ONCE))
         self._calls: list[Call] = []
-        self._turn: deque[Call] = deque()
-        self._over = threading.Semaphore(0)
-        self._running = False
+        self._last: Call | None = None
+        self._outside = warning_state()
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Calls that joblib may have open at a time: by default it hands over twice as many."""
@@ -194,17 +207,21 @@ class Stacking(ParallelBackendBase):
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], None] | None = None) -> Call:
         """Note the call; it begins when a result is asked for."""
-        self._calls.append(Call(func, callback, self._pass_on))
+        self._calls.append(Call(func, callback))
         return self._calls[-1]
 
     def retrieve_result(self, out: Call, timeout: float | None = None) -> Any:
         """Run all calls until this one is over."""
+        self._outside = warning_state()
         while not out.done:
             calls = [call for call in self._calls if not call.begun]
             if not calls:
                 calls = list(self._calls)
                 self._train([call.task for call in calls if call.task is not None])
-            self._run(calls)
+            for call in calls:
+                self._last = call
+                call.go_on()
+            set_warning_state(self._outside)
             over = [call for call in calls if call.done]
             self._calls = [call for call in self._calls if not call.done]
             for call in over:
@@ -212,32 +229,15 @@ class Stacking(ParallelBackendBase):
                     call.callback(call)
         return out.result()
 
-    def _run(self, calls: Sequence[Call]) -> None:
-        """Let one after the other run until it waits or is over: each thread starts the next one before it stops."""
-        outside = _warning_state()
-        self._turn.extend(calls)
-        self._running = True
-        self._pass_on()
-        self._over.acquire()
-        self._running = False
-        _set_warning_state(outside)
-
-    def _pass_on(self) -> None:
-        try:
-            call = self._turn.popleft()
-        except IndexError:  # it was the last one, or nobody wants the others any more
-            self._over.release()
-        else:
-            call.go_on()
-
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """End the calls that still wait."""
+        """End the calls that still wait; joblib asks for it after any exception, an interrupt included."""
         for call in self._calls:
             call.abandoned = True
-        self._turn.clear()
-        if self._running:  # this thread was interrupted, and one of them runs on until it would wait
-            self._over.acquire()
-        self._run([call for call in self._calls if call.begun and not call.done])
+        begun = [call for call in self._calls if call.begun]
+        for call in sorted(begun, key=lambda call: call is not self._last):  # the last one may be running still
+            call.end()
+        if begun:
+            set_warning_state(self._outside)
         self._calls.clear()
 
     def terminate(self) -> None:

@@ -21,8 +21,9 @@ class StackedSearchCV(GridSearchCV):
     """GridSearchCV or RandomizedSearchCV for xbnet's estimators: all configurations and folds train as a few stacks.
 
     It takes the place of either: same `cv_results_`, `best_estimator_`, `best_params_`, `predict` and so on. On NumPy
-    with one BLAS thread the scores are those of `GridSearchCV`, bit for bit, on the same level of execution. (A long
-    search may take the compiled one where each fit alone is too short for it; ``execution="replay"`` fixes it.)
+    with one BLAS thread the scores are those of `GridSearchCV`, bit for bit, at the same level of execution. With
+    ``execution="auto"`` a search may take the compiled level where each fit alone is too short for it: then they are
+    the same to rounding, and near ties can rank otherwise. ``execution="replay"`` in the estimator gives the same bits.
 
     Parameters
     ----------
