@@ -294,6 +294,17 @@ def test_a_sweep_and_its_workers_end_at_once_whenever_sigterm_comes(tmp_path, mo
 
 @pytest.mark.slow
 @unix
+@pytest.mark.parametrize("moment", ["importing", "training"])
+def test_workers_leave_ctrl_c_to_the_sweep(tmp_path, moment):
+    with a_sweep(tmp_path, moment) as sweep:
+        os.kill(int(sweep.stdout.readline()), signal.SIGINT)  # a terminal sends it to all
+        time.sleep(0.5)  # it would print a traceback
+        sweep.send_signal(signal.SIGTERM)
+        assert end_of(sweep)[1] == ""
+
+
+@pytest.mark.slow
+@unix
 def test_workers_end_with_a_sweep_that_is_killed(tmp_path):
     with a_sweep(tmp_path, "training") as sweep:
         sweep.stdout.readline()

@@ -85,9 +85,9 @@ def make_layers(program: Program, members: Sequence[Member]) -> list[Layer]:
     return [*Embedding.of_codes(data.codes), *layers]
 
 
-def make_network(program: Program, members: Sequence[Member]) -> Network:
-    """The stack with its initial weights."""
-    layers, n_inputs = make_layers(program, members), program.pool.data.n_inputs
+def make_network(program: Program, members: Sequence[Member], layers: Sequence[Layer] | None = None) -> Network:
+    """The stack with its initial weights, of the layers of `make_layers`."""
+    layers, n_inputs = layers or make_layers(program, members), program.pool.data.n_inputs
     shape: dict[str, Any] = {"replicas": len(members), "backend": program.backend, "dtype": program.dtype}
     network = Network(layers, n_inputs, rng=[replica_seeds(m.weight_seed, 1)[0] for m in members], **shape)
     if any("init_scale" in member.settings for member in members):
@@ -155,9 +155,10 @@ def make_trainer(program: Program, members: Sequence[Member], paused: Paused | N
         else "auto",  # a worker may lack it
     )
     shape: dict[str, Any] = {"replicas": len(members), "backend": program.backend, "dtype": program.dtype}
-    expect_training(make_layers(program, members), pool.data.n_inputs, make_optimizer(members), **shape)
+    layers = make_layers(program, members)
+    expect_training(layers, pool.data.n_inputs, make_optimizer(members), **shape)
     trainer = Trainer(
-        make_network(program, members),
+        make_network(program, members, layers),
         make_loss(program, members),
         make_optimizer(members),
         samples,

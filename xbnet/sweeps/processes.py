@@ -27,17 +27,34 @@ _here = _Here()
 
 
 class Worker(SpawnProcess):
-    """A process whose start SIGTERM doesn't cut in two: it would print that it was never told what to do."""
+    """A process that Ctrl-C leaves to the one that started it, and whose start SIGTERM doesn't cut in two.
+
+    Else it would print a traceback of its own, or that it was never told what to do.
+    """
 
     def start(self) -> None:
         """Start it; a SIGTERM that comes meanwhile ends it afterwards."""
         _here.starting = True
         try:
-            super().start()
+            with _ctrl_c_blocked():
+                super().start()
         finally:
             _here.starting = False
             if _here.number:
                 end(_here.number)
+
+
+@contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Hold SIGINT back in this thread; a process that is started meanwhile never gets one."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Spawn(SpawnContext):
