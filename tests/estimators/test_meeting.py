@@ -94,7 +94,7 @@ def test_an_interrupt_at_any_operation_ends_all_fits_and_puts_the_filters_of_war
 
 
 def test_fits_that_get_no_thread_fail_and_the_others_end(monkeypatch):
-    start, before = threading.Thread.start, threading.active_count()
+    start, before, others = threading.Thread.start, threading.active_count(), set(threading.enumerate())
 
     def start_three(thread):
         if threading.active_count() >= before + 3:
@@ -104,6 +104,9 @@ def test_fits_that_get_no_thread_fail_and_the_others_end(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", start_three)
     with pytest.raises(RuntimeError, match="can't start new thread"):
         run(fits=600, at_once=meeting.MOST_AT_ONCE)
+    for thread in set(threading.enumerate()) - others:
+        thread.join(60)
+    assert set(threading.enumerate()) <= others
 
 
 def test_a_fit_that_asks_for_its_thread_leaves_none_behind():

@@ -10,6 +10,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
 from xbnet import ConfigError, XBClassifier, XBRegressor
+from xbnet.estimators.rules import draw_ahead
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 TOLERANCE = 1e-10
@@ -146,3 +147,11 @@ def test_what_can_not_be_converted_is_one_line():
     assert complaint(blocks.to_sklearn).startswith(
         "XBClassifier.to_sklearn: scikit-learn has fully connected layers only, not ["
     )
+
+
+def test_a_stream_that_others_share_is_only_read():
+    class Shared(np.random.RandomState):
+        def set_state(self, state):
+            pytest.fail("rewound under others' draws")
+
+    assert draw_ahead(Shared(3)) == np.random.RandomState(3).randint(np.iinfo(np.int32).max)

@@ -216,7 +216,7 @@ def kill(real):
     def killing(*arguments, **keywords):
         result = real(*arguments, **keywords)
         if "resource_tracker" not in str(arguments):  # which is started before the worker
-            os.kill(int(MAIN), signal.SIGTERM)
+            os.kill(int(MAIN), signal.SIGINT if moment == "interrupting" else signal.SIGTERM)
         return result
     return killing
 
@@ -242,7 +242,7 @@ if MAIN != str(os.getpid()):
         arrived()
     if moment == "sending":
         Connection._send = send_half
-if moment == "starting" and MAIN == str(os.getpid()):
+if moment in ("starting", "interrupting") and MAIN == str(os.getpid()):
     multiprocessing.util.spawnv_passfds = kill(multiprocessing.util.spawnv_passfds)
 if moment == "finalizing":
     executors.wait = lambda *a, wait=executors.wait, **k: (Finalized(), wait(*a, **k))[1]
@@ -254,7 +254,10 @@ def layers():
 
 if __name__ == "__main__":
     data = np.zeros((9, 400)), np.arange(9) % 2
-    xbnet.sweep({"lr": [0.1]}, data, layers=layers, epochs=1, executor="processes", workers=1)
+    try:
+        xbnet.sweep({"lr": [0.1]}, data, layers=layers, epochs=1, executor="processes", workers=1)
+    except KeyboardInterrupt:
+        print("interrupted, left:", multiprocessing.active_children())
 """
 
 
@@ -290,6 +293,14 @@ def test_a_sweep_and_its_workers_end_at_once_whenever_sigterm_comes(tmp_path, mo
             sweep.stdout.readline()  # a worker is there, and stays
             sweep.send_signal(signal.SIGTERM)
         assert end_of(sweep) == (128 + signal.SIGTERM, "")
+
+
+@pytest.mark.slow
+@unix
+def test_ctrl_c_while_a_worker_starts_leaves_none(tmp_path):
+    with a_sweep(tmp_path, "interrupting") as sweep:
+        out, err = sweep.communicate(timeout=60)
+    assert (sweep.returncode, out, err) == (0, "interrupted, left: []\n", "")
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ the bias correction, and losses that sum over outputs.
 
 from __future__ import annotations
 
+import copy
+import threading
 from typing import Any
 
 import numpy as np
@@ -47,13 +49,18 @@ def draw_weights(network: Network, drawn: list[int], states: list[np.random.Rand
     network.theta[...] = network.backend.asarray(theta)
 
 
+_twin = threading.local()  # a stream of each thread's own: to make one takes longer than to copy a state
+
+
 def draw_ahead(state: np.random.RandomState) -> int:
-    """The seed that a stream would draw next; it stays where it is. (To copy a stream takes three times as long.)"""
-    before = state.get_state()
-    try:
-        return int(state.randint(np.iinfo(np.int32).max))
-    finally:
-        state.set_state(before)
+    """The seed that a stream would draw next; the stream, which others may share, is only read."""
+    kept = state.get_state()
+    if not isinstance(kept, tuple):  # of another generator than scikit-learn's
+        return int(copy.deepcopy(state).randint(np.iinfo(np.int32).max))
+    if not hasattr(_twin, "stream"):
+        _twin.stream = np.random.RandomState(0)
+    _twin.stream.set_state(kept)
+    return int(_twin.stream.randint(np.iinfo(np.int32).max))
 
 
 class Order:

@@ -24,6 +24,7 @@ class _Here(threading.local):
 
 
 _here = _Here()
+_environment = threading.Lock()
 
 
 class Worker(SpawnProcess):
@@ -38,6 +39,11 @@ class Worker(SpawnProcess):
         try:
             with _ctrl_c_blocked():
                 super().start()
+        except BaseException:  # a Ctrl-C that was held back: the pool will not hear of this worker
+            if self.pid is not None:
+                self.kill()
+                self.join()
+            raise
         finally:
             _here.starting = False
             if _here.number:
@@ -46,7 +52,7 @@ class Worker(SpawnProcess):
 
 @contextmanager
 def _ctrl_c_blocked() -> Iterator[None]:
-    """Hold SIGINT back in this thread; a process that is started meanwhile never gets one."""
+    """Hold SIGINT back from this thread; a process that is started meanwhile never gets one."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -112,15 +118,16 @@ def _start_quiet_tracker() -> None:
         return
     from multiprocessing import resource_tracker
 
-    before = os.environ.get("PYTHONWARNINGS")
-    os.environ["PYTHONWARNINGS"] = ",".join([*([before] if before else []), "ignore:resource_tracker"])
-    try:
-        resource_tracker.ensure_running()
-    finally:
-        if before is None:
-            del os.environ["PYTHONWARNINGS"]
-        else:
-            os.environ["PYTHONWARNINGS"] = before
+    with _environment:
+        before = os.environ.get("PYTHONWARNINGS")
+        os.environ["PYTHONWARNINGS"] = ",".join([*([before] if before else []), "ignore:resource_tracker"])
+        try:
+            resource_tracker.ensure_running()
+        finally:
+            if before is None:
+                del os.environ["PYTHONWARNINGS"]
+            else:
+                os.environ["PYTHONWARNINGS"] = before
 
 
 def break_off(pool: Executor) -> None:
@@ -151,6 +158,7 @@ def start_worker(free: Any = None) -> None:
 
     A process that was killed can't end its workers, which would wait for its chunks forever.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked
     if free is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = free.get()  # before any is asked for
     threading.Thread(target=_end_with_parent, daemon=True).start()

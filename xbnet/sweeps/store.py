@@ -225,7 +225,7 @@ def _check_row(row: dict[str, Any]) -> None:
         and NAME.fullmatch(row["arrays"])
         and row["status"] in STATUSES
         and all(type(epoch) is int for epoch in epochs)
-        and 0 <= epochs[1] <= epochs[0]
+        and 0 <= epochs[1] <= epochs[0] < 2**63
         and all(
             value is None or type(value) is float or (type(value) is int and abs(value) < 2**63) for value in figures
         )
