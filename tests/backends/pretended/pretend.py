@@ -157,9 +157,8 @@ def load(module, name=None):
         return number
     source = sources[module]
     if "phase(" in source:
-        library = ctypes.CDLL(
-            str(compiled(source + emulated.ENTRY.replace("KERNEL_NAME", name) + OURS, *emulated.FLAGS))
-        )
+        text = emulated.PRELUDE + source + emulated.ENTRY.replace("KERNEL_NAME", name) + OURS
+        library = ctypes.CDLL(str(compiled(text, *emulated.FLAGS)))
         threads = int(re.search(rf"KERNEL\((\d+)\)\s+void {name.split('<')[0]}\(", source)[1])
         run = library.start
     else:
