@@ -261,7 +261,10 @@ def test_training_of_all(capsys, monkeypatch, tmp_path):
         (["--training", "--optimizer", "mine:Sign:speed=1"], "--optimizer: Sign could not be made: "),
         (["--training", "--rule", "mine:number"], "--rule: expected mine:number to be a function, got 3"),
         (["--training", "--rule", "rule"], "--rule: expected MODULE:FUNCTION, got 'rule'"),
-        (["--layer", "mine:Needy"], "--layer: Needy needs strength; in a file mine.py, write layer = Needy(...), and give"),
+        (
+            ["--layer", "mine:Needy"],
+            "--layer: Needy needs strength; in a file mine.py, write layer = Needy(...), and give",
+        ),
         (["--layer", "mine:number"], "--layer: expected mine:number to be a class derived from xbnet.Layer, got 3"),
     ],
 )
