@@ -13,6 +13,7 @@ from ..datasets.load import NAMES
 from ..errors import ConfigError, DataError, say
 from ..nn.activations import ACTIVATIONS
 from ..nn.class_weights import balanced_weights
+from ..nn.layers.tables import EMBED_NUMBERS
 from ..nn.losses import DEFAULT_LOSSES, LOSSES, Loss, SoftmaxCrossEntropy, get_loss
 from ..nn.sharing import SHARING
 from ..optim.optimizer import Optimizer
@@ -61,6 +62,10 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--embedding-dim", type=positive, default=8, metavar="D",
         help="length of the learned vectors of categories, see --one-hot; default: 8",
+    )  # fmt: skip
+    group.add_argument(
+        "--embed-numbers", choices=EMBED_NUMBERS, default="none",
+        help="learned embedding of each number of a table, or of each input of other data; default: none",
     )  # fmt: skip
     switch(group, "--batch-norm", "add batch normalization after each hidden layer")
     group.add_argument("--dropout", type=number, metavar="RATE", help="dropout rate of the hidden layers; default: 0")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..nn.layers import Layer
-from ..nn.layers.tables import Embedding
+from ..nn.layers.tables import Embedding, embed_numbers
 from ..nn.mlp import mlp
 from ..nn.sharing import sharing_mlp
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 
 def layers_from(args: argparse.Namespace, data: Dataset) -> list[Layer]:
-    """The layers that the flags describe, behind an embedding of the columns that are codes."""
-    return [*Embedding.of_codes(data.codes, args.embedding_dim), *_behind_columns(args, data.n_outputs)]
+    """The layers that the flags describe, behind embeddings of the columns that are codes, and of numbers."""
+    codes, numbers = Embedding.of_codes(data.codes, args.embedding_dim), data.numbers
+    where = f"{data.name}: --embed-numbers {args.embed_numbers}"
+    embedding = embed_numbers(args.embed_numbers, data.train.x, numbers, data.codes, where=where)
+    return [*codes, *embedding, *_behind_columns(args, data.n_outputs)]
 
 
 def _behind_columns(args: argparse.Namespace, n_outputs: int) -> list[Layer]:

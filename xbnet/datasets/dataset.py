@@ -181,6 +181,11 @@ class Dataset:
         return {} if self.schema is None else self.schema.codes
 
     @property
+    def numbers(self) -> list[int]:
+        """Inputs that are numbers, by their indices: of a table its numbers and dates, of other data all."""
+        return [*range(self.n_inputs)] if self.schema is None else self.schema.numbers
+
+    @property
     def n_classes(self) -> int | None:
         """C; None for a regression."""
         return None if self.classes is None else len(self.classes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -126,13 +127,11 @@ class Schema:
         """The same, with what `scaler` does to the input of each number."""
         if self.scaler is not None:
             raise ConfigError("Schema.scaled: expected a schema that does not scale yet")
-        starts = np.cumsum([0, *(column.width for column in self.columns)])
-        pairs = zip(self.columns, starts, strict=False)
-        return replace(self, columns=tuple(replace(c, **scaler.column(i)) if c.scaled else c for c, i in pairs))
+        return replace(self, columns=tuple(replace(c, **scaler.column(k)) if c.scaled else c for c, k in self._starts()))
 
     def only_scaled(self, scaler: Scaler) -> Scaler:
         """`scaler` (I,) for the inputs that are scaled; it leaves the others as they are."""
-        return scaler.only(np.concatenate([[c.scaled, *[False] * (c.width - 1)] for c in self.columns]).astype(bool))
+        return scaler.only(np.isin(np.arange(self.n_inputs), self.numbers))
 
     @property
     def scaler(self) -> Scaler | None:
@@ -155,8 +154,16 @@ class Schema:
     @property
     def codes(self) -> dict[int, int]:
         """Which inputs are codes of categories: number of the input -> how many codes there are, see `Embedding`."""
-        starts = np.cumsum([0, *(column.width for column in self.columns)]).tolist()
-        return {at: c.n_codes for c, at in zip(self.columns, starts, strict=False) if c.coded}
+        return {at: column.n_codes for column, at in self._starts() if column.coded}
+
+    @property
+    def numbers(self) -> list[int]:
+        """Which inputs are numbers or dates, by their indices."""
+        return [at for column, at in self._starts() if column.scaled]
+
+    def _starts(self) -> Iterator[tuple[Column, int]]:
+        """Each column with the index of its first input."""
+        return zip(self.columns, accumulate((column.width for column in self.columns), initial=0), strict=False)
 
     def encode(self, table: object) -> Array:
         """The inputs (N, I), float64, for the rows of a table.
@@ -199,14 +206,12 @@ class Schema:
 
     def inputs_of(self, table: Table, batch: Sequence[Any], places: Sequence[int], start: int) -> Array:
         """The inputs (n, I) for a batch of columns (of Arrow) that are at `places` in the table."""
-        x, at = np.empty((len(batch[0]), self.n_inputs)), 0
+        x = np.empty((len(batch[0]), self.n_inputs))
         kinds = [column.kind for column in self.columns]
-        for column, values, numbers in zip(
-            self.columns, batch, numbers_of(table, places, kinds, batch, start), strict=False
-        ):
+        found = numbers_of(table, places, kinds, batch, start)
+        for (column, at), values, numbers in zip(self._starts(), batch, found, strict=False):
             raw = _numbered(column, words_of(values)) if numbers is None else numbers
             column.expand(raw, x[:, at : at + column.width])
-            at += column.width
         return x
 
     def encode_frame(self, frame: Frame, places: Sequence[int], rows: Array | None = None) -> Array:
@@ -214,20 +219,18 @@ class Schema:
         n = len(frame.x) if rows is None else len(rows)
         same = list(places) == list(range(frame.x.shape[1])) and self.n_inputs == len(places)
         x = np.empty((n, self.n_inputs)) if not same else frame.x if rows is None else frame.x[rows]
-        at = 0
-        for column, place in zip(self.columns, places, strict=True):
+        for (column, at), place in zip(self._starts(), places, strict=True):
             found, columns = frame.columns[place], slice(at, at + column.width)
             for start in range(0, n, ENCODED_ROWS):
                 part = slice(start, start + ENCODED_ROWS)
                 raw = frame.x[part, place] if rows is None else frame.x[rows[part], place]
                 column.expand(remap(column, found, raw), x[part, columns])
-            at += column.width
         return x
 
     def _encode_arrays(self, arrays: Mapping[str, Any]) -> Array:
         stripped = {str(name).strip(): name for name in arrays}
-        x, at = None, 0
-        for column in self.columns:
+        x = None
+        for column, at in self._starts():
             name = column.name if column.name in arrays else stripped.get(column.name.strip())
             if name is None:
                 raise DataError(f"Schema.encode: expected a column {column.name!r}, got none")
@@ -244,7 +247,6 @@ class Schema:
             if x is None:
                 x = np.empty((len(raw), self.n_inputs))
             column.expand(raw, x[:, at : at + column.width])
-            at += column.width
         return x if x is not None else np.empty((0, 0))
 
     # -- targets -----------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from .predicting import Predicting
 from .rate import find_rate
 from .rules import Order, draw_ahead, draw_weights
 from .running import check_same, run_epochs
-from .tables import encode_rows, learn_schema
+from .tables import encode_rows, learn_schema, number_layers
 from .validation import Validation
 
 
@@ -85,8 +85,6 @@ class XBEstimator(Predicting):
         if (X_val is None) != (y_val is None):
             raise ConfigError(f"{type(self).__name__}.fit: expected X_val and y_val together, or neither")
         fresh = not (self.warm_start and hasattr(self, "network_"))
-        if not fresh:
-            check_same(self, "fit")
         if fresh:
             now = self._now()
             rows, targets, w = now._validate(X, y, sample_weight, True)
@@ -94,6 +92,7 @@ class XBEstimator(Predicting):
             now._start()
             self.__dict__ = now.__dict__  # all at once, for threads that predict meanwhile
         else:
+            check_same(self, "fit")
             rows, targets, w = self._validate(X, y, sample_weight, False)
         rows, targets, w = self._with_weight(rows, targets, w)
         val = None
@@ -140,6 +139,8 @@ class XBEstimator(Predicting):
             X, y = validate_data(self, X, y, reset=reset, accept_sparse="csr", **rules)
         else:
             X, y = check_X_y(X if reset else encode_rows(self, X), y, estimator=self, **rules)
+        if reset:
+            self._number_layers = number_layers(self, X, counted)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if sample_weight is None:
@@ -190,7 +191,7 @@ class XBEstimator(Predicting):
         """Return the settings that can't change when training goes on; `layers` are those of the settings."""
         layers = layers_of(self, self.n_outputs_)[0] if layers is None else layers
         told = [f"{type(layer).__name__}({simple(layer.config())})" for layer in layers]
-        found = {name: str(getattr(self, name)) for name in ("n_members", "sharing", "dtype", "backend")}
+        found = {name: str(getattr(self, name)) for name in ("n_members", "sharing", "embed_numbers", "dtype", "backend")}
         return {"layers": ", ".join(told), "solver": type(optimizer_of(self)).__name__, **found}
 
     def _split(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any, Any, Any]:
@@ -264,10 +265,8 @@ class XBEstimator(Predicting):
             sample_weight=self._weigh(y, w),
             val_weight=None if val is None else val[2],
         )
-        scorer = None
-        if val is not None:
-            n = self._n_networks
-            scorer = Validation([self] * n, [val[1]] * n, [val[2]] * n, val[0])
+        n = self._n_networks
+        scorer = None if val is None else Validation([self] * n, [val[1]] * n, [val[2]] * n, val[0])
         more = len(self.history_) + epochs
         trainer = Trainer(
             self.network_,

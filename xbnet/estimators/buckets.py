@@ -30,6 +30,7 @@ def bucket(task: Task, *but: str) -> Any:
         type(optimizer_of(e)),
         e.dropout if own_layers else e.dropout > 0,
         e.clip_norm is None,
+        by_value([layer.config() for layer in e._number_layers]),
         (e.n_features_in_, e.n_outputs_, e._task),
         (task.X.shape[0], None if task.val is None else task.val[0].shape[0]),
         issparse(task.X),

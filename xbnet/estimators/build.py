@@ -14,7 +14,7 @@ from ..datasets import Part
 from ..errors import ConfigError, unknown_name
 from ..nn.activations import Activation
 from ..nn.layers import Layer, Linear
-from ..nn.layers.tables import Embedding
+from ..nn.layers.tables import EMBED_NUMBERS, Embedding
 from ..nn.mlp import mlp
 from ..nn.sharing import SHARING, sharing_mlp
 from ..optim.optimizer import Optimizer
@@ -43,6 +43,8 @@ def check_parameters(e: XBEstimator) -> None:
         raise unknown_name(name, "preset", e.preset, PRESETS)
     if not isinstance(e.sharing, str) or e.sharing not in SHARING:
         raise unknown_name(name, "sharing", e.sharing, SHARING)
+    if not isinstance(e.embed_numbers, str) or e.embed_numbers not in EMBED_NUMBERS:
+        raise unknown_name(name, "embed_numbers", e.embed_numbers, EMBED_NUMBERS)
     if e.one_hot is not None:
         whole(name, "one_hot", e.one_hot)
     for key, bounds in (
@@ -81,6 +83,7 @@ def layers_of(e: XBEstimator, n_outputs: int) -> tuple[list[Layer], list[int]]:
     activation = ALIASES.get(e.activation, e.activation) if isinstance(e.activation, str) else e.activation
     schema = getattr(e, "schema_", None)
     embedding = [] if schema is None else Embedding.of_codes(schema.codes)
+    embedding += getattr(e, "_number_layers", [])
     if e.sharing != "none":
         shared = _sharing_layers(e, sizes, n_outputs, activation)
         return [*embedding, *shared], []

@@ -69,12 +69,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         Settings of "adam".
     n_iter_no_change : int or np.inf, default=10
         Stop after more than this many epochs without an improvement by `tol`.
-    residual : int, default=0
-        Residual blocks after the hidden layers.
-    dropout : float, default=0.0
-        Rate after each hidden layer.
-    batch_norm : bool, default=False
-        Batch normalization after each hidden layer.
+    residual, dropout, batch_norm : default=0, 0.0, False
+        Residual blocks after the hidden layers; dropout rate, and batch normalization, after each hidden layer.
     loss : str or Loss, default="auto"
         "auto": the cross-entropy that suits the targets. "cross_entropy", "binary_cross_entropy", "mse", or an
         object.
@@ -97,6 +93,8 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         plain number or lacks a value; others go in as they are. All else stays scikit-learn's: see `preset`.
     one_hot : int or None, default=None
         Where there is a schema, a category of more values becomes a code with a learned vector, see `Embedding`.
+    embed_numbers : "none", "periodic" or "piecewise_linear", default="none"
+        Learned embedding of each number or date of a schema, or of each column of other X.
     sharing : "none", "tabm" or "tabm-mini", default="none"
         Whether the `n_members` are one network that shares the weights of its hidden layers, see `sharing_mlp`: they
         stop together, by the loss of their mean.
@@ -174,6 +172,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
         execution: str = "auto",
         schema: bool | str = "auto",
         one_hot: int | None = None,
+        embed_numbers: str = "none",
         sharing: str = "none",
         preset: str | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
@@ -211,6 +210,7 @@ class XBClassifier(ClassifierMixin, Classes, XBEstimator):
             execution=execution,
             schema=schema,
             one_hot=one_hot,
+            embed_numbers=embed_numbers,
             sharing=sharing,
             preset=preset,
         )

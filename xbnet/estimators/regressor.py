@@ -38,7 +38,7 @@ class XBRegressor(RegressorMixin, XBEstimator):
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate_init, max_iter, shuffle, random_state, tol,
     verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon,
     n_iter_no_change, residual, dropout, batch_norm, schedule, clip_norm, n_members, backend, dtype, execution,
-    schema, one_hot, sharing, preset
+    schema, one_hot, embed_numbers, sharing, preset
         The same as in `XBClassifier`, and so are all attributes but `classes_`.
 
     Examples

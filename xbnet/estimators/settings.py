@@ -92,6 +92,7 @@ class Settings(BaseEstimator):
         execution: str = "auto",
         schema: bool | str = "auto",
         one_hot: int | None = None,
+        embed_numbers: str = "none",
         sharing: str = "none",
         preset: str | None = None,
     ):
@@ -127,6 +128,7 @@ class Settings(BaseEstimator):
         self.execution = execution
         self.schema = schema
         self.one_hot = one_hot
+        self.embed_numbers = embed_numbers
         self.sharing = sharing
         self.preset = preset
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from ..backends.arrays import Rows
 from ..datasets import Schema
@@ -14,6 +15,8 @@ from ..datasets.tables import Table, is_table, open_table
 from ..datasets.tables.source import need_pyarrow
 from ..datasets.tables.values import kind_of, parse
 from ..errors import ConfigError
+from ..nn.layers import Layer
+from ..nn.layers.tables import embed_numbers
 
 if TYPE_CHECKING:
     from .base import XBEstimator
@@ -50,6 +53,18 @@ def learn_schema(estimator: XBEstimator, X: Rows, rows: np.ndarray | None) -> tu
     if named:
         estimator.feature_names_in_ = np.array(table.columns, object)
     return schema.scaled(scaler), scaler(inputs, out=inputs)
+
+
+def number_layers(estimator: XBEstimator, X: Any, rows: np.ndarray | None) -> list[Layer]:
+    """The layer that `embed_numbers` asks for, if any; `rows` of the inputs X (N, I) are to learn from, None: all."""
+    how, schema = estimator.embed_numbers, estimator.schema_
+    where = f"{type(estimator).__name__}: embed_numbers={how!r}"
+    if how == "none":
+        return []
+    if issparse(X):
+        raise ConfigError(f"{where}: expected X (N, I) as an array or a table, got a sparse matrix")
+    numbers, codes = (range(X.shape[1]), {}) if schema is None else (schema.numbers, schema.codes)
+    return embed_numbers(how, X if rows is None else X[rows], numbers, codes, where=where)
 
 
 def encode_rows(estimator: XBEstimator, X: object) -> np.ndarray:

@@ -8,15 +8,25 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..nn.layers import Dropout, Layer, Linear
-from ..nn.layers.tables import Embedding
+from ..nn.layers.tables import Embedding, PeriodicEmbedding, PiecewiseLinearEmbedding
 from ..nn.layers.tables.columnwise import runs
 from ..nn.network import Network
 
 
+NUMBERS = (PeriodicEmbedding, PiecewiseLinearEmbedding)
+
+
 def can_join(layers: list[Layer]) -> bool:
-    """Whether networks of these layers may be joined: what is not linear acts on each value alone, or looks it up."""
-    embeds = len(layers) > 1 and type(layers[0]) is Embedding and layers[0].dim is not None
-    return all(type(layer) in (Linear, Dropout) for layer in layers[embeds:])
+    """Whether networks of these built layers may be joined: what is not linear is of each value alone, or a table."""
+    others = list(layers)
+    n_shared = float("inf")  # so many of the next layer's inputs, from the first, are the same for all members
+    for kinds in (Embedding, NUMBERS):
+        first: Any = others[0] if len(others) > 1 else None
+        if isinstance(first, kinds) and first.dim is not None:
+            if n_shared < 1 + (first.n_all - 1 if first.columns is None else max(first.columns)):
+                return False
+            others, n_shared = others[1:], first.n_rest
+    return all(type(layer) in (Linear, Dropout) for layer in others)
 
 
 def join(network: Network) -> Network:
@@ -29,7 +39,8 @@ def join(network: Network) -> Network:
     Parameters
     ----------
     network
-        R networks of `Linear` and `Dropout` layers, the first may be an `Embedding`; it stays as it is.
+        R networks of `Linear` and `Dropout` layers, in front of which there may be an `Embedding` of codes, and then
+        an embedding of numbers; it stays as it is.
 
     Returns
     -------
@@ -54,7 +65,7 @@ def join(network: Network) -> Network:
     """
     if not can_join(network.layers):
         kinds = ", ".join(sorted({type(layer).__name__ for layer in network.layers}))
-        raise ConfigError(f"join: expected layers of Linear and Dropout, the first may be an Embedding, got {kinds}")
+        raise ConfigError(f"join: expected embeddings of inputs, and layers of Linear and Dropout, got {kinds}")
     R, layers = network.replicas, [_wide(layer, network, k) for k, layer in enumerate(network.layers)]
     joined = Network(
         layers, network.n_inputs, backend=network.backend, dtype=network.dtype, rng=[network.seeds[0]]
@@ -62,8 +73,8 @@ def join(network: Network) -> Network:
     places = [np.arange(network.n_inputs)] * R  # of each member's values among those of all
     last = _last(network)
     for k, (layer, wide) in enumerate(zip(network.layers, joined.layers, strict=True)):
-        if isinstance(layer, Embedding):
-            places = _fill_tables(layer, wide, R)
+        if isinstance(layer, (Embedding, *NUMBERS)):
+            places = _fill_embedding(layer, wide, places)
         elif isinstance(layer, Linear):
             places = _fill(layer, wide, places, is_last=k == last)
     joined.link = network.link
@@ -80,6 +91,12 @@ def _wide(layer: Layer, network: Network, k: int) -> Layer:
     R = network.replicas
     if isinstance(layer, Embedding):
         return Embedding(layer.n_categories, R * layer.D, columns=layer.columns, initializer=layer.initializer)
+    if isinstance(layer, PiecewiseLinearEmbedding):
+        return PiecewiseLinearEmbedding(layer.bins, R * layer.D, activation=layer.activation, columns=layer.columns)
+    if isinstance(layer, PeriodicEmbedding):
+        more: dict[str, Any] = {"sigma": layer.sigma, "phase": layer.phase, "direct": layer.direct}
+        more |= {"n_frequencies": R * layer.n_frequencies, "activation": layer.activation, "columns": layer.columns}
+        return PeriodicEmbedding(R * layer.D + layer.direct, **more)
     if isinstance(layer, Linear):
         width = layer.n_outputs * (1 if k == _last(network) else R)
         return Linear(width, layer.activation, initializer=layer.initializer)
@@ -100,10 +117,35 @@ def _fill(layer: Any, wide: Any, places: list[np.ndarray], is_last: bool) -> lis
     return found
 
 
-def _fill_tables(layer: Embedding, wide: Any, R: int) -> list[np.ndarray]:
-    """Put the members' tables (R, K, D) side by side; where the outputs of each are."""
-    D = layer.D
-    rest, embedded = np.arange(layer.n_rest), np.arange(layer.n_inputs)[:, None] * R * D + np.arange(D)
-    for r in range(R):
-        wide.W[0, :, r * D : (r + 1) * D] = layer.W[r]
-    return [np.concatenate([rest, layer.n_rest + r * D + embedded.ravel()]) for r in range(R)]
+def _fill_embedding(layer: Any, wide: Any, places: list[np.ndarray]) -> list[np.ndarray]:
+    """Put the members' vectors of D numbers side by side, for each column; where the outputs of each member are."""
+    R, D, n = len(places), layer.D, layer.n_inputs
+    columns = np.arange(layer.n_all) if layer.columns is None else np.array(layer.columns)
+    rest = np.setdiff1d(np.arange(layer.n_all), columns)
+    vectors = np.arange(n)[:, None] * R * D + np.arange(D)
+    direct = wide.n_rest + n * R * D + np.arange(n if layer.direct else 0)  # the same for all members
+    wide.W[...] = 0
+    found = []
+    for r, inputs in enumerate(places):
+        at = vectors.ravel() + r * D
+        codes = np.arange(layer.n_codes)
+        if isinstance(layer, PeriodicEmbedding):
+            codes = _fill_frequencies(layer, wide, r)
+        wide.W[0, codes, r * D : (r + 1) * D] = layer.W[r]
+        if layer.has_bias:
+            wide.b[0, 0, at] = layer.b[r, 0]
+        passed = inputs[rest]
+        passed = passed - np.searchsorted(np.sort(columns), passed)
+        found.append(np.concatenate([passed, wide.n_rest + at, direct]))
+    return found
+
+
+def _fill_frequencies(layer: Any, wide: Any, r: int) -> np.ndarray:
+    """Put the frequencies and phases of member r among those of all; where its codes are."""
+    k, K = layer.n_frequencies, wide.n_frequencies
+    blocks = np.arange(layer.n_codes // k)  # of each column one, or of its cosines one and of its sines one
+    codes = (blocks[:, None] * K + r * k + np.arange(k)).ravel()
+    wide.f[0, 0, (np.arange(layer.n_inputs)[:, None] * K + r * k + np.arange(k)).ravel()] = layer.f[r, 0]
+    if layer.phase:
+        wide.shift[0, 0, codes] = layer.shift[r, 0]
+    return codes

@@ -13,7 +13,7 @@ from ..backends.machine.load import why_not
 from ..errors import ConfigError
 from ..io.networks import describe_network
 from ..nn.layers import Layer
-from ..nn.layers.tables import Embedding
+from ..nn.layers.tables import Embedding, embed_numbers
 from ..nn.losses import DEFAULT_LOSSES, Loss, SoftmaxCrossEntropy, get_loss
 from ..nn.mlp import mlp
 from ..nn.network import Network
@@ -82,7 +82,9 @@ def make_layers(program: Program, members: Sequence[Member]) -> list[Layer]:
     else:
         more = {"members": settings.get("members", 1), "sharing": settings["sharing"]}
         layers = sharing_mlp(settings["hidden"], data.n_outputs, settings["activation"], **more, **given)
-    return [*Embedding.of_codes(data.codes), *layers]
+    how = settings.get("embed_numbers") or "none"
+    numbers = embed_numbers(how, data.train.x, data.numbers, data.codes, where=f"{data.name}: embed_numbers={how}")
+    return [*Embedding.of_codes(data.codes), *numbers, *layers]
 
 
 def make_network(program: Program, members: Sequence[Member], layers: Sequence[Layer] | None = None) -> Network:

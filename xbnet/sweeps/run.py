@@ -71,7 +71,7 @@ def sweep(
         l2, dropout, clip_norm, label_smoothing, init_scale (times the initial weights), seed, weight_seed,
         order_seed, schedule.PARAMETER. Keys that sort networks into stacks: hidden (a width, or widths in order),
         width and depth (in its place), residual, activation, batch_norm, sharing and members (see `sharing_mlp`),
-        batch_size, loss, optimizer, schedule, epochs, patience.
+        embed_numbers ("periodic"), batch_size, loss, optimizer, schedule, epochs, patience.
     data
         A name, a path, a `Dataset`, or ``(x, y)``.
     draws

@@ -43,7 +43,7 @@ RANGES = {
 PER_REPLICA = (*OPTIMIZER_KEYS, *SCHEDULE_KEYS, *RANGES, *SEEDS)
 """Keys in which the networks of one stack may differ."""
 
-NETWORK_KEYS = ("hidden", "width", "depth", "residual", "activation", "batch_norm", "sharing", "members")
+NETWORK_KEYS = ("hidden", "width", "depth", "residual", "activation", "batch_norm", "sharing", "members", "embed_numbers")
 SHAPES = (*NETWORK_KEYS, "batch_size", "loss", "optimizer", "schedule", "epochs", "patience")
 """Keys that change shapes or the program: their values sort configurations into buckets."""
 
@@ -192,6 +192,9 @@ def _network(settings: Configuration, given: Configuration) -> None:
     settings |= {"sharing": sharing} if "sharing" in settings else {}
     if sharing not in SHARING:
         raise unknown_name("sweep", "sharing", sharing, SHARING)
+    if settings.get("embed_numbers") not in (None, "none", "periodic"):
+        words = f"expected embed_numbers as none or periodic, got {settings['embed_numbers']!r}"
+        raise ConfigError(f"sweep: {words}; bins are of one training part, for xbnet train")
     members = whole("sweep", "members", settings.get("members", 1))
     if members > 1 and sharing == "none":
         raise ConfigError(

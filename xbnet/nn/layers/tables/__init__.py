@@ -3,6 +3,7 @@
 from .categories import Embedding, expect_embedded
 from .member_outputs import MemberOutputs
 from .members import Members, SharedLinear
+from .number_embeddings import EMBED_NUMBERS, embed_numbers
 from .periodic import PeriodicEmbedding
 from .piecewise import PiecewiseLinearEmbedding, quantile_bins
 from .scale import Parametric, PReLU, Scale
@@ -14,6 +15,7 @@ TABLE_LAYERS = (
 """In the order of the docs."""
 
 __all__ = [
+    "EMBED_NUMBERS",
     "TABLE_LAYERS",
     "Embedding",
     "MemberOutputs",
@@ -24,6 +26,7 @@ __all__ = [
     "PiecewiseLinearEmbedding",
     "Scale",
     "SharedLinear",
+    "embed_numbers",
     "expect_embedded",
     "quantile_bins",
 ]
