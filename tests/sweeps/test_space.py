@@ -89,6 +89,12 @@ BAD = [
     ({"hidden": [[10, 0]]}, {}, "sweep: expected hidden to be a whole number >= 1, got 0"),
     ({"batch_norm": ["yes"]}, {}, "sweep: expected batch_norm to be true or false, got 'yes'"),
     ({"sharing": ["all"]}, {}, "sweep: unknown sharing 'all'; known are none, tabm, tabm-mini"),
+    (
+        {"embed_numbers": ["piecewise_linear"]},
+        {},
+        "sweep: expected embed_numbers as none or periodic, got 'piecewise_linear'; bins are of one training part, for "
+        "xbnet train",
+    ),
     ({"members": [2]}, {}, "sweep: members=2 need sharing=tabm or tabm-mini; for networks of their own, give seeds"),
     (
         {"sharing": ["tabm"], "residual": [1]},

@@ -127,7 +127,8 @@ class Schema:
         """The same, with what `scaler` does to the input of each number."""
         if self.scaler is not None:
             raise ConfigError("Schema.scaled: expected a schema that does not scale yet")
-        return replace(self, columns=tuple(replace(c, **scaler.column(k)) if c.scaled else c for c, k in self._starts()))
+        columns = [replace(c, **scaler.column(at)) if c.scaled else c for c, at in self._starts()]
+        return replace(self, columns=tuple(columns))
 
     def only_scaled(self, scaler: Scaler) -> Scaler:
         """`scaler` (I,) for the inputs that are scaled; it leaves the others as they are."""
@@ -207,8 +208,7 @@ class Schema:
     def inputs_of(self, table: Table, batch: Sequence[Any], places: Sequence[int], start: int) -> Array:
         """The inputs (n, I) for a batch of columns (of Arrow) that are at `places` in the table."""
         x = np.empty((len(batch[0]), self.n_inputs))
-        kinds = [column.kind for column in self.columns]
-        found = numbers_of(table, places, kinds, batch, start)
+        found = numbers_of(table, places, [column.kind for column in self.columns], batch, start)
         for (column, at), values, numbers in zip(self._starts(), batch, found, strict=False):
             raw = _numbered(column, words_of(values)) if numbers is None else numbers
             column.expand(raw, x[:, at : at + column.width])

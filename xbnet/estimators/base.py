@@ -189,9 +189,10 @@ class XBEstimator(Predicting):
 
     def _design(self, layers: Sequence[Layer] | None = None) -> dict[str, Any]:
         """Return the settings that can't change when training goes on; `layers` are those of the settings."""
-        layers = layers_of(self, self.n_outputs_)[0] if layers is None else layers
+        layers = layers or layers_of(self, self.n_outputs_)[0]
         told = [f"{type(layer).__name__}({simple(layer.config())})" for layer in layers]
-        found = {name: str(getattr(self, name)) for name in ("n_members", "sharing", "embed_numbers", "dtype", "backend")}
+        names = ("n_members", "sharing", "embed_numbers", "dtype", "backend")
+        found = {name: str(getattr(self, name)) for name in names}
         return {"layers": ", ".join(told), "solver": type(optimizer_of(self)).__name__, **found}
 
     def _split(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any, Any, Any]:

@@ -153,7 +153,8 @@ class Settings(BaseEstimator):
         """``cls(preset="tables")``: parameters that `xbnet train` takes for a table, in place of scikit-learn's.
 
         It learns a `Schema`, and trains a stack of four small networks, whose probabilities or values are averaged, in
-        few epochs on a rate that falls; each keeps the weights with the least validation loss.
+        few epochs on a rate that falls; each keeps the weights with the least validation loss. On most tables
+        ``embed_numbers="periodic"`` lowers the loss further, in two to twenty times the time.
 
         Parameters
         ----------

@@ -12,7 +12,6 @@ from ..nn.layers.tables import Embedding, PeriodicEmbedding, PiecewiseLinearEmbe
 from ..nn.layers.tables.columnwise import runs
 from ..nn.network import Network
 
-
 NUMBERS = (PeriodicEmbedding, PiecewiseLinearEmbedding)
 
 

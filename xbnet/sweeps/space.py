@@ -43,7 +43,17 @@ RANGES = {
 PER_REPLICA = (*OPTIMIZER_KEYS, *SCHEDULE_KEYS, *RANGES, *SEEDS)
 """Keys in which the networks of one stack may differ."""
 
-NETWORK_KEYS = ("hidden", "width", "depth", "residual", "activation", "batch_norm", "sharing", "members", "embed_numbers")
+NETWORK_KEYS = (
+    "hidden",
+    "width",
+    "depth",
+    "residual",
+    "activation",
+    "batch_norm",
+    "sharing",
+    "members",
+    "embed_numbers",
+)
 SHAPES = (*NETWORK_KEYS, "batch_size", "loss", "optimizer", "schedule", "epochs", "patience")
 """Keys that change shapes or the program: their values sort configurations into buckets."""
 

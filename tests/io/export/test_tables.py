@@ -15,9 +15,15 @@ from xbnet.io.export import to_npz
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 HELD_BACK = slice(200, None)
+TRAINED = [
+    "kind quantile --embed-numbers piecewise_linear",
+    "price standard",
+    "price robust --one-hot 2",
+    "price standard --one-hot 2 --embed-numbers periodic",
+]
 
 
-@pytest.fixture(scope="module", params=["kind quantile", "price standard", "price robust --one-hot 2"])
+@pytest.fixture(scope="module", params=TRAINED)
 def trained(request, tmp_path_factory):
     """A run's folder, the held-back rows by column, and what is said of them: labels, or None, and values."""
     pytest.importorskip("pyarrow")
