@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..nn.layers import Dropout, Layer, Linear
 from ..nn.layers.tables import Embedding, PeriodicEmbedding, PiecewiseLinearEmbedding
-from ..nn.layers.tables.columnwise import runs
+from ..nn.layers.tables.columnwise import ColumnEmbedding, runs
 from ..nn.network import Network
 
 NUMBERS = (PeriodicEmbedding, PiecewiseLinearEmbedding)
@@ -72,9 +72,9 @@ def join(network: Network) -> Network:
     places = [np.arange(network.n_inputs)] * R  # of each member's values among those of all
     last = _last(network)
     for k, (layer, wide) in enumerate(zip(network.layers, joined.layers, strict=True)):
-        if isinstance(layer, (Embedding, *NUMBERS)):
+        if isinstance(layer, ColumnEmbedding) and isinstance(wide, ColumnEmbedding):
             places = _fill_embedding(layer, wide, places)
-        elif isinstance(layer, Linear):
+        elif isinstance(layer, Linear) and isinstance(wide, Linear):
             places = _fill(layer, wide, places, is_last=k == last)
     joined.link = network.link
     return joined
@@ -103,7 +103,7 @@ def _wide(layer: Layer, network: Network, k: int) -> Layer:
     return Dropout(float(np.asarray(layer.rate, float).mean()))  # it acts in training only
 
 
-def _fill(layer: Any, wide: Any, places: list[np.ndarray], is_last: bool) -> list[np.ndarray]:
+def _fill(layer: Linear, wide: Linear, places: list[np.ndarray], is_last: bool) -> list[np.ndarray]:
     """Put the members' weights (R, I, O) and biases (R, 1, O) where they belong; where their outputs are."""
     R, O = len(places), layer.n_outputs  # noqa: E741 - the legend's letters
     wide.W[...] = 0
@@ -116,7 +116,7 @@ def _fill(layer: Any, wide: Any, places: list[np.ndarray], is_last: bool) -> lis
     return found
 
 
-def _fill_embedding(layer: Any, wide: Any, places: list[np.ndarray]) -> list[np.ndarray]:
+def _fill_embedding(layer: ColumnEmbedding, wide: ColumnEmbedding, places: list[np.ndarray]) -> list[np.ndarray]:
     """Put the members' vectors of D numbers side by side, for each column; where the outputs of each member are."""
     R, D, n = len(places), layer.D, layer.n_inputs
     columns = np.arange(layer.n_all) if layer.columns is None else np.array(layer.columns)
@@ -128,7 +128,7 @@ def _fill_embedding(layer: Any, wide: Any, places: list[np.ndarray]) -> list[np.
     for r, inputs in enumerate(places):
         at = vectors.ravel() + r * D
         codes = np.arange(layer.n_codes)
-        if isinstance(layer, PeriodicEmbedding):
+        if isinstance(layer, PeriodicEmbedding) and isinstance(wide, PeriodicEmbedding):
             codes = _fill_frequencies(layer, wide, r)
         wide.W[0, codes, r * D : (r + 1) * D] = layer.W[r]
         if layer.has_bias:
@@ -139,7 +139,7 @@ def _fill_embedding(layer: Any, wide: Any, places: list[np.ndarray]) -> list[np.
     return found
 
 
-def _fill_frequencies(layer: Any, wide: Any, r: int) -> np.ndarray:
+def _fill_frequencies(layer: PeriodicEmbedding, wide: PeriodicEmbedding, r: int) -> np.ndarray:
     """Put the frequencies and phases of member r among those of all; where its codes are."""
     k, K = layer.n_frequencies, wide.n_frequencies
     blocks = np.arange(layer.n_codes // k)  # of each column one, or of its cosines one and of its sines one
