@@ -10,6 +10,14 @@ import pandas as pd
 from .ranks import ranks
 
 MARKERS = "osD^vPX*<>hd"
+COLORS = {
+    **{"train": "#08306b", "estimator": "#2a7fdb", "for_tables": "#2a7fdb", "embedded": "#4fc3f0"},
+    **{"linear": "#7f7f7f", "mlp": "#ff7f0e", "trees": "#2ca02c"},
+    **{"realmlp": "#d62728", "realmlp-ce": "#e377c2", "tabm": "#9467bd"},
+}
+"""Ours are blue."""
+OTHERS = ("#8c564b", "#bcbd22", "#000000", "#c5b0d5", "#ffbb78")
+"""For models with names of their own, see ``--label``."""
 
 
 def draw(frame: pd.DataFrame, path: Path) -> None:
@@ -17,7 +25,9 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     models = list(dict.fromkeys(frame["model"]))
-    looks = {model: {"marker": MARKERS[i % len(MARKERS)], "color": f"C{i % 10}"} for i, model in enumerate(models)}
+    others = [model for model in models if model not in COLORS]
+    colors = COLORS | {model: OTHERS[i % len(OTHERS)] for i, model in enumerate(others)}
+    looks = {model: {"marker": MARKERS[i % len(MARKERS)], "color": colors[model]} for i, model in enumerate(models)}
     groups = list(frame.groupby(["table", "rows"], sort=False))
     columns = 4
     lines = -(-(len(groups) + 1) // columns)
