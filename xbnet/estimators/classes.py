@@ -30,6 +30,7 @@ class Classes:
     network_: Network
     _run: Callable[..., np.ndarray]
     _now: Callable[[], Self]
+    predict: Callable[..., np.ndarray]
 
     def _learn_targets(self, y: np.ndarray) -> None:
         check_classification_targets(y)
@@ -82,6 +83,15 @@ class Classes:
     def _score_of(self, y: np.ndarray, predicted: np.ndarray, w: np.ndarray | None) -> float:
         hits = predicted == y
         return weighted_mean(hits if hits.ndim == 1 else hits.all(axis=1), w)
+
+    def score(self, X: Rows, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy on X (N, I) and y (N,); of multi-label targets (N, C) all of a row's have to be right."""
+        plain = type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU" and len(y) and sample_weight is None
+        if plain and y.dtype.kind == self.classes_.dtype.kind and not self._flags:
+            predicted = self.predict(X)
+            if type(predicted) is np.ndarray and predicted.shape == y.shape:  # a tenth of the time of all checks
+                return float(np.average(predicted == y))
+        return super().score(X, y, sample_weight)  # type: ignore[misc]
 
     def _probabilities(self, X: Rows, table: dict[str, Any], method: str) -> np.ndarray:
         """Return the probabilities of every member (N, C) or (R, N, C), by the functions of logits in `table`."""
