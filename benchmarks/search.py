@@ -8,7 +8,8 @@
     python -m benchmarks.search optuna      TPE: a sweep with refilled places against Optuna's own loop, n_jobs=2
     python -m benchmarks.search sampler     what TPE alone takes for as many trials: the floor of the row before
 
-Contenders take turns in one process; medians of wall times, and of each the best score it finds. The rows may be run
+Contenders take turns in one process, which has loaded the compiled level before; medians of wall times, and of each the
+best score it finds. The rows may be run
 one at a time, with ``--repeats 1`` each within two minutes. ``--picture FILE`` draws the best so far of `optuna`.
 """
 
@@ -30,6 +31,7 @@ from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, Stratifie
 from sklearn.neural_network import MLPClassifier
 
 import xbnet
+from xbnet.backends.machine.load import machine as load_machine
 from xbnet.backends.machine.load import why_not
 
 from .stacks import machine
@@ -260,6 +262,8 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     compiled = "can be used" if why_not() is None else f"can't be used: {why_not()}"
     print(f"{machine()}; scikit-learn {sklearn.__version__}; OPENBLAS_NUM_THREADS={os.getenv('OPENBLAS_NUM_THREADS')}")
+    if why_not() is None:
+        load_machine(np.dtype("float32"))
     print(f"the compiled level {compiled}; a fit takes: {level()}")
     for name, part in PARTS.items():
         if arguments.part in (None, name):

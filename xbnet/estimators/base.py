@@ -97,14 +97,15 @@ class XBEstimator(Predicting):
         return self
 
     def _begin(
-        self, X: Rows, y: Any, w: Any, X_val: Any = None, y_val: Any = None, w_val: Any = None, *, fresh: bool = True
+        self, X: Rows, y: ArrayLike, weight: ArrayLike | None, *validation: Any, fresh: bool = True
     ) -> tuple[Any, Any, Any, Any]:
         """Everything before training: X, y, weights and the validation part to train on, or None."""
-        rows, targets, w = self._validate(X, y, w, fresh)
+        rows, targets, w = self._validate(X, y, weight, fresh)
         if fresh:
             self._learn_targets(targets if is_classifier(self) else self._with_weight(rows, targets, w)[1])
             self._start()
         rows, targets, w = self._with_weight(rows, targets, w)
+        X_val, y_val, w_val = validation or (None, None, None)
         if X_val is not None:
             return rows, targets, w, self._with_weight(*self._validate(X_val, y_val, w_val, False))
         return split_off(self, rows, targets, w) if self.early_stopping else (rows, targets, w, None)

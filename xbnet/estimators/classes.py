@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
-from ..backends.arrays import Rows
+from ..backends.arrays import ArrayLike, Rows
 from ..errors import ConfigError
 from ..nn.losses import Loss, SoftmaxCrossEntropy, get_loss
 from ..nn.network import Network
@@ -84,11 +84,10 @@ class Classes:
         hits = predicted == y
         return weighted_mean(hits if hits.ndim == 1 else hits.all(axis=1), w)
 
-    def score(self, X: Rows, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy on X (N, I) and y (N,); of multi-label targets (N, C) all of a row's have to be right."""
-        plain = type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU" and len(y) and sample_weight is None
-        if plain and y.dtype.kind == self.classes_.dtype.kind and not self._flags:
-            predicted = self.predict(X)
+        if type(y) is np.ndarray and y.ndim == 1 and len(y) and sample_weight is None and not self._flags:
+            predicted = self.predict(X) if y.dtype.kind == self.classes_.dtype.kind in "biuU" else None
             if type(predicted) is np.ndarray and predicted.shape == y.shape:  # a tenth of the time of all checks
                 return float(np.average(predicted == y))
         return super().score(X, y, sample_weight)  # type: ignore[misc]

@@ -53,7 +53,7 @@ class Predicting(Settings):
     def network_(self, network: Network | Place) -> None:
         self._network = network
 
-    def __getstate__(self) -> Any:
+    def __getstate__(self) -> dict[str, Any]:
         if "_network" in vars(self):
             self._network = self.network_  # without those that it was trained beside
         return super().__getstate__()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import OrderedDict
+from collections.abc import Hashable
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backends.arrays import ArrayLike, Rows
 from .buckets import PER_REPLICA, by_value
 from .build import finds_rate, optimizer_of
 
@@ -36,7 +38,7 @@ class Start:
         The same as the loss takes them, see `meeting.Task`; None as long as nobody has asked.
     """
 
-    def __init__(self, key: Any, now: XBEstimator, X: np.ndarray, y: np.ndarray, w: np.ndarray | None):
+    def __init__(self, key: Hashable, now: XBEstimator, X: np.ndarray, y: np.ndarray, w: np.ndarray | None = None):
         before = vars(now).copy()
         self.key = key
         self.encoded: Any = None
@@ -63,16 +65,16 @@ class Starts:
         self._most = most
         self._known: OrderedDict[Any, Start | None] = OrderedDict()
 
-    def of(self, now: XBEstimator, X: Any, y: Any, w: Any) -> Start | None:
+    def of(self, now: XBEstimator, X: Rows, y: ArrayLike, w: ArrayLike | None) -> Start | None:
         """The start of an estimator that was never fitted, on rows as the user gave them; None: it has to begin alone.
 
         That is so where the rows aren't plain arrays, where it draws from a stream that others share, and where
         something is to be warned of, which each says by itself.
         """
-        arrays = [X, y] if w is None else [X, y, w]
-        plain = all(type(a) is np.ndarray and a.dtype.kind in "biufU" for a in arrays)
-        seeded = isinstance(now.random_state, Integral)
-        if not (plain and seeded and now._stacks()) or finds_rate(now) or hasattr(now, "n_features_in_"):
+        given = [X, y] if w is None else [X, y, w]
+        arrays = [a for a in given if type(a) is np.ndarray and a.dtype.kind in "biufU"]
+        alike = len(arrays) == len(given) and isinstance(now.random_state, Integral) and now._stacks()
+        if not alike or finds_rate(now) or hasattr(now, "n_features_in_"):
             return None
         settings = {k: v for k, v in now.get_params(deep=False).items() if k not in (*PER_REPLICA, *LATER)}
         digest = hashlib.blake2b(digest_size=32)
@@ -83,7 +85,7 @@ class Starts:
         if key not in self._known:
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always")
-                start = Start(key, now._now(), X, y, w)
+                start = Start(key, now._now(), *arrays)
             self._known[key] = None if said else start
             if len(self._known) > self._most:
                 self._known.popitem(last=False)

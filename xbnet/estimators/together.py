@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -72,7 +71,7 @@ class Place:
         found.compiled = everyone.compiled
         return found
 
-    def run_rows(self, rows: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> Any:
+    def run_rows(self, rows: Rows, finish: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """See `Network.run_rows`."""
         logits = self._together.logits(rows)
         if logits is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -11,6 +11,9 @@ from sklearn.model_selection import train_test_split
 from ..backends.arrays import Rows
 from ..errors import ConfigError
 from ..nn.outputs import LINKS
+
+if TYPE_CHECKING:
+    from .base import XBEstimator
 
 
 class Validation:
@@ -70,7 +73,7 @@ class Validation:
         return float(e._score_of(self.y[0], e._predictions(self.decide_together(mean)), self.w[0]))
 
 
-def split_off(e: Any, X: Any, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any, Any, Any]:
+def split_off(e: XBEstimator, X: Rows, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any, Any, Any]:
     """X, y, weights and a validation part of an estimator, as scikit-learn splits it off; the same when it goes on."""
     stream = e._random_state
     if e._split_state is None:
