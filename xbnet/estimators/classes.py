@@ -18,6 +18,7 @@ from ..nn.network import Network
 from ..nn.outputs import LINKS, LOGARITHMS
 from .namespace import back_to
 from .rules import SummedBinaryCrossEntropy
+from .together import Place
 from .validation import weighted_mean
 
 
@@ -27,7 +28,7 @@ class Classes:
     loss: Any
     dtype: Any
     class_weight: Any
-    network_: Network
+    _network: Network | Place
     _run: Callable[..., np.ndarray]
     _now: Callable[[], Self]
     predict: Callable[..., np.ndarray]
@@ -95,9 +96,9 @@ class Classes:
     def _probabilities(self, X: Rows, table: dict[str, Any], method: str) -> np.ndarray:
         """Return the probabilities of every member (N, C) or (R, N, C), by the functions of logits in `table`."""
         check_is_fitted(self)
-        if self.network_.link not in LOGARITHMS:
+        if self._network.link not in LOGARITHMS:
             raise ConfigError("XBClassifier: a squared error gives scores, not probabilities; use a cross-entropy")
-        finish = table[self.network_.link]
+        finish = table[self._network.link]
         if self._flags or self.n_outputs_ > 1:
             return self._run(finish, X, method)
         if len(self.classes_) == 1:
