@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from ..errors import ConfigError, DataError, reason, unknown_name
 from ..files import place
@@ -99,6 +100,10 @@ class Parser(argparse.ArgumentParser):
         if "invalid choice" in message and "VERB" in message:
             raise unknown_name("xbnet", "verb", message.split("'")[1], self.verbs())
         raise ConfigError(f"{self.where()}{message}; see `{self.prog} --help`")
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+        """Write the help, without argparse's silence where nothing can be written."""
+        (file or sys.stderr).write(message)
 
     def where(self) -> str:
         """The verb, in front of a complaint."""
