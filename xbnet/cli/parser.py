@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,7 +150,7 @@ def expand_config(argv: list[str], parser: Parser) -> list[str]:
     if resumed is not None and "resume" in flags:
         if path is not None or _value_of("--out", argv) is not None:
             raise ConfigError("--resume DIR takes the flags and the folder of the run; leave out --config and --out")
-        resumed = _folder_of(resumed) or resumed
+        resumed = os.path.expanduser(_folder_of(resumed) or resumed)
         path, words = str(Path(resumed, "config.toml")), [f"--out={resumed}"]
     if path is None:
         return argv
@@ -197,9 +198,10 @@ def _read(path: str, named: str) -> dict[str, Any]:
     import tomllib  # most commands go without
 
     try:
-        if Path(path).stat().st_size > LARGEST:
+        file = place(path)
+        if file.stat().st_size > LARGEST:
             raise DataError(f"{named}: is not a file of flags: it has more than {LARGEST:,} bytes")
-        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors put a mark in front
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # some editors put a mark in front
     except OSError as error:
         raise DataError(f"{named}: can't be read ({reason(error)})") from None
     except DataError:

@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
-from ..errors import BackendError, XbnetError
+from ..errors import BackendError, XbnetError, reason
 from .wire import own_address
 
 WITHOUT_WORKERS = 60.0
@@ -200,6 +200,8 @@ def ray_executor(address: str, workers: int | None) -> Iterator[tuple[Executor, 
             ray.init(address or "local", num_cpus=None if address else workers, log_to_driver=False, logging_level=40)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise BackendError(f"sweep: no Ray cluster answers at {address} ({error}); is it running?") from None
+        except Exception as error:  # a node of its own that does not start is no more than an Exception to Ray
+            raise BackendError(f"sweep: no Ray cluster can be started here ({reason(error)})") from None
     try:
         yield RayExecutor(ray), workers or int(ray.cluster_resources()["CPU"]), ray.util.get_node_ip_address()
     finally:
