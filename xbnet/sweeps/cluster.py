@@ -126,6 +126,7 @@ def dask_executor(
     local = address in ("", "local")
     if local:
         make, count = (_cuda_cluster(), len(devices)) if devices else (LocalCluster, at_once)
+        _expect_descriptors(workers or count)
         # Any free port: with None the scheduler still serves its pages, at 8787, and warns where that is taken.
         cluster = make(n_workers=workers or count, threads_per_worker=1, dashboard_address=":0")
     with cluster:
@@ -146,6 +147,20 @@ def dask_executor(
             if without:
                 raise BackendError(f"sweep: the Dask worker {without[0]} has no xbnet; install it there")
             yield DaskExecutor(client, client.scheduler.address), count, own_address(client.scheduler.address)
+
+
+def _expect_descriptors(workers: int) -> None:
+    """Refuse a local cluster that would run out of file descriptors: Dask prints pages then, or waits forever."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limit, needed = resource.getrlimit(resource.RLIMIT_NOFILE)[0], 32 + 12 * workers
+    if 0 <= limit < needed:  # distributed 2026.8.0: 32 open with one worker, and 10 for each further one
+        raise BackendError(
+            f"sweep: expected {needed} file descriptors for a Dask cluster of {workers} on this machine, got {limit} "
+            "(ulimit -n); raise the limit or take fewer workers"
+        )
 
 
 def _cuda_cluster() -> Any:
