@@ -123,7 +123,10 @@ def test_a_local_cluster_with_too_few_descriptors_is_one_line(data, monkeypatch)
     pytest.importorskip("distributed")
     resource = pytest.importorskip("resource")
     monkeypatch.setattr(resource, "getrlimit", lambda which: (20, 1024))
-    line = "expected 56 file descriptors for a Dask cluster of 2 on this machine, got 20 (ulimit -n); raise the limit"
+    line = (
+        "sweep: expected 56 file descriptors for a Dask cluster of 2 on this machine, got 20 (ulimit -n); "
+        "raise the limit or take fewer workers"
+    )
     with refuses(xbnet.BackendError, line):
         xbnet.sweep({"lr": [0.1]}, data, executor="dask", workers=2)
 
