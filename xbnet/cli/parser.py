@@ -9,10 +9,13 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import ConfigError, DataError, reason, unknown_name
 from ..files import place
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 SYNONYMS = {
     "batch": "batch-size",
@@ -102,7 +105,7 @@ class Parser(argparse.ArgumentParser):
             raise unknown_name("xbnet", "verb", message.split("'")[1], self.verbs())
         raise ConfigError(f"{self.where()}{message}; see `{self.prog} --help`")
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         """Write the help, without argparse's silence where nothing can be written."""
         (file or sys.stderr).write(message)
 

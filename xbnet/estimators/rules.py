@@ -50,13 +50,17 @@ def draw_weights(network: Network, drawn: list[int], states: list[np.random.Rand
     network.theta[...] = network.backend.asarray(theta)
 
 
+def _stream_lock() -> Any:
+    return np.random.get_bit_generator().lock  # type: ignore[attr-defined]
+
+
 if hasattr(os, "register_at_fork"):
     # Estimators without a random_state share NumPy's own stream. A thread that draws from it holds its lock, and would
     # never give it back in the child of a fork: so a fork waits until nobody draws.
     os.register_at_fork(
-        before=lambda: np.random.get_bit_generator().lock.acquire(),
-        after_in_parent=lambda: np.random.get_bit_generator().lock.release(),
-        after_in_child=lambda: np.random.get_bit_generator().lock.release(),
+        before=lambda: _stream_lock().acquire(),
+        after_in_parent=lambda: _stream_lock().release(),
+        after_in_child=lambda: _stream_lock().release(),
     )
 
 
