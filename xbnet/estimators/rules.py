@@ -50,7 +50,7 @@ def draw_weights(network: Network, drawn: list[int], states: list[np.random.Rand
     network.theta[...] = network.backend.asarray(theta)
 
 
-def _stream_lock() -> Any:
+def _stream_lock() -> threading.Lock:
     return np.random.get_bit_generator().lock  # type: ignore[attr-defined]
 
 
