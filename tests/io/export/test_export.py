@@ -93,10 +93,11 @@ def test_onnx(name, tmp_path):
     assert {name: json.loads(text) for name, text in about.items()} == {"classes": CLASSES, "features": FEATURES}
 
 
-@pytest.mark.parametrize("link", ["sigmoid", "multilabel", "scores", "identity"])
-def test_onnx_links(link, tmp_path):
+@pytest.mark.parametrize("link", ["sigmoid", "multilabel", "scores", "identity", "exp"])
+@pytest.mark.parametrize("layers", [[Linear(3)], STACKS["members"]], ids=["linear", "members"])
+def test_onnx_links(link, layers, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
-    model, expected = model_of(tmp_path, [Linear(3)], link=link)
+    model, expected = model_of(tmp_path, layers, link=link)
     to_onnx(model, tmp_path / "m.onnx")
     found = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     found = found.run(None, {"x": X.astype(float)})
@@ -106,7 +107,7 @@ def test_onnx_links(link, tmp_path):
         assert found[1].tolist() == [CLASSES[c] for c in expected.argmax(axis=1)]
     if link == "multilabel":
         np.testing.assert_array_equal(found[1], expected >= 0.5)
-    elif link == "identity":
+    elif link in ("identity", "exp"):
         assert len(found) == 1
 
 
@@ -204,10 +205,11 @@ def test_preparations_that_bend(scaling, chosen, tmp_path):
     np.testing.assert_allclose(scope["model"](torch.from_numpy(new)).detach().numpy(), expected, atol=1e-10)
 
 
-@pytest.mark.parametrize("link", ["sigmoid", "multilabel", "scores", "identity"])
-def test_torch_says_what_to_do_afterwards(link, tmp_path):
+@pytest.mark.parametrize("link", ["sigmoid", "multilabel", "scores", "identity", "exp"])
+@pytest.mark.parametrize("layers", [[Linear(3)], STACKS["members"]], ids=["linear", "members"])
+def test_torch_says_what_to_do_afterwards(link, layers, tmp_path):
     torch = pytest.importorskip("torch")
-    model, expected = model_of(tmp_path, [Linear(3)], link=link)
+    model, expected = model_of(tmp_path, layers, link=link)
     text = to_torch(model, tmp_path / "t.safetensors")
     scope = {"x": torch.from_numpy(X)}
     exec(text + "found = " + text.rsplit("# then ", 1)[1], scope)

@@ -216,12 +216,14 @@ class MemberOutputs(nn.Module):
         super().__init__()
         self.W = nn.Parameter(torch.ones(members, width, n_outputs))
         self.b = nn.Parameter(torch.zeros(members, 1, n_outputs))
-        self.mean_of = mean_of  # probabilities, as its logarithm or logit, or values
+        self.mean_of = mean_of  # probabilities, as its logarithm or logit, exp of values, as its logarithm, or values
 
     def forward(self, x):
         z = x.unflatten(1, self.W.shape[:2]).transpose(0, 1) @ self.W + self.b
         if self.mean_of == "values":
             return z.mean(0)
+        if self.mean_of == "exp":
+            return (z - z.amax(0)).exp().mean(0).log() + z.amax(0)
         mean = lambda p: p.mean(0).clamp_min(torch.finfo(z.dtype).tiny).log()
         return mean(z.softmax(2)) if self.mean_of == "softmax" else mean(z.sigmoid()) - mean((-z).sigmoid())
 """

@@ -21,7 +21,6 @@ from ...backends.arrays import Array, ArrayLike
 from ...errors import ConfigError, ShapeError, expect_shape
 from ..buffers import Workspace
 from ..class_weights import balanced_weights, checked_weights, expect_numbers
-from ..sharing import answers_of
 from .arrays import LossArrays
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class Loss(LossArrays):
         bound.task, bound.link = task, link
         bound.xp, bound.ops = network.backend.xp, network.backend.ops
         bound.replicas, bound.n_outputs = network.replicas, network.n_outputs
-        bound.answers = answers_of(network, self.name, link)
+        bound.answers = network.layers[-1].answers
         bound._floats = Workspace(bound.xp, network.dtype, bound.replicas)
         bound._integers = Workspace(bound.xp, np.dtype(np.intp), bound.replicas)
         bound._flags = Workspace(bound.xp, np.dtype(bool), bound.replicas)

@@ -24,8 +24,8 @@ class MemberOutputs(Layer):
     samples and members, so each member learns as if it were alone (with the mean's loss they would all but copy each
     other's answers). Otherwise the output is (B, C), the mean of the members: where the network's link is "softmax" the
     logarithm of the mean of their probabilities, whose softmax is that mean; where it is of questions of yes or no the
-    logit of the mean of each one's probabilities; else the mean of their outputs. With
-    dz_j::
+    logit of the mean of each one's probabilities; where it is "exp" the logarithm of the mean of exp(z_j); else the
+    mean of their outputs. With dz_j::
 
         dW_j = x_j^T dz_j        db_j = sum of dz_j over the batch        dx_j = dz_j W_j^T
 
@@ -107,6 +107,8 @@ class MemberOutputs(Layer):
             total = self._mean_of(self._probabilities(), self.mean)
             xp.maximum(total, self._tiny, out=y)
             return xp.log(y, out=y)
+        if self.link == "exp":
+            return self._log_mean_exp()
         if self.link not in YES_OR_NO:
             return self._mean_of(self.z, y)
         for sign, total in ((-1.0, self.mean), (1.0, y)):  # of yes and of no: 1 - p would lose the digits of small ones
@@ -127,6 +129,18 @@ class MemberOutputs(Layer):
         for j in range(1, self.members):
             xp.add(total, self._of(values, j, self.width), out=total)
         return xp.multiply(total, 1 / self.members, out=total)
+
+    def _log_mean_exp(self) -> Array:
+        """log of the mean of exp(z_j), less the largest and plus it again: exp of a large z overflows."""
+        xp, largest, y = self.xp, self.mean, self.y
+        xp.copyto(largest, self._of(self.z, 0, self.width))
+        for j in range(1, self.members):
+            xp.maximum(largest, self._of(self.z, j, self.width), out=largest)
+        for j in range(self.members):
+            xp.subtract(self._of(self.z, j, self.width), largest, out=self._of(self.e, j, self.width))
+        xp.exp(self.e, out=self.e)
+        xp.log(self._mean_of(self.e, y), out=y)
+        return xp.add(y, largest, out=y)
 
     def _sigmoid(self, sign: float) -> None:
         """e = 1 / (1 + exp(sign z)), of z that exp can take."""
@@ -180,6 +194,9 @@ class MemberOutputs(Layer):
 
         if self.link == "softmax":
             return logarithm(mean(graph.add("Softmax", z, axis=-1)))
+        if self.link == "exp":
+            total = graph.add("ReduceLogSumExp", z, graph.constant(np.array([0]), np.int64), keepdims=0)
+            return graph.add("Sub", total, graph.constant(np.log(k)))
         if self.link not in YES_OR_NO:
             return mean(z)
         yes, no = (mean(graph.add("Sigmoid", one)) for one in (z, graph.add("Neg", z)))
@@ -188,6 +205,6 @@ class MemberOutputs(Layer):
     def to_torch(self, modules: TorchModules) -> None:
         k = self.members
         W, b = self.W[0].reshape(k, self.narrow, self.width), self.b[0].reshape(k, 1, self.width)
-        how = "softmax" if self.link == "softmax" else "sigmoid" if self.link in YES_OR_NO else "values"
+        how = self.link if self.link in ("softmax", "exp") else "sigmoid" if self.link in YES_OR_NO else "values"
         module = f"MemberOutputs({k}, {self.narrow}, {self.width}, {how!r})"
         modules.add(module, W=W, b=b)
