@@ -8,8 +8,9 @@
     python -m benchmarks.search optuna      TPE: a sweep with refilled places against Optuna's own loop, n_jobs=2
     python -m benchmarks.search sampler     what TPE alone takes for as many trials: the floor of the row before
 
-Contenders take turns in one process; medians of wall times, and of each the best score it finds. The rows may be run
-one at a time, with ``--repeats 1`` each within two minutes. ``--picture FILE`` draws the best so far of `optuna`.
+Contenders take turns in one process, which has loaded the compiled level before; medians of wall times, and of each
+the best score it finds. The rows may be run one at a time, with ``--repeats 1``. ``--picture FILE`` draws the best so
+far of `optuna`, over ``--trials N``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, Stratifie
 from sklearn.neural_network import MLPClassifier
 
 import xbnet
+from xbnet.backends.machine.load import machine as load_machine
 from xbnet.backends.machine.load import why_not
 
 from .stacks import machine
@@ -249,17 +251,20 @@ PARTS = {
 
 
 def main() -> None:
+    global ONLY, TRIALS
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="?", choices=PARTS)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", metavar="NAME", help="the contenders whose names have this in them")
     parser.add_argument("--picture", metavar="FILE")
+    parser.add_argument("--trials", type=int, default=TRIALS, help="of optuna and sampler")
     arguments = parser.parse_args()
-    global ONLY
-    ONLY = arguments.only
+    ONLY, TRIALS = arguments.only, arguments.trials
     warnings.filterwarnings("ignore")
     compiled = "can be used" if why_not() is None else f"can't be used: {why_not()}"
     print(f"{machine()}; scikit-learn {sklearn.__version__}; OPENBLAS_NUM_THREADS={os.getenv('OPENBLAS_NUM_THREADS')}")
+    if why_not() is None:
+        load_machine(np.dtype("float32"))
     print(f"the compiled level {compiled}; a fit takes: {level()}")
     for name, part in PARTS.items():
         if arguments.part in (None, name):

@@ -48,7 +48,7 @@ def replacing(path: str | Path) -> Iterator[Any]:
     ConfigError
         The file can't be written, or is a folder or a disk.
     """
-    path = Path(path)
+    path = target_of(path)
     try:
         if (target := _replaceable(path)) is None:
             with _Flow(open(path, "wb", buffering=0)) as stream:
@@ -160,12 +160,26 @@ def place(path: str | os.PathLike[Any]) -> Path:
     return found
 
 
+def target_of(path: str | os.PathLike[Any], what: str = "") -> Path:
+    """A path to be written to, called `what`, with ``~`` replaced.
+
+    Raises
+    ------
+    ConfigError
+        There is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{what} {path}".strip() + f": can't be written ({reason(error)}); choose another") from None
+
+
 def keep_input(out: str | Path, *sources: str | Path) -> None:
     """Refuse an `out` that is one of the files that are read."""
     for source in sources:
         same = False
         with suppress(OSError, ValueError):  # one can't be read or written, which others will say
-            same = os.path.samefile(out, source)
+            same = os.path.samefile(target_of(out), os.path.expanduser(source))
         if same:
             raise ConfigError(f"--out {out}: is the file that is read; choose another place")
 
@@ -178,7 +192,7 @@ def _umask() -> int:
 
 def make_folder(path: str | Path, what: str = "--out") -> Path:
     """Make the folder `path`, called `what`, and make sure that files can be written there."""
-    folder = Path(path)
+    folder = target_of(path, what)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+import xbnet
 from tests.support.errors import refuses
 from xbnet import ConfigError
 from xbnet.cli import main
@@ -108,6 +109,33 @@ def test_places_that_can_not_be(place, tmp_path, capsys, monkeypatch):
         assert last_line(capsys).isprintable()
     assert main(["train", *SHORT, "--out", place + "/x" if len(place) > 200 else str(tmp_path) + "/\0"]) in (1, 2)
     assert last_line(capsys).isprintable()
+
+
+def test_a_tilde_is_home_where_files_are_written_as_where_they_are_read(tmp_path, capsys, monkeypatch):
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert main(["train", *SHORT, "--checkpoint-every", "1", "--out", "~/run"]) == 0
+    assert main(["train", "--resume", "~/run", "--epochs", "2"]) == 0
+    np.save(tmp_path / "x.npy", np.zeros((2, 2)))
+    for words in (
+        ["predict", "~/run", "--data", "~/x.npy", "--out", "~/p.csv"],
+        ["export", "~/run", "--out", "~/m.npz"],
+    ):
+        assert main(words) == 0
+    assert main(["predict", "~/run", "--data", "~/x.npy", "--out", "~/x.npy"]) == 2
+    assert "is the file that is read" in last_line(capsys)
+    data = xbnet.load_dataset("swissroll")
+    network = xbnet.load("~/run/model.safetensors")
+    settings = {"epochs": 1, "checkpoint": "~/kept", "checkpoint_every": 1}
+    xbnet.fit(network, "cross_entropy", "sgd", data, **settings)
+    xbnet.fit(network, "cross_entropy", "sgd", data, **settings, resume=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cwd", "kept", "m.npz", "p.csv", "run", "x.npy"]
+    assert not list((tmp_path / "cwd").iterdir())
+    for words in (["train", *SHORT], ["predict", "~/run", "--data", "~/x.npy"], ["export", "~/run"]):
+        assert main([*words, "--out", "~nosuchuser/x.npz"]) == 2
+        assert "~nosuchuser/x.npz: can't be written (Could not determine home directory" in last_line(capsys)
 
 
 def test_stdout_that_is_closed(monkeypatch, tmp_path, capsys):

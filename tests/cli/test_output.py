@@ -41,6 +41,14 @@ def test_a_full_stdout_is_one_line(words, monkeypatch, capsys):
 
 
 @needs_full
+def test_help_that_can_not_be_written_is_one_line_with_pythonunbuffered(monkeypatch, capsys):
+    with open("/dev/full", "wb", buffering=0) as full:  # fails at once, where argparse would swallow it
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(full, write_through=True))
+        assert main(["--help"]) == 1
+    assert capsys.readouterr().err == "xbnet: stdout can't be written (No space left on device)\n"
+
+
+@needs_full
 def test_predictions_to_a_full_stdout_are_one_line(model, rows, monkeypatch, capsys):
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)

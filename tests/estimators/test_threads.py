@@ -106,3 +106,25 @@ def ending(wait, ended):
             raise
 
     return waits
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_child_that_is_forked_while_a_thread_draws_from_numpys_own_stream_can_fit():
+    taken = threading.Event()
+
+    def draw():
+        with np.random.get_bit_generator().lock:
+            taken.set()
+            time.sleep(0.2)
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    taken.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        np.random.seed(0)  # noqa: NPY002 - what an estimator without a random_state draws from
+        os._exit(0)
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0

@@ -119,6 +119,28 @@ def test_ray_hands_on_what_the_task_raised():
         executor.submit(abs, 0).result(1)
 
 
+def test_a_local_cluster_with_too_few_descriptors_is_one_line(data, monkeypatch):
+    pytest.importorskip("distributed")
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (20, 1024))
+    line = (
+        "sweep: expected 56 file descriptors for a Dask cluster of 2 on this machine, got 20 (ulimit -n); "
+        "raise the limit or take fewer workers"
+    )
+    with refuses(xbnet.BackendError, line):
+        xbnet.sweep({"lr": [0.1]}, data, executor="dask", workers=2)
+
+
+def test_a_ray_that_does_not_start_is_one_line(data, monkeypatch):
+    def init(*address, **settings):
+        raise Exception("The current node timed out during startup.\nSee the logs.")  # Ray's own class, too
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
+    line = "sweep: no Ray cluster can be started here (The current node timed out during startup.)"
+    with refuses(xbnet.BackendError, line):
+        xbnet.sweep({"lr": [0.1]}, data, executor="ray")
+
+
 def test_without_ray_the_line_says_what_to_install(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with refuses(xbnet.BackendError, "sweep: Ray is not installed; install it with: pip install ray"):

@@ -66,6 +66,7 @@ def replacing_run(folder: Path | None, overwrite: bool) -> Iterator[None]:
 @contextmanager
 def removed_if_empty(path: str | None) -> Iterator[None]:
     """Remove the folder of `--out` again where it was made for a command that is refused."""
+    path = None if path is None else os.path.expanduser(path)
     new = path is not None and not os.path.lexists(path)
     try:
         yield

@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import ConfigError, DataError, reason, unknown_name
 from ..files import place
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 SYNONYMS = {
     "batch": "batch-size",
@@ -100,6 +105,10 @@ class Parser(argparse.ArgumentParser):
             raise unknown_name("xbnet", "verb", message.split("'")[1], self.verbs())
         raise ConfigError(f"{self.where()}{message}; see `{self.prog} --help`")
 
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """Write the help, without argparse's silence where nothing can be written."""
+        (file or sys.stderr).write(message)
+
     def where(self) -> str:
         """The verb, in front of a complaint."""
         verb = self.prog.partition(" ")[2]
@@ -144,7 +153,7 @@ def expand_config(argv: list[str], parser: Parser) -> list[str]:
     if resumed is not None and "resume" in flags:
         if path is not None or _value_of("--out", argv) is not None:
             raise ConfigError("--resume DIR takes the flags and the folder of the run; leave out --config and --out")
-        resumed = _folder_of(resumed) or resumed
+        resumed = os.path.expanduser(_folder_of(resumed) or resumed)
         path, words = str(Path(resumed, "config.toml")), [f"--out={resumed}"]
     if path is None:
         return argv
@@ -192,9 +201,10 @@ def _read(path: str, named: str) -> dict[str, Any]:
     import tomllib  # most commands go without
 
     try:
-        if Path(path).stat().st_size > LARGEST:
+        file = place(path)
+        if file.stat().st_size > LARGEST:
             raise DataError(f"{named}: is not a file of flags: it has more than {LARGEST:,} bytes")
-        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors put a mark in front
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # some editors put a mark in front
     except OSError as error:
         raise DataError(f"{named}: can't be read ({reason(error)})") from None
     except DataError:

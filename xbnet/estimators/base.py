@@ -11,7 +11,6 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_X_y, column_or_1d, validate_data
 
@@ -25,14 +24,14 @@ from ..training.memory import expect_training
 from ..training.samples import Samples
 from ..training.trainer import Trainer
 from .build import check_parameters, finds_rate, layers_of, optimizer_of, part, recipe_of, simple, warn_of_batch_size
-from .meeting import train_together
+from .meeting import current_call, train_together
 from .namespace import library, to_numpy
 from .predicting import Predicting
 from .rate import find_rate
 from .rules import Order, draw_ahead, draw_weights
 from .running import check_same, run_epochs
 from .tables import encode_rows, learn_schema, number_layers
-from .validation import Validation
+from .validation import Validation, split_off
 
 
 class XBEstimator(Predicting):
@@ -85,23 +84,31 @@ class XBEstimator(Predicting):
         if (X_val is None) != (y_val is None):
             raise ConfigError(f"{type(self).__name__}.fit: expected X_val and y_val together, or neither")
         fresh = not (self.warm_start and hasattr(self, "network_"))
-        if fresh:
-            now = self._now()
-            rows, targets, w = now._validate(X, y, sample_weight, True)
-            now._learn_targets(targets if is_classifier(self) else self._with_weight(rows, targets, w)[1])
-            now._start()
-            self.__dict__ = now.__dict__  # all at once, for threads that predict meanwhile
-        else:
+        if not fresh:
             check_same(self, "fit")
-            rows, targets, w = self._validate(X, y, sample_weight, False)
-        rows, targets, w = self._with_weight(rows, targets, w)
-        val = None
-        if X_val is not None:
-            val = self._with_weight(*self._validate(X_val, y_val, sample_weight_val, False))
-        elif self.early_stopping:
-            rows, targets, w, val = self._split(rows, targets, w)
-        self._train(rows, targets, w, val, self.max_iter, stop=True)
+        now = self._now() if fresh else self
+        call = current_call() if fresh and X_val is None else None
+        start = None if call is None else call.starts.of(now, X, y, sample_weight)
+        given = (X, y, sample_weight, X_val, y_val, sample_weight_val)
+        rows = now._begin(*given, fresh=fresh) if start is None else start.give(now)
+        self.__dict__ = now.__dict__  # all at once, for threads that predict meanwhile
+        if not self._train(*rows, self.max_iter, stop=True):  # it has to train alone, with streams of its own
+            self._train(*self._begin(*given), self.max_iter, stop=True)
         return self
+
+    def _begin(
+        self, X: Rows, y: ArrayLike, weight: ArrayLike | None, *validation: Any, fresh: bool = True
+    ) -> tuple[Any, Any, Any, Any]:
+        """Everything before training: X, y, weights and the validation part to train on, or None."""
+        rows, targets, w = self._validate(X, y, weight, fresh)
+        if fresh:
+            self._learn_targets(targets if is_classifier(self) else self._with_weight(rows, targets, w)[1])
+            self._start()
+        rows, targets, w = self._with_weight(rows, targets, w)
+        X_val, y_val, w_val = validation or (None, None, None)
+        if X_val is not None:
+            return rows, targets, w, self._with_weight(*self._validate(X_val, y_val, w_val, False))
+        return split_off(self, rows, targets, w) if self.early_stopping else (rows, targets, w, None)
 
     def _partial_fit(
         self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None, learn: Callable[[np.ndarray], None]
@@ -189,38 +196,24 @@ class XBEstimator(Predicting):
 
     def _design(self, layers: Sequence[Layer] | None = None) -> dict[str, Any]:
         """Return the settings that can't change when training goes on; `layers` are those of the settings."""
-        layers = layers or layers_of(self, self.n_outputs_)[0]
+        layers = layers_of(self, self.n_outputs_)[0] if layers is None else layers
         told = [f"{type(layer).__name__}({simple(layer.config())})" for layer in layers]
         names = ("n_members", "sharing", "embed_numbers", "dtype", "backend")
         found = {name: str(getattr(self, name)) for name in names}
         return {"layers": ", ".join(told), "solver": type(optimizer_of(self)).__name__, **found}
 
-    def _split(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any, Any, Any]:
-        """Split a validation part off, as scikit-learn does; the same one each time when training goes on."""
-        stream = self._random_state
-        if self._split_state is None:
-            self._split_state = stream.get_state()
-        else:
-            stream = np.random.RandomState()
-            stream.set_state(self._split_state)
-        arrays = (X, y) if w is None else (X, y, w)
-        stratify = y if self._task == "multilabel" and y.ndim == 1 else None  # two classes only, as scikit-learn does
-        parts = train_test_split(*arrays, random_state=stream, test_size=self.validation_fraction, stratify=stratify)
-        train, val = parts[::2], parts[1::2]
-        if val[0].shape[0] < 2:
-            raise ConfigError(
-                f"{type(self).__name__}: the validation set is too small; raise validation_fraction or give X_val"
-            )
-        return (*train, None, (*val, None)) if w is None else (*train, val)
-
-    def _train(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, epochs: int, stop: bool) -> None:
+    def _train(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, epochs: int, stop: bool) -> bool:
+        """Whether it has trained: where a search's fits have begun together, none may go on from there alone."""
+        shared = self.__dict__.pop("_shared", None)
         if val is not None and self.validation_scores_ is None:
             self.validation_scores_, self.validation_loss_curve_ = [], []
         warn_of_batch_size(self, X.shape[0])
         if finds_rate(self) and not hasattr(self, "learning_rate_"):
             self.rates_ = find_rate(self, X, y, w, val)
             self.learning_rate_ = self.rates_.lr
-        status = train_together(self, X, y, w, val) if stop and self._may_wait() else ""
+        status = train_together(self, X, y, w, val, shared) if stop and self._may_wait() else ""
+        if shared is not None and not status:
+            return False
         converged, cut_short = status == "stopped", False
         if status == "diverged":
             raise DivergenceError(
@@ -229,7 +222,7 @@ class XBEstimator(Predicting):
             )
         if not status:
             converged, cut_short = run_epochs(self, self._trainer(X, y, w, val, epochs, stop), epochs)
-        self.n_layers_ = len(self.network_.layers) + 1
+        self.n_layers_ = len(self._network.layers) + 1
         self.loss_ = self.loss_curve_[-1]
         self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
@@ -248,11 +241,15 @@ class XBEstimator(Predicting):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+        return True
+
+    def _stacks(self) -> bool:
+        """Whether it can train as a part of a stack: alone, and by nobody else's rules."""
+        ours = all(getattr(type(self), name) is getattr(XBEstimator, name) for name in ("_train", "_trainer", "_note"))
+        return ours and self._n_networks == 1 and not self.warm_start
 
     def _may_wait(self) -> bool:
-        """Whether it may train as a part of a stack: for the first time, and by nobody else's rules."""
-        ours = all(getattr(type(self), name) is getattr(XBEstimator, name) for name in ("_train", "_trainer", "_note"))
-        return ours and self._n_networks == 1 and not self.warm_start and not len(self.history_)
+        return self._stacks() and not len(self.history_)
 
     def _trainer(
         self, X: Any, y: np.ndarray, w: np.ndarray | None, val: tuple[Any, Any, Any] | None, epochs: int, stop: bool
@@ -266,8 +263,10 @@ class XBEstimator(Predicting):
             sample_weight=self._weigh(y, w),
             val_weight=None if val is None else val[2],
         )
-        n = self._n_networks
-        scorer = None if val is None else Validation([self] * n, [val[1]] * n, [val[2]] * n, val[0])
+        scorer = None
+        if val is not None:
+            n = self._n_networks
+            scorer = Validation([self] * n, [val[1]] * n, [val[2]] * n, val[0])
         more = len(self.history_) + epochs
         trainer = Trainer(
             self.network_,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import issparse
 
 from ..nn.layers import Layer
 from .build import optimizer_of
-from .meeting import Task
+
+if TYPE_CHECKING:
+    from .meeting import Task
 
 PER_REPLICA = ("learning_rate_init", "alpha", "momentum", "beta_1", "beta_2", "epsilon", "dropout", "clip_norm")
 """Parameters in which the estimators of one stack may differ."""
@@ -40,6 +42,8 @@ def bucket(task: Task, *but: str) -> Any:
 
 def by_value(value: Any) -> Any:
     """Return a key that is equal for two settings if and only if they mean the same: all their contents, with types."""
+    if value is None or type(value) in (bool, int, float, str):
+        return type(value), value
     if isinstance(value, np.ndarray) and value.dtype.kind != "O":
         return value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, (list, tuple)):

@@ -11,13 +11,14 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
-from ..backends.arrays import Rows
+from ..backends.arrays import ArrayLike, Rows
 from ..errors import ConfigError
 from ..nn.losses import Loss, SoftmaxCrossEntropy, get_loss
 from ..nn.network import Network
 from ..nn.outputs import LINKS, LOGARITHMS
 from .namespace import back_to
 from .rules import SummedBinaryCrossEntropy
+from .together import Place
 from .validation import weighted_mean
 
 
@@ -27,9 +28,10 @@ class Classes:
     loss: Any
     dtype: Any
     class_weight: Any
-    network_: Network
+    _network: Network | Place
     _run: Callable[..., np.ndarray]
     _now: Callable[[], Self]
+    predict: Callable[..., np.ndarray]
 
     def _learn_targets(self, y: np.ndarray) -> None:
         check_classification_targets(y)
@@ -83,12 +85,20 @@ class Classes:
         hits = predicted == y
         return weighted_mean(hits if hits.ndim == 1 else hits.all(axis=1), w)
 
+    def score(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy on X (N, I) and y (N,); of multi-label targets (N, C) all of a row's have to be right."""
+        if type(y) is np.ndarray and y.ndim == 1 and len(y) and sample_weight is None and not self._flags:
+            predicted = self.predict(X) if y.dtype.kind == self.classes_.dtype.kind in "biuU" else None
+            if type(predicted) is np.ndarray and predicted.shape == y.shape:  # a tenth of the time of all checks
+                return float(np.average(predicted == y))
+        return super().score(X, y, sample_weight)  # type: ignore[misc]
+
     def _probabilities(self, X: Rows, table: dict[str, Any], method: str) -> np.ndarray:
         """Return the probabilities of every member (N, C) or (R, N, C), by the functions of logits in `table`."""
         check_is_fitted(self)
-        if self.network_.link not in LOGARITHMS:
+        if self._network.link not in LOGARITHMS:
             raise ConfigError("XBClassifier: a squared error gives scores, not probabilities; use a cross-entropy")
-        finish = table[self.network_.link]
+        finish = table[self._network.link]
         if self._flags or self.n_outputs_ > 1:
             return self._run(finish, X, method)
         if len(self.classes_) == 1:

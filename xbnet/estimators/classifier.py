@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sklearn.neural_network import MLPClassifier
 
 
-class XBClassifier(ClassifierMixin, Classes, XBEstimator):
+class XBClassifier(Classes, ClassifierMixin, XBEstimator):
     """A neural network for classification, with scikit-learn's interface.
 
     With ``dtype="float64"`` and none of the parameters that `sklearn.neural_network.MLPClassifier` has not, it does

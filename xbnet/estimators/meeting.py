@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
+from .starts import MOST_STARTS, Start, Starts
+
 MOST_AT_ONCE = 512
 """Fits that wait for one another at most: each is a thread, and holds its rows of X."""
 
@@ -35,6 +37,8 @@ class Task:
         X (N', I), y, w or None of the validation part, y as the loss takes it; None: there is no such part.
     truth
         The validation part's targets as the user gave them, or None.
+    shared
+        Where it began together with others, or None.
     status
         Outcome of the run: "finished", "stopped", "diverged"; "" where it could not be part of a stack.
     """
@@ -45,6 +49,7 @@ class Task:
     w: np.ndarray | None
     val: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None
     truth: np.ndarray | None
+    shared: Start | None = None
     status: str = ""
 
 
@@ -64,10 +69,12 @@ class Call:
         Without arguments.
     callback
         Called by the backend when it is over.
+    starts
+        What it may begin with.
     """
 
-    def __init__(self, function: Callable[[], Any], callback: Callable[[Any], None] | None):
-        self.function, self.callback = function, callback
+    def __init__(self, function: Callable[[], Any], callback: Callable[[Any], None] | None, starts: Starts):
+        self.function, self.callback, self.starts = function, callback, starts
         self.task: Task | None = None
         self.done = self.abandoned = False
         self._result: Any = None
@@ -156,7 +163,13 @@ def set_warning_state(state: tuple[Any, ...]) -> None:
     getattr(warnings, "_filters_mutated", lambda: None)()
 
 
-def train_together(estimator: Any, X: Any, y: Any, w: Any, val: Any) -> str:
+def current_call() -> Call | None:
+    """The call whose thread this is, or None."""
+    call = CURRENT.get()
+    return call if call is not None and call.is_here() else None
+
+
+def train_together(estimator: Any, X: Any, y: Any, w: Any, val: Any, shared: Start | None = None) -> str:
     """Train as part of a stack, if others wait for this one: its status, or "" where it has to train by itself.
 
     Parameters
@@ -167,13 +180,20 @@ def train_together(estimator: Any, X: Any, y: Any, w: Any, val: Any) -> str:
         The rows to train on, as the estimator validated them.
     val
         The same of a validation part, or None.
+    shared
+        Where it began together with others, on the same rows, or None.
     """
-    call = CURRENT.get()
-    if call is None or not call.is_here():
+    call = current_call()
+    if call is None:
         return ""
-    encoded = None if val is None else (val[0], estimator._encode(val[1]), val[2])
-    truth = None if val is None else val[1]
-    task = Task(estimator, X, estimator._encode(y), estimator._weigh(y, w), encoded, truth)
+    if shared is None or shared.encoded is None:
+        part = None if val is None else (val[0], estimator._encode(val[1]), val[2])
+        encoded = estimator._encode(y), estimator._weigh(y, w), part
+        if shared is not None:
+            shared.encoded = encoded
+    else:
+        encoded = shared.encoded
+    task = Task(estimator, X, *encoded, None if val is None else val[1], shared)
     call.wait(task)
     return task.status
 
@@ -197,6 +217,7 @@ class Stacking(ParallelBackendBase):
         self._train, self._at_once = train, max(1, min(at_once, MOST_AT_ONCE))
         self._calls: list[Call] = []
         self._last: Call | None = None
+        self._starts = Starts(min(MOST_STARTS, self._at_once))
         self._outside = warning_state()
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
@@ -207,7 +228,7 @@ class Stacking(ParallelBackendBase):
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], None] | None = None) -> Call:
         """Note the call; it begins when a result is asked for."""
-        self._calls.append(Call(func, callback))
+        self._calls.append(Call(func, callback, self._starts))
         return self._calls[-1]
 
     def retrieve_result(self, out: Call, timeout: float | None = None) -> Any:

@@ -8,6 +8,7 @@ the bias correction, and losses that sum over outputs.
 from __future__ import annotations
 
 import copy
+import os
 import threading
 from typing import Any
 
@@ -47,6 +48,20 @@ def draw_weights(network: Network, drawn: list[int], states: list[np.random.Rand
             row[slices[f"{k}.W"]] = state.uniform(-bound, bound, (layer.n_inputs, layer.n_outputs)).ravel()
             row[slices[f"{k}.b"]] = state.uniform(-bound, bound, layer.n_outputs)
     network.theta[...] = network.backend.asarray(theta)
+
+
+def _stream_lock() -> threading.Lock:
+    return np.random.get_bit_generator().lock  # type: ignore[attr-defined]
+
+
+if hasattr(os, "register_at_fork"):
+    # Estimators without a random_state share NumPy's own stream. A thread that draws from it holds its lock, and would
+    # never give it back in the child of a fork: so a fork waits until nobody draws.
+    os.register_at_fork(
+        before=lambda: _stream_lock().acquire(),
+        after_in_parent=lambda: _stream_lock().release(),
+        after_in_child=lambda: _stream_lock().release(),
+    )
 
 
 _twin = threading.local()  # a stream of each thread's own: to make one takes longer than to copy a state

@@ -73,12 +73,14 @@ def identity(task: Task) -> Any:
     e = task.estimator
     if e.schedule is not None:
         return None
+    own = tuple(by_value(getattr(e, name)) for name in PER_REPLICA)
+    if task.shared is not None:
+        return task.shared.key, own
     digest = hashlib.blake2b()
     state = e._orders[0].random_state.get_state(legacy=False)["state"]
     arrays = [e.network_.backend.to_host(e.network_.theta), state["key"], np.array(state["pos"])]
     for array in (*arrays, task.X, task.y, task.w, *(task.val or ())):
         for part in (array.data, array.indices, array.indptr) if issparse(array) else (array,):
             digest.update(b"-" if part is None else np.ascontiguousarray(part).data)
-    own = tuple(by_value(getattr(e, name)) for name in PER_REPLICA)
     seeds = tuple((seed.entropy, seed.spawn_key) for seed in e.network_.seeds)
     return bucket(task, "max_iter"), own, seeds, digest.digest()

@@ -30,6 +30,7 @@ from .build import layers_of, optimizer_of, part, recipe_of
 from .meeting import Task
 from .rules import Order
 from .running import IN_A_STACK
+from .together import Place, Together
 from .validation import Validation
 
 Keep = Callable[[Trainer, Sequence[Task]], None]
@@ -148,11 +149,18 @@ def run_stack(trainer: Trainer, members: dict[int, Task]) -> None:
     trainer.settle()
     # Each predicts by the level that it would train at alone: a program just to be scored costs more than it saves.
     alone = history.execution == "compiled" and saves(trainer, 1) > LONG_ENOUGH
+    alike: dict[Any, list[int]] = {}
+    for r, task in members.items():
+        alike.setdefault((id(task.shared or task), r in trainer.rows), []).append(r)
+    for replicas in alike.values():
+        together = Together(_network_of(trainer, replicas))
+        asked = members[replicas[0]].estimator.execution
+        together.network.compiled = alone or asked == history.execution == "compiled"
+        for i, r in enumerate(replicas):
+            members[r].estimator.network_ = Place(together, i)
     for r, task in members.items():
         e = task.estimator
         task.status = "finished" if r in trainer.rows else history.status[r]
-        e.network_ = _network_of(trainer, r)
-        e.network_.compiled = alone or (e.execution == "compiled" and history.execution == "compiled")
         e.history_ = _own_history(history, r, task.status)
         e.n_iter_ = len(e.history_)
         e.t_ = e.n_iter_ * task.X.shape[0]
@@ -163,14 +171,14 @@ def run_stack(trainer: Trainer, members: dict[int, Task]) -> None:
         e._run_state = IN_A_STACK
 
 
-def _network_of(trainer: Trainer, r: int) -> Network:
-    """A copy of what replica r would end with now."""
-    if r not in trainer.rows:  # others left, so the stack's network holds what is kept of them
-        return trainer.network.select([r])
-    place = np.flatnonzero(trainer.rows == r)
-    network = trainer.live.select(place)
+def _network_of(trainer: Trainer, replicas: list[int]) -> Network:
+    """A copy of what these replicas, all of which still train or none, would end with now."""
+    if replicas[0] not in trainer.rows:  # others left, so the stack's network holds what is kept of them
+        return trainer.network.select(replicas)
+    places = np.searchsorted(trainer.rows, replicas)
+    network = trainer.live.select(places)
     if trainer.recipe.keep_best:
-        index = network.backend.asarray(place)
+        index = network.backend.asarray(places)
         network.theta[...], network.state[...] = (kept[index] for kept in trainer.kept.of(trainer.rows))
     return network
 
@@ -232,7 +240,7 @@ def _trainer(tasks: list[Task], data: list[int], level: str = "auto") -> Trainer
         _optimizer(estimators),
         samples,
         replace(recipe_of(e, len(tasks[0].y), e.max_iter, [one.alpha for one in estimators], clips), execution=level),
-        shuffles=_orders(estimators),
+        shuffles=_orders(tasks),
         scorer=_validation(tasks) if validated else None,
     )
 
@@ -251,15 +259,22 @@ def _optimizer(estimators: Sequence[XBEstimator]) -> Optimizer:
     return stacked
 
 
-def _orders(estimators: Sequence[XBEstimator]) -> list[Order]:
+def _orders(tasks: Sequence[Task]) -> list[Order]:
     """Each estimator's orders; those that start from the same state are drawn once for all."""
+    begun: dict[int, Order] = {}  # those who began together have one stream, which stays as it is for those to come
     shared: dict[str, Order] = {}
     found = []
-    for e in estimators:
-        order = e._orders[0]
+    for task in tasks:
+        order = task.estimator._orders[0]
+        if task.shared is not None:
+            if id(task.shared) in begun:
+                found.append(begun[id(task.shared)])
+                continue
+            order = copy.deepcopy(order)
         state: Any = order.random_state.get_state(legacy=False)
         key = repr((order.shuffle, state["state"]["key"].tobytes(), state["state"]["pos"]))
         found.append(shared.setdefault(key, order))
+        begun[id(task.shared)] = found[-1]
     return found
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.model_selection import train_test_split
 
 from ..backends.arrays import Rows
+from ..errors import ConfigError
 from ..nn.outputs import LINKS
+
+if TYPE_CHECKING:
+    from .base import XBEstimator
 
 
 class Validation:
@@ -66,6 +71,25 @@ class Validation:
         self._training, self._values[rows] = rows, self.link(outputs)
         e, mean = self.estimators[0], self._values.mean(axis=0)
         return float(e._score_of(self.y[0], e._predictions(self.decide_together(mean)), self.w[0]))
+
+
+def split_off(e: XBEstimator, X: Rows, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any, Any, Any]:
+    """X, y, weights and a validation part of an estimator, as scikit-learn splits it off; the same when it goes on."""
+    stream = e._random_state
+    if e._split_state is None:
+        e._split_state = stream.get_state()
+    else:
+        stream = np.random.RandomState()
+        stream.set_state(e._split_state)
+    arrays = (X, y) if w is None else (X, y, w)
+    stratify = y if e._task == "multilabel" and y.ndim == 1 else None  # two classes only, as scikit-learn does
+    parts = train_test_split(*arrays, random_state=stream, test_size=e.validation_fraction, stratify=stratify)
+    train, val = parts[::2], parts[1::2]
+    if val[0].shape[0] < 2:
+        raise ConfigError(
+            f"{type(e).__name__}: the validation set is too small; raise validation_fraction or give X_val"
+        )
+    return (*train, None, (*val, None)) if w is None else (*train, val)
 
 
 def weighted_mean(values: np.ndarray, w: np.ndarray | None) -> float:

@@ -65,7 +65,7 @@ class Optimizer(StepPart):
     xp: Namespace
     values: dict[str, np.ndarray]  # hyper-parameters (R,)
     state: dict[str, Array]  # slot -> (R, P)
-    steps: int | np.ndarray  # that were taken; per replica (R,) where they are of several ages
+    steps: int | np.ndarray  # that were taken (`fit` counts at an epoch's end); (R,) where replicas are of several ages
     ops: Ops
     blocks: list[Block]
     part: dict[str, Array]

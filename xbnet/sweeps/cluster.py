@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
-from ..errors import BackendError, XbnetError
+from ..errors import BackendError, XbnetError, reason
 from .wire import own_address
 
 WITHOUT_WORKERS = 60.0
@@ -126,6 +126,7 @@ def dask_executor(
     local = address in ("", "local")
     if local:
         make, count = (_cuda_cluster(), len(devices)) if devices else (LocalCluster, at_once)
+        _expect_descriptors(workers or count)
         # Any free port: with None the scheduler still serves its pages, at 8787, and warns where that is taken.
         cluster = make(n_workers=workers or count, threads_per_worker=1, dashboard_address=":0")
     with cluster:
@@ -146,6 +147,20 @@ def dask_executor(
             if without:
                 raise BackendError(f"sweep: the Dask worker {without[0]} has no xbnet; install it there")
             yield DaskExecutor(client, client.scheduler.address), count, own_address(client.scheduler.address)
+
+
+def _expect_descriptors(workers: int) -> None:
+    """Refuse a local cluster that would run out of file descriptors: Dask prints pages then, or waits forever."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limit, needed = resource.getrlimit(resource.RLIMIT_NOFILE)[0], 32 + 12 * workers
+    if 0 <= limit < needed:  # distributed 2026.8.0: 32 open with one worker, and 10 for each further one
+        raise BackendError(
+            f"sweep: expected {needed} file descriptors for a Dask cluster of {workers} on this machine, got {limit} "
+            "(ulimit -n); raise the limit or take fewer workers"
+        )
 
 
 def _cuda_cluster() -> Any:
@@ -200,6 +215,8 @@ def ray_executor(address: str, workers: int | None) -> Iterator[tuple[Executor, 
             ray.init(address or "local", num_cpus=None if address else workers, log_to_driver=False, logging_level=40)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise BackendError(f"sweep: no Ray cluster answers at {address} ({error}); is it running?") from None
+        except Exception as error:  # a node of its own that does not start is no more than an Exception to Ray
+            raise BackendError(f"sweep: no Ray cluster can be started here ({reason(error)})") from None
     try:
         yield RayExecutor(ray), workers or int(ray.cluster_resources()["CPU"]), ray.util.get_node_ip_address()
     finally:

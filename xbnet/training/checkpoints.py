@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError, Interrupted
-from ..files import make_folder, only_one
+from ..files import make_folder, only_one, target_of
 from ..io.networks import describe_network
 from ..io.tensorfile import Tensors, read_tensors, write_tensors
 from ..parsing import whole
@@ -44,7 +44,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+        self.folder = target_of(folder, "checkpoint")
 
     def files(self) -> list[Path]:
         """Newest first."""
@@ -111,8 +111,9 @@ def has_begun(folder: str | Path | None, resume: bool) -> bool:
     """
     if folder is None:
         return False
-    files = Checkpoints(folder).files()
-    if not resume and (files or any(Path(folder).glob("stage-*/epoch-*.safetensors"))):
+    checkpoints = Checkpoints(folder)
+    files = checkpoints.files()
+    if not resume and (files or any(checkpoints.folder.glob("stage-*/epoch-*.safetensors"))):
         raise ConfigError(f"fit: {folder} holds the checkpoints of a run; resume it, or choose another folder")
     return bool(files)
 
@@ -135,7 +136,7 @@ def keep_checkpoints(
         return
     checkpoints, settings = Checkpoints(folder), describe_settings(trainer)
     if stage:
-        checkpoints, every = Checkpoints(Path(folder) / f"stage-{stage}"), every or trainer.recipe.epochs
+        checkpoints, every = Checkpoints(checkpoints.folder / f"stage-{stage}"), every or trainer.recipe.epochs
     with only_one(make_folder(folder, "checkpoint")), deferred_interrupt() as interrupted:
         if resume:
             checkpoints.restore(trainer, settings)
@@ -150,7 +151,7 @@ def keep_checkpoints(
 
         yield after_epoch
     with suppress(OSError):  # a run that kept nothing leaves no empty folder
-        Path(folder).rmdir()
+        target_of(folder).rmdir()
 
 
 @contextmanager
