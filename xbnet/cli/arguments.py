@@ -61,11 +61,11 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--activation", metavar="NAME", help=f"{', '.join(ACTIVATIONS)}; default: tanh")
     group.add_argument(
         "--embedding-dim", type=positive, default=8, metavar="D",
-        help="length of the learned vectors of categories, see --one-hot; default: 8",
+        help="length of the learned vectors of categories, see --one-hot",
     )  # fmt: skip
     group.add_argument(
         "--embed-numbers", choices=EMBED_NUMBERS, default="none",
-        help="learned embedding of each number of a table, or of each input of other data; default: none",
+        help="learned embedding of each number of a table, or of each input of other data",
     )  # fmt: skip
     switch(group, "--batch-norm", "add batch normalization after each hidden layer")
     group.add_argument("--dropout", type=number, metavar="RATE", help="dropout rate of the hidden layers; default: 0")
