@@ -240,7 +240,7 @@ def draw(studies: dict[str, Any], path: str) -> None:
         axis.step(seconds, np.maximum.accumulate([value for _, value in ended]), where="post", label=name, color=color)
     axis.set(xscale="log", xlabel="seconds", ylabel="best validation accuracy so far")
     axis.grid(alpha=0.3)
-    axis.legend(frameon=False)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     figure.savefig(path, dpi=120)
 
 

@@ -62,18 +62,22 @@ def modules():
 
 
 @functools.cache
-def parsed(path):
-    return ast.parse(path.read_text())
+def nodes(path):
+    """All nodes of a file's syntax tree: several tests look at each."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
 
 
+@functools.cache
 def imports(name, path):
     """The modules of the package that a file imports anywhere, in functions too, except for types only."""
+    return tuple(imported(name, path))
+
+
+def imported(name, path):
     here = name.split(".")[:-1]
-    conditional = [
-        node for node in ast.walk(parsed(path)) if getattr(getattr(node, "test", 0), "id", 0) == "TYPE_CHECKING"
-    ]
+    conditional = [node for node in nodes(path) if getattr(getattr(node, "test", 0), "id", 0) == "TYPE_CHECKING"]
     for_types = {node for condition in conditional for node in ast.walk(condition)}
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if node in for_types:
             continue
         if isinstance(node, ast.Import):
@@ -117,7 +121,7 @@ def test_no_room_looks_upward_behind_any():
     Only CUDA's operations are handed the loss or optimizer for which a kernel stands, and read its settings.
     """
     for name, path in modules():
-        for node in ast.walk(parsed(path)) if name != "backends.cuda.ops" else ():
+        for node in nodes(path) if name != "backends.cuda.ops" else ():
             hidden = isinstance(node, ast.arg) and getattr(node.annotation, "id", "") == "Any" and node.arg in FROM
             assert not hidden or FLOOR[FROM[node.arg]] <= FLOOR[room(name)], f"{name}: say what {node.arg} is"
 
@@ -135,7 +139,7 @@ def test_imports_within_a_folder_have_no_cycle():
 
 def test_only_the_backend_imports_cupy_and_dpnp():
     for name, path in modules():
-        for node in ast.walk(parsed(path)):
+        for node in nodes(path):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             assert not {n.split(".")[0] for n in names} & {"cupy", "cupyx", "dpnp", "dpctl"}, name
@@ -152,8 +156,8 @@ def test_the_core_imports_no_array_library_for_its_mathematics():
         "nn.layers.linear",
         "nn.layers.residual",
     ):
-        tree = parsed(PACKAGE / (name.replace(".", "/") + ".py"))
-        used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "np"}
+        tree = nodes(PACKAGE / (name.replace(".", "/") + ".py"))
+        used = {n.attr for n in tree if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "np"}
         host = {"dtype", "ndarray", "asarray", "all", "isfinite", "random", "Generator", "integer", "floating"}
         assert used <= host | ({"empty"} if name == "backends.ops" else set()), name
 
@@ -164,7 +168,7 @@ def test_the_core_imports_no_array_library_for_its_mathematics():
 def words(path):
     """All X of ``xp.X``, with the keywords they are called by."""
     spoken = {}
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Attribute) and names_the_namespace(node.value):
             spoken.setdefault(node.attr, set())
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and names_the_namespace(node.func.value):
@@ -228,7 +232,7 @@ def test_every_word_is_in_the_dictionary(library):
 def test_the_core_never_waits_for_the_device():
     """No ``.item()``, ``float(array)`` by the way, or einsum in what runs within a step."""
     for name in ["nn/activations", "backends/ops", *(name for name in CORE if name.startswith("nn/layers/"))]:
-        for node in ast.walk(parsed(PACKAGE / f"{name}.py")):
+        for node in nodes(PACKAGE / f"{name}.py"):
             assert getattr(node, "attr", "") not in {"item", "einsum", "asnumpy", "to_host"}, name
 
 
@@ -266,7 +270,7 @@ def test_all_is_sorted_and_complete():
 
     assert sorted(xbnet.__all__, key=lambda name: (kind(name), name)) == xbnet.__all__
     assert all(getattr(xbnet, name) is not None for name in xbnet.__all__)
-    for_types = next(node for node in parsed(PACKAGE / "__init__.py").body if isinstance(node, ast.If))
+    for_types = next(node for node in nodes(PACKAGE / "__init__.py")[0].body if isinstance(node, ast.If))
     imported = {alias.name: node.module for node in for_types.body for alias in node.names if node.module}
     assert imported == xbnet.LATE, "type checkers see other names than Python"
     assert set(xbnet.LATE) - set(xbnet.__all__) == {
