@@ -122,6 +122,7 @@ def test_a_tilde_is_home_where_files_are_written_as_where_they_are_read(tmp_path
     for words in (
         ["predict", "~/run", "--data", "~/x.npy", "--out", "~/p.csv"],
         ["export", "~/run", "--out", "~/m.npz"],
+        ["compare", "~/run", "~/run"],
     ):
         assert main(words) == 0
     assert main(["predict", "~/run", "--data", "~/x.npy", "--out", "~/x.npy"]) == 2

@@ -3,6 +3,8 @@
 import _thread
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -128,3 +130,30 @@ def test_a_child_that_is_forked_while_a_thread_draws_from_numpys_own_stream_can_
         os._exit(0)
     thread.join()
     assert os.waitpid(child, 0)[1] == 0
+
+
+DRAWING_BESIDE_A_FORK = """
+import os, threading
+import numpy as np
+
+def wait_for_one_who_draws():
+    thread = threading.Thread(target=np.random.random)
+    thread.start()
+    thread.join(10)
+    ended.append(not thread.is_alive())
+
+ended = []
+os.register_at_fork(before=wait_for_one_who_draws)  # runs after those of what is imported later
+import xbnet
+xbnet.XBClassifier
+child = os.fork()
+if not child:
+    os._exit(0)
+os.waitpid(child, 0)
+assert ended == [True]
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked here")
+def test_the_handlers_of_others_may_wait_for_a_thread_that_draws_before_a_fork():
+    subprocess.run([sys.executable, "-c", DRAWING_BESIDE_A_FORK], check=True, timeout=60)

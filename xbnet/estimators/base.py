@@ -207,13 +207,13 @@ class XBEstimator(Predicting):
         shared = self.__dict__.pop("_shared", None)
         if val is not None and self.validation_scores_ is None:
             self.validation_scores_, self.validation_loss_curve_ = [], []
-        warn_of_batch_size(self, X.shape[0])
         if finds_rate(self) and not hasattr(self, "learning_rate_"):
             self.rates_ = find_rate(self, X, y, w, val)
             self.learning_rate_ = self.rates_.lr
         status = train_together(self, X, y, w, val, shared) if stop and self._may_wait() else ""
         if shared is not None and not status:
             return False
+        warn_of_batch_size(self, X.shape[0])
         converged, cut_short = status == "stopped", False
         if status == "diverged":
             raise DivergenceError(

@@ -54,9 +54,22 @@ def by_value(value: Any) -> Any:
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
         return value.__code__, by_value((cells, value.__defaults__, value.__kwdefaults__))
     if isinstance(value, type) or not hasattr(value, "__dict__"):
-        return (type(value), value) if getattr(type(value), "__hash__", None) else id(value)
+        return (type(value), value) if getattr(type(value), "__hash__", None) else Itself(value)
     try:  # what `pickle` would keep is all that it holds
         made, given, *state = value.__reduce_ex__(2)
         return type(value), by_value(made), by_value(given), tuple(by_value(part) for part in state[:1])
     except Exception:
-        return id(value)
+        return Itself(value)
+
+
+class Itself:
+    """A key that only the same object equals. The object lives as long: its id would return with another one."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Itself) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)

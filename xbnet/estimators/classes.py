@@ -87,9 +87,11 @@ class Classes:
 
     def score(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy on X (N, I) and y (N,); of multi-label targets (N, C) all of a row's have to be right."""
-        if type(y) is np.ndarray and y.ndim == 1 and len(y) and sample_weight is None and not self._flags:
+        fitted = "_network" in vars(self) and not self._flags
+        if fitted and type(y) is np.ndarray and y.ndim == 1 and len(y) and sample_weight is None:
             predicted = self.predict(X) if y.dtype.kind == self.classes_.dtype.kind in "biuU" else None
-            if type(predicted) is np.ndarray and predicted.shape == y.shape:  # a tenth of the time of all checks
+            alike = type(predicted) is np.ndarray and predicted.shape == y.shape
+            if alike and np.asarray(predicted).dtype.kind == y.dtype.kind:  # a tenth of the time of all checks
                 return float(np.average(predicted == y))
         return super().score(X, y, sample_weight)  # type: ignore[misc]
 

@@ -50,18 +50,21 @@ def draw_weights(network: Network, drawn: list[int], states: list[np.random.Rand
     network.theta[...] = network.backend.asarray(theta)
 
 
-def _stream_lock() -> threading.Lock:
-    return np.random.get_bit_generator().lock  # type: ignore[attr-defined]
+def free_stream() -> None:
+    """Let the child of a fork draw from NumPy's own stream, which estimators without a random_state share.
+
+    A thread of the parent that drew from it held its lock, and will never give it back here: then a new stream takes
+    the old one's place. Nothing is locked before the fork, for other libraries wait there for locks of their own.
+    """
+    lock = np.random.get_bit_generator().lock  # type: ignore[attr-defined]
+    if lock.acquire(blocking=False):
+        lock.release()
+    else:
+        np.random.set_bit_generator(np.random.MT19937())  # type: ignore[attr-defined]
 
 
 if hasattr(os, "register_at_fork"):
-    # Estimators without a random_state share NumPy's own stream. A thread that draws from it holds its lock, and would
-    # never give it back in the child of a fork: so a fork waits until nobody draws.
-    os.register_at_fork(
-        before=lambda: _stream_lock().acquire(),
-        after_in_parent=lambda: _stream_lock().release(),
-        after_in_child=lambda: _stream_lock().release(),
-    )
+    os.register_at_fork(after_in_child=free_stream)
 
 
 _twin = threading.local()  # a stream of each thread's own: to make one takes longer than to copy a state

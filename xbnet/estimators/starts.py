@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections import OrderedDict
 from collections.abc import Hashable
+from contextlib import suppress
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,9 @@ class Start:
         before = vars(now).copy()
         self.key = key
         self.encoded: Any = None
-        self.rows = now._begin(X, y, w)
+        rows, targets, weights, val = now._begin(X, y, w)
+        # A step before it may write into the user's array later (`StandardScaler(copy=False)`).
+        self.rows = *(own(a, (X, y, w)) for a in (rows, targets, weights)), val
         self._learned = {name: value for name, value in vars(now).items() if before.get(name, before) is not value}
 
     def give(self, e: XBEstimator) -> tuple[Any, Any, Any, Any]:
@@ -50,6 +53,11 @@ class Start:
         optimizer_of(e)  # which refuses what makes no sense
         e.__dict__.update(self._learned, _shared=self)
         return self.rows
+
+
+def own(array: Any, given: tuple[Any, ...]) -> Any:
+    """The array, copied if it is one of those `given`."""
+    return array.copy() if any(np.may_share_memory(array, one) for one in given if array is not None) else array
 
 
 class Starts:
@@ -68,12 +76,14 @@ class Starts:
     def of(self, now: XBEstimator, X: Rows, y: ArrayLike, w: ArrayLike | None) -> Start | None:
         """The start of an estimator that was never fitted, on rows as the user gave them; None: it has to begin alone.
 
-        That is so where the rows aren't plain arrays, where it draws from a stream that others share, and where
-        something is to be warned of, which each says by itself.
+        That is so where the rows aren't plain arrays, where it draws from a stream that others share, where its class
+        is another's, which may begin by what is no parameter, and where something is to be warned of or refused,
+        which each says by itself.
         """
         given = [X, y] if w is None else [X, y, w]
         arrays = [a for a in given if type(a) is np.ndarray and a.dtype.kind in "biufU"]
         alike = len(arrays) == len(given) and isinstance(now.random_state, Integral) and now._stacks()
+        alike = alike and type(now).__module__.startswith(__package__ or "")
         if not alike or finds_rate(now) or hasattr(now, "n_features_in_"):
             return None
         settings = {k: v for k, v in now.get_params(deep=False).items() if k not in (*PER_REPLICA, *LATER)}
@@ -83,7 +93,8 @@ class Starts:
         shapes = tuple((a.shape, a.dtype.str) for a in arrays)
         key = type(now), by_value(settings), now.dropout > 0, shapes, digest.digest()
         if key not in self._known:
-            with warnings.catch_warnings(record=True) as said:
+            start = None
+            with warnings.catch_warnings(record=True) as said, suppress(Exception):
                 warnings.simplefilter("always")
                 start = Start(key, now._now(), *arrays)
             self._known[key] = None if said else start

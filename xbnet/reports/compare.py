@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError, printable
+from ..files import place
 from ..plots import curves
 from .page import OnPage, Page
 
@@ -93,7 +94,7 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
       lr                             0.1          0.01
     ...
     """
-    folders = [Path(run) for run in runs]
+    folders = [place(run) for run in runs]
     if len(folders) < 2:
         raise ConfigError(f"compare: expected two runs or more, got {len(folders)}")
     settings = [_read(folder, "config.toml", lambda text: _table(tomllib.loads(text))) for folder in folders]
