@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from tests.test_floors import FUNCTIONS, PACKAGE, UFUNCS, modules, parsed, vocabulary
+from tests.test_floors import FUNCTIONS, PACKAGE, UFUNCS, modules, nodes, vocabulary
 
 cupy = pytest.importorskip("cupy")
 
@@ -37,7 +37,7 @@ KEYWORDS = {
 
 def chains(path):
     """Dotted names such as "cuda.runtime.getDevice", for all that a file asks of a thing called cupy or xp."""
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         parts = []
         while isinstance(node, ast.Attribute):
             parts.append(node.attr)
