@@ -70,6 +70,29 @@ def test_bins_are_of_the_rows_that_count():
     np.testing.assert_allclose(*bins, rtol=1e-6)
 
 
+def test_bins_have_the_networks_precision():
+    rows = 1.7e9 + RNG.random((N, 1)) * 100
+    model = XBRegressor(embed_numbers="piecewise_linear", dtype="float64", **FAST | {"schema": False})
+    assert len(model.fit(rows, Y).network_.layers[0].bins[0]) == 17
+
+
+@pytest.mark.parametrize("how", ["none", "periodic"])
+@pytest.mark.parametrize("schema", [False, True])
+def test_weights_are_checked_before_anything_is_learned_from_them(how, schema):
+    model = XBRegressor(embed_numbers=how, **FAST | {"schema": schema})
+    rows = RNG.normal(50, 9, (N, 2))
+    for weight, message in [
+        (np.zeros(N), "at least one non-zero number"),
+        (-np.ones(N), "Negative values in data passed to `sample_weight`"),
+        (np.full(N, np.nan), "sample_weight contains NaN"),
+        (np.ones(N + 1), "sample_weight.shape == "),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            clone(model).fit(rows, Y, sample_weight=weight)
+    alike = [clone(model).fit(rows, Y, sample_weight=weight).predict(rows) for weight in (2.0, np.full(N, 2.0))]
+    np.testing.assert_array_equal(*alike)
+
+
 def test_all_columns_of_what_is_no_table():
     rows = RNG.normal(size=(N, 3))
     model = XBClassifier(embed_numbers="periodic", **FAST | {"schema": False}).fit(rows, rows[:, 0] > 0)
@@ -95,6 +118,9 @@ def test_what_can_not_be_is_one_line():
         model.fit(X[["city", "old", "member"]], Y)
     with refuses(ConfigError, asked + "X (N, I) as an array or a table, got a sparse matrix"):
         clone(model).set_params(schema=False).fit(csr_matrix(np.eye(4)), np.arange(4.0))
+    own = XBRegressor(embed_numbers="periodic", **FAST | {"hidden_layer_sizes": (PeriodicEmbedding(columns=[5]), 4)})
+    with pytest.raises(ConfigError, match="embed_numbers moves the columns that a layer of your own names"):
+        own.fit(X, Y)
     model.fit(X, Y).set_params(warm_start=True, embed_numbers="none")
     with pytest.raises(ConfigError, match="expected embed_numbers periodic, as before, to train further, got none"):
         model.fit(X, Y)

@@ -92,9 +92,10 @@ BAD = [
     (
         {"embed_numbers": ["piecewise_linear"]},
         {},
-        "sweep: expected embed_numbers as none or periodic, got 'piecewise_linear'; bins are of one training part, for "
-        "xbnet train",
+        "sweep: expected embed_numbers as none or periodic, got 'piecewise_linear'; its bins are of one training part, "
+        "for xbnet train",
     ),
+    ({"embed_numbers": ["fourier"]}, {}, "sweep: unknown embed_numbers 'fourier'; known are none, periodic"),
     ({"members": [2]}, {}, "sweep: members=2 need sharing=tabm or tabm-mini; for networks of their own, give seeds"),
     (
         {"sharing": ["tabm"], "residual": [1]},

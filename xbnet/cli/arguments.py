@@ -65,7 +65,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--embed-numbers", choices=EMBED_NUMBERS, default="none",
-        help="learned embedding of each number of a table, or of each input of other data",
+        help="learned embedding of each number of a table, or input of other data, of 3 values or more",
     )  # fmt: skip
     switch(group, "--batch-norm", "add batch normalization after each hidden layer")
     group.add_argument("--dropout", type=number, metavar="RATE", help="dropout rate of the hidden layers; default: 0")

@@ -19,7 +19,7 @@ def layers_from(args: argparse.Namespace, data: Dataset) -> list[Layer]:
     """The layers that the flags describe, behind embeddings of the columns that are codes, and of numbers."""
     codes, numbers = Embedding.of_codes(data.codes, args.embedding_dim), data.numbers
     where = f"{data.name}: --embed-numbers {args.embed_numbers}"
-    embedding = embed_numbers(args.embed_numbers, data.train.x, numbers, data.codes, where=where)
+    embedding = embed_numbers(args.embed_numbers, data.train.x, numbers, data.codes, where=where, dtype=args.dtype)
     return [*codes, *embedding, *_behind_columns(args, data.n_outputs)]
 
 

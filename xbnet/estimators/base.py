@@ -31,7 +31,7 @@ from .rate import find_rate
 from .rules import Order, draw_ahead, draw_weights
 from .running import check_same, run_epochs
 from .tables import encode_rows, learn_schema, number_layers
-from .validation import Validation, split_off
+from .validation import Validation, counted_rows, split_off
 
 
 class XBEstimator(Predicting):
@@ -136,7 +136,7 @@ class XBEstimator(Predicting):
         rules = {"dtype": np.dtype(self.dtype), "multi_output": True, "y_numeric": is_regressor(self)}
         if reset:
             self._namespace = namespace
-            counted = None if sample_weight is None else np.flatnonzero(np.asarray(to_numpy(sample_weight)) > 0)
+            counted = counted_rows(to_numpy(sample_weight), y)
             self.schema_, X = learn_schema(self, X, counted)
             self._target_name = str(getattr(y, "name", None) or "y")
         if getattr(self, "schema_", None) is None:

@@ -80,6 +80,9 @@ def layers_of(e: XBEstimator, n_outputs: int) -> tuple[list[Layer], list[int]]:
     sizes = list(sizes) if isinstance(sizes, (Sequence, np.ndarray)) else [sizes]
     if not all(isinstance(size, Layer) or (is_whole(size) and size >= 1) for size in sizes):
         raise ConfigError(f"{type(e).__name__}: hidden_layer_sizes must be > 0 (whole numbers or layers), got {sizes}")
+    if e.embed_numbers != "none" and any(getattr(size, "columns", None) is not None for size in sizes):
+        cure = "give the embedding of numbers among the layers, too, and leave embed_numbers out"
+        raise ConfigError(f"{type(e).__name__}: embed_numbers moves the columns that a layer of your own names; {cure}")
     activation = ALIASES.get(e.activation, e.activation) if isinstance(e.activation, str) else e.activation
     schema = getattr(e, "schema_", None)
     embedding = [] if schema is None else Embedding.of_codes(schema.codes)

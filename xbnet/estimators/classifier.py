@@ -94,7 +94,7 @@ class XBClassifier(Classes, ClassifierMixin, XBEstimator):
     one_hot : int or None, default=None
         Where there is a schema, a category of more values becomes a code with a learned vector, see `Embedding`.
     embed_numbers : "none", "periodic" or "piecewise_linear", default="none"
-        Learned embedding of each number or date of a schema, or of each column of other X.
+        Learned embedding of each number or date of a schema, or each column of other X (scaled), of 3 values or more.
     sharing : "none", "tabm" or "tabm-mini", default="none"
         Whether the `n_members` are one network that shares the weights of its hidden layers, see `sharing_mlp`: they
         stop together, by the loss of their mean.

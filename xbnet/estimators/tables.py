@@ -64,7 +64,8 @@ def number_layers(estimator: XBEstimator, X: Any, rows: np.ndarray | None) -> li
     if issparse(X):
         raise ConfigError(f"{where}: expected X (N, I) as an array or a table, got a sparse matrix")
     numbers, codes = (range(X.shape[1]), {}) if schema is None else (schema.numbers, schema.codes)
-    return embed_numbers(how, X if rows is None else X[rows], numbers, codes, where=where)
+    learned = X if rows is None else X[rows]
+    return embed_numbers(how, learned, numbers, codes, where=where, dtype=str(np.dtype(estimator.dtype)))
 
 
 def encode_rows(estimator: XBEstimator, X: object) -> np.ndarray:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import _check_sample_weight, _num_samples
 
-from ..backends.arrays import Rows
+from ..backends.arrays import ArrayLike, Rows
 from ..errors import ConfigError
 from ..nn.outputs import LINKS
 
@@ -71,6 +72,13 @@ class Validation:
         self._training, self._values[rows] = rows, self.link(outputs)
         e, mean = self.estimators[0], self._values.mean(axis=0)
         return float(e._score_of(self.y[0], e._predictions(self.decide_together(mean)), self.w[0]))
+
+
+def counted_rows(weight: ArrayLike | None, y: ArrayLike) -> np.ndarray | None:
+    """The rows (n,) of weight > 0 that a schema is learned from; None: all. Weights < 0 or NaN are a ValueError."""
+    if weight is None or np.asarray(weight).shape != (_num_samples(y),):
+        return None  # the same for all, or refused where X is checked
+    return np.flatnonzero(_check_sample_weight(weight, y, dtype=np.float64, ensure_non_negative=True))
 
 
 def split_off(e: XBEstimator, X: Rows, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any, Any, Any]:

@@ -202,9 +202,12 @@ def _network(settings: Configuration, given: Configuration) -> None:
     settings |= {"sharing": sharing} if "sharing" in settings else {}
     if sharing not in SHARING:
         raise unknown_name("sweep", "sharing", sharing, SHARING)
-    if settings.get("embed_numbers") not in (None, "none", "periodic"):
-        words = f"expected embed_numbers as none or periodic, got {settings['embed_numbers']!r}"
-        raise ConfigError(f"sweep: {words}; bins are of one training part, for xbnet train")
+    embedding = settings.get("embed_numbers") or "none"
+    if embedding == "piecewise_linear":
+        words = "expected embed_numbers as none or periodic, got 'piecewise_linear'"
+        raise ConfigError(f"sweep: {words}; its bins are of one training part, for xbnet train")
+    if embedding not in ("none", "periodic"):
+        raise unknown_name("sweep", "embed_numbers", embedding, ("none", "periodic"))
     members = whole("sweep", "members", settings.get("members", 1))
     if members > 1 and sharing == "none":
         raise ConfigError(

@@ -16,7 +16,13 @@ EMBED_NUMBERS = ("none", "periodic", "piecewise_linear")
 
 
 def embed_numbers(
-    how: str, x: np.ndarray, numbers: Sequence[int], codes: Collection[int] = (), *, where: str
+    how: str,
+    x: np.ndarray,
+    numbers: Sequence[int],
+    codes: Collection[int] = (),
+    *,
+    where: str,
+    dtype: str = "float32",
 ) -> list[Layer]:
     """What a network has in front of its hidden layers where its inputs that are numbers are embedded.
 
@@ -34,6 +40,8 @@ def embed_numbers(
         Which of the I an `Embedding` in front of this one takes out.
     where
         Who asks for it, with the setting: an error begins with it.
+    dtype
+        That of the network.
 
     Returns
     -------
@@ -59,7 +67,7 @@ def embed_numbers(
     places = [at - sum(code < at for code in codes) for at in found]  # `Embedding` moves what it takes to the end
     if how == "periodic":
         return [PeriodicEmbedding(columns=places)]
-    return [PiecewiseLinearEmbedding(quantile_bins(x[:, found]), columns=places)]
+    return [PiecewiseLinearEmbedding(quantile_bins(x[:, found], dtype=dtype), columns=places)]
 
 
 def _has_three(values: np.ndarray) -> bool:

@@ -165,7 +165,7 @@ class PiecewiseLinearEmbedding(ColumnEmbedding):
         return f"PiecewiseLinearEmbedding(<{columns}>, dim={self.dim}{more})"
 
 
-def quantile_bins(x: ArrayLike, n_bins: int = 16) -> list[list[float]]:
+def quantile_bins(x: ArrayLike, n_bins: int = 16, dtype: str = "float32") -> list[list[float]]:
     """Edges of bins that hold equally many of these rows each.
 
     Parameters
@@ -175,6 +175,8 @@ def quantile_bins(x: ArrayLike, n_bins: int = 16) -> list[list[float]]:
     n_bins
         Maximum number of bins per column, >= 1; equal quantiles make one edge. A column of one value gets one
         bin, from its value v to v + max(1, abs(v)).
+    dtype
+        The network's: edges that are equal in it are one.
 
     Returns
     -------
@@ -196,5 +198,5 @@ def quantile_bins(x: ArrayLike, n_bins: int = 16) -> list[list[float]]:
     if rows.ndim != 2 or not len(rows) or not np.isfinite(rows).all():
         raise ConfigError(f"quantile_bins: expected finite rows x (N, I), got an array of shape {rows.shape}")
     edges = np.quantile(rows, np.linspace(0, 1, n_bins + 1), axis=0).T
-    found = [np.unique(column.astype(np.float32)).astype(float).tolist() for column in edges]
+    found = [np.unique(column.astype(dtype)).astype(float).tolist() for column in edges]
     return [column if len(column) > 1 else [column[0], column[0] + max(1.0, abs(column[0]))] for column in found]
