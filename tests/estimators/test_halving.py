@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from xbnet import ConfigError, StackedHalvingSearchCV, XBClassifier
 from xbnet.backends.blas import one_blas_thread
+from xbnet.estimators import meeting
 from xbnet.training.trainer import Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -65,6 +66,11 @@ def test_configurations_that_diverge_leave():
     grid = {"learning_rate_init": [0.01, 1e38, 0.1]}
     search = assert_same(net(solver="sgd", momentum=0, loss="mse"), grid, factor=2, max_resources=4)
     assert np.isnan(search.cv_results_["mean_test_score"]).any()
+
+
+def test_a_rung_of_more_fits_than_wait_at_once(monkeypatch):
+    monkeypatch.setattr(meeting, "MOST_AT_ONCE", 8)
+    assert_same(net(), max_resources=9, factor=3)
 
 
 def test_no_epoch_is_trained_twice(monkeypatch):

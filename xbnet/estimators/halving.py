@@ -22,7 +22,8 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
     """HalvingGridSearchCV or HalvingRandomSearchCV over epochs, for xbnet's estimators.
 
     All configurations and folds train as a few stacks to the first rung; the best 1 / `factor` of the configurations
-    train on, as stacks that are that much smaller, from where they were: no epoch is trained twice. Scores, ranks and
+    train on, as stacks that are that much smaller, from where they were: no epoch is trained twice (where a rung has
+    more fits than wait at once, 512 or as many as memory allows, those that come later begin again). Scores, ranks and
     winner are those of `HalvingGridSearchCV` with ``resource="max_iter"``, bit for bit on NumPy with one BLAS thread
     and at the same level of execution (see `StackedSearchCV`). (With a learning-rate schedule, whose rates depend on
     the number of epochs, each rung starts again, as there.)

@@ -20,6 +20,9 @@ from .stack import fit_stacked, run_stack, threads_for
 class Rungs:
     """Trains tasks as `fit_stacked` does, but goes on with those that it has trained before for fewer epochs.
 
+    Those whom a stack has left behind begin anew, if they are asked for once more: a sampler's proposal that returns,
+    or fits of a rung that could not all wait at once.
+
     Parameters
     ----------
     n_jobs
@@ -34,14 +37,13 @@ class Rungs:
         """Train all; see `fit_stacked`."""
         known = [identity(task) for task in tasks]
         fresh: list[int] = []
-        stacks: dict[tuple[int, int], tuple[Trainer, dict[int, Task]]] = {}
+        stacks: dict[int, tuple[Trainer, dict[int, Task]]] = {}
         for i, (task, who) in enumerate(zip(tasks, known, strict=True)):
             trainer, r = self._stood.get(who, (None, 0)) if who is not None else (None, 0)
-            epochs = task.estimator.max_iter
-            if trainer is None or len(trainer.history) > epochs:
+            if trainer is None or len(trainer.history) > task.estimator.max_iter:
                 fresh.append(i)
             else:
-                stacks.setdefault((id(trainer), epochs), (trainer, {}))[1][r] = task
+                stacks.setdefault(id(trainer), (trainer, {}))[1][r] = task
         names = {id(task): who for task, who in zip(tasks, known, strict=True)}
 
         def keep(trainer: Trainer, stacked: Sequence[Task]) -> None:
@@ -50,19 +52,30 @@ class Rungs:
                     self._stood[names[id(task)]] = trainer, r
 
         if stacks:
+            for who, (trainer, r) in list(self._stood.items()):
+                if id(trainer) in stacks and r in trainer.rows and r not in _last(stacks[id(trainer)][1]):
+                    del self._stood[who]  # its stack leaves it behind: should it be asked for again, it begins anew
             with ThreadPoolExecutor(threads_for(tasks, self.n_jobs)) as pool:
                 list(pool.map(lambda group: _go_on(*group), stacks.values()))
         if fresh:
             fit_stacked([tasks[i] for i in fresh], self.n_jobs, keep)
 
 
+def _last(members: dict[int, Task]) -> set[int]:
+    """Those of the replicas that ask for the most epochs."""
+    most = max(task.estimator.max_iter for task in members.values())
+    return {r for r, task in members.items() if task.estimator.max_iter == most}
+
+
 def _go_on(trainer: Trainer, members: dict[int, Task]) -> None:
-    """Train on with these members only."""
-    stay = np.flatnonzero(np.isin(trainer.rows, list(members)))
-    if len(stay) < len(trainer.rows):
-        trainer.narrow(stay)
-    trainer.recipe = replace(trainer.recipe, epochs=next(iter(members.values())).estimator.max_iter)
-    run_stack(trainer, members)
+    """Train on with these members only, each for as many epochs as it asks for."""
+    for epochs in sorted({task.estimator.max_iter for task in members.values()}):
+        left = [r for r, task in members.items() if task.estimator.max_iter >= epochs]
+        stay = np.flatnonzero(np.isin(trainer.rows, left))
+        if len(stay) < len(trainer.rows):
+            trainer.narrow(stay)
+        trainer.recipe = replace(trainer.recipe, epochs=epochs)
+        run_stack(trainer, {r: members[r] for r in left if members[r].estimator.max_iter == epochs})
 
 
 def identity(task: Task) -> Any:
