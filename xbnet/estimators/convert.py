@@ -147,7 +147,9 @@ def scikit_learn_of(estimator: XBEstimator, kind: type[BaseEstimator]) -> BaseEs
     if not all(isinstance(layer, Linear) for layer in layers):
         raise ConfigError(f"{where}: scikit-learn has fully connected layers only, not {layers!r}")
     if getattr(estimator, "schema_", None) is not None:
-        raise ConfigError(f"{where}: scikit-learn's networks know no schema, by which this one encodes X (schema=False)")
+        raise ConfigError(
+            f"{where}: scikit-learn's networks know no schema, by which this one encodes X (schema=False)"
+        )
     if estimator.n_members > 1 or estimator.loss not in ("auto", "squared_error", "poisson"):
         raise ConfigError(f"{where}: scikit-learn has one member and the default loss only")
     if len(names) > 1 or not names <= set(ACTIVATIONS):
