@@ -20,8 +20,8 @@ from ..sweeps.refit import Refit
 from ..training import tables as usual
 from . import arguments as flags
 from .folders import open_folder, replacing_run
-from .sweep_rates import run_find_lr
 from .sweep_extras import ensemble_of, refit_of
+from .sweep_rates import run_find_lr
 from .sweep_table import describe_ensemble, describe_refit, not_learned, print_report, summarize
 from .tables import OF_TABLES, is_table_of, settle
 
