@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -66,6 +67,24 @@ def test_configurations_that_are_proposed_again():
     with one_blas_thread():
         alone = {row: {cross_val_score(net().set_params(**dict(row)), X, Y, cv=3).mean()} for row in scores}
     assert scores == alone
+
+
+def test_trials_that_fail_alone_leave_the_others_alone():
+    with pytest.warns(FitFailedWarning, match="All the 2 fits failed"):
+        found = search(net(max_iter=1), {"alpha": [0, -1, 1]}, n_trials=6, at_once=1, cv=2, random_state=1)
+    failed = [trial.params["alpha"] == -1 for trial in found.study_.trials]
+    assert sum(failed) in range(1, 6)
+    assert [trial.state.name == "FAIL" for trial in found.study_.trials] == failed
+    assert found.cv_results_["trial"].tolist() == [i for i, bad in enumerate(failed) if not bad]
+    with pytest.raises(ValueError, match="All the 2 fits failed"):
+        search(net(max_iter=1), {"alpha": [-1, -2]}, n_trials=3, at_once=1, cv=2)
+
+
+def test_a_sampler_that_has_nothing_left_ends_the_search():
+    grid = {"alpha": [0, 1, 2]}
+    found = search(net(max_iter=1), grid, sampler=optuna.samplers.GridSampler(grid), at_once=2, cv=2)
+    assert {trial.params["alpha"] for trial in found.study_.trials} == {0, 1, 2}
+    assert len(found.study_.trials) < 12
 
 
 def test_spaces_and_studies_of_optuna():

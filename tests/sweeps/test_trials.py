@@ -118,6 +118,14 @@ def test_a_study_of_ones_own_with_its_pruner(data):
     xbnet.assert_replica_equal(result)
 
 
+def test_a_sampler_that_has_nothing_left_ends_the_sweep(data):
+    grid = {"lr": [0.1, 1.0], "l2": [0, 0.1]}
+    sampler = optuna.samplers.GridSampler(grid)
+    result = xbnet.sweep(grid, data, sampler=sampler, trials=20, at_once=1, epochs=1, workers=1)
+    assert len(result) == len(result.configurations()) == 4
+    assert {state.name for state in (trial.state for trial in result.study.trials)} == {"COMPLETE"}
+
+
 def test_trials_that_diverge_fail_and_those_that_stop_are_complete(data):
     space = {"lr": [1e30, 0.1, 0.2]}
     result = xbnet.sweep(

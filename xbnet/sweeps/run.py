@@ -24,7 +24,8 @@ from .pool import make_pool
 from .refit import Source
 from .result import SweepResult
 from .space import Configuration, complete, configurations, count_configurations, listed_values
-from .trials import Sampling, Space, make_study
+from .studies import Space, make_study
+from .trials import Sampling
 
 COLUMNS = ("member", "configuration", "fold", "rung", "bracket", "schema", "arrays")
 """Of the table and its file, beside settings and `OUTCOME`."""
