@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from ..parsing import number, whole
 from ..sweeps.halving import Halving, best_of, make_brackets, survivors
 from ..sweeps.trials import Space, make_study, optuna
-from .rungs import Rungs
+from .rungs import Rungs, epochs_ahead
 from .search import StackedSearchCV, stacking, task_of
 
 
@@ -147,7 +147,12 @@ class StackedOptunaSearchCV(StackedSearchCV):
                 raise ConfigError(f"{name}: expected a space without {self.resource}, which is the resource of factor")
         if self.factor is None:
             return super().fit(X, y, **params)
-        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs).train)
+        factor = self.factor
+
+        def ahead(share: float, epochs: int) -> tuple[int, float]:
+            return epochs_ahead(share * self.n_trials * self.n_splits_, epochs, self.max_resources, factor)
+
+        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs, ahead).train)
         with joblib.parallel_config(backend=backend), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is the search that ends the fits
             return GridSearchCV.fit(self, X, y, **params)
