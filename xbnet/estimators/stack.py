@@ -34,6 +34,9 @@ from .standing import go_on
 from .together import Place, Together
 from .validation import Validation
 
+FEWEST = 3
+"""Networks of a stack that is cut off so that another thread has work: a step of one takes nearly as long."""
+
 Keep = Callable[[Trainer, Sequence[Task]], None]
 Ahead = Callable[[float, int], tuple[float, float]]
 
@@ -92,6 +95,8 @@ def fit_stacked(
         # The machine plays one replica after the other, so that caches don't limit a stack.
         size = share if level == "compiled" else min(share, examples[members[0]][1])
         count = -(-len(members) // size)
+        if len(buckets) < 2 * threads and len(members) >= FEWEST * threads:
+            count = -(-count // threads) * threads  # all threads have as much to do
         chunks += [(level, members[k * len(members) // count : (k + 1) * len(members) // count]) for k in range(count)]
 
     def fit(chunk: tuple[str, list[int]]) -> None:
