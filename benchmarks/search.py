@@ -4,7 +4,7 @@
     python -m benchmarks.search grid        24 configurations x 5 folds: GridSearchCV(MLPClassifier, n_jobs=2)
     python -m benchmarks.search sweep       500 configurations x 3 folds: a sweep with halving against the whole one
     python -m benchmarks.search halving     the same in scikit-learn's form: StackedHalvingSearchCV, StackedSearchCV
-    python -m benchmarks.search sklearn     27 configurations x 3 folds: HalvingGridSearchCV(MLPClassifier, n_jobs=2)
+    python -m benchmarks.search sklearn     81 configurations x 3 folds: HalvingGridSearchCV(MLPClassifier, n_jobs=2)
     python -m benchmarks.search optuna      TPE: a sweep with refilled places against Optuna's own loop, n_jobs=2
     python -m benchmarks.search sampler     what TPE alone takes for as many trials: the floor of the row before
 
@@ -45,7 +45,12 @@ NET = {
 }
 GRID = {"learning_rate_init": [0.001, 0.003, 0.01, 0.03], "alpha": [0.0, 1e-4, 1e-2], "beta_1": [0.8, 0.9]}
 SPACE = {"learning_rate_init": loguniform(1e-4, 0.1), "alpha": loguniform(1e-6, 1), "beta_1": [0.8, 0.9, 0.95]}
-CUBE = {"learning_rate_init": [0.001, 0.003, 0.01], "alpha": [0.0, 1e-4, 1e-2], "beta_1": [0.8, 0.9, 0.95]}
+CUBE = {
+    "learning_rate_init": [0.001, 0.003, 0.01],
+    "alpha": [0.0, 1e-4, 1e-2],
+    "beta_1": [0.8, 0.9, 0.95],
+    "beta_2": [0.99, 0.999, 0.9999],
+}
 SWEEP = {"lr": "loguniform:1e-4,0.1", "l2": "loguniform:1e-7,1e-2", "beta1": [0.8, 0.9, 0.95]}
 SHAPE = {"hidden": (10, 7), "activation": "tanh", "batch_size": 64, "optimizer": "adam"}
 EPOCHS, LONG, FIRST, TRIALS = 81, 243, 3, 200
@@ -140,7 +145,8 @@ def in_sklearn(repeats: int, picture: str | None) -> None:
     more = {
         "cv": StratifiedKFold(3, shuffle=True, random_state=0),
         "refit": False,
-        "max_resources": EPOCHS,
+        "max_resources": LONG,
+        "min_resources": LONG // 9,
         "return_train_score": False,
         "resource": "max_iter",
     }
@@ -149,7 +155,7 @@ def in_sklearn(repeats: int, picture: str | None) -> None:
         "StackedHalvingSearchCV": xbnet.StackedHalvingSearchCV(xbnet.XBClassifier(**NET), CUBE, **more),
         "HalvingGridSearchCV(MLPClassifier, n_jobs=2)": HalvingGridSearchCV(mlp, CUBE, n_jobs=2, **more),
     }
-    title = f"27 configurations x 3 folds, 5,000 rows, {EPOCHS} epochs"
+    title = f"81 configurations x 3 folds, 5,000 rows, {LONG} epochs, rungs from {LONG // 9}"
     take_turns(title, {name: fitted(search, 5000) for name, search in contenders.items()}, repeats, 40)
 
 
