@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from xbnet import ConfigError, StackedHalvingSearchCV, StackedOptunaSearchCV, XBClassifier
 from xbnet.backends.blas import one_blas_thread
 from xbnet.backends.machine.load import why_not
-from xbnet.estimators import stack
+from xbnet.estimators import meeting, stack
 from xbnet.estimators.rungs import epochs_ahead
 from xbnet.training.trainer import Trainer
 
@@ -137,7 +137,7 @@ def test_the_level_is_chosen_by_what_all_rungs_save(kind, monkeypatch):
 
 @pytest.mark.parametrize("settings", [{}, {"early_stopping": True, "n_iter_no_change": 2}], ids=["plain", "stopping"])
 def test_stacks_are_made_anew_of_those_who_go_on_and_any_number_may_wait(settings, monkeypatch):
-    monkeypatch.setattr("xbnet.estimators.meeting.MOST_AT_ONCE", 4)
+    monkeypatch.setattr(meeting, "MOST_AT_ONCE", 4)
     stacks, real = [], stack._fit
 
     def fit(tasks, data, level, keep):

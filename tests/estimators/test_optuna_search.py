@@ -57,6 +57,17 @@ def test_pruned_trials_make_room_and_no_epoch_is_trained_twice(monkeypatch):
         assert cross_val_score(net().set_params(**found.best_params_), X, Y, cv=3).mean() == found.best_score_
 
 
+def test_configurations_that_are_proposed_again():
+    space = {"learning_rate_init": [0.001, 0.01, 0.1], "alpha": [0, 1]}
+    found = search(net(), space, n_trials=20, at_once=4, factor=3, max_resources=9, random_state=2)
+    scores = {}
+    for row, score in zip(found.cv_results_["params"], found.cv_results_["mean_test_score"], strict=True):
+        scores.setdefault(tuple(row.items()), set()).add(score)
+    with one_blas_thread():
+        alone = {row: {cross_val_score(net().set_params(**dict(row)), X, Y, cv=3).mean()} for row in scores}
+    assert scores == alone
+
+
 def test_spaces_and_studies_of_optuna():
     space = {"hidden_layer_sizes": [(3,), (4, 2)], "alpha": optuna.distributions.FloatDistribution(0, 1)}
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=1))

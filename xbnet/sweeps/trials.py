@@ -106,6 +106,7 @@ def make_study(sampler: Any, monitor: str, rng: int) -> Any:
             raise unknown_name("sweep", "sampler", sampler, SAMPLERS)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they call some arguments experimental
+            rng %= 2**32  # NumPy's old generators, which Optuna has, take no larger one
             if sampler == "random":
                 sampler = library.samplers.RandomSampler(seed=rng)
             else:  # many trials are open at a time: those without a value yet shall not be asked for again
