@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 
 from ..errors import ConfigError
 from ..sweeps.halving import Bracket, Halving, best_of, make_brackets, survivors
-from .rungs import Rungs
+from .rungs import Rungs, epochs_ahead
 from .search import stacking, task_of
 
 
@@ -22,8 +22,7 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
     """HalvingGridSearchCV or HalvingRandomSearchCV over epochs, for xbnet's estimators.
 
     All configurations and folds train as a few stacks to the first rung; the best 1 / `factor` of the configurations
-    train on, as stacks that are that much smaller, from where they were: no epoch is trained twice (where a rung has
-    more fits than wait at once, 512 or as many as memory allows, those that come later begin again). Scores, ranks and
+    train on, as stacks that are that much smaller, from where they were: no epoch is trained twice. Scores, ranks and
     winner are those of `HalvingGridSearchCV` with ``resource="max_iter"``, bit for bit on NumPy with one BLAS thread
     and at the same level of execution (see `StackedSearchCV`). (With a learning-rate schedule, whose rates depend on
     the number of epochs, each rung starts again, as there.)
@@ -133,10 +132,15 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         """
         if self.brackets not in (None, "hyperband"):
             raise ConfigError(f"StackedHalvingSearchCV: expected brackets 'hyperband' or None, got {self.brackets!r}")
-        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs).train)
+        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs, self._ahead).train)
         with joblib.parallel_config(backend=backend), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is the search that ends the fits
             return super().fit(X, y, **params)
+
+    def _ahead(self, share: float, epochs: int) -> tuple[int, float]:
+        """See `fit_stacked`."""
+        networks = share * len(self._generate_candidate_params()) * self.n_splits_
+        return epochs_ahead(networks, epochs, self.max_resources_, self.factor)
 
     def _generate_candidate_params(self) -> Any:
         if self.n_candidates is None:

@@ -16,7 +16,7 @@ from ..errors import ConfigError
 from ..parsing import number, whole
 from ..sweeps.halving import Halving, best_of, make_brackets, survivors
 from ..sweeps.studies import Space, make_study, optuna, tell
-from .rungs import Rungs
+from .rungs import Rungs, epochs_ahead
 from .search import StackedSearchCV, stacking, task_of
 
 
@@ -151,7 +151,12 @@ class StackedOptunaSearchCV(StackedSearchCV):
             self._column([f"mean_test_{one}" for one in self.scoring])
         if self.factor is None:
             return super().fit(X, y, **params)
-        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs).train)
+        factor = self.factor
+
+        def ahead(share: float, epochs: int) -> tuple[int, float]:
+            return epochs_ahead(share * self.n_trials * self.n_splits_, epochs, self.max_resources, factor)
+
+        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs, ahead).train)
         with joblib.parallel_config(backend=backend), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is the search that ends the fits
             return GridSearchCV.fit(self, X, y, **params)
