@@ -72,7 +72,7 @@ class Space:
         return self._fixed | {key: self._values.get(key, {}).get(value, value) for key, value in params.items()}
 
 
-def _distribution(key: str, own: Any) -> Any:
+def _distribution(key: str, own: object) -> Any:
     kinds = optuna().distributions
     if isinstance(own, kinds.BaseDistribution):
         return own
@@ -114,7 +114,7 @@ def make_study(sampler: Any, monitor: str, rng: int) -> Any:
         library.logging.set_verbosity(before)
 
 
-def tell(study: Any, trial: Any, *value: float, **state: Any) -> bool:
+def tell(study: Any, trial: object, *value: float, **state: object) -> bool:
     """Tell a study of a trial that has ended; whether its sampler has nothing left to propose, as that of a grid."""
     try:
         study.tell(trial, *value, **state)
