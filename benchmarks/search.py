@@ -4,7 +4,7 @@
     python -m benchmarks.search grid        24 configurations x 5 folds: GridSearchCV(MLPClassifier, n_jobs=2)
     python -m benchmarks.search sweep       500 configurations x 3 folds: a sweep with halving against the whole one
     python -m benchmarks.search halving     the same in scikit-learn's form: StackedHalvingSearchCV, StackedSearchCV
-    python -m benchmarks.search sklearn     27 configurations x 3 folds: HalvingGridSearchCV(MLPClassifier, n_jobs=2)
+    python -m benchmarks.search sklearn     81 configurations x 3 folds: HalvingGridSearchCV(MLPClassifier, n_jobs=2)
     python -m benchmarks.search optuna      TPE: a sweep with refilled places against Optuna's own loop, n_jobs=2
     python -m benchmarks.search sampler     what TPE alone takes for as many trials: the floor of the row before
 
@@ -45,10 +45,16 @@ NET = {
 }
 GRID = {"learning_rate_init": [0.001, 0.003, 0.01, 0.03], "alpha": [0.0, 1e-4, 1e-2], "beta_1": [0.8, 0.9]}
 SPACE = {"learning_rate_init": loguniform(1e-4, 0.1), "alpha": loguniform(1e-6, 1), "beta_1": [0.8, 0.9, 0.95]}
-CUBE = {"learning_rate_init": [0.001, 0.003, 0.01], "alpha": [0.0, 1e-4, 1e-2], "beta_1": [0.8, 0.9, 0.95]}
+CUBE = {
+    "learning_rate_init": [0.001, 0.003, 0.01],
+    "alpha": [0.0, 1e-4, 1e-2],
+    "beta_1": [0.8, 0.9, 0.95],
+    "beta_2": [0.99, 0.999, 0.9999],
+}
 SWEEP = {"lr": "loguniform:1e-4,0.1", "l2": "loguniform:1e-7,1e-2", "beta1": [0.8, 0.9, 0.95]}
 SHAPE = {"hidden": (10, 7), "activation": "tanh", "batch_size": 64, "optimizer": "adam"}
-EPOCHS, TRIALS = 81, 200
+EPOCHS, LONG, FIRST, TRIALS = 81, 243, 3, 200
+"""Epochs of the short searches, of the long ones, and at their first rung; trials of Optuna."""
 
 ONLY = ""
 """A part of the names of the contenders that run; empty: all in turn."""
@@ -106,40 +112,41 @@ def grid(repeats: int, picture: str | None) -> None:
 
 
 def sweep(repeats: int, picture: str | None) -> None:
-    x, y = rows_of(999)
+    x, y = rows_of(5000)
 
     def run(**how: Any) -> Contender:
         def search() -> tuple[float, Any]:
             data = xbnet.Dataset("gmm", xbnet.Part(x, y))
             result = xbnet.sweep(
-                SWEEP, data, draws=500, folds=3, epochs=EPOCHS, monitor="val_accuracy", progress=False, **SHAPE, **how
+                SWEEP, data, draws=500, folds=3, epochs=LONG, monitor="val_accuracy", progress=False, **SHAPE, **how
             )
             return result.best["mean"], None
 
         return search
 
-    contenders = {"xbnet.sweep(halving=3)": run(halving=3), "xbnet.sweep": run()}
-    take_turns(f"500 configurations x 3 folds, 999 rows, {EPOCHS} epochs", contenders, repeats, 5)
+    contenders = {"xbnet.sweep(halving=3)": run(halving=3, min_epochs=FIRST), "xbnet.sweep": run()}
+    take_turns(f"500 configurations x 3 folds, 5,000 rows, {LONG} epochs, rungs from {FIRST}", contenders, repeats, 5)
 
 
 def halving(repeats: int, picture: str | None) -> None:
     more = {"cv": StratifiedKFold(3, shuffle=True, random_state=0), "refit": False, "random_state": 0}
-    net = xbnet.XBClassifier(**NET, max_iter=EPOCHS)
+    net = xbnet.XBClassifier(**NET, max_iter=LONG)
     contenders = {
         "StackedHalvingSearchCV": xbnet.StackedHalvingSearchCV(
-            net, SPACE, n_candidates=500, max_resources=EPOCHS, return_train_score=False, **more
+            net, SPACE, n_candidates=500, max_resources=LONG, min_resources=FIRST, return_train_score=False, **more
         ),
         "StackedSearchCV": xbnet.StackedSearchCV(net, SPACE, n_iter=500, **more),
     }
-    title = f"500 configurations x 3 folds, 999 rows, {EPOCHS} epochs, in scikit-learn's form"
-    take_turns(title, {name: fitted(search, 999) for name, search in contenders.items()}, repeats, 5)
+    title = f"500 configurations x 3 folds, 5,000 rows, {LONG} epochs, rungs from {FIRST}, in scikit-learn's form"
+    take_turns(title, {name: fitted(search, 5000) for name, search in contenders.items()}, repeats, 5)
 
 
 def in_sklearn(repeats: int, picture: str | None) -> None:
     more = {
         "cv": StratifiedKFold(3, shuffle=True, random_state=0),
         "refit": False,
-        "max_resources": EPOCHS,
+        "max_resources": LONG,
+        "min_resources": LONG // 9,
         "return_train_score": False,
         "resource": "max_iter",
     }
@@ -148,7 +155,7 @@ def in_sklearn(repeats: int, picture: str | None) -> None:
         "StackedHalvingSearchCV": xbnet.StackedHalvingSearchCV(xbnet.XBClassifier(**NET), CUBE, **more),
         "HalvingGridSearchCV(MLPClassifier, n_jobs=2)": HalvingGridSearchCV(mlp, CUBE, n_jobs=2, **more),
     }
-    title = f"27 configurations x 3 folds, 5,000 rows, {EPOCHS} epochs"
+    title = f"81 configurations x 3 folds, 5,000 rows, {LONG} epochs, rungs from {LONG // 9}"
     take_turns(title, {name: fitted(search, 5000) for name, search in contenders.items()}, repeats, 40)
 
 

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from xbnet import DivergenceError, SweepResult
 from xbnet.cli import main
 from xbnet.cli.sweep import parse_space
 from xbnet.cli.sweep_table import print_columns
@@ -178,6 +179,20 @@ def test_the_winner_is_refitted_and_the_ensemble_kept(tmp_path, capsys, drawn):
     assert "have ended; go on with: the same call of xbnet.sweep, with out='" in capsys.readouterr().out
     assert main(["info", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["networks"] == 5
+
+
+def test_an_ensemble_of_too_many_and_a_refit_that_diverges_lose_nothing(tmp_path, caplog, monkeypatch):
+    def diverge(self):
+        raise DivergenceError("fit: the loss became infinite")
+
+    monkeypatch.setattr(SweepResult, "refit", diverge)
+    out = tmp_path / "out"
+    assert main(["sweep", *SMALL, "--folds", "2", "--space", "lr=0.1", "--ensemble", "9", "--out", str(out)]) == 0
+    assert caplog.messages == [
+        "the best configuration diverged when it was trained again on all rows; the best network is one of a fold",
+        "--ensemble 9: takes the 2 networks that there are without those that diverged",
+    ]
+    assert {"best.safetensors", "ensemble.safetensors", "result.json", "curves.png"} <= {p.name for p in out.iterdir()}
 
 
 def test_columns_never_run_together(capsys):

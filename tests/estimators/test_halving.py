@@ -9,8 +9,11 @@ from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, HalvingRa
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from xbnet import ConfigError, StackedHalvingSearchCV, XBClassifier
+from xbnet import ConfigError, StackedHalvingSearchCV, StackedOptunaSearchCV, XBClassifier
 from xbnet.backends.blas import one_blas_thread
+from xbnet.backends.machine.load import why_not
+from xbnet.estimators import meeting, stack
+from xbnet.estimators.rungs import epochs_ahead
 from xbnet.training.trainer import Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -104,3 +107,45 @@ def test_hyperbands_brackets(monkeypatch):
 def test_brackets_that_do_not_exist():
     with pytest.raises(ConfigError, match="expected brackets 'hyperband' or None, got 'asha'"):
         StackedHalvingSearchCV(net(), GRID, brackets="asha").fit(X, Y)
+
+
+@pytest.mark.skipif(why_not() is not None, reason="numba is not installed")
+@pytest.mark.parametrize("kind", ["halving", "optuna"])
+def test_the_level_is_chosen_by_what_all_rungs_save(kind, monkeypatch):
+    levels, real = [], stack._fit
+
+    def fit(tasks, data, level, keep):
+        levels.extend(level for task in tasks if task.stands is None)  # the others stay at theirs
+        real(tasks, data, "replay", keep)
+
+    monkeypatch.setattr(stack, "_fit", fit)
+    monkeypatch.setattr(stack, "saves", lambda trainer, replicas: 1e-3 * trainer.recipe.epochs * replicas)
+    how = {"max_resources": 9, "cv": 3, "refit": False}
+    if kind == "halving":
+        search = StackedHalvingSearchCV(net(), GRID, **how)
+    else:
+        pytest.importorskip("optuna")
+        how |= {"n_trials": 9, "at_once": 3, "factor": 3, "random_state": 0}
+        search = StackedOptunaSearchCV(net(), {"alpha": "uniform:0,1"}, **how)
+    assert epochs_ahead(27, 1, 9, 3) == (9, 63)  # of 9 configurations x 3 folds: 27 in the first rung
+    for limit, level in (0.062, "compiled"), (0.064, "replay"):
+        monkeypatch.setattr(stack, "LONG_ENOUGH", limit)
+        levels.clear()
+        search.fit(X, Y)
+        assert set(levels) == {level}
+
+
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True, "n_iter_no_change": 2}], ids=["plain", "stopping"])
+def test_stacks_are_made_anew_of_those_who_go_on_and_any_number_may_wait(settings, monkeypatch):
+    monkeypatch.setattr(meeting, "MOST_AT_ONCE", 4)
+    stacks, real = [], stack._fit
+
+    def fit(tasks, data, level, keep):
+        stacks.append([task.stands and id(task.stands.trainer) for task in tasks])
+        real(tasks, data, level, keep)
+
+    monkeypatch.setattr(stack, "_fit", fit)
+    assert_same(net(**settings), n_jobs=1)
+    if not settings:  # 27 fits in the first rung, 9 in the second, 3 in the last; 4 wait at a time
+        assert [len(before) for before in stacks] == [4] * 6 + [3] + [4, 4, 1] + [3]
+        assert [len(set(before)) for before in stacks[7:]] == [2, 2, 1, 2]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -55,6 +56,35 @@ def test_pruned_trials_make_room_and_no_epoch_is_trained_twice(monkeypatch):
     assert (found.study_.best_trial.number, found.best_params_["max_iter"]) == (best, 9)
     with one_blas_thread():
         assert cross_val_score(net().set_params(**found.best_params_), X, Y, cv=3).mean() == found.best_score_
+
+
+def test_configurations_that_are_proposed_again():
+    space = {"learning_rate_init": [0.001, 0.01, 0.1], "alpha": [0, 1]}
+    found = search(net(), space, n_trials=20, at_once=4, factor=3, max_resources=9, random_state=2)
+    scores = {}
+    for row, score in zip(found.cv_results_["params"], found.cv_results_["mean_test_score"], strict=True):
+        scores.setdefault(tuple(row.items()), set()).add(score)
+    with one_blas_thread():
+        alone = {row: {cross_val_score(net().set_params(**dict(row)), X, Y, cv=3).mean()} for row in scores}
+    assert scores == alone
+
+
+def test_trials_that_fail_alone_leave_the_others_alone():
+    with pytest.warns(FitFailedWarning, match="All the 2 fits failed"):
+        found = search(net(max_iter=1), {"alpha": [0, -1, 1]}, n_trials=6, at_once=1, cv=2, random_state=1)
+    failed = [trial.params["alpha"] == -1 for trial in found.study_.trials]
+    assert sum(failed) in range(1, 6)
+    assert [trial.state.name == "FAIL" for trial in found.study_.trials] == failed
+    assert found.cv_results_["trial"].tolist() == [i for i, bad in enumerate(failed) if not bad]
+    with pytest.raises(ValueError, match="All the 2 fits failed"):
+        search(net(max_iter=1), {"alpha": [-1, -2]}, n_trials=3, at_once=1, cv=2)
+
+
+def test_a_sampler_that_has_nothing_left_ends_the_search():
+    grid = {"alpha": [0, 1, 2]}
+    found = search(net(max_iter=1), grid, sampler=optuna.samplers.GridSampler(grid), at_once=2, cv=2)
+    assert {trial.params["alpha"] for trial in found.study_.trials} == {0, 1, 2}
+    assert len(found.study_.trials) < 12
 
 
 def test_spaces_and_studies_of_optuna():

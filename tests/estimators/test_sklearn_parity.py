@@ -130,6 +130,7 @@ def test_what_can_not_be_converted_is_one_line():
         members = XBClassifier(n_members=2, max_iter=1).fit(X, y)
         silu = XBClassifier(activation="silu", max_iter=1).fit(X, y)
         blocks = XBClassifier((3,), residual=1, max_iter=1).fit(X, y)
+        encoded = XBRegressor((3,), schema=True, max_iter=1).fit(X, y)
     assert complaint(lambda: XBClassifier.from_sklearn(lbfgs)) == (
         "from_sklearn(MLPClassifier): solver='lbfgs' has no counterpart; train with 'adam' or 'sgd'"
     )
@@ -143,6 +144,9 @@ def test_what_can_not_be_converted_is_one_line():
     )
     assert complaint(silu.to_sklearn) == (
         "XBClassifier.to_sklearn: scikit-learn has one of identity, relu, tanh, logistic for all layers"
+    )
+    assert complaint(encoded.to_sklearn) == (
+        "XBRegressor.to_sklearn: scikit-learn's networks know no schema, by which this one encodes X (schema=False)"
     )
     assert complaint(blocks.to_sklearn).startswith(
         "XBClassifier.to_sklearn: scikit-learn has fully connected layers only, not ["

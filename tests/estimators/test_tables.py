@@ -36,7 +36,7 @@ def test_trains_on_the_inputs_that_its_schema_makes(table, scaling, rows):
     np.testing.assert_array_equal(inputs, schema.encode(table[0]))
 
 
-@pytest.mark.parametrize("targets", ["three", "two", "values", "several"])
+@pytest.mark.parametrize("targets", ["three", "two", "values", "several", "counts"])
 def test_learns_predicts_and_goes_to_a_file(targets, table, tmp_path):
     X, kind, price = table
     y = {
@@ -44,8 +44,11 @@ def test_learns_predicts_and_goes_to_a_file(targets, table, tmp_path):
         "two": (kind == "1").map({True: "yes", False: "no"}),
         "values": price,
         "several": np.column_stack([price, -price / 1e6]),
+        "counts": (price / price.max()).rename("n"),
     }[targets]
-    estimator = (XBRegressor if targets in ("values", "several") else XBClassifier)(**FAST).fit(X, y)
+    more = {"loss": "poisson", "max_iter": 60} if targets == "counts" else {}
+    kind_of = XBClassifier if targets in ("three", "two") else XBRegressor
+    estimator = kind_of(**FAST | more).fit(X, y)
     assert [column.kind for column in estimator.schema_.columns[:5]] == [
         "number",
         "number",
@@ -63,7 +66,8 @@ def test_learns_predicts_and_goes_to_a_file(targets, table, tmp_path):
     expected = estimator.predict_proba(X) if hasattr(estimator, "predict_proba") else estimator.predict(X)
     np.testing.assert_allclose(model.predict_proba(X), np.reshape(expected, (len(X), -1)), rtol=1e-6, atol=1e-7)
     assert model.schema.columns == estimator.schema_.columns
-    assert model.schema.target.names[0] == {"three": "kind", "two": "kind", "values": "price", "several": "y0"}[targets]
+    names = {"three": "kind", "two": "kind", "values": "price", "several": "y0", "counts": "n"}
+    assert model.schema.target.names[0] == names[targets]
 
 
 @pytest.mark.parametrize("target", ["two", "three", "values"])

@@ -3,6 +3,7 @@ import pytest
 from scipy import stats
 
 import xbnet
+from tests.support.errors import refuses
 from xbnet.sweeps.distributions import Integers, LogIntegers, LogUniform, Uniform, as_distribution
 from xbnet.sweeps.space import complete, configurations, shown
 
@@ -70,6 +71,13 @@ def test_a_function_of_layers_brings_its_own_keys():
     settings = complete({"bottleneck": 3}, {"lr": 0.1}, ["bottleneck"])
     assert settings["bottleneck"] == 3
     assert "hidden" not in settings
+
+
+def test_a_key_of_layers_that_is_a_column_of_the_table_is_refused():
+    x = np.arange(40.0).reshape(20, 2)
+    line = "sweep: layers takes status, which is a column of the table; give it another name"
+    with refuses(xbnet.ConfigError, line):
+        xbnet.sweep({"status": [1]}, (x, [0, 1] * 10), layers=lambda status: [xbnet.Linear(status), xbnet.Linear(2)])
 
 
 BAD = [

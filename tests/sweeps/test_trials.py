@@ -99,7 +99,8 @@ def test_tpe_learns(data):
     result = xbnet.sweep({"lr": "loguniform:1e-6,1"}, data, sampler="tpe", trials=40, at_once=2, epochs=3, workers=1)
     scores = result.column("score")
     assert np.median(scores[20:]) < np.median(scores[:10])
-    again = xbnet.sweep({"lr": "loguniform:1e-6,1"}, data, sampler="tpe", trials=40, at_once=2, epochs=3, workers=1)
+    more = {"epochs": 3, "workers": 1, "rng": 2**32}  # larger than Optuna's seeds, and 0 to it
+    again = xbnet.sweep({"lr": "loguniform:1e-6,1"}, data, sampler="tpe", trials=40, at_once=2, **more)
     np.testing.assert_array_equal(scores, again.column("score"))
 
 
@@ -115,6 +116,14 @@ def test_a_study_of_ones_own_with_its_pruner(data):
     assert {"PRUNED", "COMPLETE"} == set(states(result))
     assert study.best_value == result.column("score").max()
     xbnet.assert_replica_equal(result)
+
+
+def test_a_sampler_that_has_nothing_left_ends_the_sweep(data):
+    grid = {"lr": [0.1, 1.0], "l2": [0, 0.1]}
+    sampler = optuna.samplers.GridSampler(grid)
+    result = xbnet.sweep(grid, data, sampler=sampler, trials=20, at_once=1, epochs=1, workers=1)
+    assert len(result) == len(result.configurations()) == 4
+    assert {state.name for state in (trial.state for trial in result.study.trials)} == {"COMPLETE"}
 
 
 def test_trials_that_diverge_fail_and_those_that_stop_are_complete(data):

@@ -20,6 +20,7 @@ from ..sweeps.refit import Refit
 from ..training import tables as usual
 from . import arguments as flags
 from .folders import open_folder, replacing_run
+from .sweep_extras import ensemble_of, refit_of
 from .sweep_rates import run_find_lr
 from .sweep_table import describe_ensemble, describe_refit, not_learned, print_report, summarize
 from .tables import OF_TABLES, is_table_of, settle
@@ -120,8 +121,8 @@ def sweep_and_report(args: argparse.Namespace, folder: Path | None) -> int:
         summary = summarize(result, time.perf_counter() - started)
         refit, ensemble = None, None
         if summary["diverged"] < len(result):
-            refit = result.refit() if args.folds else None
-            ensemble = None if args.ensemble is None else result.ensemble(args.ensemble)
+            refit = refit_of(result) if args.folds else None
+            ensemble = None if args.ensemble is None else ensemble_of(result, args.ensemble)
         if refit is not None:
             summary["refit"] = describe_refit(refit)
         if ensemble is not None and result.source is not None:

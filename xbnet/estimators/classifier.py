@@ -287,7 +287,7 @@ class XBClassifier(Classes, ClassifierMixin, XBEstimator):
         Raises
         ------
         ConfigError
-            There is something that scikit-learn lacks: other layers, activations, losses, several members.
+            scikit-learn lacks something: a schema, other layers, activations, losses, several members.
         """
         from sklearn.neural_network import MLPClassifier
 

@@ -111,8 +111,8 @@ def schema_for_a_file(estimator: XBEstimator, network: Network, classes: list[An
         labels = names if several else tuple(c if type(c) is int else str(c) for c in classes)
         return replace(schema, target=Target(names, "multilabel" if several else "classification", labels))
     names = (name,) if n == 1 else tuple(f"{name}{i}" for i in range(n))
-    mean, scale = (tuple(values.tolist()) for values in estimator._target_scale)
-    return replace(schema, target=Target(names, "regression", None, mean, scale))
+    scaled = () if estimator._target_scale is None else (tuple(values.tolist()) for values in estimator._target_scale)
+    return replace(schema, target=Target(names, "regression", None, *scaled))
 
 
 def take_weights(estimator: XBEstimator, mlp: BaseEstimator) -> XBEstimator:
@@ -146,6 +146,10 @@ def scikit_learn_of(estimator: XBEstimator, kind: type[BaseEstimator]) -> BaseEs
     names = {getattr(layer.activation, "kernel", "identity") for layer in layers[:-1] if isinstance(layer, Linear)}
     if not all(isinstance(layer, Linear) for layer in layers):
         raise ConfigError(f"{where}: scikit-learn has fully connected layers only, not {layers!r}")
+    if getattr(estimator, "schema_", None) is not None:
+        raise ConfigError(
+            f"{where}: scikit-learn's networks know no schema, by which this one encodes X (schema=False)"
+        )
     if estimator.n_members > 1 or estimator.loss not in ("auto", "squared_error", "poisson"):
         raise ConfigError(f"{where}: scikit-learn has one member and the default loss only")
     if len(names) > 1 or not names <= set(ACTIVATIONS):

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 
 from ..errors import ConfigError
 from ..sweeps.halving import Bracket, Halving, best_of, make_brackets, survivors
-from .rungs import Rungs
+from .rungs import Rungs, epochs_ahead
 from .search import stacking, task_of
 
 
@@ -132,10 +132,15 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         """
         if self.brackets not in (None, "hyperband"):
             raise ConfigError(f"StackedHalvingSearchCV: expected brackets 'hyperband' or None, got {self.brackets!r}")
-        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs).train)
+        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs, self._ahead).train)
         with joblib.parallel_config(backend=backend), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is the search that ends the fits
             return super().fit(X, y, **params)
+
+    def _ahead(self, share: float, epochs: int) -> tuple[int, float]:
+        """See `fit_stacked`."""
+        networks = share * len(self._generate_candidate_params()) * self.n_splits_
+        return epochs_ahead(networks, epochs, self.max_resources_, self.factor)
 
     def _generate_candidate_params(self) -> Any:
         if self.n_candidates is None:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
+from .standing import Standing
 from .starts import MOST_STARTS, Start, Starts
 
 MOST_AT_ONCE = 512
@@ -39,6 +40,8 @@ class Task:
         The validation part's targets as the user gave them, or None.
     shared
         Where it began together with others, or None.
+    stands
+        Where it has trained to an earlier rung, or None.
     status
         Outcome of the run: "finished", "stopped", "diverged"; "" where it could not be part of a stack.
     """
@@ -50,6 +53,7 @@ class Task:
     val: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None
     truth: np.ndarray | None
     shared: Start | None = None
+    stands: Standing | None = None
     status: str = ""
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import joblib
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import check_random_state
 
 from ..errors import ConfigError
 from ..parsing import number, whole
 from ..sweeps.halving import Halving, best_of, make_brackets, survivors
-from ..sweeps.trials import Space, make_study, optuna
-from .rungs import Rungs
+from ..sweeps.studies import Space, make_study, optuna, tell
+from .rungs import Rungs, epochs_ahead
 from .search import StackedSearchCV, stacking, task_of
 
 
@@ -58,7 +59,8 @@ class StackedOptunaSearchCV(StackedSearchCV):
         With all trials, their values and those at rungs.
     cv_results_, best_estimator_, best_params_, best_score_, best_index_
         The same as in `StackedSearchCV`. With `factor` there is a row for each rung that a trial came to, with
-        "n_resources" and the number of the "trial", and the best is one of those that have trained to the end.
+        "n_resources" and the number of the "trial", and the best is one of those that have trained to the end. Where
+        all fits that were made at a time have failed, `study_` has their trials, and there are no rows of them.
 
     Examples
     --------
@@ -145,9 +147,16 @@ class StackedOptunaSearchCV(StackedSearchCV):
             number(name, "factor", self.factor, "(1, inf)")
             if self.resource in self.param_distributions:
                 raise ConfigError(f"{name}: expected a space without {self.resource}, which is the resource of factor")
+        if isinstance(self.scoring, (list, tuple, set, dict)):
+            self._column([f"mean_test_{one}" for one in self.scoring])
         if self.factor is None:
             return super().fit(X, y, **params)
-        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs).train)
+        factor = self.factor
+
+        def ahead(share: float, epochs: int) -> tuple[int, float]:
+            return epochs_ahead(share * self.n_trials * self.n_splits_, epochs, self.max_resources, factor)
+
+        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs, ahead).train)
         with joblib.parallel_config(backend=backend), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is the search that ends the fits
             return GridSearchCV.fit(self, X, y, **params)
@@ -163,30 +172,48 @@ class StackedOptunaSearchCV(StackedSearchCV):
         reached: dict[int, dict[int, float]] = {level: {} for level in range(len(rungs))}
         trials: list[Any] = []
         here: dict[int, int] = {}  # open trial -> the rung that it trains up to
+        failure, succeeded = None, False
+        done = False  # nothing more is asked for
         with task_of(callback_ctx, self, "search", None) as outer:
-            while here or len(trials) < self.n_trials:
-                while len(here) < self.at_once and len(trials) < self.n_trials:
+            while here or not done:
+                while len(here) < self.at_once and not done:
                     here[len(trials)] = 0
                     trials.append(self.study_.ask(space.distributions))
+                    done = len(trials) == self.n_trials
                 rows = [space.row(trials[t].params) for t in here]
                 more: dict[str, list[Any]] = {"trial": list(here)}
                 if self.factor is not None:
                     more["n_resources"] = [rungs[level] for level in here.values()]
                     rows = [{**row, self.resource: n} for row, n in zip(rows, more["n_resources"], strict=True)]
+                scores = dict.fromkeys(here, np.nan)
                 with task_of(outer, self, "trials", len(rows) * self.n_splits_) as inner:
                     context = {} if inner is None else {"callback_ctx": inner}
-                    results = evaluate_candidates(rows, self._checked_cv_orig, more_results=more, **context)
-                column = "mean_test_score"
-                if column not in results:  # several
-                    column = f"mean_test_{self.refit}"
-                    if column not in results:
-                        raise ConfigError(
-                            f"{type(self).__name__}: expected refit to name one of several scores, got {self.refit!r}"
-                        )
-                scores = dict(zip(here, map(float, results[column][-len(rows) :]), strict=True))
+                    try:
+                        results = evaluate_candidates(rows, self._checked_cv_orig, more_results=more, **context)
+                    except ValueError as error:
+                        if not str(error).startswith("\nAll the"):
+                            raise
+                        failure = error  # none of these fits succeeded; other trials' may
+                        warnings.warn(str(error), FitFailedWarning, stacklevel=2)
+                    else:
+                        column = self._column(results)
+                        scores = dict(zip(here, map(float, results[column][-len(rows) :]), strict=True))
+                        succeeded = True
                 for t, score in scores.items():
                     reached[here[t]][t] = score
-                here = self._settle(trials, here, scores, reached, rungs)
+                here, over = self._settle(trials, here, scores, reached, rungs)
+                done = done or over
+        if failure is not None and not succeeded:
+            raise failure
+
+    def _column(self, columns: Collection[str]) -> str:
+        """The one of `cv_results_` that is searched by."""
+        named = f"mean_test_{self.refit}"  # of several
+        if named not in columns and "mean_test_score" not in columns:
+            raise ConfigError(
+                f"{type(self).__name__}: expected refit to name one of several scores, got {self.refit!r}"
+            )
+        return named if named in columns else "mean_test_score"
 
     def _settle(
         self,
@@ -195,23 +222,23 @@ class StackedOptunaSearchCV(StackedSearchCV):
         scores: dict[int, float],
         reached: dict[int, dict[int, float]],
         rungs: tuple[int, ...],
-    ) -> dict[int, int]:
-        """Tell Optuna of those that have ended; the others, with their next rungs."""
-        states, left = optuna().trial.TrialState, {}
+    ) -> tuple[dict[int, int], bool]:
+        """Tell Optuna who has ended; the others with their next rungs, and whether the sampler is through."""
+        states, left, over = optuna().trial.TrialState, {}, False
         for t, score in scores.items():
             level, trial = here[t], trials[t]
             if not np.isfinite(score):
-                self.study_.tell(trial, state=states.FAIL)
+                over |= tell(self.study_, trial, state=states.FAIL)
             elif level == len(rungs) - 1:
-                self.study_.tell(trial, score)
+                over |= tell(self.study_, trial, score)
             else:
                 trial.report(score, rungs[level])
                 others = reached[level]
                 if t in best_of(others, survivors(len(others), self.factor or 1)):
                     left[t] = level + 1
                 else:
-                    self.study_.tell(trial, state=states.PRUNED)
-        return left
+                    over |= tell(self.study_, trial, state=states.PRUNED)
+        return left, over
 
     @staticmethod
     def _select_best_index(refit: Any, refit_metric: str, results: dict[str, Any]) -> int:

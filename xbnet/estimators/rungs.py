@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,8 @@ from scipy.sparse import issparse
 from ..training.trainer import Trainer
 from .buckets import PER_REPLICA, bucket, by_value
 from .meeting import Task
-from .stack import fit_stacked, run_stack, threads_for
+from .stack import Ahead, fit_stacked, hand_over
+from .standing import Standing
 
 
 class Rungs:
@@ -24,45 +23,61 @@ class Rungs:
     ----------
     n_jobs
         See `threads_for`.
+    ahead
+        See `fit_stacked`.
     """
 
-    def __init__(self, n_jobs: int | None = None):
-        self.n_jobs = n_jobs
-        self._stood: dict[Any, tuple[Trainer, int]] = {}  # who it is -> its stack, and its place there
+    def __init__(self, n_jobs: int | None, ahead: Ahead):
+        self.n_jobs, self._ahead = n_jobs, ahead
+        self._stood: dict[Any, Standing] = {}  # who it is -> where it stands
 
     def train(self, tasks: Sequence[Task]) -> None:
         """Train all; see `fit_stacked`."""
-        known = [identity(task) for task in tasks]
-        fresh: list[int] = []
-        stacks: dict[tuple[int, int], tuple[Trainer, dict[int, Task]]] = {}
-        for i, (task, who) in enumerate(zip(tasks, known, strict=True)):
-            trainer, r = self._stood.get(who, (None, 0)) if who is not None else (None, 0)
-            epochs = task.estimator.max_iter
-            if trainer is None or len(trainer.history) > epochs:
-                fresh.append(i)
-            else:
-                stacks.setdefault((id(trainer), epochs), (trainer, {}))[1][r] = task
-        names = {id(task): who for task, who in zip(tasks, known, strict=True)}
+        names: dict[int, Any] = {}
+        ended: dict[int, tuple[Trainer, list[tuple[int, Task]]]] = {}
+        for task in tasks:
+            who = names[id(task)] = identity(task)
+            found = None if who is None else self._stood.get(who)
+            if found is not None and found.epochs <= task.estimator.max_iter:
+                task.stands = found
+                if not found.trains:
+                    ended.setdefault(id(found.trainer), (found.trainer, []))[1].append((found.replica, task))
 
         def keep(trainer: Trainer, stacked: Sequence[Task]) -> None:
             for r, task in enumerate(stacked):
                 if names[id(task)] is not None:
-                    self._stood[names[id(task)]] = trainer, r
+                    self._stood[names[id(task)]] = Standing(trainer, r)
 
-        if stacks:
-            with ThreadPoolExecutor(threads_for(tasks, self.n_jobs)) as pool:
-                list(pool.map(lambda group: _go_on(*group), stacks.values()))
-        if fresh:
-            fit_stacked([tasks[i] for i in fresh], self.n_jobs, keep)
+        for trainer, members in ended.values():
+            hand_over(trainer, members)
+        going = [task for task in tasks if task.stands is None or task.stands.trains]
+        if going:
+            fit_stacked(going, self.n_jobs, keep, self._ahead)
 
 
-def _go_on(trainer: Trainer, members: dict[int, Task]) -> None:
-    """Train on with these members only."""
-    stay = np.flatnonzero(np.isin(trainer.rows, list(members)))
-    if len(stay) < len(trainer.rows):
-        trainer.narrow(stay)
-    trainer.recipe = replace(trainer.recipe, epochs=next(iter(members.values())).estimator.max_iter)
-    run_stack(trainer, members)
+def epochs_ahead(networks: float, epochs: int, last: int, factor: float) -> tuple[int, float]:
+    """Epochs of the longest run of a halving, and of all together, about.
+
+    Parameters
+    ----------
+    networks, epochs
+        So many train up to the first rung, for so many epochs.
+    last
+        Epochs after which there is no further rung.
+    factor
+        One in this many goes on at each rung, for this many times the epochs.
+
+    Examples
+    --------
+    >>> epochs_ahead(27, 1, 9, 3)  # 27 x 1, 9 x 2 and 3 x 6
+    (9, 63.0)
+    """
+    longest, everyone = epochs, float(networks * epochs)
+    while longest * factor <= last and networks >= factor:
+        networks /= factor
+        everyone += networks * longest * (factor - 1)
+        longest = int(longest * factor)
+    return longest, everyone
 
 
 def identity(task: Task) -> Any:

@@ -25,18 +25,25 @@ from ..training.execution.compiled import LONG_ENOUGH, has_program, saves
 from ..training.samples import Samples
 from ..training.trainer import Trainer
 from .base import XBEstimator
-from .buckets import bucket
+from .buckets import bucket, number_data
 from .build import layers_of, optimizer_of, part, recipe_of
 from .meeting import Task
 from .rules import Order
 from .running import IN_A_STACK
+from .standing import go_on
 from .together import Place, Together
 from .validation import Validation
 
+FEWEST = 3
+"""Networks of a stack that is cut off so that another thread has work: a step of one takes nearly as long."""
+
 Keep = Callable[[Trainer, Sequence[Task]], None]
+Ahead = Callable[[float, int], tuple[float, float]]
 
 
-def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None, keep: Keep | None = None) -> None:
+def fit_stacked(
+    tasks: Sequence[Task], n_jobs: int | None = None, keep: Keep | None = None, ahead: Ahead | None = None
+) -> None:
     """Train the estimators of all tasks, and set the tasks' statuses.
 
     A task keeps the status "" where its stack could not be made: then it is its own `fit` that has to say why.
@@ -49,36 +56,52 @@ def fit_stacked(tasks: Sequence[Task], n_jobs: int | None = None, keep: Keep | N
         See `threads_for`.
     keep
         Called with each stack's trainer and tasks, of which task i is replica i, when it is trained.
+    ahead
+        From a part of the networks that begin (1: all) and the epochs that they are to train, how many epochs the
+        longest of them trains in the end, and how many all of them together, about; None: no more than that. It
+        decides about the level of execution.
     """
-    data = _same_data(tasks)
+    data = number_data(tasks)
     buckets: dict[Any, list[int]] = {}
     for i, task in enumerate(tasks):
         buckets.setdefault(bucket(task), []).append(i)
     threads = threads_for(tasks, n_jobs)
     share = max(1, -(-len(tasks) // threads))
-    chunks: list[list[int]] = []
-    saved, examples = 0.0, []
+    fresh = sum(task.stands is None for task in tasks)
+    saved, examples = 0.0, {}
     for members in buckets.values():
-        members.sort(
-            key=lambda i: (data[i], i)
-        )  # neighbours have the same fold, and so the same order of the same rows
+        # Neighbours have the same fold, and so the same order of the same rows.
+        members.sort(key=lambda i: (data[i], i))
         try:
             one = _trainer([tasks[members[0]]], data[:1])
-            size = min(share, footprint(one).best_stack)
-        except Exception:
+            examples[members[0]] = one, footprint(one).best_stack
+        except Exception:  # whatever it is, each of them will meet it again by itself, and say it in its own words
+            members.clear()
             continue
-        examples.append(one)
-        saved += saves(one, 0) + len(members) * (saves(one, 1) - saves(one, 0))
-        count = -(-len(members) // size)
-        chunks += [members[k * len(members) // count : (k + 1) * len(members) // count] for k in range(count)]
+        if tasks[members[0]].stands is None:
+            epochs, alone = max(1, one.recipe.epochs), saves(one, 0)
+            longest, together = ahead(len(members) / fresh, epochs) if ahead else (epochs, epochs * len(members))
+            saved += (longest * alone + together * (saves(one, 1) - alone)) / epochs
     # As in a sweep, all together decide, so that it doesn't matter how they are cut into stacks.
     on_host = get_backend(tasks[0].estimator.backend).on_host
-    pays = saved > LONG_ENOUGH and all(map(has_program, examples))
+    pays = saved > LONG_ENOUGH and all(has_program(one) for one, _ in examples.values())
     suits = "auto" if not on_host else "compiled" if pays else "replay"
+    chunks: list[tuple[str, list[int]]] = []
+    for members in filter(None, buckets.values()):
+        first = tasks[members[0]]
+        level = suits if first.estimator.execution == "auto" else first.estimator.execution
+        if first.stands is not None:
+            level = first.stands.trainer.history.execution
+        # The machine plays one replica after the other, so that caches don't limit a stack.
+        size = share if level == "compiled" else min(share, examples[members[0]][1])
+        count = -(-len(members) // size)
+        if len(buckets) < 2 * threads and len(members) >= FEWEST * threads:
+            count = -(-count // threads) * threads  # all threads have as much to do
+        chunks += [(level, members[k * len(members) // count : (k + 1) * len(members) // count]) for k in range(count)]
 
-    def fit(chunk: list[int]) -> None:
-        asked = tasks[chunk[0]].estimator.execution
-        _fit([tasks[i] for i in chunk], [data[i] for i in chunk], suits if asked == "auto" else asked, keep)
+    def fit(chunk: tuple[str, list[int]]) -> None:
+        level, members = chunk
+        _fit([tasks[i] for i in members], [data[i] for i in members], level, keep)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(fit, chunks))
@@ -91,55 +114,15 @@ def threads_for(tasks: Sequence[Task], n_jobs: int | None) -> int:
     return max(1, n_jobs if n_jobs > 0 else cores() + 1 + n_jobs)
 
 
-def _same_data(tasks: Sequence[Task]) -> list[int]:
-    """A number for the data of each task: equal where all arrays hold the same."""
-    known: dict[Any, list[tuple[int, list[Any]]]] = {}
-    numbers: list[int] = []
-    for i, task in enumerate(tasks):
-        arrays = [task.X, task.y, task.w, *(task.val or ())]
-        shapes = tuple(None if a is None else (a.shape, a.dtype.str) for a in arrays)
-        first: Any = task.X[:1]
-        first = first.toarray() if issparse(first) else first
-        alike = known.setdefault((shapes, first.tobytes()), [])
-        same = (number for number, others in alike if all(map(_same, arrays, others)))
-        numbers.append(next(same, i))
-        if numbers[-1] == i:
-            alike.append((i, arrays))
-    return numbers
-
-
-def _same(a: Any, b: Any) -> bool:
-    if a is b:
-        return True
-    if issparse(a):
-        return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("indptr", "indices", "data"))
-    return np.array_equal(a, b)
-
-
 def _fit(tasks: list[Task], data: list[int], level: str, keep: Keep | None) -> None:
     """Train one stack and hand its networks back."""
     try:
         trainer = _trainer(tasks, data, level)
-    except Exception:  # whatever it is, each of them will meet it again by itself, and say it in its own words
+    except Exception:  # see `fit_stacked`
         return
-    run_stack(trainer, dict(enumerate(tasks)))
-    if keep is not None:
-        keep(trainer, tasks)
-
-
-def run_stack(trainer: Trainer, members: dict[int, Task]) -> None:
-    """Train to the end of the recipe, and give the tasks' estimators what they would have after that.
-
-    The trainer can go on afterwards, with a recipe of more epochs.
-
-    Parameters
-    ----------
-    trainer
-        Trainer of a stack.
-    members
-        Replica -> its task, of those whose results are wanted.
-    """
-    history = trainer.history
+    standings = [task.stands for task in tasks if task.stands is not None]
+    if standings:
+        go_on(trainer, standings)
     with one_blas_thread():
         try:
             while not trainer.done:
@@ -147,18 +130,34 @@ def run_stack(trainer: Trainer, members: dict[int, Task]) -> None:
         except DivergenceError:
             pass  # all of them; each hears of it from its status
     trainer.settle()
+    hand_over(trainer, list(enumerate(tasks)))
+    if keep is not None:
+        keep(trainer, tasks)
+
+
+def hand_over(trainer: Trainer, members: Sequence[tuple[int, Task]]) -> None:
+    """Give the tasks' estimators what they would have if training ended here.
+
+    Parameters
+    ----------
+    trainer
+        Trainer of a stack.
+    members
+        Replicas, and the task of each.
+    """
+    history = trainer.history
     # Each predicts by the level that it would train at alone: a program just to be scored costs more than it saves.
     alone = history.execution == "compiled" and saves(trainer, 1) > LONG_ENOUGH
-    alike: dict[Any, list[int]] = {}
-    for r, task in members.items():
-        alike.setdefault((id(task.shared or task), r in trainer.rows), []).append(r)
-    for replicas in alike.values():
-        together = Together(_network_of(trainer, replicas))
-        asked = members[replicas[0]].estimator.execution
+    alike: dict[Any, list[tuple[int, Task]]] = {}
+    for r, task in members:
+        alike.setdefault((id(task.shared or task), r in trainer.rows), []).append((r, task))
+    for group in alike.values():
+        together = Together(_network_of(trainer, [r for r, _ in group]))
+        asked = group[0][1].estimator.execution
         together.network.compiled = alone or asked == history.execution == "compiled"
-        for i, r in enumerate(replicas):
-            members[r].estimator.network_ = Place(together, i)
-    for r, task in members.items():
+        for place, (_, task) in enumerate(group):
+            task.estimator.network_ = Place(together, place)
+    for r, task in members:
         e = task.estimator
         task.status = "finished" if r in trainer.rows else history.status[r]
         e.history_ = _own_history(history, r, task.status)

@@ -4,8 +4,9 @@
 a stack equals the same network trained alone. The rooms: `space` (which configurations there are), `pool` (samples
 and folds), `plan` (members, buckets, chunks), `footprint` (memory, and how large a stack pays), `build` (members to
 a `Trainer`), `chunk` (the unit of work), `paused` (a network between two stacks), `halving` and `climb` (rungs, and who
-leaves there), `engine` (all of it together), `executors` (where it runs), `board` and `wire` (the progress bar, and
-what it hears from other processes), `store` and `fingerprint` (what stays when it is killed, and whether it may go on).
+leaves there), `studies` and `trials` (Optuna's), `engine` (all of it together), `executors` (where it runs), `board`
+and `wire` (the progress bar, and what it hears from other processes), `store` and `fingerprint` (what stays when it is
+killed, and whether it may go on).
 """
 
 from importlib import import_module

@@ -16,6 +16,7 @@ from ..nn.class_weights import balanced_weights
 from ..parsing import float_type, is_whole, whole
 from ..training.samples import Data, check_data
 from .build import Program, layer_keys, settings_for
+from .chunk import OUTCOME
 from .engine import run_members
 from .halving import Bracket, make_brackets, parse_halving
 from .plan import Member, expect_networks, make_members
@@ -23,7 +24,11 @@ from .pool import make_pool
 from .refit import Source
 from .result import SweepResult
 from .space import Configuration, complete, configurations, count_configurations, listed_values
-from .trials import Sampling, Space, make_study
+from .studies import Space, make_study
+from .trials import Sampling
+
+COLUMNS = ("member", "configuration", "fold", "rung", "bracket", "schema", "arrays")
+"""Of the table and its file, beside settings and `OUTCOME`."""
 
 
 def sweep(
@@ -153,6 +158,9 @@ def sweep(
     generator = np.random.default_rng(rng)
     dataset = check_data(data, "sweep")
     custom = layer_keys(layers)
+    for key in custom or ():
+        if key in (*COLUMNS, *OUTCOME):
+            raise ConfigError(f"sweep: layers takes {key}, which is a column of the table; give it another name")
     twice = sorted(set(space) & set(fixed)) if isinstance(space, Mapping) else []
     if twice:
         raise ConfigError(f"sweep: {twice[0]} is given twice, in the space and as {twice[0]}=; leave one of them out")

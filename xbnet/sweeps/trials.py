@@ -2,123 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import BackendError, ConfigError, unknown_name
 from .chunk import Outcome, sign
-from .distributions import Distribution, Integers, LogIntegers, LogUniform, as_distribution
 from .halving import Bracket, best_of, survivors
 from .paused import Paused
 from .plan import Chunk, Member
-from .space import Configuration, shown
+from .space import Configuration
 from .standings import Standings
+from .studies import Space, optuna, tell
 
-SAMPLERS = ("tpe", "random")
 Cut = Callable[[Sequence[Member], int], Sequence[Chunk]]
 BATCH = 4
 """New trials are asked for when at least one place in this many is free: new stacks are made for them."""
-
-
-def optuna() -> Any:
-    """The library, which is an extra."""
-    try:
-        import optuna
-    except ImportError:
-        raise BackendError("sweep: sampler needs Optuna; install it with: pip install optuna") from None
-    return optuna
-
-
-class Space:
-    """A space as Optuna has it.
-
-    Parameters
-    ----------
-    space
-        Key -> list, distribution or single value, as `sweep` takes it.
-
-    Attributes
-    ----------
-    distributions
-        Key -> distribution of Optuna, of those that vary.
-    """
-
-    def __init__(self, space: Any):
-        if not isinstance(space, Mapping):
-            raise ConfigError("sweep: a sampler needs a space {key: values}, got a list of configurations")
-        self.distributions: dict[str, Any] = {}
-        self._fixed: Configuration = {}
-        self._values: dict[str, dict[Any, Any]] = {}
-        for key, values in space.items():
-            own = values if isinstance(values, optuna().distributions.BaseDistribution) else as_distribution(values)
-            if own is not None:
-                self.distributions[key] = _distribution(key, own)
-            elif isinstance(values, (list, tuple, range, np.ndarray)):
-                self.distributions[key] = self._choices(key, list(values))
-            else:
-                self._fixed[key] = values
-        if not self.distributions:
-            raise ConfigError("sweep: a sampler needs a key that varies, got none")
-
-    def _choices(self, key: str, values: list[Any]) -> Any:
-        plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-        if all(value is None or isinstance(value, (bool, int, float, str)) for value in plain):
-            named = {value: value for value in plain}
-        else:  # Optuna keeps nothing else: widths and objects go by what a table calls them
-            named = {shown(tuple(v) if isinstance(v, list) else v): v for v in plain}
-        if len(named) < len(plain) or not named:
-            raise ConfigError(f"sweep: expected different values of {key}, got {values}")
-        self._values[key] = named
-        return optuna().distributions.CategoricalDistribution(list(named))
-
-    def row(self, params: Mapping[str, Any]) -> Configuration:
-        """The configuration of a trial."""
-        return self._fixed | {key: self._values.get(key, {}).get(value, value) for key, value in params.items()}
-
-
-def _distribution(key: str, own: Any) -> Any:
-    kinds = optuna().distributions
-    if isinstance(own, kinds.BaseDistribution):
-        return own
-    if not isinstance(own, Distribution):
-        raise ConfigError(
-            f"sweep: a sampler takes distributions like loguniform:1e-4,1 of {key}, got one of scipy.stats"
-        )
-    log = isinstance(own, LogUniform)
-    if isinstance(own, (Integers, LogIntegers)):
-        return kinds.IntDistribution(int(own.low), int(own.high), log=log)
-    return kinds.FloatDistribution(own.low, own.high, log=log)
-
-
-def make_study(sampler: Any, monitor: str, rng: int) -> Any:
-    """The study of a sampler's name, or of one of Optuna's; a study comes back as it is, if it goes the right way."""
-    library, direction = optuna(), "maximize" if sign(monitor) > 0 else "minimize"
-    if isinstance(sampler, library.Study):
-        if [one.name.lower() for one in sampler.directions] != [direction]:
-            raise ConfigError(f"sweep: expected a study whose direction is {direction!r}, as that of {monitor} is")
-        return sampler
-    if isinstance(sampler, str):
-        if sampler not in SAMPLERS:
-            raise unknown_name("sweep", "sampler", sampler, SAMPLERS)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they call some arguments experimental
-            if sampler == "random":
-                sampler = library.samplers.RandomSampler(seed=rng)
-            else:  # many trials are open at a time: those without a value yet shall not be asked for again
-                sampler = library.samplers.TPESampler(seed=rng, multivariate=True, constant_liar=True)
-    if not isinstance(sampler, library.samplers.BaseSampler):
-        names = ", ".join(SAMPLERS)
-        raise ConfigError(f"sweep: expected sampler to be {names}, or a sampler or study of Optuna, got {sampler!r}")
-    before = library.logging.get_verbosity()
-    library.logging.set_verbosity(library.logging.WARNING)
-    try:
-        return library.create_study(sampler=sampler, direction=direction, pruner=library.pruners.NopPruner())
-    finally:
-        library.logging.set_verbosity(before)
 
 
 @dataclass(frozen=True)
@@ -205,7 +105,7 @@ class Trials:
         self._reached: dict[
             tuple[int, int], dict[int, float]
         ] = {}  # rung of a bracket -> scores of all that came to it
-        self._asked = 0
+        self._asked, self._through = 0, False  # the second: the sampler has nothing left
         for params in before:
             sampling.study.enqueue_trial(params)
             self._ask(known=True)
@@ -214,7 +114,7 @@ class Trials:
         """The chunks to start now, and what those give that have just left."""
         left = self._settle()
         each, at_once = self.sampling.each, self.sampling.at_once
-        while self._asked < self.sampling.count:
+        while self._asked < self.sampling.count and not self._through:
             open_ = [m for c in self._trials for m in self.standings.members[c] if m.index not in self.standings.over]
             free = at_once - len(open_)
             if open_ and free < max(each, at_once // BATCH):
@@ -286,10 +186,10 @@ class Trials:
         return set(good).intersection(best_of(scores, survivors(len(scores), self.sampling.factor)))
 
     def _tell(self, c: int, score: float, is_over: bool) -> None:
-        states, trial = optuna().trial.TrialState, self._trials.pop(c)
+        states, trial, study = optuna().trial.TrialState, self._trials.pop(c), self.sampling.study
         if not np.isfinite(score):
-            self.sampling.study.tell(trial, state=states.FAIL)
+            self._through |= tell(study, trial, state=states.FAIL)
         elif is_over:
-            self.sampling.study.tell(trial, sign(self.standings.monitor) * score)
+            self._through |= tell(study, trial, sign(self.standings.monitor) * score)
         else:
-            self.sampling.study.tell(trial, state=states.PRUNED)
+            self._through |= tell(study, trial, state=states.PRUNED)

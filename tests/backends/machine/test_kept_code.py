@@ -26,6 +26,7 @@ for name in sys.argv[1:]:
     play = machine(x.dtype)
     program.play(play, program.addresses(1, {}), 1, 0, 1)
     assert np.allclose(y, getattr(np, name)(x)), (name, y)
+    print(name, *(made.cache_hits for made in play._compiled.values()))
 """
 
 
@@ -33,21 +34,27 @@ def begin(folder, *names):
     """A process that plays these instructions."""
     environment = os.environ | {"NUMBA_CACHE_DIR": str(folder)}
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", PLAY, *names], env=environment, stderr=subprocess.PIPE
+        [sys.executable, "-W", "error", "-c", PLAY, *names],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
 def end(process):
-    _, complaint = process.communicate()
+    """Its output: for each instruction its name, and how many of those so far were read from the disk."""
+    output, complaint = process.communicate()
     assert process.returncode == 0, complaint.decode()
+    return output.decode().split()
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
     """The folder of two processes that compiled at once."""
     folder = tmp_path_factory.mktemp("kept")
-    for process in [begin(folder, "tanh"), begin(folder, "square", "tanh")]:
-        end(process)
+    both = [begin(folder, "tanh"), begin(folder, "tanh")]
+    assert sorted(end(process) for process in both) == [["tanh", "0"], ["tanh", "1"]]  # the other one has waited
+    assert end(begin(folder, "square")) == ["square", "0"]
     return folder
 
 

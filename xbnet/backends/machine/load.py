@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from .table import NAMES
+from .turns import by_turns
 
 PARTS = ("functions.py", "angles.py", "kernels.py", "gathers.py", "products.py", "entries.py", "table.py")
 """Files that compiled code is made of."""
@@ -57,7 +58,7 @@ class Machine:
         if instructions <= self._compiled.keys():
             return
         with _lock:
-            for op in sorted(instructions - self._compiled.keys()):
+            for op in by_turns(sorted(instructions - self._compiled.keys()), _turns_file(self.dtype)):
                 self._compiled[op] = _kept_or_not("make_entry", op, self.dtype.type(0))
                 self.entries[op] = self._compiled[op].address
 
@@ -82,6 +83,12 @@ def _machine(dtype: np.dtype) -> Machine:
     if dtype not in _loaded:
         _loaded[dtype] = Machine(dtype)
     return _loaded[dtype]
+
+
+def _turns_file(dtype: np.dtype) -> Path | None:
+    """By which processes take turns, see `by_turns`; None where nothing is kept."""
+    folder = cache_folder() if _keeps else None
+    return None if folder is None else folder / f"entries.{dtype}_{digest()}.turns"
 
 
 def _kept_or_not(maker: str, *arguments: Any) -> Any:
