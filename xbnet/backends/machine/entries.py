@@ -5,6 +5,7 @@ Only the instructions that a program needs are compiled, when it needs them, and
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 from llvmlite import ir
@@ -17,12 +18,17 @@ from .functions import lowered
 from .kernels import FAST
 from .table import ADDRESSES, COLUMNS, NAMES, OP, SHARE, WAIT
 
-(
-    COPY, NEGATIVE, ABS, SQUARE, SIGN, CEIL, SQRT, EXP, EXPM1, LOG, LOG1P, TANH, SIN, COS, ADD, SUBTRACT, MULTIPLY,
-    DIVIDE, MAXIMUM, MINIMUM, EQUAL, GREATER_EQUAL, WHERE, SUM_INNER, SUM_OUTER, LARGEST_INNER, LARGEST_OUTER, ONE_HOT,
-    TAKE, GATHER, GATHER_LABELS, LABELS, FLAGS, LOOKUP, LOOKUP_GRADIENT, PRODUCT_ROWS, PRODUCT_DOTS, PRODUCT_ANY,
-    PRODUCT_BLAS, TANH_GRADIENT, SUBTRACT_SCALED, RELU_GRADIENT, BIAS_RELU,
-) = range(len(NAMES))  # fmt: skip
+INSTRUCTIONS: tuple[Any, ...] = (
+    do.copy, do.negative, do.absolute, do.square, do.sign, do.ceil, do.sqrt, do.exp, do.expm1, do.log, do.log1p, do.tanh,
+    angles.sine, angles.cosine,
+    do.add, do.subtract, do.multiply, do.divide, do.maximum, do.minimum, do.equal, do.greater_equal, do.where,
+    do.sum_inner, do.sum_outer, do.largest_inner, do.largest_outer,
+    gathers.one_hot, gathers.take, gathers.gather, gathers.gather_labels, gathers.labels, gathers.flags, gathers.lookup,
+    gathers.lookup_gradient,
+    products.product_rows, products.product_dots, products.product_any, products.product_blas,
+    do.tanh_gradient, do.subtract_scaled, do.relu_gradient, do.bias_relu,
+)  # fmt: skip
+"""What does the instructions' work, in the order of `table.NAMES`."""
 
 OPTIONS: dict[str, Any] = {key: FAST[key] for key in ("fastmath", "error_model")}
 
@@ -30,101 +36,20 @@ OPTIONS: dict[str, Any] = {key: FAST[key] for key in ("fastmath", "error_model")
 def make_entry(op: int, t: Any, digest: str, kept: bool) -> Any:
     """An instruction as a C function of a pointer to its line, for numbers of the type of t.
 
-    numba prunes all branches but one, for `op` is a constant here. `digest` stands for all that decides about the code,
-    see `load`: in the function's name, which becomes that of its files, it keeps versions and processors apart on disk.
+    `digest` stands for all that decides about the code, see `load`: in the function's name, which becomes that of its
+    files, it keeps versions and processors apart on disk.
     """
-    compiled: Any = cfunc(types.void(types.CPointer(types.int64)), cache=kept, **OPTIONS)
 
     def entry(q: Any) -> None:
-        if op == COPY:
-            do.copy(q, t)
-        elif op == NEGATIVE:
-            do.negative(q, t)
-        elif op == ABS:
-            do.absolute(q, t)
-        elif op == SQUARE:
-            do.square(q, t)
-        elif op == SIGN:
-            do.sign(q, t)
-        elif op == CEIL:
-            do.ceil(q, t)
-        elif op == SQRT:
-            do.sqrt(q, t)
-        elif op == EXP:
-            do.exp(q, t)
-        elif op == EXPM1:
-            do.expm1(q, t)
-        elif op == LOG:
-            do.log(q, t)
-        elif op == LOG1P:
-            do.log1p(q, t)
-        elif op == TANH:
-            do.tanh(q, t)
-        elif op == SIN:
-            angles.sine(q, t)
-        elif op == COS:
-            angles.cosine(q, t)
-        elif op == ADD:
-            do.add(q, t)
-        elif op == SUBTRACT:
-            do.subtract(q, t)
-        elif op == MULTIPLY:
-            do.multiply(q, t)
-        elif op == DIVIDE:
-            do.divide(q, t)
-        elif op == MAXIMUM:
-            do.maximum(q, t)
-        elif op == MINIMUM:
-            do.minimum(q, t)
-        elif op == EQUAL:
-            do.equal(q, t)
-        elif op == GREATER_EQUAL:
-            do.greater_equal(q, t)
-        elif op == WHERE:
-            do.where(q, t)
-        elif op == SUM_INNER:
-            do.sum_inner(q, t)
-        elif op == SUM_OUTER:
-            do.sum_outer(q, t)
-        elif op == LARGEST_INNER:
-            do.largest_inner(q, t)
-        elif op == LARGEST_OUTER:
-            do.largest_outer(q, t)
-        elif op == ONE_HOT:
-            gathers.one_hot(q, t)
-        elif op == TAKE:
-            gathers.take(q, t)
-        elif op == GATHER:
-            gathers.gather(q, t)
-        elif op == GATHER_LABELS:
-            gathers.gather_labels(q, t)
-        elif op == LABELS:
-            gathers.labels(q, t)
-        elif op == FLAGS:
-            gathers.flags(q, t)
-        elif op == LOOKUP:
-            gathers.lookup(q, t)
-        elif op == LOOKUP_GRADIENT:
-            gathers.lookup_gradient(q, t)
-        elif op == PRODUCT_ROWS:
-            products.product_rows(q, t)
-        elif op == PRODUCT_DOTS:
-            products.product_dots(q, t)
-        elif op == PRODUCT_ANY:
-            products.product_any(q, t)
-        elif op == PRODUCT_BLAS:
-            products.product_blas(q, t)
-        elif op == TANH_GRADIENT:
-            do.tanh_gradient(q, t)
-        elif op == SUBTRACT_SCALED:
-            do.subtract_scaled(q, t)
-        elif op == RELU_GRADIENT:
-            do.relu_gradient(q, t)
-        elif op == BIAS_RELU:
-            do.bias_relu(q, t)
+        instruction(q, t)  # type: ignore[name-defined]  # noqa: F821
 
-    entry.__qualname__ = f"{NAMES[op]}_{type(t).__name__}_{digest}"  # see `kernels.named`
-    return compiled(entry)
+    # A global of its own, and not a variable around it: numba would write that into its index, by an address in memory.
+    own: Any = FunctionType(
+        entry.__code__, {**globals(), "instruction": INSTRUCTIONS[op]}, closure=entry.__closure__
+    )
+    own.__qualname__ = f"{NAMES[op]}_{type(t).__name__}_{digest}"  # see `kernels.named`
+    compiled: Any = cfunc(types.void(types.CPointer(types.int64)), cache=kept, **OPTIONS)
+    return compiled(own)
 
 
 @lowered
