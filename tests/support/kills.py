@@ -81,10 +81,12 @@ def prepare():
     from xbnet.cli import build_parser
 
     build_parser("*")  # imports what the verbs need
-    libraries = "onnx", "tensorboardX.event_file_writer", "scipy.stats", "narwhals"  # pyarrow would bring a thread
+    libraries = "onnx", "tensorboardX.event_file_writer", "scipy.stats", "narwhals", "sklearn.metrics"
+    sys.modules["pandas"] = None  # as if it were not installed: scikit-learn would import it, and it brings a thread
     for name in ("xbnet.training.fit", "xbnet.sweeps.plots", *libraries):
         with suppress(ImportError):
             importlib.import_module(name)
+    del sys.modules["pandas"]
     plots.learning_curves = plots.decision_regions = lambda *arguments, **settings: Figure()
     Figure.savefig = put_down
     assert len(os.listdir("/proc/self/task")) == 1, "a thread would be missing in the forks"

@@ -80,6 +80,7 @@ class Operations:
                 result *= self._rounding.factors(result.shape)
             return result
 
+        vars(self)[name] = rounded  # from now on it is found without asking here
         return rounded
 
 
