@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import xbnet
+from tests.support.house import tree
 
 PACKAGE = Path(xbnet.__file__).parent
 
@@ -64,7 +65,7 @@ def modules():
 @functools.cache
 def nodes(path):
     """All nodes of a file's syntax tree: several tests look at each."""
-    return tuple(ast.walk(ast.parse(path.read_text())))
+    return tuple(ast.walk(tree(path)))
 
 
 @functools.cache

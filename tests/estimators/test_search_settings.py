@@ -63,8 +63,8 @@ def run(kind, estimator, grid, x=X, y=Y, fit=None, **more):
             return type(error), str(error).strip().splitlines()[0].replace("GridSearchCV", "StackedSearchCV")
 
 
-def assert_same(estimator, grid, **more):
-    stacked, looped = (run(kind, estimator, grid, **more) for kind in (StackedSearchCV, GridSearchCV))
+def assert_same(estimator, grid, cv=2, **more):
+    stacked, looped = (run(kind, estimator, grid, cv=cv, **more) for kind in (StackedSearchCV, GridSearchCV))
     if isinstance(looped, tuple):
         assert stacked == looped
         return stacked
@@ -107,7 +107,7 @@ def test_preparations_that_look_alike():
 @pytest.mark.parametrize(
     ("estimator", "grid", "more"),
     [
-        (net(), {"hidden_layer_sizes": [np.array([4, 3]), np.array([5])]}, {}),
+        (net(), {"hidden_layer_sizes": [np.array([4, 3]), np.array([5])]}, {"cv": None}),
         (net(), {"dtype": ["float32", "float64"]}, {}),
         (make_pipeline(PCA(), net()), {"pca__n_components": [2, 9]}, {}),
         (net(), {"batch_size": [0, 16]}, {}),
@@ -135,7 +135,7 @@ def test_cases_by_name(estimator, grid, more):
 
 @pytest.mark.parametrize("n_jobs", [-2, -1, 1, 3])
 def test_threads_are_counted_as_scikit_learn_counts_them(n_jobs):
-    one, other = (StackedSearchCV(net(), {"alpha": [0, 1]}, n_jobs=n).fit(X, Y) for n in (None, n_jobs))
+    one, other = (StackedSearchCV(net(), {"alpha": [0, 1]}, cv=2, n_jobs=n).fit(X, Y) for n in (None, n_jobs))
     np.testing.assert_array_equal(one.cv_results_["mean_test_score"], other.cv_results_["mean_test_score"])
 
 

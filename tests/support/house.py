@@ -179,7 +179,7 @@ def places_of(layer):
     """Files of the package that name a built-in layer, without those that build networks of it."""
     users = ("nn/mlp", "experiments", "estimators", "sweeps", "cli", "io/joining")
     found = []
-    for path in PACKAGE.rglob("*.py"):
+    for path in (path for path in PACKAGE.rglob("*.py") if layer in path.read_text()):
         name = name_of(path)
         named = any(getattr(n, "id", getattr(n, "name", "")) == layer for n in ast.walk(tree(path)))
         listed = any(isinstance(n, ast.Constant) and n.value == layer for n in ast.walk(tree(path)))

@@ -396,7 +396,7 @@ def test_one_of_two_dask_workers_is_killed_in_mid_sweep(tmp_path):
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     space = {"lr": [0.001 * 2**i for i in range(12)], "width": [8, 9, 10]}
-    fixed = {"layers": layers, "epochs": 60}
+    fixed = {"layers": layers, "epochs": 20}
     expected = xbnet.sweep(space, data, **fixed)
     command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
     with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as cluster:

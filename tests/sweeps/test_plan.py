@@ -94,7 +94,7 @@ def no_collection():
 def test_the_estimate_is_what_a_stack_takes(hidden, optimizer, R, leaving, no_collection):
     """And what a stack no longer needs is free at once, not when Python looks for cycles."""
     pool = make_pool(make_data(256, 64))
-    fixed = {"hidden": hidden, "optimizer": optimizer, "epochs": 3}
+    fixed = {"hidden": hidden, "optimizer": optimizer, "epochs": 2}
     beyond = []
     for replicas in (R, 2 * R):
         rates = [1e38 if leaving and r == 5 else 0.01 + 0.5 * r / replicas for r in range(replicas)]
@@ -122,7 +122,7 @@ def test_the_estimate_is_what_a_stack_takes(hidden, optimizer, R, leaving, no_co
 
 @pytest.mark.parametrize(("optimizer", "schedule"), [("adam", "constant"), ("adamw", "cosine"), ("sgd", "cosine")])
 def test_the_estimate_knows_what_many_steps_take(optimizer, schedule):
-    pool, R = make_pool(make_data(3200, 64)), 200
+    pool, R = make_pool(make_data(3200, 64)), 80
     fixed = {"optimizer": optimizer, "schedule": schedule, "epochs": 2, "batch_size": 16}
     rows = [settings_for(complete({"lr": 0.001 * (1 + r)}, fixed, None), pool) for r in range(R)]
     program, members = Program(pool), make_members(rows, [0], None)

@@ -44,9 +44,7 @@ def make_entry(op: int, t: Any, digest: str, kept: bool) -> Any:
         instruction(q, t)  # type: ignore[name-defined]  # noqa: F821
 
     # A global of its own, and not a variable around it: numba would write that into its index, by an address in memory.
-    own: Any = FunctionType(
-        entry.__code__, {**globals(), "instruction": INSTRUCTIONS[op]}, closure=entry.__closure__
-    )
+    own: Any = FunctionType(entry.__code__, {**globals(), "instruction": INSTRUCTIONS[op]}, closure=entry.__closure__)
     own.__qualname__ = f"{NAMES[op]}_{type(t).__name__}_{digest}"  # see `kernels.named`
     compiled: Any = cfunc(types.void(types.CPointer(types.int64)), cache=kept, **OPTIONS)
     return compiled(own)
