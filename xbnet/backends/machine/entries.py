@@ -19,8 +19,8 @@ from .kernels import FAST
 from .table import ADDRESSES, COLUMNS, NAMES, OP, SHARE, WAIT
 
 INSTRUCTIONS: tuple[Any, ...] = (
-    do.copy, do.negative, do.absolute, do.square, do.sign, do.ceil, do.sqrt, do.exp, do.expm1, do.log, do.log1p, do.tanh,
-    angles.sine, angles.cosine,
+    do.copy, do.negative, do.absolute, do.square, do.sign, do.ceil, do.sqrt, do.exp, do.expm1, do.log, do.log1p,
+    do.tanh, angles.sine, angles.cosine,
     do.add, do.subtract, do.multiply, do.divide, do.maximum, do.minimum, do.equal, do.greater_equal, do.where,
     do.sum_inner, do.sum_outer, do.largest_inner, do.largest_outer,
     gathers.one_hot, gathers.take, gathers.gather, gathers.gather_labels, gathers.labels, gathers.flags, gathers.lookup,
