@@ -42,6 +42,25 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path):
     assert modes[0] == modes[1]
 
 
+def test_a_replaced_file_keeps_its_rights_and_a_protected_one_stays(tmp_path, monkeypatch):
+    path = tmp_path / "mine"
+    path.touch()
+    path.chmod(0o600)
+    write_text(path, "x")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(0o400)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write all
+    with refuses(ConfigError, f"{path}: can't be written (Permission denied); choose another place"):
+        write_text(path, "y")
+    assert path.read_text() == "x"
+
+
+def test_files_of_many_threads_leave_the_umask_alone(tmp_path, monkeypatch):
+    """It belongs to the process: two threads that set it, and set it back, leave it open to all."""
+    monkeypatch.setattr(os, "umask", None)
+    write_text(tmp_path / "a", "x")
+
+
 def test_places_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
     path = tmp_path / "file" / "a.txt"

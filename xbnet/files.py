@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -10,6 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from platform import node
@@ -101,19 +103,35 @@ def _temporary(target: Path) -> Iterator[Any]:
     """A file next to `target` that takes its place when all went well."""
     remove_leftovers(target.parent)
     name = os.fsdecode(os.fsencode(target.name)[:100])  # a name may have 255 bytes
-    prefix = f".{name}.xbnet-{_machine()}-{os.getpid()}-"
-    temporary = None
+    temporary = target.parent / f".{name}.xbnet-{_machine()}-{os.getpid()}-{os.urandom(4).hex()}"
+    rights = _rights_of(target)
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=prefix, delete=False) as stream:
-            temporary = Path(stream.name)
+        with open(temporary, "xb") as stream:
+            if rights is not None:
+                os.chmod(temporary, rights)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def _rights_of(target: Path) -> int | None:
+    """Who may read and write a file, which its successor keeps; None: there is none yet.
+
+    Raises
+    ------
+    PermissionError
+        It may not be written.
+    """
+    try:
+        rights = stat.S_IMODE(os.stat(target).st_mode)
+    except FileNotFoundError:
+        return None
+    if not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+    return rights
 
 
 @cache
@@ -184,12 +202,6 @@ def keep_input(out: str | Path, *sources: str | Path) -> None:
             raise ConfigError(f"--out {out}: is the file that is read; choose another place")
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def make_folder(path: str | Path, what: str = "--out") -> Path:
     """Make the folder `path`, called `what`, and make sure that files can be written there."""
     folder = target_of(path, what)
@@ -203,12 +215,23 @@ def make_folder(path: str | Path, what: str = "--out") -> Path:
     return folder
 
 
+_lent: ContextVar[tuple[int, int] | None] = ContextVar("lent", default=None)
+"""The folder that a caller holds for what it calls: its device and number."""
+
+
 @contextmanager
-def only_one(folder: str | Path) -> Iterator[None]:
+def only_one(folder: str | Path, *, lend: bool = False) -> Iterator[None]:
     """Let no two writers work in a folder at once, in this process or in others.
 
     The lock is the system's, on the folder itself: it leaves nothing behind, and ends with its process. Where the
     system or the disk has none, everybody is let in.
+
+    Parameters
+    ----------
+    folder
+        Must be there.
+    lend
+        Let those in who ask for the same folder within, in this thread.
 
     Raises
     ------
@@ -224,13 +247,18 @@ def only_one(folder: str | Path) -> Iterator[None]:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise ConfigError(f"{folder}: can't be read ({reason(error)}); choose another folder") from error
+    about, before = os.fstat(handle), _lent.get()
+    here = about.st_dev, about.st_ino
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if here != before:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigError(f"{folder}: another run is writing there; wait for its end, or take another") from None
         except OSError:
             pass
+        _lent.set(here if lend else before)
         yield
     finally:
+        _lent.set(before)
         os.close(handle)

@@ -83,7 +83,7 @@ def float_type(where: str, dtype: Any) -> np.dtype:
     """float32 or float64, or `ConfigError`."""
     try:
         found = np.dtype(dtype).name
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # NumPy reads a text as Python where it has commas
         found = ""
     if found not in ("float32", "float64"):
         raise ConfigError(f"{where}: expected dtype 'float32' or 'float64', got {dtype!r}")
@@ -105,7 +105,7 @@ POWERS_OF_TWO = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 def human_bytes(n: float) -> str:
     """``1500000`` -> "1.5 MB"."""
     unit = next((u for u in reversed(UNITS) if n >= UNITS[u]), "B")
-    return f"{n / UNITS[unit]:.3g} {unit}"
+    return f"{min(n, 10**300) / UNITS[unit]:.3g} {unit}"  # Python has no larger float
 
 
 def parse_bytes(where: str, value: object) -> int:

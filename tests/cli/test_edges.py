@@ -153,3 +153,36 @@ def test_stdin_that_is_closed(monkeypatch, tmp_path, capsys):
     assert main(["train", *SHORT, "--out", str(tmp_path / "run")]) == 0
     assert main(["predict", str(tmp_path / "run" / "model.safetensors"), "--data", "-"]) == 2
     assert "-" in last_line(capsys)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path, capsys):
+    run, other = tmp_path / "run", str(tmp_path / "other")
+    for folder in (str(run), other):
+        assert main(["train", *SHORT, "--out", folder]) == 0
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    for words in (["info", pipe], ["predict", pipe, "--data", "gmm"], ["report", pipe]):
+        assert main(words) == 2
+        assert last_line(capsys) == f"xbnet: {pipe}: there is no such file; expected one that xbnet saved"
+    for name, verbs in (("history.jsonl", ()), ("config.toml", ("train --resume", "train --config", "report"))):
+        (run / name).unlink()
+        os.mkfifo(run / name)
+        for words in (["compare", str(run), other], *([*verb.split(), str(run)] for verb in verbs)):
+            assert main(words) == 2
+            assert name in last_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("sweep --space lr=0.1 --dtype float42", "sweep: expected dtype 'float32' or 'float64', got 'float42'"),
+        ("train --dtype x,", "Network: expected dtype 'float32' or 'float64', got 'x,'"),
+        ("train --class-weight=--", "train: argument --class-weight: expected a value, got '--'; see `xbnet"),
+        ("predict x --data=--", "predict: argument --data: expected a value, got '--'; see `xbnet"),
+        (f"sweep --space lr=0.1,0.2 --draws {'9' * 400}", "sweep: expected memory for 9"),
+    ],
+)
+def test_values_that_no_flag_has(capsys, words, said):
+    assert main(words.split()) == 2
+    assert last_line(capsys).startswith(f"xbnet: {said}")

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from tests.support.errors import refuses
-from xbnet.cli import main
+from xbnet.cli import folders, main
 from xbnet.cli.folders import ASIDE, kept_in, open_folder
 from xbnet.errors import ConfigError
+from xbnet.files import only_one
 
 TRAIN = ["train", "--epochs", "1", "--quiet"]
 PICTURES = {"curves.png", "regions.png"}
@@ -72,15 +73,26 @@ def test_a_sweep_that_is_refused_leaves_the_folder_free(tmp_path):
 def test_a_run_that_can_be_resumed_says_so(tmp_path):
     (tmp_path / "checkpoints" / "epoch-000001").mkdir(parents=True)
     line = f"--out {tmp_path}: holds a run already (checkpoints); go on with it by --resume {tmp_path}, choose another "
-    with refuses(ConfigError, f"{line}folder, or add --overwrite to replace it"):
-        open_folder(str(tmp_path))
+    with refuses(ConfigError, f"{line}folder, or add --overwrite to replace it"), open_folder(str(tmp_path)):
+        pass
 
 
 def test_what_a_killed_process_had_put_aside_comes_back(tmp_path):
     (tmp_path / ASIDE).mkdir()
     (tmp_path / ASIDE / "result.json").write_text("{}")
-    assert open_folder(str(tmp_path), resume=True) == tmp_path
+    with open_folder(str(tmp_path), resume=True) as folder:
+        assert folder == tmp_path
     assert kept_in(tmp_path) == ["result.json"]
+
+
+@pytest.mark.parametrize("argv", [TRAIN, ["sweep", "--space", "lr=0.1", "--quiet"], ["verify", "--quiet"]])
+def test_a_run_that_is_at_work_is_not_replaced(capsys, tmp_path, argv, monkeypatch):
+    (tmp_path / "result.json").write_text("{}")
+    monkeypatch.setattr(folders, "_move", None)
+    with only_one(tmp_path):
+        code, _, err = run(capsys, *argv, "--data", "peaks", "--out", tmp_path, "--overwrite")
+    assert code == 2
+    assert err.endswith("another run is writing there; wait for its end, or take another\n")
 
 
 @pytest.mark.parametrize(

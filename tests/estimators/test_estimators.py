@@ -242,6 +242,7 @@ def test_results_come_back_in_the_callers_namespace(name):
     ("settings", "line"),
     [
         ({"alpha": -1}, "XBClassifier: expected alpha in [0, inf), got -1"),
+        ({"dtype": "int8"}, "XBClassifier: expected dtype 'float32' or 'float64', got 'int8'"),
         ({"max_iter": 0}, "XBClassifier: expected max_iter to be a whole number >= 1, got 0"),
         ({"n_members": 1.5}, "XBClassifier: expected n_members to be a whole number >= 1, got 1.5"),
         ({"momentum": 1}, "XBClassifier: expected momentum in [0, 1), got 1"),

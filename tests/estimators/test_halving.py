@@ -13,7 +13,7 @@ from xbnet import ConfigError, StackedHalvingSearchCV, StackedOptunaSearchCV, XB
 from xbnet.backends.blas import one_blas_thread
 from xbnet.backends.machine.load import why_not
 from xbnet.estimators import meeting, stack
-from xbnet.estimators.rungs import epochs_ahead
+from xbnet.estimators.rungs import Rungs, epochs_ahead
 from xbnet.training.trainer import Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -144,7 +144,14 @@ def test_stacks_are_made_anew_of_those_who_go_on_and_any_number_may_wait(setting
         stacks.append([task.stands and id(task.stands.trainer) for task in tasks])
         real(tasks, data, level, keep)
 
+    train = Rungs.train
+
+    def rung(self, tasks):
+        train(self, tasks)
+        assert len({standing.epochs for standing in self._stood.values()}) <= 2  # the others' memory is free
+
     monkeypatch.setattr(stack, "_fit", fit)
+    monkeypatch.setattr(Rungs, "train", rung)
     assert_same(net(**settings), n_jobs=1)
     if not settings:  # 27 fits in the first rung, 9 in the second, 3 in the last; 4 wait at a time
         assert [len(before) for before in stacks] == [4] * 6 + [3] + [4, 4, 1] + [3]

@@ -44,7 +44,7 @@ def test_nothing_is_trained_again(data, kept, monkeypatch):
 
     expected, folder = kept
     monkeypatch.setattr(board, "run_chunk", lambda *a: pytest.fail("trained again"))
-    assert_same_table(expected, xbnet.sweep(SPACE, data, out=folder, resume=True, **FIXED))
+    assert_same_table(expected, xbnet.sweep(SPACE, data, out=folder, resume=True, dtype=np.float32, **FIXED))
 
 
 def test_a_folder_is_not_overwritten_nor_mixed(data, kept):

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..files import make_folder
+from ..files import make_folder, only_one
 
 KEPT = (
     *("config.toml", "result.json", "history.jsonl", "model.safetensors", "curves.png", "regions.png"),  # train
@@ -23,15 +23,26 @@ KEPT = (
 ASIDE = ".replaced"
 
 
-def open_folder(path: str, *, overwrite: bool = False, resume: bool = False) -> Path:
-    """The folder of `--out`, made if it isn't there.
+@contextmanager
+def open_folder(path: str | None, *, overwrite: bool = False, resume: bool = False) -> Iterator[Path | None]:
+    """The folder of `--out`, made if it isn't there, to which nobody else writes within; None without `--out`.
 
     Raises
     ------
     ConfigError
-        It can't be written, or holds a run that nobody wants to resume or overwrite.
+        It can't be written, another run is at work there, or it holds a run that nobody wants to resume or overwrite.
     """
+    if not path:
+        yield None
+        return
     folder = make_folder(path)
+    with only_one(folder, lend=True):
+        _expect_room(folder, overwrite, resume)
+        yield folder
+
+
+def _expect_room(folder: Path, overwrite: bool, resume: bool) -> None:
+    """Refuse a folder with a run that nobody wants to resume or overwrite."""
     there = kept_in(folder)
     if not there and (folder / ASIDE).is_dir():  # of a process that was killed before its run had begun
         _move(folder / ASIDE, folder)
@@ -43,7 +54,6 @@ def open_folder(path: str, *, overwrite: bool = False, resume: bool = False) -> 
             f"--out {folder}: holds a run already ({some}); {goes_on}choose another folder, or add --overwrite to "
             "replace it"
         )
-    return folder
 
 
 @contextmanager

@@ -87,6 +87,12 @@ class Parser(argparse.ArgumentParser):
         hint = f"did you mean {near}?" if near else f"see `{parser.prog} --help`"
         raise ConfigError(f"{parser.where()}unknown argument {rest[0]!r}; {hint}")
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> object:
+        """As argparse's, which makes an empty list of ``--flag=--`` up to Python 3.12."""
+        if action.option_strings and arg_strings == ["--"]:
+            raise argparse.ArgumentError(action, "expected a value, got '--'")
+        return super()._get_values(action, arg_strings)
+
     def nearest(self, word: str) -> str | None:
         """The flag that a word most likely stands for: what neighbours call so, a near miss, or the data's name."""
         flags = self.flags()
@@ -162,8 +168,12 @@ def expand_config(argv: list[str], parser: Parser) -> list[str]:
             f"--resume {resumed}: the sweep there was started in Python and has no flags; make the same call "
             "of xbnet.sweep again, with resume=True"
         )
-    path = str(Path(folder, "config.toml")) if (folder := _folder_of(path)) else path
+    folder = resumed or _folder_of(path)
+    if folder and resumed is None:
+        path = str(Path(folder, "config.toml"))
     named = f"--config {path}" if resumed is None else f"--resume {resumed}: config.toml"
+    if folder and place(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+        raise DataError(f"{named}: is not a file")
     for key, value in _read(path, named).items():
         name = key.replace("_", "-")
         if resumed is not None and name in ("out", "overwrite", "resume"):  # the run may have been moved
@@ -201,10 +211,11 @@ def _read(path: str, named: str) -> dict[str, Any]:
     import tomllib  # most commands go without
 
     try:
-        file = place(path)
-        if file.stat().st_size > LARGEST:
+        with open(place(path), "rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
             raise DataError(f"{named}: is not a file of flags: it has more than {LARGEST:,} bytes")
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # some editors put a mark in front
+        return tomllib.loads(content.decode("utf-8-sig"))  # some editors put a mark in front
     except OSError as error:
         raise DataError(f"{named}: can't be read ({reason(error)})") from None
     except DataError:

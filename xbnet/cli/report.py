@@ -84,7 +84,7 @@ def args_of_run(config: Path) -> argparse.Namespace:
     """The flags of the run, or of the sweep."""
     from . import build_parser
 
-    if not config.exists():
+    if not config.is_file():
         raise ConfigError(f"{config}: not found; report reads there what the model was trained on and how")
     verb = "sweep" if is_sweep(config.parent) else "train"
     parser = build_parser(verb)

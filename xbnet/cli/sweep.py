@@ -31,13 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_data_arguments(parser)
     group = parser.add_argument_group("space")
     group.add_argument(
-        "--space",
-        action="append",
-        default=[],
-        metavar="KEY=VALUES",
+        "--space", action="append", default=[], metavar="KEY=VALUES",
         help="values to try: lr=0.01,0.1 or l2=loguniform:1e-6,1e-2 or epochs=50; hidden=10,7 is one network, "
         "10,7|20 are two",
-    )
+    )  # fmt: skip
     group.add_argument(
         "--find-lr", action="store_true", help="find a learning rate for one configuration by trying 100 at once"
     )
@@ -92,9 +89,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Sweep, and report."""
+    """Sweep, and report; nobody else writes to the folder meanwhile."""
+    with open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) as folder:
+        return sweep_and_report(args, folder)
+
+
+def sweep_and_report(args: argparse.Namespace, folder: Path | None) -> int:
+    """Sweep, keep, and print."""
     started = time.perf_counter()
-    folder = open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) if args.out else None
     space = join_space(args.space)
     if args.find_lr:
         with replacing_run(folder, args.overwrite):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DivergenceError, Interrupted
-from ..files import make_folder, only_one, write_text
+from ..files import write_text
 from ..history import History
 from . import arguments as flags
 from . import summary, tables
@@ -48,11 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, and report; nobody else writes to the folder meanwhile."""
-    with only_one(make_folder(args.out)) if args.out else nullcontext():
-        return train_and_report(args)
+    with open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) as folder:
+        return train_and_report(args, folder)
 
 
-def train_and_report(args: argparse.Namespace) -> int:
+def train_and_report(args: argparse.Namespace, folder: Path | None) -> int:
     """Train, keep, and print."""
     from ..io.about import put_targets_back
     from ..nn.network import Network
@@ -60,7 +59,6 @@ def train_and_report(args: argparse.Namespace) -> int:
     from ..plots import save_figure
     from ..training.memory import expect_training
 
-    folder = open_folder(args.out, overwrite=args.overwrite, resume=args.resume is not None) if args.out else None
     for flag in ("checkpoint_every", "tensorboard"):
         if folder is None and getattr(args, flag):
             raise ConfigError(f"--{flag.replace('_', '-')} needs --out DIR, the folder to write to")

@@ -67,8 +67,7 @@ def run(args: argparse.Namespace) -> int:
     verify_steps.check(args)
     if args.all and (args.layer or args.entries):
         raise ConfigError("--all tests everything; leave out --layer and --entries")
-    folder = open_folder(args.out, overwrite=args.overwrite) if args.out else None
-    with replacing_run(folder, args.overwrite):
+    with open_folder(args.out, overwrite=args.overwrite) as folder, replacing_run(folder, args.overwrite):
         if args.training:
             return verify_steps.run_all_steps(args, folder) if args.all else run_training(args, folder)
         return run_all(args, folder) if args.all else run_one(args, folder)

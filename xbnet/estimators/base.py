@@ -20,6 +20,7 @@ from ..errors import ConfigError, DivergenceError
 from ..history import History
 from ..nn.layers import Layer
 from ..nn.network import Network
+from ..parsing import float_type
 from ..training.memory import expect_training
 from ..training.samples import Samples
 from ..training.trainer import Trainer
@@ -133,7 +134,11 @@ class XBEstimator(Predicting):
         """Host arrays X (N, I), which may be sparse, y, weights or None."""
         namespace = library(X)
         X, y = to_numpy(X), y.toarray() if issparse(y) else to_numpy(y)
-        rules = {"dtype": np.dtype(self.dtype), "multi_output": True, "y_numeric": is_regressor(self)}
+        rules = {
+            "dtype": float_type(type(self).__name__, self.dtype),
+            "multi_output": True,
+            "y_numeric": is_regressor(self),
+        }
         if reset:
             self._namespace = namespace
             counted = counted_rows(to_numpy(sample_weight), y)

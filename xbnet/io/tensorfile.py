@@ -173,8 +173,11 @@ def kind_of(path: str | Path) -> str | None:
     """Return the kind that a file declares; None where it declares none that can be read: `read_tensors` tells why."""
     from safetensors import SafetensorError, safe_open
 
+    path = place(path)
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
-        with safe_open(place(path), framework="numpy") as file:
+        with safe_open(path, framework="numpy") as file:
             return str(json.loads((file.metadata() or {})["xbnet"])["kind"])
     except (OSError, SafetensorError, *UNEXPECTED):
         return None

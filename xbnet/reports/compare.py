@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import tomllib
@@ -119,6 +120,8 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
 
 def _read(folder: Path, name: str, parse: Callable[[str], Any]) -> Any:
     try:
+        if (folder / name).exists() and not (folder / name).is_file():  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "not a file")
         return parse((folder / name).read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(

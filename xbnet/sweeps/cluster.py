@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
-from ..errors import BackendError, XbnetError, reason
+from ..errors import BackendError, XbnetError, printable, reason
 from .wire import own_address
 
 WITHOUT_WORKERS = 60.0
@@ -133,7 +133,8 @@ def dask_executor(
         try:
             client: Any = Client(cluster if local else address, timeout=CONNECT)
         except (OSError, ValueError, TimeoutError) as error:
-            raise BackendError(f"sweep: no Dask scheduler answers at {address} ({error}); is it running?") from None
+            where = f"sweep: no Dask scheduler answers at {printable(address)}"
+            raise BackendError(f"{where} ({reason(error, 100)}); is it running?") from None
         with client:
             count = workers or sum(client.nthreads().values())
             if count < 1:
@@ -214,7 +215,8 @@ def ray_executor(address: str, workers: int | None) -> Iterator[tuple[Executor, 
         try:
             ray.init(address or "local", num_cpus=None if address else workers, log_to_driver=False, logging_level=40)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise BackendError(f"sweep: no Ray cluster answers at {address} ({error}); is it running?") from None
+            where = f"sweep: no Ray cluster answers at {printable(address)}"
+            raise BackendError(f"{where} ({reason(error, 100)}); is it running?") from None
         except Exception as error:  # a node of its own that does not start is no more than an Exception to Ray
             raise BackendError(f"sweep: no Ray cluster can be started here ({reason(error)})") from None
     try:

@@ -13,7 +13,7 @@ from ..backends.arrays import ArrayLike
 from ..datasets.odd import say_if_collapsed
 from ..errors import ConfigError
 from ..nn.class_weights import balanced_weights
-from ..parsing import is_whole, whole
+from ..parsing import float_type, is_whole, whole
 from ..training.samples import Data, check_data
 from .build import Program, layer_keys, settings_for
 from .chunk import OUTCOME
@@ -177,6 +177,7 @@ def sweep(
     rows = [complete(row, fixed, custom) for row in rows]
     if resume and out is None:
         raise ConfigError("sweep: resume goes on with the folder of an earlier sweep; say which: out=FOLDER")
+    dtype = float_type("sweep", dtype).name
     pool = make_pool(dataset, folds, scaling=scaling, sample_weight=sample_weight, rng=rng)
     if scaling == "none":
         say_if_collapsed(
