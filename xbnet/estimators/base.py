@@ -134,11 +134,8 @@ class XBEstimator(Predicting):
         """Host arrays X (N, I), which may be sparse, y, weights or None."""
         namespace = library(X)
         X, y = to_numpy(X), y.toarray() if issparse(y) else to_numpy(y)
-        rules = {
-            "dtype": float_type(type(self).__name__, self.dtype),
-            "multi_output": True,
-            "y_numeric": is_regressor(self),
-        }
+        dtype = float_type(type(self).__name__, self.dtype)
+        rules = {"dtype": dtype, "multi_output": True, "y_numeric": is_regressor(self)}
         if reset:
             self._namespace = namespace
             counted = counted_rows(to_numpy(sample_weight), y)
@@ -188,8 +185,7 @@ class XBEstimator(Predicting):
         self._run_state: Any = None
         for name in ("learning_rate_", "rates_"):  # of the fit before
             self.__dict__.pop(name, None)
-        self.t_ = 0
-        self.history_ = History(self._n_networks)
+        self.t_, self.history_ = 0, History(self._n_networks)
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] | None = None
         self.validation_loss_curve_: list[float] | None = None
