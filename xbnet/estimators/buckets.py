@@ -42,6 +42,24 @@ def bucket(task: Task, *but: str) -> Any:
     )
 
 
+class Buckets:
+    """`bucket`, asked once for tasks that began together and do not differ in what is left to differ in."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def __call__(self, task: Task) -> Any:
+        """See `bucket`."""
+        e, stands = task.estimator, task.stands
+        if task.shared is None:
+            return bucket(task)
+        where = None if stands is None else (stands.epochs, stands.trainer.history.execution)
+        key = id(task.shared), e.max_iter, e.dropout, e.clip_norm is None, where
+        if key not in self._known:
+            self._known[key] = bucket(task)
+        return self._known[key]
+
+
 def number_data(tasks: Sequence[Task]) -> list[int]:
     """Return a number for the data of each task: equal where all arrays hold the same."""
     known: dict[Any, list[tuple[int, list[Any]]]] = {}
