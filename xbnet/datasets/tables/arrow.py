@@ -154,8 +154,10 @@ class ArrowObject(ArrowTable):
 
 def sparse_columns(table: object) -> dict[str, np.dtype]:
     """The columns of a DataFrame of pandas that are sparse, which Arrow does not know, with their values' types."""
-    items = getattr(getattr(table, "dtypes", None), "items", dict)()
-    return {column: kind.subtype for column, kind in items if type(kind).__name__ == "SparseDtype"}
+    types = getattr(table, "dtypes", None)
+    if types is None or not hasattr(types, "items"):
+        return {}
+    return {column: kind.subtype for column, kind in types.items() if type(kind).__name__ == "SparseDtype"}
 
 
 def _longest(array: pa.Array) -> int:
