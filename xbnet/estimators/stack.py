@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -63,7 +63,7 @@ def fit_stacked(
     """
     data = number_data(tasks)
     bucket_of = Buckets()
-    buckets: dict[Any, list[int]] = {}
+    buckets: dict[Hashable, list[int]] = {}
     for i, task in enumerate(tasks):
         buckets.setdefault(bucket_of(task), []).append(i)
     threads = threads_for(tasks, n_jobs)
