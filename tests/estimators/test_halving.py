@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.datasets import load_iris
+from sklearn.exceptions import FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, HalvingRandomSearchCV
 from sklearn.pipeline import make_pipeline
@@ -102,6 +103,15 @@ def test_hyperbands_brackets(monkeypatch):
         assert np.unique(rungs, return_counts=True)[1].tolist() == n
     alone = GridSearchCV(net(), {k: [v] for k, v in search.best_params_.items()}, cv=2).fit(X, Y)
     assert alone.best_score_ == search.best_score_
+
+
+def test_a_bracket_of_which_nothing_can_be_trained_leaves_the_others_alone():
+    more = {"brackets": "hyperband", "max_resources": 4, "factor": 2, "cv": 2, "random_state": 1}
+    with pytest.warns(FitFailedWarning, match="All the 8 fits failed"):
+        search = StackedHalvingSearchCV(net(), {"alpha": [-1, -1, -1, -1, 0]}, **more).fit(X, Y)
+    assert search.best_params_ == {"alpha": 0, "max_iter": 4}
+    with pytest.raises(ValueError, match="All the 4 fits failed"):
+        StackedHalvingSearchCV(net(), {"alpha": [-1, -2]}, **more).fit(X, Y)
 
 
 def test_brackets_that_do_not_exist():
