@@ -132,8 +132,7 @@ class XBEstimator(Predicting):
         self, X: Rows, y: Any, sample_weight: ArrayLike | None, reset: bool
     ) -> tuple[Any, np.ndarray, np.ndarray | None]:
         """Host arrays X (N, I), which may be sparse, y, weights or None."""
-        namespace = library(X)
-        X, y = to_numpy(X), y.toarray() if issparse(y) else to_numpy(y)
+        namespace, X, y = library(X), to_numpy(X), y.toarray() if issparse(y) else to_numpy(y)
         dtype = float_type(type(self).__name__, self.dtype)
         rules = {"dtype": dtype, "multi_output": True, "y_numeric": is_regressor(self)}
         if reset:
@@ -185,7 +184,8 @@ class XBEstimator(Predicting):
         self._run_state: Any = None
         for name in ("learning_rate_", "rates_"):  # of the fit before
             self.__dict__.pop(name, None)
-        self.t_, self.history_ = 0, History(self._n_networks)
+        self.t_ = 0
+        self.history_ = History(self._n_networks)
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] | None = None
         self.validation_loss_curve_: list[float] | None = None
