@@ -162,8 +162,9 @@ class StackedOptunaSearchCV(StackedSearchCV):
             return GridSearchCV.fit(self, X, y, **params)
 
     def _run_search(self, evaluate_candidates: Any, *, callback_ctx: Any = None) -> None:
-        space, seed = Space(self.param_distributions), check_random_state(self.random_state).randint(2**31 - 1)
-        self.study_ = make_study(self.sampler, "val_accuracy", seed)
+        name, seed = type(self).__name__, check_random_state(self.random_state).randint(2**31 - 1)
+        space = Space(self.param_distributions, name)
+        self.study_ = make_study(self.sampler, "maximize", seed, name)
         rungs: tuple[int, ...] = (0,)
         if self.factor is not None:
             how = Halving(self.factor, self.min_resources)

@@ -16,7 +16,7 @@ from ..nn.class_weights import balanced_weights
 from ..parsing import float_type, is_whole, whole
 from ..training.samples import Data, check_data
 from .build import Program, layer_keys, settings_for
-from .chunk import OUTCOME
+from .chunk import OUTCOME, sign
 from .engine import run_members
 from .halving import Bracket, make_brackets, parse_halving
 from .plan import Member, expect_networks, make_members
@@ -24,7 +24,7 @@ from .pool import make_pool
 from .refit import Source
 from .result import SweepResult
 from .space import Configuration, complete, configurations, count_configurations, listed_values
-from .studies import Space, make_study
+from .studies import Space, examples, make_study
 from .trials import Sampling
 
 COLUMNS = ("member", "configuration", "fold", "rung", "bracket", "schema", "arrays")
@@ -173,8 +173,9 @@ def sweep(
     some = draws if sampler is None else 1  # of a sampler: an example
     seeds_ = _seeds(seeds)
     expect_networks(count_configurations(space, draws if sampler is None else trials) * len(seeds_))
-    rows = configurations(space, some, generator)
-    for row in listed_values(space, rows[0]) if some is not None else ():
+    values = space if sampler is None else examples(space)
+    rows = configurations(values, some, generator)
+    for row in listed_values(values, rows[0]) if some is not None else ():
         complete(row, fixed, custom)  # a value is wrong whether it was drawn or not
     rows = [complete(row, fixed, custom) for row in rows]
     if resume and out is None:
@@ -205,7 +206,7 @@ def sweep(
                 "sweep: resume asks the sampler again; name it, like sampler='tpe', or sweep without resume"
             )
         sampling = Sampling(
-            make_study(sampler, figure, rng),
+            make_study(sampler, "maximize" if sign(figure) > 0 else "minimize", rng),
             Space(space),
             whole("sweep", "trials", trials),
             len(members),
