@@ -177,6 +177,7 @@ def test_in_processes(data):
         (SPACE, {"sampler": "tp", "trials": 3}, "sweep: unknown sampler 'tp'; did you mean 'tpe'? known are random, tpe"),
         ([{"lr": 1}], {"sampler": "tpe", "trials": 3}, "sweep: draws needs a space {key: distribution}, got a list of configurations"),
         ({"lr": 0.1}, {"sampler": "tpe", "trials": 3}, "sweep: a sampler needs a key that varies, got none"),
+        ({"epochs": [2, 4]}, {"sampler": "tpe", "trials": 3, "halving": 2}, "sweep: halving ranks after equal numbers of epochs; give one value of epochs, got [2, 4]"),
         ({"lr": [0.1, -1]}, {"sampler": "tpe", "trials": 3}, "sgd: expected lr in [0, inf), got -1.0"),
     ],
 )  # fmt: skip

@@ -30,6 +30,8 @@ from .trials import Sampling
 COLUMNS = ("member", "configuration", "fold", "rung", "bracket", "schema", "arrays")
 """Of the table and its file, beside settings and `OUTCOME`."""
 
+SAME_EPOCHS = "sweep: halving ranks after equal numbers of epochs; give one value of epochs"
+
 
 def sweep(
     space: Any,
@@ -213,6 +215,8 @@ def sweep(
         )
     brackets: Sequence[Bracket] = ()
     if how is not None:
+        if sampling is not None and "epochs" in sampling.space.distributions:
+            raise ConfigError(f"{SAME_EPOCHS}, got {space['epochs']!r}")
         ranked = range(len(rows) if sampling is None else sampling.count)
         brackets = make_brackets(ranked, _epochs(rows), how, generator)
     result = run_members(
@@ -236,7 +240,7 @@ def _epochs(rows: Sequence[Configuration]) -> int:
     """Return the epochs of all configurations, which halving ranks after the same number of them."""
     found = sorted({row["epochs"] for row in rows})
     if len(found) > 1:
-        raise ConfigError(f"sweep: halving ranks after equal numbers of epochs; give one value of epochs, got {found}")
+        raise ConfigError(f"{SAME_EPOCHS}, got {found}")
     return found[0]
 
 

@@ -145,7 +145,7 @@ def find_lr(
     Raises
     ------
     ConfigError, DataError, ShapeError
-        Settings or data that don't fit together; or no rate that does better than the initial weights.
+        Settings or data that don't fit together; or all networks diverged.
 
     Examples
     --------
