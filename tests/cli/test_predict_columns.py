@@ -73,7 +73,9 @@ def test_a_column_of_another_type_is_one_line(trained, tmp_path, capsys, odd, sa
     """It was refused in training alone: pyarrow's own errors came."""
     columns = {"a": [1.0], "b": [1.0], "c": [1.0], "kind": ["no"]}
     table = write(tmp_path / "t.parquet", columns | {name: [odd]})
-    assert main(["predict", trained[0], "--data", str(table), "--target", "kind", "--out", str(tmp_path / "p.csv")]) == 2
+    assert (
+        main(["predict", trained[0], "--data", str(table), "--target", "kind", "--out", str(tmp_path / "p.csv")]) == 2
+    )
     line = f"xbnet: {table}: column '{name}': expected numbers, text or dates, got {said}"
     assert capsys.readouterr().err.startswith(line)
 
