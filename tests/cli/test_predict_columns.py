@@ -67,6 +67,19 @@ def test_a_missing_column_is_one_line(trained, tmp_path, capsys):
     assert capsys.readouterr().err == line
 
 
+@pytest.mark.parametrize(("odd", "said"), [([1.0], "list<"), ({"z": 1}, "struct<"), (b"\xff", "binary")])
+@pytest.mark.parametrize("name", ["a", "kind"])
+def test_a_column_of_another_type_is_one_line(trained, tmp_path, capsys, odd, said, name):
+    """It was refused in training alone: pyarrow's own errors came."""
+    columns = {"a": [1.0], "b": [1.0], "c": [1.0], "kind": ["no"]}
+    table = write(tmp_path / "t.parquet", columns | {name: [odd]})
+    assert (
+        main(["predict", trained[0], "--data", str(table), "--target", "kind", "--out", str(tmp_path / "p.csv")]) == 2
+    )
+    line = f"xbnet: {table}: column '{name}': expected numbers, text or dates, got {said}"
+    assert capsys.readouterr().err.startswith(line)
+
+
 def test_a_table_without_names_goes_by_position(trained, tmp_path):
     np.save(tmp_path / "x.npy", X)
     columns = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2]}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.datasets import load_iris
+from sklearn.exceptions import FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, HalvingRandomSearchCV
 from sklearn.pipeline import make_pipeline
@@ -13,7 +14,7 @@ from xbnet import ConfigError, StackedHalvingSearchCV, StackedOptunaSearchCV, XB
 from xbnet.backends.blas import one_blas_thread
 from xbnet.backends.machine.load import why_not
 from xbnet.estimators import meeting, stack
-from xbnet.estimators.rungs import epochs_ahead
+from xbnet.estimators.rungs import Rungs, epochs_ahead
 from xbnet.training.trainer import Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -104,6 +105,15 @@ def test_hyperbands_brackets(monkeypatch):
     assert alone.best_score_ == search.best_score_
 
 
+def test_a_bracket_of_which_nothing_can_be_trained_leaves_the_others_alone():
+    more = {"brackets": "hyperband", "max_resources": 4, "factor": 2, "cv": 2, "random_state": 1}
+    with pytest.warns(FitFailedWarning, match="All the 8 fits failed"):
+        search = StackedHalvingSearchCV(net(), {"alpha": [-1, -1, -1, -1, 0]}, **more).fit(X, Y)
+    assert search.best_params_ == {"alpha": 0, "max_iter": 4}
+    with pytest.raises(ValueError, match="All the 4 fits failed"):
+        StackedHalvingSearchCV(net(), {"alpha": [-1, -2]}, **more).fit(X, Y)
+
+
 def test_brackets_that_do_not_exist():
     with pytest.raises(ConfigError, match="expected brackets 'hyperband' or None, got 'asha'"):
         StackedHalvingSearchCV(net(), GRID, brackets="asha").fit(X, Y)
@@ -144,7 +154,14 @@ def test_stacks_are_made_anew_of_those_who_go_on_and_any_number_may_wait(setting
         stacks.append([task.stands and id(task.stands.trainer) for task in tasks])
         real(tasks, data, level, keep)
 
+    train = Rungs.train
+
+    def rung(self, tasks):
+        train(self, tasks)
+        assert len({standing.epochs for standing in self._stood.values()}) <= 2  # the others' memory is free
+
     monkeypatch.setattr(stack, "_fit", fit)
+    monkeypatch.setattr(Rungs, "train", rung)
     assert_same(net(**settings), n_jobs=1)
     if not settings:  # 27 fits in the first rung, 9 in the second, 3 in the last; 4 wait at a time
         assert [len(before) for before in stacks] == [4] * 6 + [3] + [4, 4, 1] + [3]

@@ -103,7 +103,7 @@ def test_spaces_and_studies_of_optuna():
     [
         ({"n_trials": 0}, "StackedOptunaSearchCV: expected n_trials to be a whole number >= 1, got 0"),
         ({"factor": 1}, "StackedOptunaSearchCV: expected factor in (1, inf), got 1"),
-        ({"sampler": "tree"}, "sweep: unknown sampler 'tree'; known are random, tpe"),
+        ({"sampler": "tree"}, "StackedOptunaSearchCV: unknown sampler 'tree'; known are random, tpe"),
         (
             {"scoring": ["accuracy", "f1_macro"]},
             "StackedOptunaSearchCV: expected refit to name one of several scores, got False",

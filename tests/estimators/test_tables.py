@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
@@ -151,6 +152,18 @@ def test_other_libraries_bring_tables_too(table):
     np.testing.assert_array_equal(a.predict(X), b.predict(pl.from_pandas(X)))
 
 
+def test_sparse_columns_are_read_as_others(table):
+    X, y, _ = table
+    hot = pd.get_dummies(X["city"], sparse=True, dtype=float)
+    a, b = XBClassifier(**FAST).fit(hot, y), XBClassifier(**FAST).fit(hot.sparse.to_dense(), y)
+    assert a.schema_ is None
+    np.testing.assert_array_equal(a.predict_proba(hot), b.predict_proba(hot.sparse.to_dense()))
+    both = X.join(hot)
+    a, b = XBClassifier(**FAST).fit(both, y), XBClassifier(**FAST).fit(X.join(hot.sparse.to_dense()), y)
+    assert a.schema_ == b.schema_
+    np.testing.assert_array_equal(a.predict(both), b.predict(both))
+
+
 def test_mistakes_are_one_line(table):
     X, y, _ = table
     estimator = XBClassifier(**FAST).fit(X, y)
@@ -165,6 +178,8 @@ def test_mistakes_are_one_line(table):
         "XBClassifier: expected schema as True, False, 'auto', standard, robust, quantile or none, got 'yes'",
     ):
         XBClassifier(schema="yes").fit(X, y)
+    with refuses(ConfigError, "expected X (N, I) as an array or a table for a schema, got a sparse matrix"):
+        XBClassifier(schema=True).fit(csr_array(np.eye(240)), y)
     with pytest.raises(ValueError, match="could not convert"):
         XBClassifier(schema=False).fit(X, y)
 

@@ -177,6 +177,7 @@ def test_in_processes(data):
         (SPACE, {"sampler": "tp", "trials": 3}, "sweep: unknown sampler 'tp'; did you mean 'tpe'? known are random, tpe"),
         ([{"lr": 1}], {"sampler": "tpe", "trials": 3}, "sweep: draws needs a space {key: distribution}, got a list of configurations"),
         ({"lr": 0.1}, {"sampler": "tpe", "trials": 3}, "sweep: a sampler needs a key that varies, got none"),
+        ({"epochs": [2, 4]}, {"sampler": "tpe", "trials": 3, "halving": 2}, "sweep: halving ranks after equal numbers of epochs; give one value of epochs, got [2, 4]"),
         ({"lr": [0.1, -1]}, {"sampler": "tpe", "trials": 3}, "sgd: expected lr in [0, inf), got -1.0"),
     ],
 )  # fmt: skip
@@ -187,5 +188,18 @@ def test_what_does_not_fit_is_one_line(data, space, more, line):
 
 def test_a_study_that_goes_the_wrong_way_is_one_line(data):
     study = optuna.create_study(direction="maximize")
-    with refuses(xbnet.ConfigError, "sweep: expected a study whose direction is 'minimize', as that of val_loss is"):
+    with refuses(xbnet.ConfigError, "sweep: expected a study whose direction is 'minimize', got maximize"):
         xbnet.sweep(SPACE, data, sampler=study, trials=2)
+
+
+def test_distributions_of_optuna_are_as_good_as_ours(data):
+    kinds = optuna.distributions
+    theirs = {"lr": kinds.FloatDistribution(1e-3, 1, log=True), "l2": kinds.CategoricalDistribution([0, 1e-4])}
+    ours = {"lr": "loguniform:1e-3,1", "l2": [0, 1e-4]}
+    found = [
+        xbnet.sweep(space, data, sampler="tpe", trials=4, epochs=1, workers=1, progress=False).study.trials
+        for space in (theirs, ours)
+    ]
+    assert [trial.params for trial in found[0]] == [trial.params for trial in found[1]]
+    with refuses(xbnet.ConfigError, "sgd: expected lr in [0, inf), got -1.0"):
+        xbnet.sweep({"lr": kinds.FloatDistribution(-1, 1)}, data, sampler="tpe", trials=3)

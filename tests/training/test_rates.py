@@ -39,6 +39,12 @@ def test_the_proposal_is_half_of_the_best():
     assert f"lr={found.lr:.3g}, half of the best of 100 rates" in found.describe()
 
 
+def test_a_best_rate_on_the_rim_is_said():
+    for rates, hint in ([1e-6, 1e-5], "the largest: try larger ones"), ([0.5, 1e5], "the least: try smaller ones"):
+        found = xbnet.find_lr(network(), "cross_entropy", "sgd", DATA, rates=rates, steps=20)
+        assert found.describe().endswith(f"; it is {hint}")
+
+
 def test_what_diverges_takes_no_other_with_it():
     rates = [0.01, 0.05, 1e4, 1e6]
     found = xbnet.find_lr(network(activation="relu"), "mse", "momentum", (X, X[:, :3]), rates=rates, steps=20)
@@ -94,3 +100,6 @@ def test_commands(tmp_path, capsys):
     assert "of 3 rates from 0.01 to 1" in capsys.readouterr().out
     assert main([*argv, "--space", "l2=0,1"]) == 2
     assert capsys.readouterr().err == "xbnet: --find-lr is for one configuration; give one value of l2\n"
+    for flag, value in ("--folds", "3"), ("--seeds", "2"), ("--at-once", "5"):
+        assert main([*argv, flag, value]) == 2
+        assert capsys.readouterr().err == f"xbnet: --find-lr is for one configuration; leave out {flag}\n"

@@ -19,6 +19,12 @@ from .tables import settle
 GIVEN = ("batch_size", "l1", "l2", "clip_norm")
 """Settings of a configuration that `find_lr` takes."""
 
+OF_SEVERAL = (
+    *("draws", "sampler", "trials", "at_once", "folds", "halving", "min_epochs", "monitor", "dask", "workers"),
+    *("memory", "ensemble", "resume"),
+)
+"""Flags of a sweep that have nothing to say here."""
+
 
 def run_find_lr(
     args: argparse.Namespace, space: dict[str, Any], folder: Path | None, fixed: Callable[..., dict[str, Any]]
@@ -32,6 +38,9 @@ def run_find_lr(
     from ..training.rates import find_lr
 
     rates: Any = space.pop("lr", 100)
+    given = [name for name in OF_SEVERAL if getattr(args, name)] + ["seeds"] * (args.seeds != 1)
+    if given:
+        raise ConfigError(f"--find-lr is for one configuration; leave out --{given[0].replace('_', '-')}")
     several = [key for key, value in space.items() if isinstance(value, list) and len(value) > 1]
     if several:
         raise ConfigError(f"--find-lr is for one configuration; give one value of {several[0]}")
@@ -49,6 +58,7 @@ def run_find_lr(
         make_optimizer([member]),
         pool.data,
         rates=rates if isinstance(rates, (list, int)) else 100,
+        execution=args.execution,
         **{key: settings[key] for key in GIVEN if key in settings},
     )
     about = {"lr": found.lr, "figure": found.figure, "steps": found.steps, "rates": plain(found.rates, 0)}

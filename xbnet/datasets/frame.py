@@ -17,7 +17,7 @@ from ..errors import ConfigError, DataError, printable
 from .checks import Array
 from .labels import NUMBER
 from .tables import Table
-from .tables.values import first_bad, has_word, is_code, kind_of, parse, parse_together, words_of
+from .tables.values import first_bad, has_word, is_code, parse, parse_together, words_of
 from .target_reader import TargetReader, TargetValues
 
 if TYPE_CHECKING:
@@ -223,12 +223,7 @@ class _Guess:
 
     def __init__(self, table: Table, column: int, forced: str | None):
         self.table, self.column = table, column
-        kind = kind_of(table.kind(column))
-        if kind is None:
-            raise DataError(
-                f"{table.name}: column {printable(table.columns[column])!r}: expected numbers, text or dates, got "
-                f"{printable(table.kind(column))}; convert it, or leave it out (drop)"
-            )
+        kind = table.word_for(column)
         self.possible: list[str] = []
         self.digits, self.zeros, self.length = True, False, -1
         if forced is not None:

@@ -116,7 +116,7 @@ def _table(
     schema: Schema | None,
     regression: bool,
 ) -> Iterator[Chunk]:
-    right = [find_column(table, name, "target") for name in target]
+    right = [i for name in target if table.word_for(i := find_column(table, name, "target"))]
     kept = [find_column(table, name, "ids") for name in ids]
     if schema is None:
         names = features

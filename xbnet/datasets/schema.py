@@ -196,7 +196,7 @@ class Schema:
             some = ", ".join(repr(printable(name)) for name in absent[:10])
             some += f" and {len(absent) - 10} more" if len(absent) > 10 else ""
             raise DataError(f"{table.name}: expected the columns that the model was trained on, got none named {some}")
-        return [i for i in found if i is not None]
+        return [i for i in found if i is not None and table.word_for(i)]
 
     def read(self, table: Table, others: Sequence[int] = ()) -> Iterator[tuple[int, list[int], list[Any]]]:
         """Number of the first row, places of the columns, and columns of each batch; `others` come after them."""

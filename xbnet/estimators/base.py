@@ -132,13 +132,9 @@ class XBEstimator(Predicting):
         self, X: Rows, y: Any, sample_weight: ArrayLike | None, reset: bool
     ) -> tuple[Any, np.ndarray, np.ndarray | None]:
         """Host arrays X (N, I), which may be sparse, y, weights or None."""
-        namespace = library(X)
-        X, y = to_numpy(X), y.toarray() if issparse(y) else to_numpy(y)
-        rules = {
-            "dtype": float_type(type(self).__name__, self.dtype),
-            "multi_output": True,
-            "y_numeric": is_regressor(self),
-        }
+        namespace, X, y = library(X), to_numpy(X), y.toarray() if issparse(y) else to_numpy(y)
+        dtype = float_type(type(self).__name__, self.dtype)
+        rules = {"dtype": dtype, "multi_output": True, "y_numeric": is_regressor(self)}
         if reset:
             self._namespace = namespace
             counted = counted_rows(to_numpy(sample_weight), y)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ ELSEWHERE = ("random_state", "class_weight", "verbose")
 """Parameters that have done their work before training, or do it after."""
 
 
-def bucket(task: Task, *but: str) -> Any:
+def bucket(task: Task, *but: str) -> Hashable:
     """Tasks with equal buckets can train in one stack; the parameters `but` are left out."""
     e = task.estimator
     settings = {k: v for k, v in e.get_params(deep=False).items() if k not in (*PER_REPLICA, *ELSEWHERE, *but)}
@@ -40,6 +40,24 @@ def bucket(task: Task, *but: str) -> Any:
         (task.w is None, task.val is None or task.val[2] is None),
         None if task.stands is None else (task.stands.epochs, task.stands.trainer.history.execution),
     )
+
+
+class Buckets:
+    """`bucket`, asked once for tasks that began together and do not differ in what is left to differ in."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, Hashable] = {}
+
+    def __call__(self, task: Task) -> Hashable:
+        """See `bucket`."""
+        e, stands = task.estimator, task.stands
+        if task.shared is None:
+            return bucket(task)
+        where = None if stands is None else (stands.epochs, stands.trainer.history.execution)
+        key = id(task.shared), e.max_iter, e.dropout, e.clip_norm is None, where
+        if key not in self._known:
+            self._known[key] = bucket(task)
+        return self._known[key]
 
 
 def number_data(tasks: Sequence[Task]) -> list[int]:

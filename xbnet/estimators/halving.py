@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from ..errors import ConfigError
 from ..sweeps.halving import Bracket, Halving, best_of, make_brackets, survivors
 from .rungs import Rungs, epochs_ahead
-from .search import stacking, task_of
+from .search import attempt, stacking, task_of
 
 
 class StackedHalvingSearchCV(HalvingGridSearchCV):
@@ -163,13 +163,16 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         rungs = sorted({rung for bracket in self.brackets_ for rung in bracket.rungs})
         alive = {bracket: list(bracket.configurations) for bracket in self.brackets_}
         self.n_resources_, self.n_candidates_ = rungs, []
+        failures: list[ValueError] = []
         with task_of(callback_ctx, self, "search", len(rungs)) as outer:
             for i, rung in enumerate(rungs):
                 here = {bracket: configurations for bracket, configurations in alive.items() if rung in bracket.rungs}
                 count = sum(map(len, here.values()))
                 self.n_candidates_.append(count)
                 with task_of(outer, self, "halving-iteration", count * self.n_splits_) as inner:
-                    alive |= self._rank(evaluate_candidates, candidates, here, i, rung, inner)
+                    alive |= self._rank(evaluate_candidates, candidates, here, i, rung, failures, inner)
+        if len(failures) == len(rungs):
+            raise failures[-1]
         self.n_iterations_, self.n_remaining_candidates_ = len(rungs), sum(map(len, alive.values()))
 
     def _rank(
@@ -179,20 +182,29 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         here: dict[Bracket, list[int]],
         i: int,
         rung: int,
+        failures: list[ValueError],
         callback_ctx: Any,
     ) -> dict[Bracket, list[int]]:
-        """Train the configurations of each bracket up to the rung: those of each that go on."""
+        """Train the configurations of each bracket up to the rung: those of each that go on.
+
+        Where none of all can be trained, `failures` grows; they may go on, and other brackets still come.
+        """
         everyone = [c for configurations in here.values() for c in configurations]
         numbers = [self.brackets_.index(bracket) for bracket, found in here.items() for _ in found]
         more = {"iter": [i] * len(everyone), "n_resources": [rung] * len(everyone), "bracket": numbers}
         context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
-        results = evaluate_candidates(
+        results = attempt(
+            evaluate_candidates,
             [{**candidates[c], self.resource: rung} for c in everyone],
             self._checked_cv_orig,
             more_results=more,
             **context,
         )
-        scores = dict(zip(everyone, results["mean_test_score"][-len(everyone) :], strict=True))
+        if isinstance(results, ValueError):
+            failures.append(results)
+            scores = dict.fromkeys(everyone, np.nan)
+        else:
+            scores = dict(zip(everyone, results["mean_test_score"][-len(everyone) :], strict=True))
         return {
             bracket: best_of({c: scores[c] for c in found}, survivors(len(found), self.factor))
             for bracket, found in here.items()

@@ -8,7 +8,7 @@ from typing import Any
 
 import joblib
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import check_random_state
 
@@ -17,7 +17,7 @@ from ..parsing import number, whole
 from ..sweeps.halving import Halving, best_of, make_brackets, survivors
 from ..sweeps.studies import Space, make_study, optuna, tell
 from .rungs import Rungs, epochs_ahead
-from .search import StackedSearchCV, stacking, task_of
+from .search import StackedSearchCV, attempt, stacking, task_of
 
 
 class StackedOptunaSearchCV(StackedSearchCV):
@@ -162,8 +162,9 @@ class StackedOptunaSearchCV(StackedSearchCV):
             return GridSearchCV.fit(self, X, y, **params)
 
     def _run_search(self, evaluate_candidates: Any, *, callback_ctx: Any = None) -> None:
-        space, seed = Space(self.param_distributions), check_random_state(self.random_state).randint(2**31 - 1)
-        self.study_ = make_study(self.sampler, "val_accuracy", seed)
+        name, seed = type(self).__name__, check_random_state(self.random_state).randint(2**31 - 1)
+        space = Space(self.param_distributions, name)
+        self.study_ = make_study(self.sampler, "maximize", seed, name)
         rungs: tuple[int, ...] = (0,)
         if self.factor is not None:
             how = Halving(self.factor, self.min_resources)
@@ -188,17 +189,12 @@ class StackedOptunaSearchCV(StackedSearchCV):
                 scores = dict.fromkeys(here, np.nan)
                 with task_of(outer, self, "trials", len(rows) * self.n_splits_) as inner:
                     context = {} if inner is None else {"callback_ctx": inner}
-                    try:
-                        results = evaluate_candidates(rows, self._checked_cv_orig, more_results=more, **context)
-                    except ValueError as error:
-                        if not str(error).startswith("\nAll the"):
-                            raise
-                        failure = error  # none of these fits succeeded; other trials' may
-                        warnings.warn(str(error), FitFailedWarning, stacklevel=2)
-                    else:
-                        column = self._column(results)
-                        scores = dict(zip(here, map(float, results[column][-len(rows) :]), strict=True))
-                        succeeded = True
+                    results = attempt(evaluate_candidates, rows, self._checked_cv_orig, more_results=more, **context)
+                if isinstance(results, ValueError):
+                    failure = results
+                else:
+                    succeeded, column = True, self._column(results)
+                    scores = dict(zip(here, map(float, results[column][-len(rows) :]), strict=True))
                 for t, score in scores.items():
                     reached[here[t]][t] = score
                 here, over = self._settle(trials, here, scores, reached, rungs)

@@ -53,6 +53,9 @@ class Rungs:
         going = [task for task in tasks if task.stands is None or task.stands.trains]
         if going:
             fit_stacked(going, self.n_jobs, keep, self._ahead)
+        ages = [task.stands.epochs for task in tasks if task.stands is not None]
+        if ages:  # who stands at a rung below these has left; should it be asked for again, it begins anew
+            self._stood = {who: where for who, where in self._stood.items() if where.epochs >= min(ages)}
 
 
 def epochs_ahead(networks: float, epochs: int, last: int, factor: float) -> tuple[int, float]:

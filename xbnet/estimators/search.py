@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import joblib
 import numpy as np
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from ..backends.backend import get_backend
@@ -135,6 +137,20 @@ def _bytes_of(X: Any) -> int:
         return int(X.memory_usage(deep=True).sum())
     parts = [getattr(X, name, None) for name in ("nbytes", "data", "indices")]
     return sum(int(getattr(part, "nbytes", part)) for part in parts if isinstance(part, (int, np.ndarray)))
+
+
+def attempt(evaluate: Callable[..., dict[str, Any]], *given: object, **named: object) -> dict[str, Any] | ValueError:
+    """The results of `evaluate_candidates`; its error, and a warning, where none of these fits succeeded.
+
+    scikit-learn takes that for a mistake, but they are only a part of the search.
+    """
+    try:
+        return evaluate(*given, **named)
+    except ValueError as error:
+        if not str(error).startswith("\nAll the"):
+            raise
+        warnings.warn(str(error), FitFailedWarning, stacklevel=2)
+        return error
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,7 @@ from ..training.execution.compiled import LONG_ENOUGH, has_program, saves
 from ..training.samples import Samples
 from ..training.trainer import Trainer
 from .base import XBEstimator
-from .buckets import bucket, number_data
+from .buckets import Buckets, number_data
 from .build import layers_of, optimizer_of, part, recipe_of
 from .meeting import Task
 from .rules import Order
@@ -62,9 +62,10 @@ def fit_stacked(
         decides about the level of execution.
     """
     data = number_data(tasks)
-    buckets: dict[Any, list[int]] = {}
+    bucket_of = Buckets()
+    buckets: dict[Hashable, list[int]] = {}
     for i, task in enumerate(tasks):
-        buckets.setdefault(bucket(task), []).append(i)
+        buckets.setdefault(bucket_of(task), []).append(i)
     threads = threads_for(tasks, n_jobs)
     share = max(1, -(-len(tasks) // threads))
     fresh = sum(task.stands is None for task in tasks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy.sparse import issparse
@@ -12,6 +12,7 @@ from ..datasets import Schema
 from ..datasets.frame import read_frame
 from ..datasets.scaler import SCALINGS, Scaler
 from ..datasets.tables import Table, is_table, open_table
+from ..datasets.tables.arrow import sparse_columns
 from ..datasets.tables.source import need_pyarrow
 from ..datasets.tables.values import kind_of, parse
 from ..errors import ConfigError
@@ -85,6 +86,9 @@ def _needs_schema(X: object) -> bool:
     """Whether a table has text, dates, or missing values."""
     if not is_table(X):
         return False
+    sparse = sparse_columns(X)
+    if 0 < len(sparse) == len(cast("Any", X).columns) and all(kind.kind in "biuf" for kind in sparse.values()):
+        return False  # scikit-learn makes a sparse matrix of it
     try:
         import pyarrow  # noqa: F401
     except ImportError:
@@ -104,6 +108,8 @@ def _needs_schema(X: object) -> bool:
 
 def _default_names(X: object) -> list[str]:
     """Names as scikit-learn gives them to columns that have none."""
+    if issparse(X):
+        raise ConfigError("expected X (N, I) as an array or a table for a schema, got a sparse matrix")
     array = np.asarray(X)
     if array.ndim != 2:
         raise ConfigError(f"expected X (N, I) for a schema, got {array.shape}")

@@ -16,7 +16,7 @@ from ..nn.class_weights import balanced_weights
 from ..parsing import float_type, is_whole, whole
 from ..training.samples import Data, check_data
 from .build import Program, layer_keys, settings_for
-from .chunk import OUTCOME
+from .chunk import OUTCOME, sign
 from .engine import run_members
 from .halving import Bracket, make_brackets, parse_halving
 from .plan import Member, expect_networks, make_members
@@ -24,11 +24,13 @@ from .pool import make_pool
 from .refit import Source
 from .result import SweepResult
 from .space import Configuration, complete, configurations, count_configurations, listed_values
-from .studies import Space, make_study
+from .studies import Space, examples, make_study
 from .trials import Sampling
 
 COLUMNS = ("member", "configuration", "fold", "rung", "bracket", "schema", "arrays")
 """Of the table and its file, beside settings and `OUTCOME`."""
+
+SAME_EPOCHS = "sweep: halving ranks after equal numbers of epochs; give one value of epochs"
 
 
 def sweep(
@@ -171,8 +173,9 @@ def sweep(
     some = draws if sampler is None else 1  # of a sampler: an example
     seeds_ = _seeds(seeds)
     expect_networks(count_configurations(space, draws if sampler is None else trials) * len(seeds_))
-    rows = configurations(space, some, generator)
-    for row in listed_values(space, rows[0]) if some is not None else ():
+    values = space if sampler is None else examples(space)
+    rows = configurations(values, some, generator)
+    for row in listed_values(values, rows[0]) if some is not None else ():
         complete(row, fixed, custom)  # a value is wrong whether it was drawn or not
     rows = [complete(row, fixed, custom) for row in rows]
     if resume and out is None:
@@ -203,7 +206,7 @@ def sweep(
                 "sweep: resume asks the sampler again; name it, like sampler='tpe', or sweep without resume"
             )
         sampling = Sampling(
-            make_study(sampler, figure, rng),
+            make_study(sampler, "maximize" if sign(figure) > 0 else "minimize", rng),
             Space(space),
             whole("sweep", "trials", trials),
             len(members),
@@ -213,6 +216,8 @@ def sweep(
         )
     brackets: Sequence[Bracket] = ()
     if how is not None:
+        if sampling is not None and "epochs" in sampling.space.distributions:
+            raise ConfigError(f"{SAME_EPOCHS}, got {space['epochs']!r}")
         ranked = range(len(rows) if sampling is None else sampling.count)
         brackets = make_brackets(ranked, _epochs(rows), how, generator)
     result = run_members(
@@ -236,7 +241,7 @@ def _epochs(rows: Sequence[Configuration]) -> int:
     """Return the epochs of all configurations, which halving ranks after the same number of them."""
     found = sorted({row["epochs"] for row in rows})
     if len(found) > 1:
-        raise ConfigError(f"sweep: halving ranks after equal numbers of epochs; give one value of epochs, got {found}")
+        raise ConfigError(f"{SAME_EPOCHS}, got {found}")
     return found[0]
 
 

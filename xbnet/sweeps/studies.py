@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import BackendError, ConfigError, unknown_name
-from .chunk import sign
 from .distributions import Distribution, Integers, LogIntegers, LogUniform, as_distribution
 from .space import Configuration, shown
 
@@ -31,7 +30,9 @@ class Space:
     Parameters
     ----------
     space
-        Key -> list, distribution or single value, as `sweep` takes it.
+        Key -> list, distribution (one of Optuna's, too) or single value, as `sweep` takes it.
+    where
+        Who complains.
 
     Attributes
     ----------
@@ -39,22 +40,23 @@ class Space:
         Key -> distribution of Optuna, of those that vary.
     """
 
-    def __init__(self, space: Any):
+    def __init__(self, space: Any, where: str = "sweep"):
+        self._where = where
         if not isinstance(space, Mapping):
-            raise ConfigError("sweep: a sampler needs a space {key: values}, got a list of configurations")
+            raise ConfigError(f"{where}: a sampler needs a space {{key: values}}, got a list of configurations")
         self.distributions: dict[str, Any] = {}
         self._fixed: Configuration = {}
         self._values: dict[str, dict[Any, Any]] = {}
         for key, values in space.items():
             own = values if isinstance(values, optuna().distributions.BaseDistribution) else as_distribution(values)
             if own is not None:
-                self.distributions[key] = _distribution(key, own)
+                self.distributions[key] = self._distribution(key, own)
             elif isinstance(values, (list, tuple, range, np.ndarray)):
                 self.distributions[key] = self._choices(key, list(values))
             else:
                 self._fixed[key] = values
         if not self.distributions:
-            raise ConfigError("sweep: a sampler needs a key that varies, got none")
+            raise ConfigError(f"{where}: a sampler needs a key that varies, got none")
 
     def _choices(self, key: str, values: list[Any]) -> Any:
         plain = [value.item() if isinstance(value, np.generic) else value for value in values]
@@ -63,39 +65,52 @@ class Space:
         else:  # Optuna keeps nothing else: widths and objects go by what a table calls them
             named = {shown(tuple(v) if isinstance(v, list) else v): v for v in plain}
         if len(named) < len(plain) or not named:
-            raise ConfigError(f"sweep: expected different values of {key}, got {values}")
+            raise ConfigError(f"{self._where}: expected different values of {key}, got {values}")
         self._values[key] = named
         return optuna().distributions.CategoricalDistribution(list(named))
+
+    def _distribution(self, key: str, own: object) -> Any:
+        kinds = optuna().distributions
+        if isinstance(own, kinds.BaseDistribution):
+            return own
+        if not isinstance(own, Distribution):
+            raise ConfigError(
+                f"{self._where}: a sampler takes distributions like loguniform:1e-4,1 of {key}, got one of scipy.stats"
+            )
+        log = isinstance(own, LogUniform)
+        if isinstance(own, (Integers, LogIntegers)):
+            return kinds.IntDistribution(int(own.low), int(own.high), log=log)
+        return kinds.FloatDistribution(own.low, own.high, log=log)
 
     def row(self, params: Mapping[str, Any]) -> Configuration:
         """The configuration of a trial."""
         return self._fixed | {key: self._values.get(key, {}).get(value, value) for key, value in params.items()}
 
 
-def _distribution(key: str, own: object) -> Any:
-    kinds = optuna().distributions
-    if isinstance(own, kinds.BaseDistribution):
-        return own
-    if not isinstance(own, Distribution):
-        raise ConfigError(
-            f"sweep: a sampler takes distributions like loguniform:1e-4,1 of {key}, got one of scipy.stats"
-        )
-    log = isinstance(own, LogUniform)
-    if isinstance(own, (Integers, LogIntegers)):
-        return kinds.IntDistribution(int(own.low), int(own.high), log=log)
-    return kinds.FloatDistribution(own.low, own.high, log=log)
+def examples(space: Mapping[str, object] | Sequence[Configuration]) -> object:
+    """The space with a list of values in the place of each distribution of Optuna: its ends, or its choices."""
+    if not isinstance(space, Mapping):
+        return space
+    found, kinds = dict(space), optuna().distributions
+    for key, values in space.items():
+        if isinstance(values, kinds.CategoricalDistribution):
+            found[key] = list(values.choices)
+        elif isinstance(values, kinds.BaseDistribution):
+            found[key] = [values.low, values.high]
+    return found
 
 
-def make_study(sampler: Any, monitor: str, rng: int) -> Any:
+def make_study(sampler: Any, direction: str, rng: int, where: str = "sweep") -> Any:
     """The study of a sampler's name, or of one of Optuna's; a study comes back as it is, if it goes the right way."""
-    library, direction = optuna(), "maximize" if sign(monitor) > 0 else "minimize"
+    library = optuna()
     if isinstance(sampler, library.Study):
-        if [one.name.lower() for one in sampler.directions] != [direction]:
-            raise ConfigError(f"sweep: expected a study whose direction is {direction!r}, as that of {monitor} is")
+        found = [one.name.lower() for one in sampler.directions]
+        if found != [direction]:
+            raise ConfigError(f"{where}: expected a study whose direction is {direction!r}, got {' and '.join(found)}")
         return sampler
     if isinstance(sampler, str):
         if sampler not in SAMPLERS:
-            raise unknown_name("sweep", "sampler", sampler, SAMPLERS)
+            raise unknown_name(where, "sampler", sampler, SAMPLERS)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they call some arguments experimental
             rng %= 2**32  # NumPy's old generators, which Optuna has, take no larger one
@@ -105,7 +120,7 @@ def make_study(sampler: Any, monitor: str, rng: int) -> Any:
                 sampler = library.samplers.TPESampler(seed=rng, multivariate=True, constant_liar=True)
     if not isinstance(sampler, library.samplers.BaseSampler):
         names = ", ".join(SAMPLERS)
-        raise ConfigError(f"sweep: expected sampler to be {names}, or a sampler or study of Optuna, got {sampler!r}")
+        raise ConfigError(f"{where}: expected sampler to be {names}, or a sampler or study of Optuna, got {sampler!r}")
     before = library.logging.get_verbosity()
     library.logging.set_verbosity(library.logging.WARNING)
     try:

@@ -95,10 +95,11 @@ class Rates:
         k = int(np.argmin(smoothed(self.rates, self.losses)))
         bad = self.rates[~np.isfinite(self.losses)]
         diverged = f"; from {bad[0]:.3g} on networks diverged" if len(bad) else ""
+        rim = {0: "; it is the least: try smaller ones", len(self.rates) - 1: "; it is the largest: try larger ones"}
         return (
             f"lr={self.lr:.3g}, half of the best of {len(self.rates)} rates from {self.rates[0]:.3g} to "
             f"{self.rates[-1]:.3g} after {self.steps} steps, {self.rates[k]:.3g} "
-            f"({self.figure} {self.losses[k]:.4g}){diverged}"
+            f"({self.figure} {self.losses[k]:.4g}){diverged}{rim.get(k, '')}"
         )
 
 
@@ -145,7 +146,7 @@ def find_lr(
     Raises
     ------
     ConfigError, DataError, ShapeError
-        Settings or data that don't fit together; or no rate that does better than the initial weights.
+        Settings or data that don't fit together; or all networks diverged.
 
     Examples
     --------

@@ -231,13 +231,14 @@ class State:
 
 
 def states_of(generators: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return the state of each generator, on which its next draws depend."""
-    return [generator_state(generator) for generator in generators]
+    """Return the state of each generator, on which its next draws depend; of one that several replicas have, once."""
+    states = {id(one): generator_state(one) for one in {id(one): one for one in generators}.values()}
+    return [states[id(one)] for one in generators]
 
 
 def restore_generators(generators: Sequence[Any], states: Sequence[dict[str, Any]]) -> None:
     """Let each generator go on from a state."""
-    for generator, found in zip(generators, states, strict=True):
+    for generator, found in {id(g): (g, state) for g, state in zip(generators, states, strict=True)}.values():
         set_generator_state(generator, found)
 
 

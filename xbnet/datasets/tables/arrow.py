@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import DataError, printable
 from ..sniff import looks_like, open_head
@@ -14,6 +14,7 @@ from .source import CAST, Table, check_columns, need_pyarrow, reading
 from .values import kind_of
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 #: Values of 8 bytes that a file of one byte may hold.
@@ -136,7 +137,9 @@ class ArrowObject(ArrowTable):
 
     def __init__(self, name: str, table: object):
         pa = need_pyarrow(name)
+        sparse = sparse_columns(table)
         try:
+            table = cast("Any", table).astype(sparse) if sparse else table
             self._table = table if isinstance(table, pa.Table) else pa.RecordBatchReader.from_stream(table).read_all()
         except Exception as error:  # each library has errors of its own
             reason = " ".join(str(error).split())[:200]
@@ -147,6 +150,14 @@ class ArrowObject(ArrowTable):
         """See `Table`."""
         for batch in self._table.select(list(wanted)).to_batches(max_chunksize=self.batch_rows()):
             yield from self.parts(batch.columns, wanted)
+
+
+def sparse_columns(table: object) -> dict[str, np.dtype]:
+    """The columns of a DataFrame of pandas that are sparse, which Arrow does not know, with their values' types."""
+    types = getattr(table, "dtypes", None)
+    if types is None or not hasattr(types, "items"):
+        return {}
+    return {column: kind.subtype for column, kind in types.items() if type(kind).__name__ == "SparseDtype"}
 
 
 def _longest(array: pa.Array) -> int:

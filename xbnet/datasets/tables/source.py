@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any, Protocol
 
 from ...errors import DataError, XbnetError, printable
+from .values import kind_of
 
 
 class ArrowStream(Protocol):
@@ -53,6 +54,22 @@ class Table:
     def kind(self, column: int) -> Any:
         """Arrow's type of a column."""
         raise NotImplementedError
+
+    def word_for(self, column: int) -> str:
+        """What a column holds: "text", "number", "boolean", "date" or "empty".
+
+        Raises
+        ------
+        DataError
+            Something else.
+        """
+        found = kind_of(self.kind(column))
+        if found is None:
+            raise DataError(
+                f"{self.name}: column {printable(self.columns[column])!r}: expected numbers, text or dates, got "
+                f"{printable(self.kind(column))}; convert it, or leave it out (drop)"
+            )
+        return found
 
     def batches(self, wanted: Sequence[int]) -> Iterator[list[Any]]:
         """The columns `wanted`, by number, as lists of Arrow arrays of some consecutive rows."""
