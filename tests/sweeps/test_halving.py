@@ -231,4 +231,4 @@ def test_pictures(data, tmp_path):
         picture = xbnet.sweep(SPACE, data, halving=how, **FIXED | {"folds": None}).plot_rungs()
         axis = picture.axes[0]
         assert [text.get_text() for text in axis.texts] == (["18", "6", "2"] if how == 3 else ["10", "3", "1"])
-        save_figure(picture, tmp_path / f"{how}.png")
+    save_figure(picture, tmp_path / "hyperband.png")

@@ -54,7 +54,7 @@ class Buckets:
         if task.shared is None:
             return bucket(task)
         where = None if stands is None else (stands.epochs, stands.trainer.history.execution)
-        key = id(task.shared), e.max_iter, e.dropout, e.clip_norm is None, where
+        key = id(task.shared), e.max_iter, e.dropout, e.momentum > 0, e.clip_norm is None, where
         if key not in self._known:
             self._known[key] = bucket(task)
         return self._known[key]
