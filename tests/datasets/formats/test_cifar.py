@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import files as samples
+from tests.support.chance import examples
 from xbnet.datasets import load_dataset
 from xbnet.datasets.formats.unpickle import Refused, unpickle
 from xbnet.errors import DataError
@@ -228,7 +229,7 @@ arrays = st.builds(
 
 
 @given(value=plain, array=arrays, protocol=st.integers(2, 5))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(60))
 def test_plain_objects_come_back(value, array, protocol):
     back = unpickle(pickletools.optimize(pickle.dumps([value, array, value], protocol)))
     assert back[0] == back[2] == value
