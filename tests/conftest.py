@@ -17,6 +17,8 @@ from tests.support.chance import REPORT  # its seed is drawn before there are ot
 from tests.support.pictures import put_down
 from xbnet import BackendError, get_backend
 
+gc.disable()  # until all tests are collected, see below
+
 # Many tests start Python anew: without kept bytecode each compiles the package's 250 files again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -55,6 +57,7 @@ def pytest_collection_finish(session):
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(scope="module")

@@ -313,6 +313,7 @@ def test_help_imports_little():
 WITH_EXAMPLES = [name.removesuffix(".__init__") for name, path in modules() if ">>> " in path.read_text()]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples_in_docstrings_hold(name):
     failed, tried = doctest.testmod(importlib.import_module(f"xbnet.{name}"), optionflags=doctest.ELLIPSIS)

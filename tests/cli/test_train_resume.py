@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from tests.support.undrawn import COMMAND
 from xbnet import load_model
 from xbnet.cli import main
 from xbnet.errors import DataError
@@ -29,7 +30,7 @@ def data(tmp_path_factory):
 
 def start(*argv):
     """`xbnet train` in a process of its own, to be used in a `with`: nothing of it is left when a test fails."""
-    command = [sys.executable, "-m", "xbnet", "train", *argv]
+    command = [*COMMAND, "train", *argv]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 

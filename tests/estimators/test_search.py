@@ -52,7 +52,7 @@ GRID = {"learning_rate_init": [0.003, 0.03, 0.3], "alpha": [0, 0.01], "hidden_la
 
 
 def test_it_takes_the_place_of_grid_search():
-    stacked, looped = both(classifier(), GRID, cv=3)
+    stacked, looped = both(classifier(), GRID, cv=2)
     assert_same_search(stacked, looped)
     np.testing.assert_array_equal(stacked.predict_proba(X), looped.predict_proba(X))
     np.testing.assert_array_equal(stacked.classes_, looped.classes_)
@@ -75,7 +75,7 @@ def test_it_takes_the_place_of_grid_search():
 )
 def test_every_way_to_fit_gives_the_same_scores(settings):
     grid = {"learning_rate_init": [0.01, 0.1], "alpha": [0.0001, 0.1]}
-    assert_same_search(*both(classifier(**settings), grid, cv=3))
+    assert_same_search(*both(classifier(**settings), grid, cv=2))
 
 
 def test_what_differs_within_a_stack():

@@ -112,7 +112,7 @@ def sweeps(draw):
     return space, data, fixed | shape
 
 
-@settings(deadline=None, max_examples=examples(12), suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(8), suppress_health_check=[HealthCheck.too_slow])
 @given(sweeps())
 def test_any_member_of_any_sweep_equals_its_solo_run(case):
     space, data, fixed = case

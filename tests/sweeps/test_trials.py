@@ -69,7 +69,7 @@ SPACES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=examples(6), deadline=None)
+@settings(max_examples=examples(4), deadline=None)
 @given(
     SPACES,
     st.fixed_dictionaries(

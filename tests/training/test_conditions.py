@@ -3,12 +3,12 @@
 import logging
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import xbnet
+from tests.support.undrawn import COMMAND
 from xbnet.backends import blas
 from xbnet.training.conditions import compare_conditions
 
@@ -52,7 +52,7 @@ def test_long_lists_of_differences_are_cut(caplog):
 def test_another_kernel_of_openblas_is_said_on_the_command_line(tmp_path):
     if not any(library["name"] == "openblas" for library in blas.describe_blas()):
         pytest.skip("another BLAS")
-    run = [sys.executable, "-m", "xbnet", "train", "--data", "swissroll", "--quiet", "--epochs"]
+    run = [*COMMAND, "train", "--data", "swissroll", "--quiet", "--epochs"]
 
     def train(kernel, *words):
         return subprocess.run(

