@@ -1,5 +1,7 @@
 """Successive halving in stacks: scikit-learn's own halving by epochs, with nothing trained twice."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -166,3 +168,15 @@ def test_stacks_are_made_anew_of_those_who_go_on_and_any_number_may_wait(setting
     if not settings:  # 27 fits in the first rung, 9 in the second, 3 in the last; 4 wait at a time
         assert [len(before) for before in stacks] == [4] * 6 + [3] + [4, 4, 1] + [3]
         assert [len(set(before)) for before in stacks[7:]] == [2, 2, 1, 2]
+
+
+def test_candidates_whose_optimizers_are_of_different_classes_are_not_in_one_stack():
+    assert_same(net(solver="sgd", max_iter=9), {"momentum": [0, 0.5, 0.9]})
+
+
+def test_no_stack_is_empty_where_threads_are_many_and_stacks_small(monkeypatch):
+    sizes, real, measure = [], stack._fit, stack.footprint
+    monkeypatch.setattr(stack, "footprint", lambda trainer: replace(measure(trainer), best_stack=1))
+    monkeypatch.setattr(stack, "_fit", lambda tasks, *rest: (sizes.append(len(tasks)), real(tasks, *rest)))
+    StackedHalvingSearchCV(net(), GRID, max_resources=1, cv=3, refit=False, n_jobs=8).fit(X, Y)
+    assert sizes == [1] * 27

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from tests.support.errors import refuses
 from xbnet import ConfigError, StackedOptunaSearchCV, XBClassifier
 from xbnet.backends.blas import one_blas_thread
+from xbnet.estimators.rungs import Rungs
 from xbnet.training.trainer import Trainer
 
 optuna = pytest.importorskip("optuna")
@@ -41,8 +42,11 @@ def test_trials_are_scored_as_alone():
         assert cross_val_score(model, X, Y, cv=3).mean() == found.best_score_ == found.study_.best_value
 
 
-def test_pruned_trials_make_room_and_no_epoch_is_trained_twice(monkeypatch):
-    trained = []
+@pytest.mark.parametrize("waiting", [512, 3])
+def test_pruned_trials_make_room_and_no_epoch_is_trained_twice(waiting, monkeypatch):
+    monkeypatch.setattr("xbnet.estimators.meeting.MOST_AT_ONCE", waiting)
+    trained, standing, begin = [], [], Rungs.begin
+    monkeypatch.setattr(Rungs, "begin", lambda self: (begin(self), standing.append(len(self._stood))))
     run = Trainer._run_epoch
     monkeypatch.setattr(Trainer, "_run_epoch", lambda self, *a: (trained.append(len(self.rows)), run(self, *a))[1])
     found = search(net(), factor=3, max_resources=9)
@@ -51,6 +55,7 @@ def test_pruned_trials_make_room_and_no_epoch_is_trained_twice(monkeypatch):
     assert {"COMPLETE", "PRUNED"} == set(states)
     last = dict(zip(table["trial"], table["n_resources"], strict=True))  # rows rise
     assert sum(trained) == 3 * sum(last.values())
+    assert max(standing) <= 18  # 6 trials x 3 folds; who has left is forgotten
     assert [last[t] == 9 for t in range(12)] == [state == "COMPLETE" for state in states]
     best = table["trial"][found.best_index_]
     assert (found.study_.best_trial.number, found.best_params_["max_iter"]) == (best, 9)

@@ -43,7 +43,7 @@ def bucket(task: Task, *but: str) -> Hashable:
 
 
 class Buckets:
-    """`bucket`, asked once for tasks that began together and do not differ in what is left to differ in."""
+    """`bucket`, asked once for tasks that began together: they can differ in no more than what the key here has."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, Hashable] = {}
@@ -54,7 +54,7 @@ class Buckets:
         if task.shared is None:
             return bucket(task)
         where = None if stands is None else (stands.epochs, stands.trainer.history.execution)
-        key = id(task.shared), e.max_iter, e.dropout, e.momentum > 0, e.clip_norm is None, where
+        key = id(task.shared), e.max_iter, e.dropout, e.clip_norm is None, e.momentum, where
         if key not in self._known:
             self._known[key] = bucket(task)
         return self._known[key]

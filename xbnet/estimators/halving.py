@@ -132,15 +132,17 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         """
         if self.brackets not in (None, "hyperband"):
             raise ConfigError(f"StackedHalvingSearchCV: expected brackets 'hyperband' or None, got {self.brackets!r}")
-        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs, self._ahead).train)
+        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs, self._ahead))
         with joblib.parallel_config(backend=backend), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is the search that ends the fits
             return super().fit(X, y, **params)
 
     def _ahead(self, share: float, epochs: int) -> tuple[int, float]:
         """See `fit_stacked`."""
-        networks = share * len(self._generate_candidate_params()) * self.n_splits_
-        return epochs_ahead(networks, epochs, self.max_resources_, self.factor)
+        begin = len(self._generate_candidate_params())
+        if self.brackets is not None:
+            begin = sum(len(bracket.configurations) for bracket in self.brackets_ if bracket.rungs[0] == epochs)
+        return epochs_ahead(share * begin * self.n_splits_, epochs, self.max_resources_, self.factor)
 
     def _generate_candidate_params(self) -> Any:
         if self.n_candidates is None:

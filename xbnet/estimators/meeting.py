@@ -211,24 +211,37 @@ class Stacking(ParallelBackendBase):
         Trains tasks, and sets the status of each.
     at_once
         So many calls may wait at a time.
+    begin
+        Called before those that joblib hands over together.
     """
 
     supports_sharedmem = True
     uses_threads = True
 
-    def __init__(self, train: Callable[[Sequence[Task]], None], at_once: int, nesting_level: int | None = None):
+    def __init__(
+        self,
+        train: Callable[[Sequence[Task]], None],
+        at_once: int,
+        begin: Callable[[], None] | None = None,
+        nesting_level: int | None = None,
+    ):
         super().__init__(nesting_level=nesting_level)
-        self._train, self._at_once = train, max(1, min(at_once, MOST_AT_ONCE))
+        self._train, self._begin, self._at_once = train, begin, max(1, min(at_once, MOST_AT_ONCE))
         self._calls: list[Call] = []
         self._last: Call | None = None
         self._starts = Starts(min(MOST_STARTS, self._at_once))
         self._outside = warning_state()
 
+    def start_call(self) -> None:
+        """Note that joblib begins with calls."""
+        if self._begin is not None:
+            self._begin()
+
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """Calls that joblib may have open at a time: by default it hands over twice as many."""
+        """Calls that joblib may have open at a time: by default it hands over twice as many; one it runs by itself."""
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
-        return max(1, self._at_once // 2)
+        return max(2, self._at_once // 2)
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], None] | None = None) -> Call:
         """Note the call; it begins when a result is asked for."""

@@ -156,7 +156,7 @@ class StackedOptunaSearchCV(StackedSearchCV):
         def ahead(share: float, epochs: int) -> tuple[int, float]:
             return epochs_ahead(share * self.n_trials * self.n_splits_, epochs, self.max_resources, factor)
 
-        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs, ahead).train)
+        backend = stacking(X, self.n_jobs, Rungs(self.n_jobs, ahead))
         with joblib.parallel_config(backend=backend), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is the search that ends the fits
             return GridSearchCV.fit(self, X, y, **params)

@@ -30,6 +30,12 @@ class Rungs:
     def __init__(self, n_jobs: int | None, ahead: Ahead):
         self.n_jobs, self._ahead = n_jobs, ahead
         self._stood: dict[Any, Standing] = {}  # who it is -> where it stands
+        self._asked: set[Any] = set()
+
+    def begin(self) -> None:
+        """A round begins, in which all who are still in the search are asked for: forget whom the last one left out."""
+        self._stood = {who: where for who, where in self._stood.items() if who in self._asked}
+        self._asked.clear()
 
     def train(self, tasks: Sequence[Task]) -> None:
         """Train all; see `fit_stacked`."""
@@ -37,10 +43,11 @@ class Rungs:
         ended: dict[int, tuple[Trainer, list[tuple[int, Task]]]] = {}
         for task in tasks:
             who = names[id(task)] = identity(task)
+            self._asked.add(who)
             found = None if who is None else self._stood.get(who)
             if found is not None and found.epochs <= task.estimator.max_iter:
                 task.stands = found
-                if not found.trains:
+                if not found.can_go_on:
                     ended.setdefault(id(found.trainer), (found.trainer, []))[1].append((found.replica, task))
 
         def keep(trainer: Trainer, stacked: Sequence[Task]) -> None:
@@ -50,12 +57,9 @@ class Rungs:
 
         for trainer, members in ended.values():
             hand_over(trainer, members)
-        going = [task for task in tasks if task.stands is None or task.stands.trains]
+        going = [task for task in tasks if task.stands is None or task.stands.can_go_on]
         if going:
             fit_stacked(going, self.n_jobs, keep, self._ahead)
-        ages = [task.stands.epochs for task in tasks if task.stands is not None]
-        if ages:  # who stands at a rung below these has left; should it be asked for again, it begins anew
-            self._stood = {who: where for who, where in self._stood.items() if where.epochs >= min(ages)}
 
 
 def epochs_ahead(networks: float, epochs: int, last: int, factor: float) -> tuple[int, float]:

@@ -16,6 +16,7 @@ from ..backends.backend import get_backend
 from ..backends.memory import free_bytes
 from ..sweeps.executors import cores
 from .meeting import Stacking, Task
+from .rungs import Rungs
 from .stack import fit_stacked
 
 
@@ -117,10 +118,10 @@ class StackedSearchCV(GridSearchCV):
         kind._run_search(self, evaluate_candidates, **context)
 
 
-def stacking(X: Any, n_jobs: int | None, by: Callable[[Sequence[Task]], None] | None = None) -> Stacking:
+def stacking(X: Any, n_jobs: int | None, rungs: Rungs | None = None) -> Stacking:
     """A backend for joblib under which the fits on parts of X wait for one another, as many as memory allows.
 
-    They are trained `by` a function of their tasks; None: `fit_stacked`.
+    They are trained by `rungs`; None: by `fit_stacked`.
     """
 
     def train(tasks: Sequence[Task]) -> None:
@@ -128,7 +129,8 @@ def stacking(X: Any, n_jobs: int | None, by: Callable[[Sequence[Task]], None] | 
 
     # Each of them holds its rows, and as many as floats that go into the network.
     each = max(1, 2 * _bytes_of(X))
-    return Stacking(by or train, max(2 * cores(), free_bytes(get_backend("numpy")) // 2 // each))
+    most = max(2 * cores(), free_bytes(get_backend("numpy")) // 2 // each)
+    return Stacking(train, most) if rungs is None else Stacking(rungs.train, most, rungs.begin)
 
 
 def _bytes_of(X: Any) -> int:

@@ -13,6 +13,7 @@ from scipy.sparse import issparse, vstack
 
 from ..backends.backend import get_backend
 from ..backends.blas import one_blas_thread
+from ..backends.memory import free_bytes
 from ..errors import DivergenceError
 from ..history import PER_REPLICA as FIGURES
 from ..history import History
@@ -35,10 +36,11 @@ from .together import Place, Together
 from .validation import Validation
 
 FEWEST = 3
-"""Networks of a stack that is cut off so that another thread has work: a step of one takes nearly as long."""
+"""A bucket is cut so that each thread has a stack only if that has so many networks: a step of one takes nearly as
+long."""
 
 Keep = Callable[[Trainer, Sequence[Task]], None]
-Ahead = Callable[[float, int], tuple[float, float]]
+Ahead = Callable[[float, int], tuple[int, float]]
 
 
 def fit_stacked(
@@ -57,9 +59,9 @@ def fit_stacked(
     keep
         Called with each stack's trainer and tasks, of which task i is replica i, when it is trained.
     ahead
-        From a part of the networks that begin (1: all) and the epochs that they are to train, how many epochs the
-        longest of them trains in the end, and how many all of them together, about; None: no more than that. It
-        decides about the level of execution.
+        From a part of the networks that begin in this call (1: all of them) and the epochs that they are to train:
+        how many epochs the longest of them trains in the end, and how many all of them together, about. It decides
+        about the level of execution. None: they train no more than that.
     """
     data = number_data(tasks)
     bucket_of = Buckets()
@@ -69,15 +71,14 @@ def fit_stacked(
     threads = threads_for(tasks, n_jobs)
     share = max(1, -(-len(tasks) // threads))
     fresh = sum(task.stands is None for task in tasks)
-    saved, examples = 0.0, {}
+    saved, parts = 0.0, []
     for members in buckets.values():
         # Neighbours have the same fold, and so the same order of the same rows.
         members.sort(key=lambda i: (data[i], i))
         try:
             one = _trainer([tasks[members[0]]], data[:1])
-            examples[members[0]] = one, footprint(one).best_stack
+            parts.append((members, one, footprint(one)))
         except Exception:  # whatever it is, each of them will meet it again by itself, and say it in its own words
-            members.clear()
             continue
         if tasks[members[0]].stands is None:
             epochs, alone = max(1, one.recipe.epochs), saves(one, 0)
@@ -85,19 +86,20 @@ def fit_stacked(
             saved += (longest * alone + together * (saves(one, 1) - alone)) / epochs
     # As in a sweep, all together decide, so that it doesn't matter how they are cut into stacks.
     on_host = get_backend(tasks[0].estimator.backend).on_host
-    pays = saved > LONG_ENOUGH and all(has_program(one) for one, _ in examples.values())
+    pays = saved > LONG_ENOUGH and all(has_program(one) for _, one, _ in parts)
     suits = "auto" if not on_host else "compiled" if pays else "replay"
     chunks: list[tuple[str, list[int]]] = []
-    for members in filter(None, buckets.values()):
+    room = free_bytes(get_backend(tasks[0].estimator.backend)) // 4 // threads
+    for members, _, cost in parts:
         first = tasks[members[0]]
         level = suits if first.estimator.execution == "auto" else first.estimator.execution
         if first.stands is not None:
             level = first.stands.trainer.history.execution
-        # The machine plays one replica after the other, so that caches don't limit a stack.
-        size = share if level == "compiled" else min(share, examples[members[0]][1])
-        count = -(-len(members) // size)
-        if len(buckets) < 2 * threads and len(members) >= FEWEST * threads:
-            count = -(-count // threads) * threads  # all threads have as much to do
+        # The machine plays one replica after the other: it is memory that limits a stack there, and not the caches.
+        most = max(cost.best_stack, room // cost.per_network) if level == "compiled" else cost.best_stack
+        count = -(-len(members) // min(share, most))
+        if len(parts) < 2 * threads and len(members) >= FEWEST * threads:
+            count = min(-(-count // threads) * threads, len(members))  # all threads have as much to do
         chunks += [(level, members[k * len(members) // count : (k + 1) * len(members) // count]) for k in range(count)]
 
     def fit(chunk: tuple[str, list[int]]) -> None:
@@ -117,13 +119,13 @@ def threads_for(tasks: Sequence[Task], n_jobs: int | None) -> int:
 
 def _fit(tasks: list[Task], data: list[int], level: str, keep: Keep | None) -> None:
     """Train one stack and hand its networks back."""
+    standings = [task.stands for task in tasks if task.stands is not None]
     try:
         trainer = _trainer(tasks, data, level)
+        if standings:
+            go_on(trainer, standings)
     except Exception:  # see `fit_stacked`
         return
-    standings = [task.stands for task in tasks if task.stands is not None]
-    if standings:
-        go_on(trainer, standings)
     with one_blas_thread():
         try:
             while not trainer.done:
@@ -148,14 +150,15 @@ def hand_over(trainer: Trainer, members: Sequence[tuple[int, Task]]) -> None:
     """
     history = trainer.history
     # Each predicts by the level that it would train at alone: a program just to be scored costs more than it saves.
-    alone = history.execution == "compiled" and saves(trainer, 1) > LONG_ENOUGH
+    alone = saves(trainer, 1) / max(1, trainer.recipe.epochs) if history.execution == "compiled" else 0.0
     alike: dict[Any, list[tuple[int, Task]]] = {}
     for r, task in members:
         alike.setdefault((id(task.shared or task), r in trainer.rows), []).append((r, task))
     for group in alike.values():
         together = Together(_network_of(trainer, [r for r, _ in group]))
-        asked = group[0][1].estimator.execution
-        together.network.compiled = alone or asked == history.execution == "compiled"
+        e = group[0][1].estimator
+        pays = alone * e.max_iter > LONG_ENOUGH
+        together.network.compiled = pays or e.execution == history.execution == "compiled"
         for place, (_, task) in enumerate(group):
             task.estimator.network_ = Place(together, place)
     for r, task in members:

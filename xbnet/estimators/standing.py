@@ -19,7 +19,7 @@ class Standing:
     Attributes
     ----------
     trainer
-        The stack's, which trains no further.
+        The stack's: the replica goes on in another one, from the state that this one ended with.
     replica
         Which of its R.
     """
@@ -29,11 +29,11 @@ class Standing:
 
     @property
     def epochs(self) -> int:
-        """How many there were."""
+        """Epochs that the stack has trained; a replica that has stopped may have had fewer."""
         return len(self.trainer.history)
 
     @property
-    def trains(self) -> bool:
+    def can_go_on(self) -> bool:
         """Whether it has neither diverged nor lost its patience."""
         return self.replica in self.trainer.rows
 
@@ -43,34 +43,34 @@ def go_on(trainer: Trainer, standings: Sequence[Standing]) -> None:
     stacks: dict[int, list[int]] = {}
     for r, standing in enumerate(standings):
         stacks.setdefault(id(standing.trainer), []).append(r)
-    chosen = [np.array([standings[r].replica for r in members]) for members in stacks.values()]
-    back = np.argsort([r for members in stacks.values() for r in members])
     olds = [standings[members[0]].trainer for members in stacks.values()]
+    rows = [np.array([standings[r].replica for r in members]) for members in stacks.values()]
+    order = np.argsort([r for members in stacks.values() for r in members])
     states = [
-        old.state(history=False).take(np.searchsorted(old.rows, rows)) for old, rows in zip(olds, chosen, strict=True)
+        old.state(history=False).take(np.searchsorted(old.rows, own)) for old, own in zip(olds, rows, strict=True)
     ]
-    trainer.restore(states[0].append(states[1:]).take(back))
-    trainer.history = joined([old.history for old in olds], chosen, back)
+    trainer.restore(states[0].append(states[1:]).take(order))
+    trainer.history = joined([old.history for old in olds], rows, order)
     trainer.history.execution = trainer.execution.name
     curves = zip(*map(_curve, olds), strict=True)
-    _curve(trainer).extend(_all(epoch, chosen, back) for epoch in curves)
+    _curve(trainer).extend(_gathered(epoch, rows, order) for epoch in curves)
+
+
+def joined(histories: Sequence[History], rows: Sequence[np.ndarray], order: np.ndarray) -> History:
+    """The history of the rows of each, all of as many epochs; seconds and samples per second are those of the first."""
+    found = History(len(order))
+    for epoch in zip(*(history.records for history in histories), strict=True):
+        figures = {name: _gathered([record[name] for record in epoch], rows, order) for name in PER_REPLICA}
+        found.records.append(epoch[0] | figures)
+    found.best_epoch = _gathered([history.best_epoch for history in histories], rows, order)
+    return found
+
+
+def _gathered(arrays: Sequence[np.ndarray], rows: Sequence[np.ndarray], order: np.ndarray) -> np.ndarray:
+    """The rows of each array, one after the other, and then in this order."""
+    return np.concatenate([array[own] for array, own in zip(arrays, rows, strict=True)])[order]
 
 
 def _curve(trainer: Trainer) -> list[np.ndarray]:
     """Scores (R,) of its validation after each epoch; of one without, it is empty."""
     return trainer.scorer.curve if isinstance(trainer.scorer, Validation) else []
-
-
-def _all(arrays: Sequence[np.ndarray], rows: Sequence[np.ndarray], back: np.ndarray) -> np.ndarray:
-    """The rows of each array, in the order `back`."""
-    return np.concatenate([array[which] for array, which in zip(arrays, rows, strict=True)])[back]
-
-
-def joined(histories: Sequence[History], rows: Sequence[np.ndarray], back: np.ndarray) -> History:
-    """That of the rows of each, all of as many epochs, in the order `back`."""
-    found = History(len(back))
-    for epoch in zip(*(history.records for history in histories), strict=True):
-        figures = {name: _all([record[name] for record in epoch], rows, back) for name in PER_REPLICA}
-        found.records.append(epoch[0] | figures)
-    found.best_epoch = _all([history.best_epoch for history in histories], rows, back)
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ try:
 except ImportError:  # Windows: each compiles for itself
     fcntl = None  # type: ignore[assignment]
 
-PATIENCE = 60.0
+PATIENCE = 10.0
 """Seconds that a process waits for others, in all: one that was stopped in the middle would keep it for ever."""
 NAP = 0.02
 """Seconds between two looks."""
@@ -20,6 +21,8 @@ NAP = 0.02
 
 def by_turns(pieces: Iterable[int], path: Path | None) -> Iterator[int]:
     """Numbers >= 0, each at a time when no other process is at it: first those that nobody is at.
+
+    One of these at a time for each file and process: the system forgets all locks when one closes the file.
 
     Parameters
     ----------
@@ -58,10 +61,8 @@ def _lock(file: IO[bytes] | None, n: int) -> bool:
     try:
         if file is not None:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, n)
-    except (BlockingIOError, PermissionError):  # POSIX allows both
-        return False
-    except OSError:  # a disk without locks
-        return True
+    except OSError as error:  # else it is a disk without locks
+        return error.errno not in (errno.EACCES, errno.EAGAIN)
     return True
 
 

@@ -22,7 +22,7 @@ BATCH_BYTES = 1 << 22
 """About so much of a table becomes numbers at a time; of a small one a quarter."""
 AT_LEAST = 1 << 20
 """Less than that at a time saves no memory to speak of, and takes longer."""
-WIDE_BLOCK, WIDE_BATCH = 1 << 9, 1 << 14
+WIDE_BLOCK, WIDE_BATCH = 1 << 9, 1 << 12
 """Bytes for each column."""
 BLOCK_BYTES = 1 << 18
 """pyarrow reads 32 blocks of this many bytes ahead, and smaller ones of a smaller file; a small file is one block."""
