@@ -39,8 +39,9 @@ def test_damaged_files(tmp_path, case):
             damaged = mutate(content, rng, others)
             path.write_bytes(damaged)
             size = max(len(damaged), payload) + sum(map(len, beside.values()))
-            # Interpreter objects, buffers of streams and blocks of 64 KiB come on top, whatever the file.
-            allowed = 4 * size + 700_000
+            # Interpreter objects, buffers of streams and blocks of 64 KiB come on top, whatever the file; and what Python
+            # makes of a header of `.npy` that is nothing but brackets, which NumPy lets it read.
+            allowed = 4 * size + 1_200_000
             line, peak = read(load, options)
             if peak > allowed:  # modules that are imported on the way to a rare complaint are so once
                 line, peak = read(load, options)

@@ -7,7 +7,7 @@
 import os
 import random
 
-COUNT = int(os.environ.get("XBNET_FUZZ", "300"))
+COUNT = int(os.environ.get("XBNET_FUZZ", "500"))
 SEED = int(os.environ.get("XBNET_FUZZ_SEED") or random.SystemRandom().randrange(10**6))
 os.environ["XBNET_FUZZ_SEED"] = str(SEED)  # the same in all processes of a run
 REPORT = f"fuzz: XBNET_FUZZ={COUNT} XBNET_FUZZ_SEED={SEED}"

@@ -92,12 +92,13 @@ def load_dataset(
     >>> len(data.train), len(data.val), len(data.test)
     (20000, 6250, 5000)
     """
-    if is_table(name) or (_is_path(name) and is_table_file(name)):
-        return _from_table(name, scaling, one_hot, val, test, rng, target, task, **table)
-    data = _find(name, target, task, table)
-    if val is not None or test is not None:
-        data = split(data, val, test, rng=rng)
-    return data.scaled(scaling, in_place=True)  # nobody else has these arrays
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is found, and named; some NaNs signal, too
+        if is_table(name) or (_is_path(name) and is_table_file(name)):
+            return _from_table(name, scaling, one_hot, val, test, rng, target, task, **table)
+        data = _find(name, target, task, table)
+        if val is not None or test is not None:
+            data = split(data, val, test, rng=rng)
+        return data.scaled(scaling, in_place=True)  # nobody else has these arrays
 
 
 def load_rows(name: str | os.PathLike[str]) -> Dataset:

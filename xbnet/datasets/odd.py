@@ -35,8 +35,9 @@ def say_if_labels(where: str, y: Any, cure: str) -> None:
     if y.dtype.kind != "f" or y.size != len(y) or len(y) < FEWEST_ROWS:
         return
     first = y.ravel()[:LOOKED_AT]
-    if (first != np.trunc(first)).any():
-        return
+    with np.errstate(invalid="ignore"):  # of a NaN that signals
+        if (first != np.trunc(first)).any():
+            return
     count = len(np.unique(y))
     if 1 < count <= FEW_LABELS:
         say(f"{where} holds {count} different numbers, all of them whole, taken as a regression; {cure}")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.support import files as samples
 from xbnet.datasets import load_dataset
 from xbnet.datasets.formats.arrays import _read_array
+from xbnet.datasets.odd import say_if_labels
 from xbnet.errors import ConfigError, DataError
 
 X, Y = samples.table()
@@ -220,3 +221,14 @@ def test_records_are_named(tmp_path):
         assert path.read_bytes()[6] == version
         with pytest.raises(DataError, match="got records with named fields; write them as a table: pandas.DataFrame"):
             load_dataset(path, target=0)
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_nan_that_signals_is_refused_without_a_warning(tmp_path, column):
+    table = np.arange(120.0).reshape(40, 3)
+    table.view(np.int64)[5, column] = 0x7FF0000000000001
+    np.save(tmp_path / "a.npy", table)
+    with pytest.raises(DataError):
+        load_dataset(tmp_path / "a.npy", target=0)
+    signals = table[:, column]
+    say_if_labels("y", signals, "")
