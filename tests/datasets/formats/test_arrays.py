@@ -1,4 +1,5 @@
 import re
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -182,6 +183,14 @@ def test_damaged(save):
         target=0,
     )
     refused(save(b"a,b\n", "a.npy"), "expected a NumPy .npy file, got what looks like a text file", target=0)
+    tracemalloc.start()
+    refused(
+        save(good[:6] + b"\x03\x00\x00\x00\x00\x20" + good[12:], "a.npy"),
+        "expected an array in NumPy's format, got a damaged header (of 536,870,912 bytes)",
+        target=0,
+    )
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
     refused(save(b"\x93NUMPY"), "expected a NumPy .npz file, got what looks like a NumPy .npy array")
     refused(save(samples.npz(x=X, y=Y)[:-60]), f"can't be unpacked (File is not a zip file); {again}")
     refused(

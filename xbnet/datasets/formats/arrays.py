@@ -5,6 +5,7 @@ An array's header is compared with the bytes that follow it before memory is ask
 
 from __future__ import annotations
 
+import io
 import math
 import mmap
 import zipfile
@@ -24,6 +25,8 @@ from ..stream import check_unpacked, fill
 
 _PARTS = {"train": ("", "_train"), "val": ("_val", "_valid", "_validation"), "test": ("_test",)}
 ImageShape = tuple[int, int, int]
+LONGEST_HEADER = 10_000
+"""Bytes; NumPy refuses longer ones, too."""
 _AGAIN = "write it again with numpy.save or numpy.savez"
 
 
@@ -212,7 +215,11 @@ def _read_header(where: str, stream: IO[bytes], size: int) -> _Header:
         version = np.lib.format.read_magic(stream)
         if version not in readers:
             raise ValueError(f"version {version}")
-        shape, fortran, dtype = readers[version](stream)
+        length = stream.read(2 if version == (1, 0) else 4)
+        if int.from_bytes(length, "little") > LONGEST_HEADER:  # NumPy asks for all of it before it looks
+            raise ValueError(f"of {int.from_bytes(length, 'little'):,} bytes")
+        header = io.BytesIO(length + stream.read(int.from_bytes(length, "little")))
+        shape, fortran, dtype = readers[version](header)
     except Exception as error:  # the header is text that NumPy parses as Python: any kind may come
         reason = printable(error)
         raise DataError(f"{where}: expected an array in NumPy's format, got a damaged header ({reason})") from None
