@@ -1,4 +1,5 @@
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -188,5 +189,15 @@ def test_one_writer_at_a_time(tmp_path):
     with only_one(tmp_path):  # given back
         pass
     assert not list(tmp_path.iterdir())
+    with only_one(tmp_path):
+        child = os.fork()
+        if not child:  # which has the lock's handle, too
+            signal.pause()
+    try:
+        with only_one(tmp_path):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
     with pytest.raises(ConfigError, match="can't be read"), only_one(tmp_path / "nowhere"):
         pass

@@ -231,7 +231,7 @@ def only_one(folder: str | Path, *, lend: bool = False) -> Iterator[None]:
     folder
         Must be there.
     lend
-        Let those in who ask for the same folder within, in this thread.
+        Let those in who ask for the same folder within, in this context (see `contextvars`).
 
     Raises
     ------
@@ -248,11 +248,12 @@ def only_one(folder: str | Path, *, lend: bool = False) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(f"{folder}: can't be read ({reason(error)}); choose another folder") from error
     about, before = os.fstat(handle), _lent.get()
-    here = about.st_dev, about.st_ino
+    here, locked = (about.st_dev, about.st_ino), False
     try:
         try:
             if here != before:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked = True
         except BlockingIOError:
             raise ConfigError(f"{folder}: another run is writing there; wait for its end, or take another") from None
         except OSError:
@@ -261,4 +262,6 @@ def only_one(folder: str | Path, *, lend: bool = False) -> Iterator[None]:
         yield
     finally:
         _lent.set(before)
+        if locked:  # a child that was forked meanwhile has the handle, too
+            fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)

@@ -1,6 +1,7 @@
 """`--out`: no run overwrites another in silence, or is left mixed up with another's files."""
 
 import json
+from contextlib import ExitStack
 
 import pytest
 
@@ -105,3 +106,25 @@ def test_a_refused_command_leaves_no_empty_folder(tmp_path, words):
         assert main([*words, "--out", str(folder)]) == 2
     assert not new.exists()
     assert old.exists()  # somebody else's
+
+
+def test_a_refused_command_leaves_the_folder_to_who_has_begun_in_it(tmp_path):
+    out = tmp_path / "new"
+
+    def refused(other):
+        with folders.removed_if_empty(str(out)):
+            out.mkdir()
+            other.enter_context(only_one(out))
+            raise ConfigError("another run is writing there")
+
+    with ExitStack() as other, pytest.raises(ConfigError):
+        refused(other)
+    assert out.exists()
+
+
+def test_resume_and_overwrite_contradict_each_other(capsys, tmp_path):
+    assert run(capsys, *TRAIN, "--data", "peaks", "--out", tmp_path / "r", "--checkpoint-every", "1")[0] == 0
+    there = kept_in(tmp_path / "r")
+    code, _, err = run(capsys, "train", "--resume", tmp_path / "r", "--overwrite")
+    assert (code, kept_in(tmp_path / "r")) == (2, there)
+    assert err.endswith("goes on with the run there, and --overwrite replaces it; leave one out\n")

@@ -195,7 +195,8 @@ def test_an_interrupted_halving_goes_on_to_the_same_table(data, tmp_path, monkey
     assert not (tmp_path / "run" / "paused").exists()
     assert any(len(call) > 3 and call[4] is not None for call in calls)  # some went on from where they stood
     with refuses(
-        xbnet.ConfigError, f"{tmp_path / 'run'}: holds another sweep (its halving differs); choose another folder"
+        xbnet.ConfigError,
+        f"{tmp_path / 'run'}: holds another sweep (its halving or sampler differs); choose another folder",
     ):
         xbnet.sweep(SPACE, data, out=tmp_path / "run", resume=True, **fixed | {"halving": 2})
 

@@ -175,7 +175,7 @@ def test_in_processes(data):
         (SPACE, {"sampler": "tpe", "trials": 0}, "sweep: expected trials to be a whole number >= 1, got 0"),
         (SPACE, {"sampler": "tpe", "trials": 1, "at_once": 1, "seeds": 2}, "sweep: expected at_once to be a whole number >= 2, got 1"),
         (SPACE, {"sampler": "tp", "trials": 3}, "sweep: unknown sampler 'tp'; did you mean 'tpe'? known are random, tpe"),
-        ([{"lr": 1}], {"sampler": "tpe", "trials": 3}, "sweep: draws needs a space {key: distribution}, got a list of configurations"),
+        ([{"lr": 1}], {"sampler": "tpe", "trials": 3}, "sweep: a sampler needs a space {key: values}, got a list of configurations"),
         ({"lr": 0.1}, {"sampler": "tpe", "trials": 3}, "sweep: a sampler needs a key that varies, got none"),
         ({"epochs": [2, 4]}, {"sampler": "tpe", "trials": 3, "halving": 2}, "sweep: halving ranks after equal numbers of epochs; give one value of epochs, got [2, 4]"),
         ({"lr": [0.1, -1]}, {"sampler": "tpe", "trials": 3}, "sgd: expected lr in [0, inf), got -1.0"),
@@ -203,3 +203,14 @@ def test_distributions_of_optuna_are_as_good_as_ours(data):
     assert [trial.params for trial in found[0]] == [trial.params for trial in found[1]]
     with refuses(xbnet.ConfigError, "sgd: expected lr in [0, inf), got -1.0"):
         xbnet.sweep({"lr": kinds.FloatDistribution(-1, 1)}, data, sampler="tpe", trials=3)
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution:UserWarning")  # a word of Optuna's
+def test_a_sweep_over_optunas_choices_of_tuples_is_resumed(data, tmp_path):
+    space = {"hidden": optuna.distributions.CategoricalDistribution([(3, 4), (5,)])}
+    how = {"sampler": "tpe", "epochs": 1, "workers": 1, "progress": False, "out": tmp_path / "s"}
+    first = xbnet.sweep(space, data, trials=3, **how)
+    again = xbnet.sweep(space, data, trials=3, resume=True, **how)
+    assert [trial.value for trial in again.study.trials] == [trial.value for trial in first.study.trials]
+    with refuses(xbnet.ConfigError, "sweep: a sampler needs a space {key: values}, got a list of configurations"):
+        xbnet.sweep([{"lr": 0.1}], data, sampler="tpe", trials=2)

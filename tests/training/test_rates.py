@@ -100,6 +100,8 @@ def test_commands(tmp_path, capsys):
     assert "of 3 rates from 0.01 to 1" in capsys.readouterr().out
     assert main([*argv, "--space", "l2=0,1"]) == 2
     assert capsys.readouterr().err == "xbnet: --find-lr is for one configuration; give one value of l2\n"
-    for flag, value in ("--folds", "3"), ("--seeds", "2"), ("--at-once", "5"):
+    assert main([*argv[:-2], "--space", "lr=loguniform:1e-3,1"]) == 2
+    assert capsys.readouterr().err.startswith("xbnet: --find-lr: expected the rates to try, as --space lr=0.01,0.1,1,")
+    for flag, value in ("--folds", "3"), ("--seeds", "2"), ("--at-once", "5"), ("--executor", "processes"):
         assert main([*argv, flag, value]) == 2
         assert capsys.readouterr().err == f"xbnet: --find-lr is for one configuration; leave out {flag}\n"

@@ -35,6 +35,8 @@ def open_folder(path: str | None, *, overwrite: bool = False, resume: bool = Fal
     if not path:
         yield None
         return
+    if overwrite and resume:
+        raise ConfigError(f"--resume {path}: goes on with the run there, and --overwrite replaces it; leave one out")
     folder = make_folder(path)
     with only_one(folder, lend=True):
         _expect_room(folder, overwrite, resume)
@@ -82,7 +84,8 @@ def removed_if_empty(path: str | None) -> Iterator[None]:
         yield
     except BaseException:
         if new and path is not None:
-            with suppress(OSError, ValueError):  # there is none, or it holds something
+            # There may be none, it may hold something, or another command may have begun in it.
+            with suppress(OSError, ValueError, ConfigError), only_one(path):
                 os.rmdir(path)
         raise
 

@@ -27,5 +27,6 @@ def ensemble_of(result: SweepResult, members: int) -> Ensemble:
     """The ensemble of so many networks, or of all that have not diverged, and a line, where these are fewer."""
     most = int(np.isfinite(result.column("score")).sum())
     if members > most:
-        say(f"--ensemble {members}: takes the {most} networks that there are without those that diverged")
+        but = "" if most == len(result) else " without those that diverged"
+        say(f"--ensemble {members}: takes the {most} networks that there are{but}")
     return result.ensemble(min(members, most))

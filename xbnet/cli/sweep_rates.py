@@ -32,16 +32,21 @@ def run_find_lr(
     """Try the rates, and tell; `fixed` says what a table has of its own."""
     from ..plots import save_figure
     from ..sweeps.build import Program, make_loss, make_network, make_optimizer, settings_for
+    from ..sweeps.distributions import as_distribution
     from ..sweeps.plan import make_members
     from ..sweeps.pool import make_pool
     from ..sweeps.space import complete, configurations
     from ..training.rates import find_lr
 
-    rates: Any = space.pop("lr", 100)
+    rates: Any = space.pop("lr", None)
+    if rates is not None and not (isinstance(rates, list) and len(rates) > 1):
+        raise ConfigError("--find-lr: expected the rates to try, as --space lr=0.01,0.1,1, or none, and then a hundred")
+    drawn = [key for key, value in space.items() if as_distribution(value) is not None]
     given = [name for name in OF_SEVERAL if getattr(args, name)] + ["seeds"] * (args.seeds != 1)
+    given += ["executor"] * (args.executor != "threads")
     if given:
         raise ConfigError(f"--find-lr is for one configuration; leave out --{given[0].replace('_', '-')}")
-    several = [key for key, value in space.items() if isinstance(value, list) and len(value) > 1]
+    several = drawn + [key for key, value in space.items() if isinstance(value, list) and len(value) > 1]
     if several:
         raise ConfigError(f"--find-lr is for one configuration; give one value of {several[0]}")
     taken = settle(args)
@@ -57,7 +62,7 @@ def run_find_lr(
         make_loss(program, [member]),
         make_optimizer([member]),
         pool.data,
-        rates=rates if isinstance(rates, (list, int)) else 100,
+        rates=rates or 100,
         execution=args.execution,
         **{key: settings[key] for key in GIVEN if key in settings},
     )

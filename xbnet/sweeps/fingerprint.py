@@ -25,7 +25,7 @@ Fingerprint = dict[str, str]
 
 WORDS = {
     "space": "its space or settings differ",
-    "halving": "its halving differs",
+    "halving": "its halving or sampler differs",
     "data": "its data differ",
     "layers": "its function of layers differs",
 }

@@ -48,8 +48,11 @@ class Space:
         self._fixed: Configuration = {}
         self._values: dict[str, dict[Any, Any]] = {}
         for key, values in space.items():
-            own = values if isinstance(values, optuna().distributions.BaseDistribution) else as_distribution(values)
-            if own is not None:
+            kinds = optuna().distributions
+            own = values if isinstance(values, kinds.BaseDistribution) else as_distribution(values)
+            if isinstance(own, kinds.CategoricalDistribution):
+                self.distributions[key] = self._choices(key, list(own.choices))
+            elif own is not None:
                 self.distributions[key] = self._distribution(key, own)
             elif isinstance(values, (list, tuple, range, np.ndarray)):
                 self.distributions[key] = self._choices(key, list(values))
@@ -90,7 +93,7 @@ class Space:
 def examples(space: Mapping[str, object] | Sequence[Configuration]) -> object:
     """The space with a list of values in the place of each distribution of Optuna: its ends, or its choices."""
     if not isinstance(space, Mapping):
-        return space
+        raise ConfigError("sweep: a sampler needs a space {key: values}, got a list of configurations")
     found, kinds = dict(space), optuna().distributions
     for key, values in space.items():
         if isinstance(values, kinds.CategoricalDistribution):

@@ -162,7 +162,7 @@ class TestParquet:
                                           "fill or remove such rows"),
             ({"a": [1, 2, float("inf")]}, "column 'a': expected finite values, got inf at row 2"),
             ({"a": [[1], [2], [3]]}, "column 'a': expected numbers, text or dates, got list<element: int64>; "
-                                     "convert it, or leave it out (drop)"),
+                                     "convert it, or train without it (drop)"),
             ({}, "expected columns besides the target 'kind' to learn from, got none"),
         ],
     )  # fmt: skip

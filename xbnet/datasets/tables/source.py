@@ -67,7 +67,7 @@ class Table:
         if found is None:
             raise DataError(
                 f"{self.name}: column {printable(self.columns[column])!r}: expected numbers, text or dates, got "
-                f"{printable(self.kind(column))}; convert it, or leave it out (drop)"
+                f"{printable(self.kind(column))}; convert it, or train without it (drop)"
             )
         return found
 
