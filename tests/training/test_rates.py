@@ -101,7 +101,8 @@ def test_commands(tmp_path, capsys):
     assert main([*argv, "--space", "l2=0,1"]) == 2
     assert capsys.readouterr().err == "xbnet: --find-lr is for one configuration; give one value of l2\n"
     assert main([*argv[:-2], "--space", "lr=loguniform:1e-3,1"]) == 2
-    assert capsys.readouterr().err.startswith("xbnet: --find-lr: expected the rates to try, as --space lr=0.01,0.1,1,")
+    line = "xbnet: --find-lr: expected rates to try, like --space lr=0.01,0.1,1; leave lr out to try a hundred\n"
+    assert capsys.readouterr().err == line
     for flag, value in ("--folds", "3"), ("--seeds", "2"), ("--at-once", "5"), ("--executor", "processes"):
         assert main([*argv, flag, value]) == 2
         assert capsys.readouterr().err == f"xbnet: --find-lr is for one configuration; leave out {flag}\n"

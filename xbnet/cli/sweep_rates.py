@@ -40,7 +40,7 @@ def run_find_lr(
 
     rates: Any = space.pop("lr", None)
     if rates is not None and not (isinstance(rates, list) and len(rates) > 1):
-        raise ConfigError("--find-lr: expected the rates to try, as --space lr=0.01,0.1,1, or none, and then a hundred")
+        raise ConfigError("--find-lr: expected rates to try, like --space lr=0.01,0.1,1; leave lr out to try a hundred")
     drawn = [key for key, value in space.items() if as_distribution(value) is not None]
     given = [name for name in OF_SEVERAL if getattr(args, name)] + ["seeds"] * (args.seeds != 1)
     given += ["executor"] * (args.executor != "threads")

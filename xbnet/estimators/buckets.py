@@ -43,7 +43,7 @@ def bucket(task: Task, *but: str) -> Hashable:
 
 
 class Buckets:
-    """`bucket`, asked once for tasks that began together: they can differ in no more than what the key here has."""
+    """`bucket`, asked once for tasks that began together: where these may differ, it looks at no more than the key."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, Hashable] = {}

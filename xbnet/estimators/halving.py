@@ -149,10 +149,9 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
             return super()._generate_candidate_params()
         return ParameterSampler(self.param_grid, self.n_candidates, random_state=self.random_state)
 
-    def _run_search(self, evaluate_candidates: Any, *, callback_ctx: Any = None) -> None:
-        context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}  # scikit-learn has it from 1.9 on
+    def _run_search(self, evaluate_candidates: Any, *, callback_ctx: Any) -> None:
         if self.brackets is None:
-            super()._run_search(evaluate_candidates, **context)
+            super()._run_search(evaluate_candidates, callback_ctx=callback_ctx)
             return
         candidates = list(self._generate_candidate_params())
         if any(self.resource in candidate for candidate in candidates):
@@ -194,13 +193,12 @@ class StackedHalvingSearchCV(HalvingGridSearchCV):
         everyone = [c for configurations in here.values() for c in configurations]
         numbers = [self.brackets_.index(bracket) for bracket, found in here.items() for _ in found]
         more = {"iter": [i] * len(everyone), "n_resources": [rung] * len(everyone), "bracket": numbers}
-        context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
         results = attempt(
             evaluate_candidates,
             [{**candidates[c], self.resource: rung} for c in everyone],
             self._checked_cv_orig,
             more_results=more,
-            **context,
+            callback_ctx=callback_ctx,
         )
         if isinstance(results, ValueError):
             failures.append(results)

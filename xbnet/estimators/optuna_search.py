@@ -161,7 +161,7 @@ class StackedOptunaSearchCV(StackedSearchCV):
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is the search that ends the fits
             return GridSearchCV.fit(self, X, y, **params)
 
-    def _run_search(self, evaluate_candidates: Any, *, callback_ctx: Any = None) -> None:
+    def _run_search(self, evaluate_candidates: Any, *, callback_ctx: Any) -> None:
         name, seed = type(self).__name__, check_random_state(self.random_state).randint(2**31 - 1)
         space = Space(self.param_distributions, name)
         self.study_ = make_study(self.sampler, "maximize", seed, name)
@@ -188,8 +188,9 @@ class StackedOptunaSearchCV(StackedSearchCV):
                     rows = [{**row, self.resource: n} for row, n in zip(rows, more["n_resources"], strict=True)]
                 scores = dict.fromkeys(here, np.nan)
                 with task_of(outer, self, "trials", len(rows) * self.n_splits_) as inner:
-                    context = {} if inner is None else {"callback_ctx": inner}
-                    results = attempt(evaluate_candidates, rows, self._checked_cv_orig, more_results=more, **context)
+                    results = attempt(
+                        evaluate_candidates, rows, self._checked_cv_orig, more_results=more, callback_ctx=inner
+                    )
                 if isinstance(results, ValueError):
                     failure = results
                 else:

@@ -112,10 +112,9 @@ class StackedSearchCV(GridSearchCV):
         """The space under the name that `RandomizedSearchCV` has for it."""
         return self.param_grid
 
-    def _run_search(self, evaluate_candidates: Any, *, callback_ctx: Any = None) -> None:
+    def _run_search(self, evaluate_candidates: Any, *, callback_ctx: Any) -> None:
         kind: Any = GridSearchCV if self.n_iter is None else RandomizedSearchCV
-        context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}  # scikit-learn has it from 1.9 on
-        kind._run_search(self, evaluate_candidates, **context)
+        kind._run_search(self, evaluate_candidates, callback_ctx=callback_ctx)
 
 
 def stacking(X: Any, n_jobs: int | None, rungs: Rungs | None = None) -> Stacking:
@@ -157,10 +156,7 @@ def attempt(evaluate: Callable[..., dict[str, Any]], *given: object, **named: ob
 
 @contextmanager
 def task_of(callback_ctx: Any, search: Any, name: str, parts: int | None) -> Iterator[Any]:
-    """A part of a search, for scikit-learn's callbacks, which it has from 1.9 on."""
-    if callback_ctx is None:
-        yield None
-        return
+    """A part of a search, for scikit-learn's callbacks."""
     part = callback_ctx.subcontext(task_name=name, max_subtasks=parts, sequential_subtasks=name == "search")
     task = part.call_on_fit_task_begin(estimator=search)
     yield task
